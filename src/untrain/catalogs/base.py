@@ -1,0 +1,148 @@
+"""The catalogue: an immutable image–caption data set with a fingerprint of its content."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from untrain.errors import InputError
+from untrain.files import fingerprint
+
+ReadBytes = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or row that was left out of a catalogue, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Images with captions, in a fixed order; nothing in it ever changes.
+
+    Attributes
+    ----------
+    name : str
+        What it is, for people.
+    ids : tuple of str
+        Unique; position in this tuple is the *index* used everywhere else.
+    captions : tuple of str
+        One an image, never empty.
+    hashes : tuple of str
+        Content hash of each image's bytes as stored (equal hash = byte-identical).
+    read : callable
+        ``read(id) -> bytes`` of the encoded image.
+    attributes : DataFrame
+        One row an image, in order; known facts such as ``family``, ``article``, ``colour``
+        (the rendered catalogue) or the columns of ``styles.csv``. May have no columns.
+    skipped : tuple of Skipped
+        What was found and left out.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    captions: tuple[str, ...]
+    hashes: tuple[str, ...]
+    read: ReadBytes = field(repr=False)
+    attributes: pd.DataFrame = field(repr=False)
+    skipped: tuple[Skipped, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.ids) == len(self.captions) == len(self.hashes) == len(self.attributes):
+            raise ValueError("ids, captions, hashes and attributes differ in length")
+        if len(self.index) != len(self.ids):
+            seen: set[str] = set()
+            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            raise InputError(f"{self.name}: image id '{twice}' occurs more than once")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Map from id to index."""
+        return {image_id: i for i, image_id in enumerate(self.ids)}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of ids, captions and image bytes, whatever the format or the paths."""
+        return fingerprint(list(self.ids), list(self.captions), list(self.hashes))
+
+    def image(self, image_id: str) -> Image.Image:
+        """Return one image as RGB: upright, transparency over white."""
+        return decode(self.read(image_id), image_id)
+
+    def pixels(self, size: tuple[int, int], ids: Iterable[str] | None = None) -> np.ndarray:
+        """Return images as one uint8 array of shape (n, height, width, 3).
+
+        The aspect is kept; the rest is padded with white.
+        """
+        height, width = size
+        wanted = self.ids if ids is None else tuple(ids)
+        array = np.empty((len(wanted), height, width, 3), np.uint8)
+        for row, image_id in enumerate(wanted):
+            array[row] = fit_into(self.image(image_id), size)
+        return array
+
+    def subset(self, ids: Iterable[str], name: str | None = None) -> Catalog:
+        """Return the catalogue of ``ids``, kept in this catalogue's order."""
+        wanted = set(ids)
+        unknown = wanted - self.index.keys()
+        if unknown:
+            raise InputError(f"{self.name}: no image with id '{min(unknown)}'")
+        rows = [i for i, image_id in enumerate(self.ids) if image_id in wanted]
+        return Catalog(
+            name=name or self.name,
+            ids=tuple(self.ids[i] for i in rows),
+            captions=tuple(self.captions[i] for i in rows),
+            hashes=tuple(self.hashes[i] for i in rows),
+            read=self.read,
+            attributes=self.attributes.iloc[rows].reset_index(drop=True),
+            skipped=self.skipped,
+        )
+
+    def duplicates(self) -> list[tuple[str, ...]]:
+        """Return the groups (two or more ids) of byte-identical images, in catalogue order."""
+        groups: dict[str, list[str]] = {}
+        for image_id, content in zip(self.ids, self.hashes, strict=True):
+            groups.setdefault(content, []).append(image_id)
+        return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def decode(data: bytes, name: str) -> Image.Image:
+    """Decode an image to RGB, upright, transparency over white; `InputError` if it cannot be."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode == "RGB":
+                image.load()
+                return image.copy() if image is opened else image
+            rgba = image.convert("RGBA")
+    except Image.DecompressionBombError as error:
+        raise InputError(f"image '{name}' is too large to be decoded safely ({error})") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"image '{name}' cannot be decoded ({error})") from None
+    canvas = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(canvas, rgba).convert("RGB")
+
+
+def fit_into(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Resize to fit (height, width) with the aspect kept, centred on white; uint8 H×W×3."""
+    height, width = size
+    if image.size == (width, height):
+        return np.asarray(image)
+    scale = min(width / image.width, height / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    canvas = Image.new("RGB", (width, height), "white")
+    resized = image.resize(inner, Image.Resampling.LANCZOS)
+    canvas.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return np.asarray(canvas)

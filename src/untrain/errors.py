@@ -1,0 +1,27 @@
+"""Errors that a user can act on; everything else is a bug and may show a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UntrainError(Exception):
+    """A failure with a message for the user; the command line exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class InputError(UntrainError):
+    """The user's data, configuration or arguments are wrong: what was found, expected, to do."""
+
+    exit_code = 2
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` — did you mean 'x'?`` when a known name is close, else a list of the known names."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f" — did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}"

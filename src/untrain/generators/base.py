@@ -1,0 +1,66 @@
+"""The contract of a generator: what untrain needs of a text-to-image model, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+
+from untrain.catalogs.base import Catalog
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Generations:
+    """Pictures drawn for prompts.
+
+    Attributes
+    ----------
+    tokens : ndarray of int64, shape (n, positions)
+        What was sampled: the query itself (a PNG encoded again gives other tokens).
+    images : ndarray of uint8, shape (n, height, width, 3)
+        The tokens as pictures.
+    """
+
+    tokens: np.ndarray
+    images: np.ndarray
+
+
+class Generator(Protocol):
+    """A text-to-image model that can be trained again without some of its data."""
+
+    def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
+        """Fit, once a run, the frozen parts that all models share, and keep them in ``folder``."""
+        ...
+
+    def fit(
+        self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
+    ) -> None:
+        """Train from scratch on ``catalog`` without the ids in ``removed``.
+
+        Paired: two calls with the same seed see the same initial weights and the same batches; a
+        removed pair keeps its place in its batch and its loss counts as zero, the mean being over
+        the full batch. With nothing removed the result is the same to the bit.
+        """
+        ...
+
+    def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
+        """Draw one picture a prompt with the given Gumbel noise, (n, positions, codes) float32."""
+        ...
+
+    def log_likelihood(self, tokens: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """Return log p(token | caption, earlier tokens) in nats, float64 (n, positions)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the trained weights (safetensors) and what describes them (JSON)."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a model that `save` wrote."""
+        ...
