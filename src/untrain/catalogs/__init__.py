@@ -1,0 +1,82 @@
+"""Image–caption data sets: read, check, find duplicates, select, hold out.
+
+Examples
+--------
+>>> catalog = load_catalog("rendered", families=2, size_of_family=3, resolution=16)
+>>> len(catalog)
+6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter, signature
+from typing import Any
+
+from untrain.catalogs.base import Catalog, Skipped
+from untrain.catalogs.export import export_folder
+from untrain.catalogs.fashion import from_fashion
+from untrain.catalogs.folder import from_folder
+from untrain.catalogs.inspect import inspect, inspect_sheet
+from untrain.catalogs.plant import plant
+from untrain.catalogs.rendered import family_prompt, rendered
+from untrain.catalogs.split import hold_out, subset
+from untrain.errors import InputError, did_you_mean
+from untrain.registry import Registry
+
+__all__ = [
+    "CATALOGS",
+    "Catalog",
+    "Skipped",
+    "export_folder",
+    "family_prompt",
+    "from_fashion",
+    "from_folder",
+    "hold_out",
+    "inspect",
+    "inspect_sheet",
+    "load_catalog",
+    "plant",
+    "rendered",
+    "subset",
+]
+
+CATALOGS: Registry[Callable[..., Catalog]] = Registry(
+    "catalogue format",
+    {
+        "rendered": "untrain.catalogs.rendered:rendered",
+        "folder": "untrain.catalogs.folder:from_folder",
+        "fashion": "untrain.catalogs.fashion:from_fashion",
+    },
+)
+
+
+def load_catalog(format: str, strict: bool = False, **options: Any) -> Catalog:
+    """Build the catalogue of a registered format.
+
+    Parameters
+    ----------
+    format : str
+        A name in `CATALOGS`: ``"rendered"``, ``"folder"``, ``"fashion"``, or one registered.
+    strict : bool
+        Refuse data of which anything cannot be used; given to the formats that can skip.
+    **options
+        The format's own arguments, such as ``path``.
+
+    Raises
+    ------
+    InputError
+        Unknown format, unknown or missing option, or what the format itself raises.
+    """
+    build = CATALOGS[format]
+    known = signature(build).parameters
+    open_ended = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in known.values())
+    for option in options:
+        if option not in known and not open_ended:
+            hint = did_you_mean(option, known)
+            raise InputError(f"catalogue format '{format}' has no option '{option}'{hint}")
+    for name, parameter in known.items():
+        named = parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        if named and parameter.default is Parameter.empty and name not in {*options, "strict"}:
+            raise InputError(f"catalogue format '{format}' needs the option '{name}'")
+    return build(**options, **({"strict": strict} if "strict" in known else {}))

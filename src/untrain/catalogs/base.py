@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from untrain.errors import InputError
 from untrain.files import fingerprint
@@ -123,13 +123,17 @@ def decode(data: bytes, name: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data)) as opened:
             image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
+                image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
             if image.mode == "RGB":
                 image.load()
                 return image.copy() if image is opened else image
             rgba = image.convert("RGBA")
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"image '{name}' is too large to be decoded safely ({error})") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except UnidentifiedImageError:
+        raise InputError(f"image '{name}' is in no image format that Pillow knows") from None
+    except Exception as error:  # on broken files Pillow raises nearly anything
         raise InputError(f"image '{name}' cannot be decoded ({error})") from None
     canvas = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(canvas, rgba).convert("RGB")

@@ -31,10 +31,27 @@ class Generations:
 
 
 class Generator(Protocol):
-    """A text-to-image model that can be trained again without some of its data."""
+    """A text-to-image model that can be trained again without some of its data.
+
+    Attributes
+    ----------
+    noise_shape : tuple of int
+        (positions, codes): the Gumbel noise that one picture takes.
+    image_size : tuple of int
+        (height, width) in pixels of what it draws.
+    shared_fingerprint : str
+        Identifies the recipe and the frozen parts; set by `prepare`.
+    """
+
+    noise_shape: tuple[int, int]
+    image_size: tuple[int, int]
+    shared_fingerprint: str
 
     def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
-        """Fit, once a run, the frozen parts that all models share, and keep them in ``folder``."""
+        """Fit, once a run, the frozen parts that all models share, and keep them in ``folder``.
+
+        Called again, in this process or another, it reads what ``folder`` holds.
+        """
         ...
 
     def fit(
@@ -56,11 +73,14 @@ class Generator(Protocol):
         """Return log p(token | caption, earlier tokens) in nats, float64 (n, positions)."""
         ...
 
+    def tokenize(self, images: np.ndarray) -> np.ndarray:
+        """Return the tokens of uint8 pictures (n, height, width, 3), int64 (n, positions)."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write the trained weights (safetensors) and what describes them (JSON)."""
         ...
 
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a model that `save` wrote."""
+    def load(self, folder: Path) -> Self:
+        """Read weights that `save` wrote into this prepared generator, and return it."""
         ...

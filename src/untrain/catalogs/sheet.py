@@ -1,0 +1,76 @@
+"""Many pictures on one sheet, for looking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_GAP = 4
+_INK = (60, 62, 68)
+
+
+def contact_sheet(
+    images: Sequence[Image.Image | np.ndarray],
+    columns: int,
+    cell: int,
+    labels: Sequence[str] | None = None,
+) -> Image.Image:
+    """Return an RGB sheet with the pictures in rows of ``columns``, on white.
+
+    Parameters
+    ----------
+    images : sequence of PIL images or uint8 arrays, shape (height, width, 3)
+        In reading order; may be empty.
+    columns : int
+        Pictures a row, at least 1.
+    cell : int
+        Side in pixels of the square that each picture is fitted into. A smaller picture is
+        enlarged by a whole factor without smoothing, so that its pixels can be seen.
+    labels : sequence of str, optional
+        One a picture, written under it in one line, cut to the cell's width.
+    """
+    if columns < 1 or cell < 1:
+        raise ValueError(f"columns and cell must be at least 1, not {columns} and {cell}")
+    if labels is not None and len(labels) != len(images):
+        raise ValueError(f"{len(images)} images but {len(labels)} labels")
+    size = max(9, cell // 9)
+    font = ImageFont.load_default(size)
+    line = 0 if labels is None else math.ceil(1.4 * size)
+    rows = math.ceil(len(images) / columns)
+    width = _GAP + columns * (cell + _GAP)
+    height = _GAP + rows * (cell + line + _GAP)
+    sheet = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        x, y = _GAP + column * (cell + _GAP), _GAP + row * (cell + line + _GAP)
+        picture = _fitted(image, cell)
+        corner = x + (cell - picture.width) // 2, y + (cell - picture.height) // 2
+        sheet.paste(picture, corner)
+        if labels is not None:
+            draw.text((x, y + cell), _cut(labels[number], font, cell), fill=_INK, font=font)
+    return sheet
+
+
+def _fitted(image: Image.Image | np.ndarray, cell: int) -> Image.Image:
+    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    picture = picture.convert("RGB")
+    scale = cell / max(picture.size)
+    if scale >= 1:
+        factor = int(scale)
+        size = picture.width * factor, picture.height * factor
+        return picture.resize(size, Image.Resampling.NEAREST)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """Shorten a text with an ellipsis until it fits."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,81 @@
+"""Parts of a catalogue: held-out pairs and random subsets, both stable under added data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from untrain.catalogs.base import Catalog
+from untrain.catalogs.folder import natural_key
+from untrain.errors import InputError
+from untrain.files import fingerprint
+
+
+def hold_out(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Catalog]:
+    """Split into (train, held out); byte-identical copies stay on one side.
+
+    A pair's side depends on its id (for copies: the first id among them) and the seed alone, so
+    that it stays where it is when other pairs come or go. The held-out share is therefore close
+    to ``fraction``, not exactly it; either side has at least one image.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Two or more different images.
+    fraction : float
+        Expected share to hold out, in (0, 1).
+    seed : int
+        Another seed, another split.
+
+    Raises
+    ------
+    InputError
+        The fraction is out of range, or there is nothing to split.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"the held-out fraction is {fraction}; expected more than 0, less than 1")
+    copies: dict[str, list[str]] = {}
+    for image_id, content in zip(catalog.ids, catalog.hashes, strict=True):
+        copies.setdefault(content, []).append(image_id)
+    if len(copies) < 2:
+        raise InputError(f"{catalog.name} has {len(copies)} different images; a split needs two")
+    draws = {
+        content: _uniform("hold-out", seed, min(group, key=natural_key))
+        for content, group in copies.items()
+    }
+    low, high = min(draws, key=draws.__getitem__), max(draws, key=draws.__getitem__)
+    out = {content for content, draw in draws.items() if draw < fraction} | {low}
+    out -= {high}
+    held = {i for content in out for i in copies[content]}
+    train = catalog.subset(_rest(catalog.ids, held), f"{catalog.name}, training part")
+    return train, catalog.subset(held, f"{catalog.name}, held-out part")
+
+
+def subset(catalog: Catalog, size: int, seed: int, keep: Collection[str] = ()) -> Catalog:
+    """Return ``size`` pairs: those in ``keep`` and a random draw of the others.
+
+    Draws of one seed are nested: a smaller subset is part of every larger one.
+
+    Raises
+    ------
+    InputError
+        ``size`` is not between 1 (or the number kept) and the catalogue's, or an id is unknown.
+    """
+    kept = set(keep)
+    unknown = kept - catalog.index.keys()
+    if unknown:
+        raise InputError(f"{catalog.name}: no image with id '{min(unknown)}' to keep")
+    if not 1 <= size <= len(catalog):
+        raise InputError(f"a subset of {size} of the {len(catalog)} images of {catalog.name}")
+    if len(kept) > size:
+        raise InputError(f"{len(kept)} ids to keep do not fit into a subset of {size}; enlarge it")
+    others = sorted(_rest(catalog.ids, kept), key=lambda i: _uniform("subset", seed, i))
+    return catalog.subset(kept.union(others[: size - len(kept)]), f"{catalog.name}, {size} images")
+
+
+def _uniform(purpose: str, seed: int, image_id: str) -> float:
+    """Return a number in [0, 1) that depends on the arguments alone."""
+    return int(fingerprint(purpose, seed, image_id), 16) / 2**64
+
+
+def _rest(ids: Iterable[str], taken: Collection[str]) -> list[str]:
+    return [i for i in ids if i not in taken]

@@ -1,0 +1,99 @@
+"""Measures: what is read off a model, for each query, before any statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from skimage.metrics import structural_similarity
+
+COLUMNS = ["model_id", "prompt_id", "generation", "measure", "value"]
+LogLikelihood = Callable[[np.ndarray, Sequence[str]], np.ndarray]
+
+
+def bits_per_token(log_likelihood: np.ndarray) -> np.ndarray:
+    """Return −log₂ p a token: the mean over positions of log-likelihoods in nats, (n, p) → (n,)."""
+    return -log_likelihood.mean(axis=1) / math.log(2)
+
+
+def nll_rows(
+    model_id: str,
+    log_likelihood: LogLikelihood,
+    keys: Sequence[tuple[str, int]],
+    tokens: np.ndarray,
+    prompts: Sequence[str],
+    measure: str = "nll",
+) -> list[tuple[Any, ...]]:
+    """Return one row a query: bits an image token, at temperature 1 and untruncated."""
+    values = bits_per_token(log_likelihood(tokens, prompts))
+    return [(model_id, *key, measure, float(v)) for key, v in zip(keys, values, strict=True)]
+
+
+def mean_nll_row(
+    model_id: str,
+    prompt_id: str,
+    log_likelihood: LogLikelihood,
+    tokens: np.ndarray,
+    captions: Sequence[str],
+    measure: str,
+) -> tuple[Any, ...]:
+    """Return one row for many pairs: their mean bits a token; generation is −1."""
+    value = float(bits_per_token(log_likelihood(tokens, captions)).mean())
+    return (model_id, prompt_id, -1, measure, value)
+
+
+def deviation_rows(
+    model_id: str,
+    keys: Sequence[tuple[str, int]],
+    original: np.ndarray,
+    again: np.ndarray,
+    original_features: np.ndarray,
+    again_features: np.ndarray,
+    reference_features: np.ndarray,
+) -> list[tuple[Any, ...]]:
+    """Return how far pictures drawn again with the same noise are from the queries.
+
+    Parameters
+    ----------
+    original, again : ndarray of uint8, (n, height, width, 3)
+        The queries and what this model draws for them.
+    original_features, again_features, reference_features : ndarray of float, (n, d)
+        Of the query, of the new picture, and of the reference picture of the query's prompt.
+
+    Returns
+    -------
+    list of rows
+        regeneration_mse (mean over pixels and channels, 0–255²), regeneration_ssim and
+        regeneration_cosine against the query, reference_cosine against the reference (the study's).
+    """
+    rows: list[tuple[Any, ...]] = []
+    with_query = cosine_rows(original_features, again_features)
+    with_reference = cosine_rows(reference_features, again_features)
+    for i, (prompt_id, generation) in enumerate(keys):
+        a, b = original[i].astype(np.float64), again[i].astype(np.float64)
+        values = {
+            "regeneration_mse": float(np.square(a - b).mean()),
+            "regeneration_ssim": float(
+                structural_similarity(a, b, channel_axis=2, data_range=255.0)
+            ),
+            "regeneration_cosine": float(with_query[i]),
+            "reference_cosine": float(with_reference[i]),
+        }
+        rows += [(model_id, prompt_id, generation, name, value) for name, value in values.items()]
+    return rows
+
+
+def cosine_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cosine of each row of ``a`` with the same row of ``b``; 0 for a zero vector."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    dots = np.einsum("nd,nd->n", a, b)
+    return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+
+
+def table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Return the measures as a table."""
+    return pd.DataFrame(rows, columns=COLUMNS)

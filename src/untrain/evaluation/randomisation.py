@@ -1,0 +1,208 @@
+"""Exact inference for the randomised removal trial: re-draw the assignment, compare.
+
+The only randomness that the inference uses is that of the assignment, which we made ourselves.
+Prompts may share models, luck and training data as they please: under the sharp null (the outcome
+of a query is the same whichever units of the arm are out) the outcomes are fixed numbers and the
+statistic's null distribution is known exactly.
+
+Sources: R. A. Fisher, The Design of Experiments (1935): the test. P. R. Rosenbaum, Observational
+Studies (2002), section 2.6: intervals by inversion. B. Phipson and G. K. Smyth (2010),
+Permutation p-values should never be zero: the + 1. S. Holm (1979), A simple sequentially rejective
+multiple test procedure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+
+ENUMERATION_LIMIT = 20_000
+_TIE = 1e-9  # relative; sums in another order must not turn a tie into a difference
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a randomisation test says of one effect.
+
+    Attributes
+    ----------
+    estimate : float
+        Mean outcome where out minus mean where in.
+    low, high : float
+        95 % interval; infinite where so few assignments exist that no value can be rejected.
+    p_value : float
+        One-sided, against effects above zero.
+    two_sided_p : float
+        The share of assignments whose statistic is as large or larger in size.
+    null_sd : float
+        Standard deviation of the statistic over assignments under the sharp null.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    two_sided_p: float
+    null_sd: float
+
+    @property
+    def standardised(self) -> float:
+        """The estimate in standard deviations of its null distribution; NaN if that has none."""
+        return self.estimate / self.null_sd if self.null_sd > 0 else math.nan
+
+
+def unit_effects(y: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Return mean outcome out minus mean outcome in, for balanced assignments.
+
+    Parameters
+    ----------
+    y : ndarray, shape (units, models)
+        Outcome of each unit's query in each model.
+    out : ndarray of bool, shape (..., units, models)
+        True in exactly half of the models.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., units)
+    """
+    centred = y - y.mean(axis=1, keepdims=True)  # changes nothing but the rounding
+    sums = np.einsum("...um,um->...u", out.astype(np.float64), centred)
+    return sums * (4 / y.shape[1])  # the sum where in is minus the sum where out
+
+
+@lru_cache(maxsize=8)
+def every_half(n_models: int) -> np.ndarray:
+    """Return all C(M, M/2) balanced halves as bool, shape (halves, 1, models)."""
+    chosen = np.array(list(combinations(range(n_models), n_models // 2)))
+    halves = np.zeros((len(chosen), 1, n_models), bool)
+    np.put_along_axis(halves[:, 0], chosen, True, axis=1)
+    halves.flags.writeable = False
+    return halves
+
+
+def can_enumerate(n_models: int) -> bool:
+    """Say whether all balanced halves of M models are few enough to be enumerated (M ≤ 16)."""
+    return math.comb(n_models, n_models // 2) <= ENUMERATION_LIMIT
+
+
+def exact_test(y: np.ndarray, out: np.ndarray, confidence: float = 0.95) -> Inference:
+    """Test one unit on one query against all balanced halves of the models.
+
+    Parameters
+    ----------
+    y, out : ndarray, shape (models,)
+        Outcome, and whether the unit was out. The smallest p is 1 / C(M, M/2): 1/252 with 10
+        models, 1/6 with 4.
+    """
+    return randomisation_test(y[None], out[None], every_half(len(y)), confidence=confidence)
+
+
+def with_observed(out: np.ndarray, redrawn: np.ndarray) -> np.ndarray:
+    """Put the observed assignment before the re-drawn ones: the + 1 of Phipson and Smyth."""
+    return np.concatenate([out[None], redrawn])
+
+
+def randomisation_test(
+    y: np.ndarray,
+    out: np.ndarray,
+    null: np.ndarray,
+    weights: np.ndarray | None = None,
+    shift: np.ndarray | None = None,
+    confidence: float = 0.95,
+) -> Inference:
+    """Test a weighted sum of unit effects by re-drawing the assignment.
+
+    The statistic is T = Σᵤ wᵤ (mean of yᵤ out − mean of yᵤ in) and
+    p = #{T* ≥ T} / #{T*} over the assignments in ``null``, the observed one among them: exact where
+    ``null`` holds all assignments, and equal to (1 + #{T* ≥ T}) / (1 + draws) where it holds the
+    observed one and re-drawn ones.
+
+    The interval is of θ in the model of a constant additive effect, y = y₀ + θ · shift. For each θ
+    the statistic of y − θ · shift is tested; it is linear in θ, a_d − θ b_d for draw d, so draw d
+    joins the tail at one value of θ and the limits are order statistics of these values: the
+    inversion needs no search. Both tails get half of 1 − confidence.
+
+    Parameters
+    ----------
+    y : ndarray, shape (units, models)
+        Outcome of each unit's query in each model.
+    out : ndarray of bool, shape (units, models)
+        The assignment that was used, each unit out in half of the models.
+    null : ndarray of bool, shape (draws, units, models)
+        Assignments by the same mechanism, **including the observed one**.
+    weights : ndarray, shape (units,), optional
+        wᵤ; the mean if left out.
+    shift : ndarray, shape (units, models), optional
+        What one unit of θ adds to ``y``; ``out`` if left out.
+
+    Returns
+    -------
+    Inference
+    """
+    if weights is None:
+        weights = np.full(len(y), 1 / len(y))
+    shift = out if shift is None else shift
+    estimate, drawn = unit_effects(y, out) @ weights, unit_effects(y, null) @ weights
+    moved = shift.astype(np.float64)
+    slope = unit_effects(moved, out) @ weights - unit_effects(moved, null) @ weights
+    gap = drawn - estimate
+    tie = _TIE * max(np.abs(drawn).max(), abs(estimate))
+    gap[np.abs(gap) <= tie] = 0.0
+    slope[np.abs(slope) <= _TIE] = 0.0
+    tail = (1 - confidence) / 2
+    return Inference(
+        estimate=float(estimate),
+        low=_lower_limit(gap, slope, tail),
+        high=-_lower_limit(-gap, slope, tail),
+        p_value=float(np.mean(gap >= 0)),
+        two_sided_p=float(np.mean(np.abs(drawn) >= abs(estimate) - tie)),
+        null_sd=float(drawn.std()),
+    )
+
+
+def _lower_limit(gap: np.ndarray, slope: np.ndarray, tail: float) -> float:
+    """Return the smallest θ at which the share of draws with gap + θ · slope ≥ 0 exceeds tail."""
+    fixed, moving = slope == 0, slope != 0
+    always = np.count_nonzero(gap[fixed] >= 0)
+    # As θ falls without end the draws of negative slope (there are some only where several units
+    # share a query) are in the tail, and the others are not.
+    count = always + np.count_nonzero(slope < 0)
+    needed = math.floor(tail * len(gap) + 1e-9) + 1
+    if count >= needed:
+        return -math.inf
+    joins = -gap[moving] / slope[moving]
+    order = np.argsort(joins, kind="stable")
+    counts = count + np.cumsum(np.sign(slope[moving][order]))
+    reached = np.flatnonzero(counts >= needed)
+    return float(joins[order][reached[0]]) if len(reached) else math.inf
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return p-values adjusted for testing several hypotheses at once (Holm 1979).
+
+    Parameters
+    ----------
+    p_values : array-like, shape (n,)
+        NaN stays NaN and is not counted.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    array([0.03, 0.06, 0.06])
+    """
+    p = np.asarray(p_values, np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted

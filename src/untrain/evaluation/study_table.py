@@ -1,0 +1,92 @@
+"""The seed study's result table, column for column, so that our numbers can be held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from untrain.errors import InputError
+
+COLUMNS = ["Folder", "Mean_1", "Min_1", "Max_1", "Mean_2", "Min_2", "Max_2"]
+
+
+def folder_name(prompt: str) -> str:
+    """Return the study's name of a prompt: ``_`` for spaces, cut at 100 characters."""
+    return prompt.replace(" ", "_")[:100]
+
+
+def study_table(
+    before: pd.DataFrame, after: pd.DataFrame, prompts: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return mean, minimum and maximum reference cosine of each prompt before and after removal.
+
+    Rows are known by prompt_id: prompts whose folder names are the same keep a row each (the study
+    paired folders by name and mixed them up).
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        prompt_id, generation, cosine of the picture with the prompt's reference picture, −1 to 1.
+    prompts : mapping from prompt_id to its text
+        The rows, in this order.
+
+    Returns
+    -------
+    DataFrame
+        Folder, Mean_1, Min_1, Max_1 (before), Mean_2, Min_2, Max_2 (after); the last row, with an
+        empty Folder, holds the means of the columns.
+
+    Raises
+    ------
+    InputError
+        If a prompt has no pictures before or after.
+    """
+    ids = list(prompts)
+    table = pd.DataFrame({"Folder": [folder_name(prompts[prompt_id]) for prompt_id in ids]})
+    for suffix, cosines in (("1", before), ("2", after)):
+        missing = set(ids) - set(cosines["prompt_id"])
+        if missing:
+            when = "before" if suffix == "1" else "after"
+            raise InputError(
+                f"prompt '{min(missing)}' has no pictures {when} the removal; "
+                "measure it, or leave the prompt out of the table"
+            )
+        by_prompt = cosines.groupby("prompt_id")["cosine"].agg(["mean", "min", "max"]).loc[ids]
+        for name in ("mean", "min", "max"):
+            table[f"{name.capitalize()}_{suffix}"] = by_prompt[name].to_numpy()
+    summary = pd.DataFrame([{"Folder": "", **column_means(table)}])
+    return pd.concat([table, summary], ignore_index=True)[COLUMNS]
+
+
+def column_means(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the means over prompts of the table's numbers: the study's summary row."""
+    prompts_only = rows[rows["Folder"].fillna("") != ""]
+    return {name: float(prompts_only[name].mean()) for name in COLUMNS[1:]}
+
+
+def table_summary(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return what the study publishes of a prompt set: mean, deviation and range of the cosine.
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        prompt_id, generation, cosine.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``before`` and ``after``; columns ``mean`` (over prompts), ``sd`` (population form,
+        *within* a prompt over its pictures, averaged over prompts; between prompts it is larger),
+        ``low`` and ``high`` (means of the prompts' minima and maxima).
+    """
+    rows = {}
+    for when, cosines in (("before", before), ("after", after)):
+        by_prompt = cosines.groupby("prompt_id")["cosine"]
+        rows[when] = {
+            "mean": by_prompt.mean().mean(),
+            "sd": by_prompt.std(ddof=0).mean(),
+            "low": by_prompt.min().mean(),
+            "high": by_prompt.max().mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

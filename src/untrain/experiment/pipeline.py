@@ -1,0 +1,205 @@
+"""Running the stages in order, each once: what is done and unchanged is not done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from untrain.errors import InputError, UntrainError, did_you_mean
+from untrain.experiment import evaluate as evaluation
+from untrain.experiment import stages
+from untrain.experiment.run import Run
+from untrain.files import fingerprint
+from untrain.progress import console
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of an experiment.
+
+    Attributes
+    ----------
+    name : str
+    work : callable
+        Does it, leaving files in the run folder.
+    settings : callable
+        The part of the configuration that it depends on.
+    after : tuple of str
+        The stages whose results it reads.
+    outputs : tuple of str
+        Files or folders of the run folder that it leaves.
+    says : str
+        What it does, for people.
+    """
+
+    name: str
+    work: Callable[[Run], None]
+    settings: Callable[[Run], Any]
+    after: tuple[str, ...]
+    outputs: tuple[str, ...]
+    says: str
+
+
+STAGES = (
+    Stage(
+        "fit",
+        stages.fit,
+        lambda r: [r.catalog.fingerprint, r.generator.preset.to_dict(), r.config.seed],
+        (),
+        ("model_a.parquet", "shared", "models"),
+        "train model A, which draws the pictures",
+    ),
+    Stage(
+        "generate",
+        stages.generate,
+        lambda r: [r.prompts.to_dict("list"), r.config.generations, r.config.seed],
+        ("fit",),
+        ("queries.safetensors", "queries", "prompts.csv"),
+        "draw the pictures",
+    ),
+    Stage(
+        "retrieve",
+        stages.retrieve,
+        lambda r: [r.catalog.fingerprint, r.prompts.to_dict("list"), _section(r, "retrieval")],
+        (),
+        ("retrieval.parquet",),
+        "find candidates among the captions",
+    ),
+    Stage(
+        "compare",
+        stages.compare,
+        lambda r: _section(r, "encoder"),
+        ("generate", "retrieve"),
+        ("comparison.parquet",),
+        "compare every picture with every candidate",
+    ),
+    Stage(
+        "rank",
+        stages.rank,
+        lambda r: _section(r, "ranking"),
+        ("compare",),
+        ("ranking.parquet",),
+        "rank the candidates",
+    ),
+    Stage(
+        "remove",
+        stages.remove,
+        lambda r: [_section(r, "removal"), _user_ids(r), r.config.ranking.method, r.config.seed],
+        ("rank",),
+        ("forget_sets.parquet",),
+        "name the forget sets",
+    ),
+    Stage(
+        "retrain",
+        stages.retrain,
+        lambda r: [_section(r, "design"), r.config.seed, r.config.b_seed],
+        ("fit", "remove"),
+        ("models.parquet", "removals.parquet"),
+        "train paired models without them",
+    ),
+    Stage(
+        "regenerate",
+        stages.regenerate,
+        lambda r: None,
+        ("generate", "retrain"),
+        ("generations",),
+        "draw the pictures again, same noise",
+    ),
+    Stage(
+        "evaluate",
+        evaluation.evaluate,
+        lambda r: [_section(r, "evaluation"), _section(r, "encoder")],
+        ("regenerate",),
+        ("results/measures.parquet", "results/effects.parquet", "results/summary.json"),
+        "measure, test, judge",
+    ),
+    Stage(
+        "report",
+        stages.report,
+        lambda r: None,
+        ("evaluate", "rank"),
+        ("report.html", "results/summary.md"),
+        "write the report",
+    ),
+)
+NAMES = tuple(stage.name for stage in STAGES)
+
+
+def _section(run: Run, name: str) -> Any:
+    return getattr(run.config, name).model_dump(mode="json")
+
+
+def _user_ids(run: Run) -> list[str]:
+    path = run.config.removal.ids
+    return stages.read_prompts(path) if path else []
+
+
+def keys(run: Run) -> dict[str, str]:
+    """Return the fingerprint of each stage: of its settings and of the stages before it."""
+    known: dict[str, str] = {}
+    for stage in STAGES:
+        before = [known[name] for name in stage.after]
+        known[stage.name] = fingerprint(stage.name, stage.settings(run), before)
+    return known
+
+
+def is_done(run: Run, stage: Stage, key: str) -> bool:
+    """Tell whether the stage was finished with these settings and its files are still there."""
+    entry = run.record["stages"].get(stage.name, {})
+    here = all(run.path(*output.split("/")).exists() for output in stage.outputs)
+    return entry.get("state") == "done" and entry.get("key") == key and here
+
+
+def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
+    """Run every stage up to ``until`` that is not done yet; return the run folder.
+
+    Parameters
+    ----------
+    run : Run
+    until : str
+        Name of the last stage to run.
+    again : bool
+        Run the last stage even if it is done.
+
+    Raises
+    ------
+    InputError
+        An unknown stage, or something wrong with configuration or data.
+    UntrainError
+        The disk is full.
+    """
+    if until not in NAMES:
+        raise InputError(f"unknown stage '{until}'{did_you_mean(until, NAMES)}")
+    with run.lock():
+        known = keys(run)
+        run.describe()
+        for number, stage in enumerate(STAGES, 1):
+            if not is_done(run, stage, known[stage.name]) or (again and stage.name == until):
+                _run_stage(run, stage, known[stage.name], number)
+            if stage.name == until:
+                break
+    return run.folder
+
+
+def _run_stage(run: Run, stage: Stage, key: str, number: int) -> None:
+    console.print(f"[bold]{number:>2}/{len(STAGES)} {stage.name}[/]  {stage.says}")
+    record = run.record["stages"]
+    record[stage.name] = {"state": "running", "key": key}
+    run.save_record()
+    start = time.perf_counter()
+    try:
+        stage.work(run)
+    except OSError as error:
+        if error.errno == 28:
+            raise UntrainError(
+                f"the disk is full: free some space where {run.folder} is and run the same "
+                "command again; what is done is kept"
+            ) from None
+        raise
+    seconds = time.perf_counter() - start
+    record[stage.name] = {"state": "done", "key": key, "seconds": round(seconds, 2)}
+    run.save_record()
+    console.print(f"      done in {seconds:.1f} s")

@@ -1,0 +1,216 @@
+"""The run folder: where stages keep their results, and how a killed run finds its place again."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from filelock import FileLock, Timeout
+
+import untrain
+from untrain.catalogs.base import Catalog
+from untrain.errors import InputError
+from untrain.experiment import inputs
+from untrain.experiment.config import Config
+from untrain.files import atomic_path, read_json, write_json, write_parquet, write_text
+from untrain.generators.dalle import DalleGenerator
+from untrain.generators.presets import preset_of
+
+SCHEMA_VERSION = 1
+
+
+@dataclass
+class Run:
+    """One experiment and its folder.
+
+    Everything that is costly is read or built when first asked for and kept in memory; everything
+    that a stage finds out is a file of the folder, written whole or not at all.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    config: Config
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.folder
+
+    def path(self, *parts: str) -> Path:
+        """Return a path inside the run folder."""
+        return self.folder.joinpath(*parts)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of the run's Parquet tables by name, such as ``'ranking'``."""
+        return pd.read_parquet(self.path(f"{name}.parquet"))
+
+    def keep(self, name: str, table: pd.DataFrame) -> None:
+        """Write one of the run's Parquet tables."""
+        write_parquet(self.path(f"{name}.parquet"), table)
+
+    @cached_property
+    def _data(self) -> inputs.Inputs:
+        return inputs.open_inputs(self.config)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The training catalogue: what is left after subset, plant and hold-out."""
+        return self._data.train
+
+    @property
+    def held_out(self) -> Catalog:
+        """Pairs that no model sees."""
+        return self._data.held_out
+
+    @property
+    def prompts(self) -> pd.DataFrame:
+        """Columns prompt_id, prompt, family (or empty) and role (query or control)."""
+        return self._data.prompts
+
+    @cached_property
+    def generator(self) -> DalleGenerator:
+        """The generator of the configuration, not yet prepared."""
+        settings = self.config.generator
+        return DalleGenerator(
+            preset_of(settings.preset, **settings.settings), seed=self.config.seed
+        )
+
+    @property
+    def shared_folder(self) -> Path:
+        """Where the frozen parts of the generator are."""
+        return self.path("shared", self.generator.shared_key(self.catalog))
+
+    def find_elsewhere(self, kind: str, key: str) -> Path | None:
+        """Return the folder of another run beside this one that holds ``kind/key``, if any does."""
+        for other in sorted(self.config.runs.glob(f"*/{kind}/{key}")):
+            if other.parent.parent != self.folder:
+                return other
+        return None
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The content of run.json."""
+        if self.path("run.json").exists():
+            found = read_json(self.path("run.json"))
+            if found.get("schema_version") != SCHEMA_VERSION:
+                raise InputError(
+                    f"{self.folder} was written with schema {found.get('schema_version')}, "
+                    f"this untrain writes {SCHEMA_VERSION}: choose another name"
+                )
+            return found
+        return {"schema_version": SCHEMA_VERSION, "name": self.config.name, "stages": {}}
+
+    def save_record(self) -> None:
+        """Write run.json."""
+        write_json(self.path("run.json"), self.record)
+
+    def describe(self) -> None:
+        """Record configuration, versions, machine and data, as they are now."""
+        write_text(
+            self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False)
+        )
+        self.record.update(
+            versions=_versions(),
+            machine=_machine(),
+            seeds={"a": self.config.seed, "b": self.config.b_seed, "data": self.config.data.seed},
+            design=self.config.design.kind,
+            fingerprints={"catalog": self.catalog.fingerprint},
+            catalog={
+                "name": self.catalog.name,
+                "format": self.config.data.format,
+                "images": len(self.catalog),
+                "heldout": len(self.held_out),
+                "skipped": len(self.catalog.skipped),
+                "duplicate_groups": len(self.catalog.duplicates()),
+            },
+        )
+        self.save_record()
+
+    def warn(self, message: str) -> None:
+        """Add a warning to the record (and so to the report), once."""
+        known = self.record.setdefault("warnings", [])
+        if message not in known:
+            known.append(message)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run folder; a second run in it at the same time is refused."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"another process is running in {self.folder}: wait for it, or choose another name"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def save_pictures(folder: Path, pictures: dict[str, np.ndarray]) -> None:
+    """Write pictures (uint8 H×W×3) as ``folder/<name>.png``, the whole folder or nothing."""
+    from PIL import Image
+
+    with atomic_path(folder) as temporary:
+        for name, pixels in pictures.items():
+            path = temporary / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a PNG as uint8 H×W×3."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def open_run(folder: Path) -> Run:
+    """Open an existing run folder by its own config.yaml."""
+    if not (folder / "run.json").exists():
+        raise InputError(f"{folder} is no run folder: it has no run.json")
+    values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = Config.model_validate(values)
+    return Run(config.model_copy(update={"runs": folder.parent, "name": folder.name}))
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "numpy", "pandas", "scikit-learn", "scikit-image", "transformers")
+    return {
+        "untrain": untrain.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    from untrain.generators.hardware import device, precision
+
+    return {
+        "platform": sys.platform,
+        "processor": platform.machine(),
+        "cores": torch.get_num_threads(),
+        "device": str(device()),
+        "precision": precision(),
+    }
+
+
+Notice = Callable[[str], None]

@@ -1,0 +1,222 @@
+"""The stages in order: what each reads, does and leaves in the run folder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from untrain.counterfactual import design
+from untrain.counterfactual.forget_sets import build_forget_sets
+from untrain.counterfactual.noise import gumbel_batch
+from untrain.encoders import load_encoder
+from untrain.encoders.store import FeatureStore
+from untrain.experiment import bank
+from untrain.experiment.inputs import read_prompts
+from untrain.experiment.run import Run, read_picture, save_pictures
+from untrain.files import atomic_path
+from untrain.generators.base import Generations
+from untrain.generators.dalle import DalleGenerator
+from untrain.generators.quality import judge
+from untrain.progress import bar, track
+from untrain.search.comparison import compare as compare_prompt
+from untrain.search.ranking import rank as rank_by
+from untrain.search.retrieval import retrieve as retrieve_by
+
+SAMPLER = "A"
+REFERENCE = "reference"
+
+
+def fit(run: Run) -> None:
+    """Train the frozen parts and model A, which draws the queries."""
+    prepare(run)
+    order = bank.Order(SAMPLER, run.config.seed, ())
+    models = bank.train_all(run, [order], "model A")
+    run.keep("model_a", models)
+
+
+def prepare(run: Run) -> None:
+    """Fit autoencoder and tokenizer, or find them in this run or one beside it."""
+    folder, catalog, generator = run.shared_folder, run.catalog, run.generator
+    if not folder.exists():
+        elsewhere = run.find_elsewhere("shared", folder.name)
+        if elsewhere:
+            bank.adopt(elsewhere, folder)
+    with bar("autoencoder", generator.prepare_work(catalog)) as advance:
+        generator.prepare(catalog, folder, advance)
+
+
+def generate(run: Run) -> None:
+    """Draw the queries from A: some pictures a prompt, and one more as the study's reference."""
+    prepare(run)
+    model = bank.load_model(run, run.table("model_a")["path"].iloc[0])
+    keys = query_keys(run, with_reference=True)
+    drawn = _draw(run, model, keys)
+    last = run.config.generations
+    names = [f"{p}/{REFERENCE if g == last else g}" for p, g in keys]
+    with atomic_path(run.path("queries.safetensors")) as temporary:
+        save_file(dict(zip(names, drawn.tokens, strict=True)), temporary)
+    save_pictures(run.path("queries"), dict(zip(names, drawn.images, strict=True)))
+    with atomic_path(run.path("prompts.csv")) as temporary:
+        run.prompts.to_csv(temporary, index=False)
+    asked = run.prompts[run.prompts["role"] == "query"]
+    known = set(asked["prompt_id"])
+    pictures = [(p, drawn.images[i]) for i, (p, _) in enumerate(keys) if p in known]
+    quality = judge(run.catalog, asked, pictures)
+    run.record["quality"] = quality
+    if quality and not quality["passed"]:
+        run.warn(
+            "The generator is weak: its pictures often do not show what their prompts ask for "
+            f"({quality['summary']}), so attribution means little. Train it longer or on more."
+        )
+
+
+def query_keys(run: Run, with_reference: bool = False) -> list[tuple[str, int]]:
+    """Return (prompt_id, generation) of every query; the reference is the last generation."""
+    count = run.config.generations + with_reference
+    return [(p, g) for p in run.prompts["prompt_id"] for g in range(count)]
+
+
+def _draw(run: Run, model: DalleGenerator, keys: list[tuple[str, int]]) -> Generations:
+    text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+    noise = gumbel_batch(run.config.seed, keys, *model.noise_shape)
+    return model.generate([text[p] for p, _ in keys], noise)
+
+
+def retrieve(run: Run) -> None:
+    """Find the candidates of each prompt among the captions."""
+    settings = run.config.retrieval
+    run.keep(
+        "retrieval", retrieve_by(run.catalog, run.prompts, settings.method, settings.top)
+    )
+
+
+def compare(run: Run) -> None:
+    """Compare every query with every candidate, in pixels and features."""
+    retrieval = run.table("retrieval")
+    encoder = load_encoder(run.config.encoder.name, **run.config.encoder.options)
+    store = FeatureStore(run.folder / "features", encoder)
+    needed = sorted(set(retrieval["image_id"]))
+    row = {image_id: i for i, image_id in enumerate(needed)}
+    features = store.features(run.catalog, needed, "features")
+    pictures = {i: np.asarray(run.catalog.image(i)) for i in track(needed, "reading", len(needed))}
+    parts = []
+    groups = list(retrieval.groupby("prompt_id", sort=False))
+    for prompt_id, candidates in track(groups, "comparing", len(groups)):
+        ids = list(candidates["image_id"])
+        generated = [_query(run, str(prompt_id), g) for g in range(run.config.generations)]
+        parts.append(
+            compare_prompt(
+                str(prompt_id),
+                generated,
+                ids,
+                [pictures[i] for i in ids],
+                encoder.encode(generated),
+                features[[row[i] for i in ids]],
+            )
+        )
+    run.keep("comparison", pd.concat(parts, ignore_index=True))
+
+
+def _query(run: Run, prompt_id: str, generation: int) -> np.ndarray:
+    return read_picture(run.path("queries", prompt_id, f"{generation}.png"))
+
+
+def rank(run: Run) -> None:
+    """Score and order the candidates of each prompt, by every ranking asked for."""
+    comparison, retrieval = run.table("comparison"), run.table("retrieval")
+    methods = dict.fromkeys([run.config.ranking.method, *run.config.ranking.also])
+    tables = [rank_by(method, comparison, retrieval) for method in methods]
+    run.keep("ranking", pd.concat(tables, ignore_index=True))
+
+
+def remove(run: Run) -> None:
+    """Name the forget sets; nothing is deleted."""
+    settings = run.config.removal
+    ranking = run.table("ranking")
+    chosen = ranking[ranking["method"] == run.config.ranking.method]
+    controls = run.prompts[run.prompts["role"] == "control"]
+    sets = build_forget_sets(
+        chosen[["prompt_id", "image_id", "rank"]],
+        run.table("retrieval"),
+        run.catalog,
+        list(dict.fromkeys([*settings.arms, *(["family"] if len(controls) else [])])),
+        list(settings.k),
+        run.config.seed,
+        dict(zip(controls["prompt_id"], controls["family"], strict=True)),
+        read_prompts(settings.ids) if settings.ids else (),
+        settings.draws,
+    )
+    for warning in sets.attrs.get("warnings", ()):
+        run.warn(warning)
+    run.keep("forget_sets", sets)
+
+
+def assignment(run: Run) -> design.Assignment:
+    """Return which model of the bank is trained without which forget sets."""
+    units = design.units_of(run.table("forget_sets"))
+    if run.config.design.kind == "before-after":
+        return design.before_after(units)
+    return design.randomised(units, run.config.design.models, run.config.seed)
+
+
+def retrain(run: Run) -> None:
+    """Train the paired models of seed B, each without its forget sets."""
+    prepare(run)
+    drawn, sets = assignment(run), run.table("forget_sets")
+    orders = [
+        bank.Order(
+            model_id,
+            run.config.b_seed + drawn.seed_offsets[m],
+            tuple(design.removed_ids(drawn, sets, model_id)),
+        )
+        for m, model_id in enumerate(drawn.model_ids)
+    ]
+    models = bank.train_all(run, orders, f"{len(orders)} paired models")
+    run.keep("models", pd.concat([run.table("model_a"), models], ignore_index=True))
+    run.keep("removals", design.removals(drawn))
+
+
+def regenerate(run: Run) -> None:
+    """Draw every prompt again from every paired model, with the noise that A had."""
+    prepare(run)
+    keys = query_keys(run)
+    models = run.table("models")
+    models = models[models["model_id"] != SAMPLER]
+    for model_id, path in track(
+        zip(models["model_id"], models["path"], strict=True), "regenerating", len(models)
+    ):
+        folder = run.path("generations", model_id)
+        drawn = _draw(run, bank.load_model(run, path), keys)
+        names = [f"{p}/{g}" for p, g in keys]
+        save_pictures(folder, dict(zip(names, drawn.images, strict=True)))
+
+
+def read_queries(run: Run) -> dict[str, np.ndarray]:
+    """Return the tokens of every query by ``prompt_id/generation``."""
+    return load_file(run.path("queries.safetensors"))
+
+
+def report(run: Run) -> None:
+    """Write the report page, the tables in Markdown and the thumbnails they show."""
+    from untrain.report import write_report
+
+    _keep_thumbnails(run)
+    run.save_record()
+    write_report(run.folder)
+
+
+def _keep_thumbnails(run: Run) -> None:
+    """Keep small pictures and captions of the images that the report names."""
+    ranking, sets = run.table("ranking"), run.table("forget_sets")
+    shown = ranking[ranking["rank"] <= 10]["image_id"]
+    ids = sorted({*shown, *sets[sets["arm"].isin(["family", "ids"])]["image_id"]})
+    captions = [run.catalog.captions[run.catalog.index[i]] for i in ids]
+    run.keep("captions", pd.DataFrame({"image_id": ids, "caption": captions}))
+    pictures = {}
+    for image_id in ids:
+        image = run.catalog.image(image_id)
+        image.thumbnail((96, 96))
+        pictures[image_id] = np.asarray(image)
+    save_pictures(run.path("thumbnails"), pictures)
+

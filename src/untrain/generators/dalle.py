@@ -1,0 +1,199 @@
+"""The reference generator: a small DALL-E, a frozen autoencoder under a text–image transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from untrain.catalogs.base import Catalog
+from untrain.errors import InputError
+from untrain.files import atomic_path, fingerprint, read_json, write_json
+from untrain.generators import transformer as tr
+from untrain.generators.base import Generations, Progress
+from untrain.generators.hardware import device, precision
+from untrain.generators.presets import Preset
+from untrain.generators.text import encode_captions, train_tokenizer
+from untrain.generators.training import train_transformer
+
+
+class DalleGenerator:
+    """A DALL-E style model behind the `Generator` contract.
+
+    Parameters
+    ----------
+    preset : Preset
+        Sizes and training recipe.
+    seed : int
+        Seed of the frozen parts (autoencoder, tokenizer); models have seeds of their own.
+
+    Notes
+    -----
+    One autoencoder and one tokenizer serve all models of a run, as in the study: they saw the
+    images that are later removed. What is measured is the transformer's dependence on them.
+    """
+
+    def __init__(self, preset: Preset, seed: int = 0) -> None:
+        self.preset, self.seed = preset, seed
+        self.noise_shape = (preset.positions, preset.codes)
+        self.image_size = (preset.height, preset.width)
+        self.losses: list[float] = []
+        self._shared: Path | None = None
+        self._model: tr.Transformer | None = None
+
+    def shared_key(self, catalog: Catalog) -> str:
+        """Return the fingerprint of the frozen parts that `prepare` would fit on ``catalog``."""
+        return fingerprint("dalle-shared-1", catalog.fingerprint, self._shared_recipe())
+
+    def _shared_recipe(self) -> dict[str, object]:
+        return {**self.preset.autoencoder_part(), "seed": self.seed, "dtype": precision()}
+
+    def prepare_work(self, catalog: Catalog) -> int:
+        """Return how many pictures `prepare` passes, for progress bars."""
+        return self.preset.epochs_ae * len(catalog)
+
+    def fit_work(self, catalog: Catalog) -> int:
+        """Return how many pairs `fit` passes, for progress bars."""
+        return self.preset.epochs * len(catalog)
+
+    @property
+    def shared_fingerprint(self) -> str:
+        """Fingerprint of the frozen parts and of the whole recipe."""
+        shared = read_json(self._prepared() / "shared.json")["fingerprint"]
+        return fingerprint("dalle-1", shared, self.preset.to_dict(), precision())
+
+    def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
+        """Fit autoencoder and tokenizer on ``catalog`` and encode it, unless ``folder`` has them.
+
+        ``folder`` then holds autoencoder.safetensors, tokenizer.json, tokens.safetensors (image
+        and text tokens of the whole catalogue, encoded once) and shared.json.
+        """
+        key = self.shared_key(catalog)
+        if (folder / "shared.json").exists():
+            found = read_json(folder / "shared.json")["fingerprint"]
+            if found != key:
+                raise InputError(f"{folder} holds the frozen parts of another data set or recipe")
+        else:
+            self._fit_shared(catalog, folder, key, progress)
+        self._shared = folder
+        self._autoencoder = None
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    def _fit_shared(self, catalog: Catalog, folder: Path, key: str, progress: Progress) -> None:
+        from untrain.generators import autoencoder as ae
+
+        pixels = catalog.pixels(self.image_size)
+        model = ae.train_autoencoder(pixels, self.preset, self.seed, progress)
+        tokenizer = train_tokenizer(catalog.captions, self.preset.vocabulary)
+        image = ae.encode(model, pixels)
+        text = encode_captions(tokenizer, catalog.captions, self.preset.text_limit)
+        with atomic_path(folder) as temporary:
+            temporary.mkdir(parents=True)
+            save_file(_to_cpu(model.state_dict()), temporary / "autoencoder.safetensors")
+            tokenizer.save(str(temporary / "tokenizer.json"))
+            tokens = {"image": torch.from_numpy(image), "text": torch.from_numpy(text)}
+            save_file(tokens, temporary / "tokens.safetensors")
+            description = {
+                "fingerprint": key,
+                "catalog": catalog.fingerprint,
+                "recipe": self._shared_recipe(),
+                "reconstruction_mse": ae.reconstruction_error(model, pixels, self.preset.grid),
+                "codes_used": len(np.unique(image)),
+                "codes": self.preset.codes,
+                "vocabulary": tokenizer.get_vocab_size(),
+                "longest_caption_tokens": int(text.shape[1]),
+            }
+            write_json(temporary / "shared.json", description)
+
+    def fit(
+        self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
+    ) -> None:
+        """Train the transformer on ``catalog`` without ``removed``; see `Generator.fit`."""
+        unknown = set(removed) - catalog.index.keys()
+        if unknown:
+            raise InputError(f"cannot remove '{min(unknown)}': the catalogue has no such image")
+        if catalog.fingerprint != read_json(self._prepared() / "shared.json")["catalog"]:
+            raise InputError("the frozen parts were fitted on another catalogue: prepare() first")
+        tokens = load_file(self._prepared() / "tokens.safetensors")
+        kept = np.ones(len(catalog), bool)
+        kept[[catalog.index[image_id] for image_id in removed]] = False
+        self._model, self.losses = train_transformer(
+            tokens["text"].numpy(),
+            tokens["image"].numpy(),
+            kept,
+            self.tokenizer.get_vocab_size(),
+            self.preset,
+            seed,
+            progress,
+        )
+
+    def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
+        """Draw one picture a prompt; see `Generator.generate`."""
+        from untrain.generators import autoencoder as ae
+
+        tokens = tr.sample(self._fitted(), self._text(prompts), noise, self.preset)
+        return Generations(tokens, ae.decode(self.autoencoder, tokens, self.preset.grid))
+
+    def log_likelihood(self, tokens: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """Return log p of each image token in nats at temperature 1, untruncated."""
+        return tr.log_likelihood(self._fitted(), self._text(prompts), tokens)
+
+    def tokenize(self, images: np.ndarray) -> np.ndarray:
+        """Return the codes of uint8 pictures; see `Generator.tokenize`."""
+        from untrain.generators import autoencoder as ae
+
+        return ae.encode(self.autoencoder, images)
+
+    @property
+    def autoencoder(self) -> torch.nn.Module:
+        """The frozen autoencoder, read when first asked for."""
+        from untrain.generators.autoencoder import Autoencoder
+
+        if self._autoencoder is None:
+            model = Autoencoder(self.preset)
+            model.load_state_dict(load_file(self._prepared() / "autoencoder.safetensors"))
+            self._autoencoder = model.to(device()).eval().requires_grad_(False)
+        return self._autoencoder
+
+    def save(self, folder: Path) -> None:
+        """Write model.safetensors and model.json, whole or not at all."""
+        with atomic_path(folder) as temporary:
+            temporary.mkdir(parents=True)
+            save_file(_to_cpu(self._fitted().state_dict()), temporary / "model.safetensors")
+            description = {"shared": self.shared_fingerprint, "losses": self.losses}
+            write_json(
+                temporary / "model.json", {**description, "preset": self.preset.to_dict()}
+            )
+
+    def load(self, folder: Path) -> Self:
+        """Read what `save` wrote; the frozen parts must be the same."""
+        description = read_json(folder / "model.json")
+        if description["shared"] != self.shared_fingerprint:
+            raise InputError(f"the model in {folder} belongs to other frozen parts or a recipe")
+        model = tr.Transformer(self.preset, self.tokenizer.get_vocab_size())
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        self._model = model.to(device()).eval().requires_grad_(False)
+        self.losses = description["losses"]
+        return self
+
+    def _text(self, prompts: Sequence[str]) -> np.ndarray:
+        return encode_captions(self.tokenizer, prompts, self.preset.text_limit)
+
+    def _prepared(self) -> Path:
+        if self._shared is None:
+            raise RuntimeError("call prepare() first")
+        return self._shared
+
+    def _fitted(self) -> tr.Transformer:
+        if self._model is None:
+            raise RuntimeError("call fit() or load() first")
+        return self._model
+
+
+def _to_cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

@@ -1,0 +1,133 @@
+"""Sizes and training recipes of the reference generator, from seconds to the study's own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from untrain.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that decides what a model becomes, apart from data and seed.
+
+    Attributes
+    ----------
+    height, width : int
+        Picture size in pixels; both multiples of 8.
+    levels : tuple of int
+        FSQ levels; their product is the number of image codes.
+    width_ae : int
+        Channels of the autoencoder at its finest grid (doubled at the coarser one).
+    epochs_ae, batch_ae, lr_ae
+        Training of the autoencoder.
+    vocabulary : int
+        Largest number of text tokens the tokenizer may learn.
+    text_limit : int
+        Longest caption in tokens; captions are padded on the left, never cut below this.
+    dim, depth, heads, head_dim : int
+        The transformer.
+    epochs, batch, lr, warmup, weight_decay, clip
+        Training of the transformer (AdamW, cosine schedule, ``warmup`` as a share of the steps).
+    image_weight : float
+        Weight of the image loss against the text loss (DALL-E: 7 to 1).
+    averaging : float
+        Share of the training, at its end, over which weights are averaged.
+    temperature : float
+        Sampling temperature.
+    top_k : float
+        Share of the image codes, most likely first, that may be sampled.
+    """
+
+    height: int = 32
+    width: int = 32
+    levels: tuple[int, ...] = (8, 5, 5, 5)
+    width_ae: int = 64
+    epochs_ae: int = 16
+    batch_ae: int = 32
+    lr_ae: float = 2e-3
+    vocabulary: int = 2048
+    text_limit: int = 128
+    dim: int = 128
+    depth: int = 4
+    heads: int = 4
+    head_dim: int = 32
+    epochs: int = 12
+    batch: int = 32
+    lr: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    clip: float = 0.5
+    image_weight: float = 7.0
+    averaging: float = 0.25
+    temperature: float = 1.0
+    top_k: float = 1.0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of image tokens."""
+        return self.height // 8, self.width // 8
+
+    @property
+    def positions(self) -> int:
+        """Image tokens a picture."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def codes(self) -> int:
+        """Number of image codes."""
+        product = 1
+        for level in self.levels:
+            product *= level
+        return product
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; `preset_of` reads it back."""
+        return {**asdict(self), "levels": list(self.levels)}
+
+    def autoencoder_part(self) -> dict[str, Any]:
+        """Return the settings that decide the frozen parts: picture size, codes, vocabulary."""
+        names = ("height", "width", "levels", "width_ae", "epochs_ae", "batch_ae", "lr_ae")
+        part = self.to_dict()
+        return {name: part[name] for name in (*names, "vocabulary", "text_limit")}
+
+
+PRESETS = {
+    "micro": Preset(
+        height=16, width=16, width_ae=16, epochs_ae=3, dim=32, depth=2, heads=2, head_dim=16,
+        epochs=3, vocabulary=512,
+    ),
+    "tiny": Preset(),
+    "small": Preset(height=64, width=48, dim=192, epochs=12, vocabulary=4096, epochs_ae=8),
+    "seed": Preset(
+        height=256, width=256, levels=(8, 8, 8, 16), width_ae=128, vocabulary=8192,
+        text_limit=512, dim=312, depth=16, heads=12, head_dim=64, epochs=30, batch=5, lr=4.5e-4,
+        weight_decay=0.0, warmup=0.0, averaging=0.0, top_k=5811 / 8192,
+    ),
+}  # fmt: skip
+
+
+def preset_of(name: str, **changes: Any) -> Preset:
+    """Return a preset by name with some of its settings changed.
+
+    Raises
+    ------
+    InputError
+        Unknown preset or setting ("did you mean"), or a picture size that is no multiple of 8.
+    """
+    if name not in PRESETS:
+        raise InputError(f"unknown preset '{name}'{did_you_mean(name, PRESETS)}")
+    known = {f.name for f in fields(Preset)}
+    for key in changes:
+        if key not in known:
+            raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
+    if "levels" in changes:
+        changes["levels"] = tuple(changes["levels"])
+    preset = Preset(**{**asdict(PRESETS[name]), **changes})
+    if preset.height % 8 or preset.width % 8 or min(preset.height, preset.width) < 16:
+        raise InputError(
+            f"picture size {preset.height}x{preset.width}: height and width must be multiples "
+            "of 8, at least 16"
+        )
+    return preset

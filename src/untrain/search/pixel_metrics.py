@@ -1,0 +1,152 @@
+"""The study's six pixel metrics, for all pairs at once.
+
+Sums over pixels of products of whole numbers are exact in float64, so the squared error, cosine
+and covariance of all pairs follow from one matrix product without loss; the rest needs the
+saturated difference max(A − B, 0) of each pair, made for a whole batch by each OpenCV call.
+Formulas: Aivalis et al. (2025), Stage 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from untrain.errors import InputError
+
+PIXEL_METRICS = ("mse", "mae", "cross_correlation", "histogram", "cosine", "ssim")
+WINDOW = 7  # pixels a side of the SSIM window, scikit-image's default
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # constants of SSIM for values in 0–255
+BLOCK = 1 << 22  # numbers held at a time, whatever the size of the pictures
+
+
+def resize_folder(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Resize images, each uint8 H×W×3, to their mean width and height, truncated; bilinear.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n, height, width, 3)
+    """
+    heights, widths = zip(*(image.shape[:2] for image in images), strict=True)
+    size = sum(widths) // len(images), sum(heights) // len(images)
+    return np.stack(
+        [cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in images]
+    )
+
+
+def pixel_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, np.ndarray]:
+    """Compare every generated picture A with every candidate B.
+
+    Parameters
+    ----------
+    generated : ndarray of uint8, shape (g, H, W, 3)
+    candidates : ndarray of uint8, shape (n, H, W, 3)
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (g, n)
+        ``mse`` Σ(A−B)² / (H·W), a sum over channels; ``mae`` mean of \\|A−B\\|;
+        ``cross_correlation`` the covariance; ``histogram`` correlation of the 8×8×8 colour
+        histograms; ``cosine``, NaN where a picture is black; ``ssim`` of grey(max(A−B, 0))
+        against black, near 1 where nothing of A sticks out of B.
+
+    Raises
+    ------
+    InputError
+        If the pictures are smaller than 7 pixels a side.
+    """
+    if generated.shape[1:] != candidates.shape[1:]:
+        raise ValueError(f"pictures differ in size: {generated.shape}, {candidates.shape}")
+    height, width = generated.shape[1:3]
+    if min(height, width) < WINDOW:
+        raise InputError(
+            f"the pictures to compare are {width}×{height} pixels; SSIM needs at least "
+            f"{WINDOW}×{WINDOW}: leave out the smallest images or make them larger"
+        )
+    area, count = height * width, height * width * 3
+    a, b = generated.reshape(len(generated), -1), candidates.reshape(len(candidates), -1)
+    products, squares_a, squares_b = _exact_products(a, b)
+    sum_a = a.sum(axis=1, dtype=np.int64).astype(float)[:, None]
+    sum_b = b.sum(axis=1, dtype=np.int64).astype(float)[None, :]
+    excess, ssim = _excess_and_ssim(generated, candidates)
+    with np.errstate(invalid="ignore"):
+        cosine = products / (np.sqrt(squares_a)[:, None] * np.sqrt(squares_b)[None, :])
+    return {
+        "mse": (squares_a[:, None] + squares_b[None, :] - 2 * products) / area,
+        # |A−B| = (B−A) + 2·max(A−B, 0)
+        "mae": (sum_b - sum_a + 2 * excess) / count,
+        "cross_correlation": (products - sum_a * sum_b / count) / count,
+        "histogram": _correlation(_histograms(generated), _histograms(candidates)),
+        "cosine": cosine,
+        "ssim": ssim,
+    }
+
+
+def _exact_products(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Σab (g, n), Σa² (g,) and Σb² (n,) of rows of bytes, in float64 without rounding."""
+    products = np.zeros((len(a), len(b)))
+    squares_a, squares_b = np.zeros(len(a)), np.zeros(len(b))
+    step = max(1, BLOCK // (len(a) + len(b)))
+    for start in range(0, a.shape[1], step):
+        part_a = a[:, start : start + step].astype(float)
+        part_b = b[:, start : start + step].astype(float)
+        products += part_a @ part_b.T
+        squares_a += np.einsum("ip,ip->i", part_a, part_a)
+        squares_b += np.einsum("ip,ip->i", part_b, part_b)
+    return products, squares_a, squares_b
+
+
+def _excess_and_ssim(generated: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Σ max(A−B, 0) and the SSIM of its grey against black, both (g, n)."""
+    excess = np.empty((len(generated), len(candidates)))
+    ssim = np.empty_like(excess)
+    step = max(1, BLOCK // generated[0].size)
+    for start in range(0, len(candidates), step):
+        batch = candidates[start : start + step]
+        columns = slice(start, start + len(batch))
+        for row, picture in enumerate(generated):
+            over = np.maximum(picture, batch) - batch  # bytes, so saturated at 0
+            excess[row, columns] = over.reshape(len(batch), -1).sum(axis=1, dtype=np.int64)
+            ssim[row, columns] = _ssim_against_black(over)
+    return excess, ssim
+
+
+def _ssim_against_black(images: np.ndarray) -> np.ndarray:
+    """Return the SSIM of the grey of each image (n, H, W, 3) against a black one, (n,).
+
+    With a black second image its mean, variance and the covariance vanish, and SSIM is
+    C1·C2 / ((μ² + C1)(σ² + C2)), averaged over windows that lie inside the image (Wang et al.,
+    2004; sample variance and uniform window as scikit-image).
+    """
+    n, height, width, _ = images.shape
+    # The batch as one tall image: windows that reach from one image into the next are cut below.
+    grey = cv2.cvtColor(images.reshape(n * height, width, 3), cv2.COLOR_RGB2GRAY)
+    window, pixels = (WINDOW, WINDOW), WINDOW**2
+    total = cv2.boxFilter(grey, cv2.CV_32S, window, normalize=False)
+    squares = cv2.sqrBoxFilter(grey, cv2.CV_32S, window, normalize=False)
+    pad = WINDOW // 2
+    inside = (slice(None), slice(pad, height - pad), slice(pad, width - pad))
+    total = total.reshape(n, height, width)[inside].astype(float)
+    squares = squares.reshape(n, height, width)[inside]
+    mean_square = (total / pixels) ** 2
+    variance = (pixels * squares - total**2) / (pixels * (pixels - 1))
+    return (C1 * C2 / ((mean_square + C1) * (variance + C2))).mean(axis=(1, 2))
+
+
+def _histograms(images: np.ndarray) -> np.ndarray:
+    """Return joint colour histograms, 8 bins a channel: float64 counts (n, 512)."""
+    counts = np.empty((len(images), 512))
+    for row, image in enumerate(images):
+        red, green, blue = np.moveaxis(image >> 5, -1, 0).astype(np.intp)
+        counts[row] = np.bincount((red * 64 + green * 8 + blue).ravel(), minlength=512)
+    return counts
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Correlation of all pairs of rows; 1 where a row is constant, as OpenCV `HISTCMP_CORREL`."""
+    a = a - a.mean(axis=1, keepdims=True)
+    b = b - b.mean(axis=1, keepdims=True)
+    product = (a**2).sum(axis=1)[:, None] * (b**2).sum(axis=1)[None, :]
+    defined = product > np.finfo(float).eps
+    return np.where(defined, a @ b.T / np.sqrt(np.where(defined, product, 1)), 1.0)

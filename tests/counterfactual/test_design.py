@@ -1,0 +1,115 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from untrain.counterfactual.design import (
+    before_after,
+    randomised,
+    redraw,
+    removals,
+    removed_ids,
+    units_of,
+)
+from untrain.errors import InputError
+from untrain.files import rng
+
+
+def units(n_prompts: int, arms=("targeted", "random_uniform"), ks=(10,), draws=1) -> pd.DataFrame:
+    rows = [
+        (f"{arm}/p{i}/k{k}/d{d}", arm, f"p{i}", d, k)
+        for arm in arms
+        for i in range(n_prompts)
+        for k in ks
+        for d in range(draws)
+    ]
+    return pd.DataFrame(rows, columns=["forget_set_id", "arm", "prompt_id", "draw", "k"])
+
+
+@pytest.mark.parametrize("n_prompts", [1, 4, 7])
+def test_each_unit_is_out_in_half_of_the_models(n_prompts):
+    assignment = randomised(units(n_prompts, ks=(10, 100)), 10, seed=0)
+    assert assignment.model_ids[0] == "B00" and assignment.model_ids[-1] == "B09"
+    assert (assignment.out.sum(axis=1) == 5).all()
+    assert (redraw(assignment, rng(1), 20).sum(axis=2) == 5).all()
+
+
+def test_each_model_lacks_half_of_an_arms_units():
+    table = units(6, ks=(10, 100), draws=2)
+    out = randomised(table, 8, seed=3).out
+    for _, rows in table.groupby(["arm", "k", "draw"]).indices.items():
+        assert (out[rows].sum(axis=0) == 3).all()
+
+
+def test_partners_are_complements_and_never_of_one_prompt():
+    table = units(5, draws=2)
+    assignment = randomised(table, 10, seed=2)
+    row = {unit: assignment.out[i] for i, unit in enumerate(assignment.unit_ids)}
+    prompt = dict(zip(table["forget_set_id"], table["prompt_id"], strict=True))
+    assert sorted(u for pair in assignment.pairs for u in pair if u) == sorted(row)
+    for first, second in assignment.pairs:
+        if second:
+            assert (row[first] == ~row[second]).all()
+            assert prompt[first] != prompt[second]
+
+
+def test_redrawn_assignments_are_uniform_over_halves_and_pairings():
+    assignment = randomised(units(4, arms=("targeted",)), 4, seed=0)
+    drawn = redraw(assignment, rng("test"), 12_000)
+    halves, counts = np.unique(drawn[:, 2], axis=0, return_counts=True)
+    assert len(halves) == math.comb(4, 2)
+    assert np.abs(counts / 12_000 - 1 / 6).max() < 0.015
+    # Complements by pairing (1/3), or by chance: 1/6 of what is left.
+    complements = (drawn[:, 0] == ~drawn[:, 1]).all(axis=1).mean()
+    assert complements == pytest.approx(1 / 3 + 2 / 3 / 6, abs=0.02)
+
+
+def test_the_assignment_follows_the_same_law_as_the_redrawn_ones():
+    table = units(3, arms=("targeted",))
+    first = np.stack([randomised(table, 4, seed=s).out for s in range(3000)])
+    again = redraw(randomised(table, 4, seed=0), rng("law"), 3000)
+    codes = [np.packbits(o.reshape(len(o), -1), axis=1).view(">u2").ravel() for o in (first, again)]
+    values = np.union1d(*codes)
+    counts = np.array([[np.sum(c == v) for v in values] for c in codes])
+    assert np.abs(counts[0] - counts[1]).max() < 6 * np.sqrt(counts.mean())
+
+
+def test_same_seed_same_assignment_other_seed_another():
+    table = units(6)
+    same = [randomised(table, 10, seed=s).out for s in (0, 0, 1)]
+    assert (same[0] == same[1]).all() and (same[0] != same[2]).any()
+
+
+@pytest.mark.parametrize("n_models", [2, 5, 0])
+def test_an_odd_or_small_number_of_models_is_refused(n_models):
+    with pytest.raises(InputError, match="even and at least 4"):
+        randomised(units(3), n_models, seed=0)
+
+
+def test_before_after_takes_everything_targeted_out_of_one_model():
+    table = units(3, arms=("targeted", "random_uniform", "least_similar"), draws=2)
+    assignment = before_after(table)
+    assert assignment.model_ids == ("full", "targeted", "random", "reseed")
+    assert assignment.seed_offsets == (0, 0, 0, 1)
+    assert not assignment.out[:, [0, 3]].any()
+    assert (assignment.out[:, 1] == (table["arm"] == "targeted")).all()
+    out = table[assignment.out[:, 2]]
+    assert set(out["arm"]) == {"random_uniform"} and set(out["draw"]) == {0}
+    with pytest.raises(InputError, match="random_uniform"):
+        before_after(units(3, arms=("targeted",)))
+
+
+def test_removals_and_removed_ids_say_what_is_out():
+    sets = units(4).merge(pd.DataFrame({"n": range(3)}), how="cross")
+    sets["image_id"] = [f"i{i:03d}" for i in range(len(sets))]
+    table = units_of(sets)
+    assert list(table["size"]) == [3] * 8
+    assignment = randomised(table, 6, seed=0)
+    rows = removals(assignment)
+    assert len(rows) == 8 * 3
+    wanted = set(rows.loc[rows["model_id"] == "B02", "forget_set_id"])
+    removed = removed_ids(assignment, sets, "B02")
+    assert removed == sorted(sets.loc[sets["forget_set_id"].isin(wanted), "image_id"])
+    with pytest.raises(InputError, match="unknown model 'B99'"):
+        removed_ids(assignment, sets, "B99")

@@ -1,0 +1,191 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from untrain.catalogs.base import Catalog
+from untrain.counterfactual.forget_sets import ARMS, build_forget_sets
+from untrain.errors import InputError
+
+
+def catalog(n: int, copies: dict[int, int] | None = None, families: int = 0) -> Catalog:
+    hashes = [f"h{(copies or {}).get(i, i)}" for i in range(n)]
+    attributes = pd.DataFrame(index=range(n))
+    if families:
+        attributes["family"] = [f"f{i % families:03d}" for i in range(n)]
+    return Catalog(
+        "toy",
+        tuple(f"i{i}" for i in range(n)),
+        ("caption",) * n,
+        tuple(hashes),
+        lambda image_id: b"",
+        attributes,
+    )
+
+
+def ranking(**prompts: list[int]) -> pd.DataFrame:
+    rows = [
+        (p, f"i{image}", rank)
+        for p, images in prompts.items()
+        for rank, image in enumerate(images, 1)
+    ]
+    table = pd.DataFrame(rows, columns=["prompt_id", "image_id", "rank"])
+    return table.assign(score=-table["rank"].astype(float))
+
+
+def ids(sets: pd.DataFrame, unit: str) -> list[str]:
+    return list(sets.loc[sets["forget_set_id"] == unit, "image_id"])
+
+
+def build(table, images, arms=("targeted",), ks=(3,), seed=0, **more):
+    return build_forget_sets(table, table, images, arms, ks, seed, **more)
+
+
+def test_targeted_is_the_top_of_the_ranking():
+    sets = build(ranking(p01=[5, 3, 8, 1, 0]), catalog(20))
+    assert ids(sets, "targeted/p01/k3") == ["i5", "i3", "i8"]
+    assert list(sets["reason"]) == ["rank 1", "rank 2", "rank 3"]
+    assert list(sets["rank"]) == [1, 2, 3]
+
+
+def test_a_contested_image_goes_to_who_ranks_it_higher_and_the_other_continues():
+    sets = build(ranking(p01=[1, 2, 3, 4, 5], p02=[3, 9, 1, 10, 11]), catalog(20))
+    assert ids(sets, "targeted/p01/k3") == ["i1", "i2", "i4"]
+    assert ids(sets, "targeted/p02/k3") == ["i3", "i9", "i10"]
+    assert "rank 4 (rank 3 went to p02)" in set(sets["reason"])
+
+
+def test_ties_go_to_the_prompt_that_comes_first():
+    sets = build(ranking(p02=[1, 2, 3, 4], p01=[1, 5, 6, 7]), catalog(20))
+    assert "i1" in ids(sets, "targeted/p02/k3") and "i1" not in ids(sets, "targeted/p01/k3")
+
+
+def test_copies_leave_together_and_controls_match_the_size():
+    images = catalog(60, copies={40: 2})
+    arms = ["targeted", "random_uniform", "random_candidate", "least_similar"]
+    sets = build(ranking(p01=[0, 1, 2, *range(3, 30)]), images, arms)
+    assert ids(sets, "targeted/p01/k3") == ["i0", "i1", "i2", "i40"]
+    copy = sets[sets["image_id"] == "i40"].iloc[0]
+    assert copy["reason"] == "copy of i2" and pd.isna(copy["rank"])
+    assert set(sets["arm"].value_counts()) == {4}
+    assert ids(sets, "least_similar/p01/k3") == ["i29", "i28", "i27", "i26"]
+
+
+def test_nested_sizes_are_increments():
+    sets = build(ranking(p01=list(range(8))), catalog(30, copies={20: 1}), ks=[2, 5])
+    assert ids(sets, "targeted/p01/k2") == ["i0", "i1", "i20"]  # 20 is a copy of 1
+    assert ids(sets, "targeted/p01/k5") == ["i2", "i3"]  # five in all
+
+
+def test_family_prompts_have_the_family_arm_alone():
+    sets = build(
+        ranking(p01=[0, 1, 2, 3, 4], c01=[0, 1, 2, 3]),
+        catalog(60, families=10),
+        ["targeted", "random_uniform", "family"],
+        families={"c01": "f000"},
+    )
+    control = sets[sets["prompt_id"] == "c01"]
+    assert set(control["arm"]) == {"family"}
+    assert set(control["image_id"]) == {f"i{i}" for i in range(0, 60, 10)}
+    assert set(control["reason"]) == {"family f000"}
+    assert ids(sets, "targeted/p01/k3") == ["i1", "i2", "i3"]  # the family took image 0 first
+    assert "rank 4 (rank 1 went to c01)" in set(sets["reason"])
+
+
+def test_a_users_list_is_one_unit_with_its_copies():
+    images = catalog(60, copies={30: 7})
+    sets = build(ranking(p01=[7, 1, 2, 3]), images, ["ids", "targeted"], user_ids=["i7", "i9"])
+    assert sets.loc[sets["arm"] == "ids", "image_id"].tolist() == ["i7", "i30", "i9"]
+    assert set(sets.loc[sets["arm"] == "ids", "forget_set_id"]) == {"ids//k3"}
+    assert ids(sets, "targeted/p01/k3") == ["i1", "i2", "i3"]
+
+
+def test_draws_are_disjoint_and_named():
+    sets = build(ranking(p01=list(range(10))), catalog(60), ["random_uniform"], draws=3)
+    assert set(sets["forget_set_id"]) == {f"random_uniform/p01/k3/d{d}" for d in range(3)}
+    assert sets["image_id"].is_unique and set(sets["draw"]) == {0, 1, 2}
+
+
+def test_short_candidates_are_taken_and_reported():
+    sets = build(ranking(p01=[0, 1, 2, 3]), catalog(60), ["targeted", "random_candidate"])
+    assert ids(sets, "random_candidate/p01/k3") == ["i3"]
+    assert "random_candidate/p01/k3 holds 1 of 3" in sets.attrs["warnings"][0]
+
+
+def test_a_set_that_went_to_others_is_reported():
+    sets = build(ranking(p01=[1, 2, 3, 4], p02=[1, 2, 7, 3, 5, 6]), catalog(60))
+    assert any("targeted/p02/k3: 2 of its 3" in w for w in sets.attrs["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ks": (30,)}, "30 images are to be removed.*has 20"),
+        ({"ks": (0,)}, "at least 1"),
+        ({"ks": ()}, "at least 1"),
+        ({"arms": ("targetted",)}, "did you mean 'targeted'"),
+        ({"arms": ("ids",), "user_ids": ["i2", "i99"]}, "'i99'.*not in toy"),
+        ({"arms": ("ids",)}, "needs a list"),
+        ({"arms": ("family",), "families": {"p01": "f01"}}, "did you mean 'f001'"),
+        ({"arms": ("family",)}, "0 such prompts"),
+    ],
+)
+def test_mistakes_are_explained(change, message):
+    with pytest.raises(InputError, match=message):
+        build(ranking(p01=[0, 1, 2, 3]), catalog(20, families=5), **change)
+
+
+def test_a_ranking_of_another_catalogue_is_refused():
+    with pytest.raises(InputError, match="'i25'"):
+        build(ranking(p01=[0, 25, 2]), catalog(20))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_sets_are_disjoint_whole_and_depend_on_the_seed_alone(data):
+    n = 80
+    copies = data.draw(st.dictionaries(st.integers(40, 79), st.integers(0, 39), max_size=10))
+    prompts = {
+        f"p{i}": data.draw(st.permutations(range(25)))[:18]
+        for i in range(data.draw(st.integers(1, 3)))
+    }
+    arms = [arm for arm in ARMS if arm not in ("ids", "family")]
+    images, table = catalog(n, copies), ranking(**prompts)
+    sets = build(table, images, arms, ks=[2, 4], seed=5)
+    assert sets["image_id"].is_unique
+    unit_of = dict(zip(sets["image_id"], sets["forget_set_id"], strict=True))
+    for group in images.duplicates():
+        assert len({unit_of.get(image_id) for image_id in group}) == 1
+    pd.testing.assert_frame_equal(sets, build(table, images, arms[::-1], ks=[4, 2], seed=5))
+    sizes = sets.groupby(["prompt_id", "k", "arm"]).size().unstack()
+    assert (sizes.fillna(0).le(sizes["targeted"].fillna(0), axis=0)).all().all()
+
+
+def test_the_outcome_is_a_stable_matching():
+    generator = np.random.default_rng(0)
+    prompts = {f"p{i}": list(generator.permutation(40)[:30]) for i in range(8)}
+    table = ranking(**prompts)
+    sets = build(table, catalog(100), ks=[4])
+    rank = {(r.prompt_id, r.image_id): r.rank for r in table.itertuples()}
+    holder = dict(zip(sets["image_id"], sets["prompt_id"], strict=True))
+    for p in prompts:
+        worst = max(rank[p, i] for i, q in holder.items() if q == p)
+        for image in (f"i{i}" for i in prompts[p] if rank[p, f"i{i}"] < worst):
+            assert rank[holder[image], image] <= rank[p, image]
+
+
+def test_the_small_fashion_size_takes_seconds():
+    generator = np.random.default_rng(0)
+    n = 44_000
+    prompts = {f"p{i:03d}": generator.integers(0, n - 400) + np.arange(400) for i in range(150)}
+    table = ranking(**{p: list(images) for p, images in prompts.items()})
+    arms = ["targeted", "random_uniform", "random_candidate", "least_similar"]
+    start = time.perf_counter()
+    sets = build(
+        table, catalog(n, copies={i: i - 22_000 for i in range(22_000, 22_600)}), arms, [10]
+    )
+    assert time.perf_counter() - start < 10
+    assert sets["image_id"].is_unique and len(sets) >= 5900

@@ -1,0 +1,237 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from untrain.counterfactual.design import Assignment, randomised
+from untrain.errors import InputError
+from untrain.evaluation.effects import before_after_effects, trial_effects
+
+
+def units(n_prompts: int, ks=(10,), arms=("targeted", "random_uniform"), draws=1) -> pd.DataFrame:
+    rows = [
+        (f"{arm}/p{i}/k{k}/d{d}", arm, f"p{i}", d, k)
+        for arm in arms
+        for i in range(n_prompts)
+        for k in ks
+        for d in range(draws)
+    ]
+    return pd.DataFrame(rows, columns=["forget_set_id", "arm", "prompt_id", "draw", "k"])
+
+
+def measured(y: dict[str, np.ndarray], models, measure="nll") -> pd.DataFrame:
+    """y: prompt → (generations, models)."""
+    rows = [
+        (model, p, g, measure, value)
+        for p, values in y.items()
+        for g, of_generation in enumerate(values)
+        for model, value in zip(models, of_generation, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["model_id", "prompt_id", "generation", "measure", "value"])
+
+
+def outcomes(table: pd.DataFrame, assignment: Assignment, effect, seed=0, noise=0.1, luck=1.0):
+    """Outcomes of a world in which effect(arm, k) is added where a prompt's own unit is out."""
+    generator = np.random.default_rng(seed)
+    n_models = len(assignment.model_ids)
+    shared = luck * generator.normal(size=n_models)
+    y = {}
+    for p in table["prompt_id"].unique():
+        y[p] = 5 + shared + noise * generator.normal(size=(3, n_models))
+        for row in np.flatnonzero(table["prompt_id"] == p):
+            y[p] += effect(table["arm"][row], table["k"][row]) * assignment.out[row]
+    return y
+
+
+def pick(effects: pd.DataFrame, **where) -> pd.Series:
+    found = effects
+    for column, value in where.items():
+        found = found[found[column] == value]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_the_trial_finds_the_arm_that_matters():
+    table = units(12)
+    assignment = randomised(table, 10, seed=1)
+    y = outcomes(table, assignment, lambda arm, k: 0.5 * (arm == "targeted"))
+    effects = trial_effects(measured(y, assignment.model_ids), table, assignment)
+    assert list(effects)[:8] == [
+        *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value")
+    ]
+    assert set(effects["design"]) == {"randomised"}  # model A was not measured
+    targeted = pick(effects, arm="targeted", prompt_id="")
+    assert targeted["estimate"] == pytest.approx(0.5, abs=0.05)
+    assert targeted["low"] < 0.5 < targeted["high"]
+    assert targeted["p_value"] == pytest.approx(1 / 2001)
+    assert targeted["n_units"] == 12
+    assert pick(effects, arm="random_uniform", prompt_id="")["p_value"] > 0.05
+
+
+def test_a_prompts_effect_is_the_exact_test_on_generation_means():
+    table = units(4)
+    assignment = randomised(table, 10, seed=1)
+    y = outcomes(table, assignment, lambda arm, k: 0.2, luck=0.3)
+    effects = trial_effects(measured(y, assignment.model_ids), table, assignment)
+    mean, out = y["p2"].mean(axis=0), assignment.out[2]
+    row = pick(effects, arm="targeted", prompt_id="p2")
+    assert row["estimate"] == pytest.approx(mean[out].mean() - mean[~out].mean())
+    expected = stats.permutation_test(
+        (mean[out], mean[~out]),
+        lambda a, b: a.mean() - b.mean(),
+        n_resamples=np.inf,
+        alternative="greater",
+    )
+    assert row["p_value"] == pytest.approx(expected.pvalue)
+    of_prompts = effects[(effects["arm"] == "targeted") & (effects["prompt_id"] != "")]
+    overall = pick(effects, arm="targeted", prompt_id="")
+    assert of_prompts["estimate"].mean() == pytest.approx(overall["estimate"])
+
+
+def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
+    # All four combinations of two increments equally often: a full factorial for one prompt.
+    table = units(1, ks=(10, 100), arms=("targeted",))
+    out = np.array([[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1]], bool)
+    assignment = Assignment(
+        tuple(table["forget_set_id"]),
+        tuple(f"B{m:02d}" for m in range(8)),
+        out,
+        (0,) * 8,
+        groups=((0,), (1,)),
+    )
+    y = {"p0": 1.0 + 2.0 * out[0] + 0.5 * out[1] + 7.0 * (out[0] & out[1])[None]}
+    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, draws=50)
+    assert pick(effects, k=100, prompt_id="p0")["estimate"] == pytest.approx(9.5)
+    assert pick(effects, k=10, prompt_id="p0")["estimate"] == pytest.approx(2.0 + 3.5)
+
+
+def test_sums_of_increments_are_unbiased_and_covered():
+    covered, estimates = [], []
+    table = units(5, ks=(10, 100), arms=("targeted",))
+    for seed in range(120):
+        assignment = randomised(table, 10, seed)
+        y = outcomes(table, assignment, lambda arm, k: 0.6 if k == 10 else 0.2, seed, 0.3, 0.5)
+        effects = trial_effects(measured(y, assignment.model_ids), table, assignment, 200, seed)
+        row = pick(effects, prompt_id="", k=100)
+        covered.append(row["low"] <= 0.8 <= row["high"])
+        estimates.append(row["estimate"])
+    assert np.mean(covered) >= 0.93
+    error = np.std(estimates) / math.sqrt(len(estimates))
+    assert np.mean(estimates) == pytest.approx(0.8, abs=3 * error)
+
+
+def test_p_of_one_arm_is_valid_though_another_arm_has_an_effect():
+    table = units(6)
+    p_values = []
+    for seed in range(400):
+        assignment = randomised(table, 10, seed)
+        y = outcomes(table, assignment, lambda arm, k: 2.0 * (arm == "targeted"), seed)
+        effects = trial_effects(measured(y, assignment.model_ids), table, assignment, 99, seed)
+        p_values.append(pick(effects, arm="random_uniform", prompt_id="")["p_value"])
+    assert np.mean(np.array(p_values) <= 0.1) <= 0.1 + 3 * math.sqrt(0.09 / 400)
+
+
+def test_several_draws_of_a_prompt_are_averaged():
+    table = units(3, arms=("random_uniform",), draws=2)
+    assignment = randomised(table, 8, seed=5)
+    y = outcomes(table, assignment, lambda arm, k: 0.4, noise=0.0, luck=0.0)
+    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, draws=200)
+    assert len(effects) == 4
+    # The draws of a prompt move the same query, so one prompt sees both; on average each is 0.4.
+    assert pick(effects, prompt_id="p0")["n_units"] == 2
+
+
+def test_a_users_list_is_held_against_every_prompt():
+    table = pd.concat(
+        [
+            units(3, arms=("targeted",)),
+            pd.DataFrame([("ids//k5", "ids", "", 0, 5)], columns=list(units(1))),
+        ],
+        ignore_index=True,
+    )
+    assignment = randomised(table, 10, seed=0)
+    y = {f"p{i}": 3.0 + (i + 1) * assignment.out[3][None] for i in range(3)}
+    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, draws=50)
+    of_ids = effects[effects["arm"] == "ids"].set_index("prompt_id")["estimate"]
+    assert of_ids.to_dict() == pytest.approx({"": 2.0, "p0": 1.0, "p1": 2.0, "p2": 3.0})
+    assert pick(effects, arm="ids", prompt_id="")["p_value"] == pytest.approx(1 / 252)
+
+
+def test_measured_against_the_sampler_everything_looks_worse():
+    table = units(10)
+    assignment = randomised(table, 10, seed=2)
+    y = outcomes(table, assignment, lambda arm, k: 0.0)
+    models = [*assignment.model_ids, "A"]
+    with_a = {p: np.column_stack([v, v.mean(axis=1) - 1.0]) for p, v in y.items()}
+    effects = trial_effects(measured(with_a, models), table, assignment)
+    naive = pick(effects, design="naive", arm="random_uniform", prompt_id="")
+    fair = pick(effects, design="randomised", arm="random_uniform", prompt_id="")
+    assert naive["estimate"] > 0.5 and naive["p_value"] < 0.01
+    assert abs(fair["estimate"]) < 0.1 and fair["p_value"] > 0.01
+    out = assignment.out[list(table["forget_set_id"]).index("targeted/p3/k10/d0")]
+    row = pick(effects, design="naive", arm="targeted", prompt_id="p3")
+    expected = with_a["p3"].mean(axis=0)
+    assert row["estimate"] == pytest.approx(expected[:10][out].mean() - expected[10])
+
+
+def test_the_order_of_the_measures_changes_nothing_and_missing_ones_are_told():
+    table = units(4)
+    assignment = randomised(table, 6, seed=0)
+    measures = measured(outcomes(table, assignment, lambda arm, k: 0.1), assignment.model_ids)
+    effects = trial_effects(measures, table, assignment, draws=100)
+    key = ["arm", "prompt_id"]
+    again = trial_effects(measures.sample(frac=1, random_state=0), table, assignment, draws=100)
+    pd.testing.assert_frame_equal(
+        effects.sort_values(key, ignore_index=True), again.sort_values(key, ignore_index=True)
+    )
+    lacking = measures.drop(
+        measures.query("prompt_id == 'p1' and model_id == 'B03' and generation == 1").index
+    )
+    partial = trial_effects(lacking, table, assignment, draws=100)
+    assert "p1" not in set(partial["prompt_id"])
+    assert partial.attrs["warnings"] == ["nll: prompt p1 left out, not measured in every model"]
+    with pytest.raises(InputError, match="B03 was not measured"):
+        trial_effects(measures[measures["model_id"] != "B03"], table, assignment)
+    with pytest.raises(InputError, match="no measure"):
+        trial_effects(measures.assign(prompt_id=""), table, assignment)
+
+
+def test_few_models_leave_a_query_without_limits():
+    table = units(3, arms=("targeted",))
+    assignment = randomised(table, 4, seed=0)
+    y = outcomes(table, assignment, lambda arm, k: 1.0)
+    row = pick(
+        trial_effects(measured(y, assignment.model_ids), table, assignment, draws=100),
+        prompt_id="p0",
+    )
+    assert math.isnan(row["low"]) and math.isnan(row["high"])
+
+
+def test_before_and_after_is_compared_with_full_and_naively_with_a():
+    generator = np.random.default_rng(0)
+    models = ["A", "full", "targeted", "random", "reseed"]
+    shift = np.array([-1.0, 0.0, 0.4, 0.0, 0.0])
+    y = {f"p{i}": 5 + shift + 0.05 * generator.normal(size=(3, 5)) for i in range(15)}
+    effects = before_after_effects(measured(y, models))
+    targeted = pick(effects, design="before-after", arm="targeted", prompt_id="")
+    change = [v.mean(axis=0)[2] - v.mean(axis=0)[1] for v in y.values()]
+    assert targeted["estimate"] == pytest.approx(np.mean(change))
+    assert targeted["two_sided_p"] == pytest.approx(stats.wilcoxon(change).pvalue)
+    assert targeted["low"] < targeted["estimate"] < targeted["high"]
+    assert (
+        pick(effects, design="before-after", arm="random_uniform", prompt_id="")["p_value"] > 0.01
+    )
+    naive = pick(effects, design="before-after-naive", arm="full", prompt_id="")
+    assert naive["estimate"] == pytest.approx(1.0, abs=0.05) and naive["p_value"] < 1e-3
+    pd.testing.assert_frame_equal(effects, before_after_effects(measured(y, models)))
+    with pytest.raises(InputError, match="random was not measured"):
+        before_after_effects(measured(y, models).query("model_id != 'random'"))
+
+
+def test_nothing_changed_gives_p_one():
+    models = ["full", "targeted", "random", "reseed"]
+    y = {f"p{i}": np.full((2, 4), 3.0) for i in range(5)}
+    effects = before_after_effects(measured(y, models))
+    assert set(effects.loc[effects["prompt_id"] == "", "p_value"]) == {1.0}

@@ -1,0 +1,151 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from untrain.counterfactual.design import randomised, redraw
+from untrain.evaluation.randomisation import (
+    can_enumerate,
+    every_half,
+    exact_test,
+    holm,
+    randomisation_test,
+    unit_effects,
+    with_observed,
+)
+from untrain.files import rng
+
+
+def units(n: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "forget_set_id": [f"u{i}" for i in range(n)],
+            "arm": "targeted",
+            "prompt_id": [f"p{i}" for i in range(n)],
+            "k": 10,
+        }
+    )
+
+
+def trial(n_units: int, n_models: int, seed: int, draws: int = 400):
+    assignment = randomised(units(n_units), n_models, seed)
+    null = with_observed(assignment.out, redraw(assignment, rng("null", seed), draws))
+    return assignment.out, null
+
+
+def test_effects_are_differences_of_means():
+    y = np.array([[1.0, 2.0, 4.0, 8.0], [0.0, 1.0, 0.0, 3.0]])
+    out = np.array([[1, 1, 0, 0], [0, 1, 0, 1]], bool)
+    np.testing.assert_allclose(unit_effects(y, out), [1.5 - 6.0, 2.0 - 0.0])
+
+
+def test_one_unit_agrees_with_scipys_permutation_test():
+    generator = np.random.default_rng(0)
+    for n_models in (6, 8, 10):
+        y = generator.normal(size=n_models)
+        out = np.zeros(n_models, bool)
+        out[generator.permutation(n_models)[: n_models // 2]] = True
+        result = exact_test(y, out)
+        for alternative, p in (("greater", result.p_value), ("two-sided", result.two_sided_p)):
+            expected = stats.permutation_test(
+                (y[out], y[~out]),
+                lambda a, b: a.mean() - b.mean(),
+                n_resamples=np.inf,
+                alternative=alternative,
+            )
+            assert p == pytest.approx(expected.pvalue)
+        assert result.estimate == pytest.approx(y[out].mean() - y[~out].mean())
+
+
+def test_all_halves_are_enumerated_once():
+    halves = every_half(10)[:, 0]
+    assert len(np.unique(halves, axis=0)) == math.comb(10, 5) == 252
+    assert (halves.sum(axis=1) == 5).all()
+    assert can_enumerate(16) and not can_enumerate(18)
+
+
+def test_the_smallest_p_and_no_finite_limits_with_few_models():
+    out = np.array([1, 1, 0, 0], bool)
+    result = exact_test(np.array([5.0, 6.0, 1.0, 2.0]), out)
+    assert result.p_value == pytest.approx(1 / 6)
+    assert (result.low, result.high) == (-math.inf, math.inf)
+    ten = exact_test(np.arange(10.0), np.arange(10) >= 5)
+    assert ten.p_value == pytest.approx(1 / 252)
+    assert ten.low < ten.estimate < ten.high
+
+
+def test_ties_count_against_the_effect():
+    result = exact_test(np.full(10, 0.1), np.arange(10) < 5)
+    assert result.p_value == result.two_sided_p == 1.0
+    assert math.isnan(result.standardised)
+
+
+def test_the_interval_inverts_the_test():
+    generator = np.random.default_rng(1)
+    y, out = generator.normal(size=10), np.arange(10) % 2 == 0
+    y[out] += 1.0
+    result = exact_test(y, out)
+
+    def p(theta: float, sign: float) -> float:
+        return exact_test(sign * (y - theta * out), out).p_value
+
+    for limit, sign in ((result.low, 1.0), (result.high, -1.0)):
+        inside, outside = limit + sign * 1e-6, limit - sign * 1e-6
+        assert p(inside, sign) > 0.025 >= p(outside, sign)
+
+
+def test_moving_and_scaling_outcomes_moves_and_scales_the_interval():
+    out, null = trial(6, 10, seed=0)
+    y = np.random.default_rng(2).normal(size=out.shape)
+    base = randomisation_test(y, out, null)
+    moved = randomisation_test(3 * (y + 0.7 * out) + 5, out, null)
+    for name in ("estimate", "low", "high"):
+        assert getattr(moved, name) == pytest.approx(3 * (getattr(base, name) + 0.7))
+
+
+def test_a_models_luck_cancels_from_the_mean_effect():
+    out, null = trial(8, 10, seed=4)
+    y = np.random.default_rng(3).normal(size=out.shape)
+    luck = 100 * np.random.default_rng(4).normal(size=out.shape[1])
+    plain, lucky = randomisation_test(y, out, null), randomisation_test(y + luck, out, null)
+    assert lucky.estimate == pytest.approx(plain.estimate)
+    assert lucky.p_value == plain.p_value
+    assert lucky.null_sd == pytest.approx(plain.null_sd)
+
+
+@pytest.mark.parametrize("n_units", [8, 7, 1])
+def test_p_is_uniform_under_the_null_though_prompts_share_luck(n_units):
+    n = 1000
+    generator = np.random.default_rng(n_units)
+    p_values = np.empty((n, 2))
+    for i in range(n):
+        out, null = trial(n_units, 10, seed=i, draws=199)
+        y = generator.normal(size=out.shape) + 3 * generator.normal(size=10)
+        result = randomisation_test(y, out, null)
+        p_values[i] = result.p_value, result.two_sided_p
+    for level in (0.05, 0.1, 0.5):
+        noise = 3 * math.sqrt(level * (1 - level) / n)
+        assert (p_values <= level).mean(axis=0) == pytest.approx(level, abs=noise)
+
+
+@pytest.mark.parametrize(("n_units", "spread"), [(1, 0.0), (6, 0.0), (7, 0.0), (6, 1.0)])
+def test_intervals_cover_the_effect(n_units, spread):
+    n = 400
+    generator = np.random.default_rng(10 * n_units)
+    covered = 0
+    for i in range(n):
+        out, null = trial(n_units, 10, seed=i)
+        effects = 1.5 + spread * generator.normal(size=(n_units, 1))
+        luck = 2 * generator.normal(size=10)
+        y = generator.normal(size=out.shape) + luck + effects * out
+        result = randomisation_test(y, out, every_half(10) if n_units == 1 else null)
+        covered += result.low <= effects.mean() <= result.high
+    assert covered / n >= 0.93
+
+
+def test_holm_adjusts_as_published():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.6, math.nan, 0.7]), [1.0, math.nan, 1.0])
+    assert holm([]).shape == (0,)

@@ -1,0 +1,58 @@
+import math
+
+import pandas as pd
+import pytest
+
+from untrain.errors import InputError
+from untrain.evaluation.verdicts import DEFAULT_MARGIN, verdicts
+
+
+def effects(*rows: tuple) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["prompt_id", "estimate", "high", "p_value"])
+    return table.assign(design="randomised", arm="targeted", measure="nll", k=10)
+
+
+def test_three_verdicts():
+    table = effects(
+        ("", 0.2, 0.3, 0.001),
+        ("p1", 0.30, 0.40, 1 / 252),
+        ("p2", 0.00, 0.03, 0.6),
+        ("p3", 0.04, 0.20, 0.2),
+        ("p4", 0.30, math.nan, 1 / 6),
+        ("p5", -0.3, -0.20, 1.0),
+        ("p6", 0.02, 0.04, 0.01),
+    )
+    found = verdicts(table, margin=0.05)
+    assert list(found) == ["prompt_id", "verdict", "reason"]
+    assert dict(zip(found["prompt_id"], found["verdict"], strict=True)) == {
+        "p1": "attributable",
+        "p2": "not attributable",
+        "p3": "undecided",
+        "p4": "undecided",
+        "p5": "undecided",
+        "p6": "attributable",
+    }
+    assert "smaller than the margin" in found["reason"].iloc[-1]
+
+
+def test_only_the_asked_arm_measure_and_size_decide():
+    table = effects(("p1", 0.3, 0.4, 0.01))
+    others = [
+        table.assign(arm="family"),
+        table.assign(measure="ssim"),
+        table.assign(k=100),
+        table.assign(design="naive"),
+    ]
+    stacked = pd.concat([table, *(other.assign(p_value=1.0) for other in others)])
+    assert verdicts(stacked)["verdict"].tolist() == ["attributable"]
+    assert verdicts(stacked, k=100)["verdict"].tolist() == ["undecided"]
+    assert verdicts(stacked, arm="family")["verdict"].tolist() == ["undecided"]
+
+
+def test_levels_and_margins_out_of_range_are_refused():
+    table = effects(("p1", 0.3, 0.4, 0.01))
+    with pytest.raises(InputError, match="alpha"):
+        verdicts(table, alpha=5)
+    with pytest.raises(InputError, match="margin"):
+        verdicts(table, margin=0)
+    assert 0 < DEFAULT_MARGIN < 0.267

@@ -1,0 +1,131 @@
+"""A small, plausible, invented run folder; three prompts, one model that draws and four paired."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image, ImageDraw
+
+PROMPTS = {
+    "p00": ("red round-neck shirt with white stripes", "shirt-red"),
+    "p01": ("blue handbag | with <b>gold</b> buckle", "bag-blue"),
+    "p02": ("green running shoes", "shoes-green"),
+}
+ARMS = {"targeted": 0.27, "random-uniform": 0.02, "family": 0.38}
+NAIVE = {"targeted": 1.31, "random-uniform": 1.12, "family": 1.45}
+COLOURS = {"p00": (190, 40, 50), "p01": (40, 80, 180), "p02": (40, 140, 70)}
+MODELS = ("B00", "B01", "B02", "B03")
+CAPTION = "a shirt <script>alert(1)</script> in red"
+
+
+def picture(path: Path, colour: tuple[int, int, int], random: np.random.Generator) -> None:
+    """Write a 32×32 picture of a thing."""
+    image = Image.new("RGB", (32, 32), "white")
+    left, top = (int(v) for v in random.integers(4, 9, 2))
+    shade = tuple(int(c) for c in np.clip(np.array(colour) + random.integers(-30, 30, 3), 0, 255))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((left, top, left + 19, top + 19), fill=shade)
+    draw.rectangle((left + 5, top + 8, left + 14, top + 11), fill="white")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def make_run(folder: Path) -> Path:
+    """Write a finished run into ``folder``."""
+    random = np.random.default_rng(0)
+    (folder / "results").mkdir(parents=True)
+    _write_meta(folder)
+    rows = [(p, text, family, "query") for p, (text, family) in PROMPTS.items()]
+    prompts = pd.DataFrame(rows, columns=["prompt_id", "prompt", "family", "role"])
+    prompts.to_csv(folder / "prompts.csv", index=False)
+    ranking, captions, sets, measured = [], {}, [], []
+    for p, colour in COLOURS.items():
+        for n in (*map(str, range(5)), "reference"):
+            picture(folder / "queries" / p / f"{n}.png", colour, random)
+        for model in MODELS:
+            for n in range(5):
+                picture(folder / "generations" / model / p / f"{n}.png", colour, random)
+        for rank in range(12):
+            image_id = f"{p}-{rank:04d}"
+            picture(folder / "thumbnails" / f"{image_id}.png", colour, random)
+            captions[image_id] = CAPTION if rank == 0 else f"item {rank} like “{PROMPTS[p][0]}”"
+            ranking.append(("weighted", p, image_id, 1.2 - 0.07 * rank, rank))
+            ranking.append(("pixels", p, image_id, 0.07 * rank, 11 - rank))
+            if rank < 10:
+                sets.append((f"{p}-targeted", "targeted", p, 0, 10, image_id, rank, "top"))
+            if rank < 3:
+                sets.append((f"{p}-family", "family", p, 0, 10, image_id, rank, "family"))
+        for i, model in enumerate(MODELS):
+            measured += [(model, p, n, "nll", 4 + 0.1 * i) for n in range(5)]
+    _write(folder / "ranking.parquet", ranking, "method prompt_id image_id score rank")
+    _write(folder / "captions.parquet", list(captions.items()), "image_id caption")
+    columns = "forget_set_id arm prompt_id draw k image_id rank reason"
+    _write(folder / "forget_sets.parquet", sets, columns)
+    models = [("A", 1, "aa", "models/A"), *[(m, 7, m.lower(), f"models/{m}") for m in MODELS]]
+    _write(folder / "models.parquet", models, "model_id seed fingerprint path")
+    removals = [("B01", f"{p}-targeted") for p in PROMPTS] + [("B02", "p00-family")]
+    _write(folder / "removals.parquet", removals, "model_id forget_set_id")
+    columns = "model_id prompt_id generation measure value"
+    _write(folder / "results" / "measures.parquet", measured, columns)
+    _write_effects(folder, random)
+    return folder
+
+
+def _write(path: Path, rows: list[tuple], columns: str) -> None:
+    pd.DataFrame(rows, columns=columns.split()).to_parquet(path, index=False)
+
+
+def _write_meta(folder: Path) -> None:
+    meta = {
+        "schema_version": 1,
+        "name": "invented",
+        "versions": {"untrain": "0.1.0", "torch": "2.4.0"},
+        "machine": {"system": "Linux", "processor": "x86_64"},
+        "threads": 1,
+        "seeds": {"queries": 1, "effects": 7},
+        "fingerprints": {"catalog": "0123456789abcdef"},
+        "stages": {"fit": {"state": "done", "seconds": 612.0}, "rank": {"seconds": 3.25}},
+        "warnings": ["Two of the sets overlap; they were merged."],
+        "quality": {"article": 0.95, "colour": 0.9, "n": 64, "passed": True},
+        "catalog": {"name": "rendered", "images": 2400, "heldout": 200, "skipped": 0},
+    }
+    (folder / "run.json").write_text(json.dumps(meta))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"ranking": {"method": "weighted"}}))
+
+
+def _write_effects(folder: Path, random: np.random.Generator) -> None:
+    rows = []
+    for design, means in (("randomised", ARMS), ("naive", NAIVE)):
+        for arm, mean in means.items():
+            p = {"targeted": 0.0005, "random-uniform": 0.31, "family": 0.0004}[arm]
+            rows.append((design, arm, "", "nll", mean, mean - 0.07, mean + 0.08, p, 10))
+            for prompt in PROMPTS:
+                value = mean + random.normal(0, 0.08)
+                rows.append((design, arm, prompt, "nll", value, value - 0.2, value + 0.2, 0.04, 10))
+    rows.append(("randomised", "targeted", "", "regeneration_mse", 0.0031, 0.001, 0.006, 0.01, 10))
+    columns = "design arm prompt_id measure estimate low high p_value k"
+    _write(folder / "results" / "effects.parquet", rows, columns)
+    reasons = [
+        ("p00", "attributable", "The effect is above zero at 5 % after Holm."),
+        ("p01", "undecided", "The interval holds zero and reaches beyond the margin."),
+        ("p02", "not-attributable", "The interval lies inside ±0.1."),
+    ]
+    _write(folder / "results" / "verdicts.parquet", reasons, "prompt_id verdict reason")
+    table = "Folder,Mean_1,Min_1,Max_1,Mean_2,Min_2,Max_2\n"
+    for (prompt, _), (before, after) in zip(
+        PROMPTS.values(), [(0.55, 0.50), (0.53, 0.49), (0.51, 0.52)], strict=True
+    ):
+        name = prompt.replace(" ", "_")
+        table += f"{name},{before},0.4,0.6,{after},0.4,0.6\n"
+    (folder / "results" / "similarity_results.csv").write_text(table + ",0.53,0.4,0.6,0.50,0.4,0.6\n")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run folder."""
+    return make_run(tmp_path / "run")
