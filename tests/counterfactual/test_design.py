@@ -67,8 +67,8 @@ def test_redrawn_assignments_are_uniform_over_halves_and_pairings():
 
 def test_the_assignment_follows_the_same_law_as_the_redrawn_ones():
     table = units(3, arms=("targeted",))
-    first = np.stack([randomised(table, 4, seed=s).out for s in range(3000)])
-    again = redraw(randomised(table, 4, seed=0), rng("law"), 3000)
+    first = np.stack([randomised(table, 4, seed=s).out for s in range(800)])
+    again = redraw(randomised(table, 4, seed=0), rng("law"), 800)
     codes = [np.packbits(o.reshape(len(o), -1), axis=1).view(">u2").ravel() for o in (first, again)]
     values = np.union1d(*codes)
     counts = np.array([[np.sum(c == v) for v in values] for c in codes])

@@ -103,6 +103,12 @@ def test_a_users_list_is_one_unit_with_its_copies():
     assert ids(sets, "targeted/p01/k3") == ["i1", "i2", "i3"]
 
 
+def test_a_list_needs_no_ranking():
+    nothing = ranking().reindex(columns=["prompt_id", "image_id", "rank", "score"])
+    sets = build(nothing, catalog(9), ["ids"], user_ids=["i4"])
+    assert sets["image_id"].tolist() == ["i4"] and sets["reason"].tolist() == ["listed"]
+
+
 def test_draws_are_disjoint_and_named():
     sets = build(ranking(p01=list(range(10))), catalog(60), ["random_uniform"], draws=3)
     assert set(sets["forget_set_id"]) == {f"random_uniform/p01/k3/d{d}" for d in range(3)}
@@ -143,7 +149,7 @@ def test_a_ranking_of_another_catalogue_is_refused():
         build(ranking(p01=[0, 25, 2]), catalog(20))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_sets_are_disjoint_whole_and_depend_on_the_seed_alone(data):
     n = 80

@@ -117,7 +117,7 @@ def test_a_models_luck_cancels_from_the_mean_effect():
 
 @pytest.mark.parametrize("n_units", [8, 7, 1])
 def test_p_is_uniform_under_the_null_though_prompts_share_luck(n_units):
-    n = 1000
+    n = 400
     generator = np.random.default_rng(n_units)
     p_values = np.empty((n, 2))
     for i in range(n):

@@ -1,4 +1,4 @@
-"""A small, plausible, invented run folder; three prompts, one model that draws and four paired."""
+"""A small, plausible, invented run folder: three prompts, a control, five models."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ PROMPTS = {
     "p00": ("red round-neck shirt with white stripes", "shirt-red"),
     "p01": ("blue handbag | with <b>gold</b> buckle", "bag-blue"),
     "p02": ("green running shoes", "shoes-green"),
+    "c00": ("yellow belt with dots", "belt-yellow"),
 }
-ARMS = {"targeted": 0.27, "random-uniform": 0.02, "family": 0.38}
-NAIVE = {"targeted": 1.31, "random-uniform": 1.12, "family": 1.45}
-COLOURS = {"p00": (190, 40, 50), "p01": (40, 80, 180), "p02": (40, 140, 70)}
+ARMS = {"targeted": 0.27, "random_uniform": 0.02, "family": 0.38}
+NAIVE = {"targeted": 1.31, "random_uniform": 1.12, "family": 1.45}
+COLOURS = {"p00": (190, 40, 50), "p01": (40, 80, 180), "p02": (40, 140, 70), "c00": (220, 180, 40)}
 MODELS = ("B00", "B01", "B02", "B03")
 CAPTION = "a shirt <script>alert(1)</script> in red"
 
@@ -40,13 +41,14 @@ def make_run(folder: Path) -> Path:
     random = np.random.default_rng(0)
     (folder / "results").mkdir(parents=True)
     _write_meta(folder)
-    rows = [(p, text, family, "query") for p, (text, family) in PROMPTS.items()]
+    roles = {"p": "query", "c": "control"}
+    rows = [(p, text, family, roles[p[0]]) for p, (text, family) in PROMPTS.items()]
     prompts = pd.DataFrame(rows, columns=["prompt_id", "prompt", "family", "role"])
     prompts.to_csv(folder / "prompts.csv", index=False)
     ranking, captions, sets, measured = [], {}, [], []
     for p, colour in COLOURS.items():
-        for n in (*map(str, range(5)), "reference"):
-            picture(folder / "queries" / p / f"{n}.png", colour, random)
+        for name in (*map(str, range(5)), "reference"):
+            picture(folder / "queries" / p / f"{name}.png", colour, random)
         for model in MODELS:
             for n in range(5):
                 picture(folder / "generations" / model / p / f"{n}.png", colour, random)
@@ -54,21 +56,23 @@ def make_run(folder: Path) -> Path:
             image_id = f"{p}-{rank:04d}"
             picture(folder / "thumbnails" / f"{image_id}.png", colour, random)
             captions[image_id] = CAPTION if rank == 0 else f"item {rank} like “{PROMPTS[p][0]}”"
-            ranking.append(("weighted", p, image_id, 1.2 - 0.07 * rank, rank))
-            ranking.append(("pixels", p, image_id, 0.07 * rank, 11 - rank))
-            if rank < 10:
-                sets.append((f"{p}-targeted", "targeted", p, 0, 10, image_id, rank, "top"))
-            if rank < 3:
-                sets.append((f"{p}-family", "family", p, 0, 10, image_id, rank, "family"))
+            ranking.append(("weighted", p, image_id, 1.2 - 0.07 * rank, rank + 1))
+            ranking.append(("pixels", p, image_id, 0.07 * rank, 12 - rank))
+            if p == "c00" and rank < 8:
+                sets.append((f"family/{p}/k8", "family", p, 0, 8, image_id, rank + 1, "family"))
+            if p != "c00" and rank < 10:
+                sets.append((f"targeted/{p}/k10", "targeted", p, 0, 10, image_id, rank + 1, "top"))
         for i, model in enumerate(MODELS):
             measured += [(model, p, n, "nll", 4 + 0.1 * i) for n in range(5)]
+    measured += [(model, "", -1, "heldout_nll", 4.5 + 0.01 * i) for i, model in enumerate(MODELS)]
     _write(folder / "ranking.parquet", ranking, "method prompt_id image_id score rank")
     _write(folder / "captions.parquet", list(captions.items()), "image_id caption")
     columns = "forget_set_id arm prompt_id draw k image_id rank reason"
     _write(folder / "forget_sets.parquet", sets, columns)
     models = [("A", 1, "aa", "models/A"), *[(m, 7, m.lower(), f"models/{m}") for m in MODELS]]
     _write(folder / "models.parquet", models, "model_id seed fingerprint path")
-    removals = [("B01", f"{p}-targeted") for p in PROMPTS] + [("B02", "p00-family")]
+    removals = [("B01", f"targeted/{p}/k10") for p in PROMPTS if p != "c00"]
+    removals += [("B02", "family/c00/k8")]
     _write(folder / "removals.parquet", removals, "model_id forget_set_id")
     columns = "model_id prompt_id generation measure value"
     _write(folder / "results" / "measures.parquet", measured, columns)
@@ -100,29 +104,45 @@ def _write_meta(folder: Path) -> None:
 
 def _write_effects(folder: Path, random: np.random.Generator) -> None:
     rows = []
+    ps = {"targeted": 0.0005, "random_uniform": 0.31, "family": 0.0004}
     for design, means in (("randomised", ARMS), ("naive", NAIVE)):
         for arm, mean in means.items():
-            p = {"targeted": 0.0005, "random-uniform": 0.31, "family": 0.0004}[arm]
-            rows.append((design, arm, "", "nll", mean, mean - 0.07, mean + 0.08, p, 10))
+            k = 8 if arm == "family" else 10
+            rows.append((design, arm, "", "nll", mean, mean - 0.07, mean + 0.08, ps[arm], k, 0.01))
             for prompt in PROMPTS:
-                value = mean + random.normal(0, 0.08)
-                rows.append((design, arm, prompt, "nll", value, value - 0.2, value + 0.2, 0.04, 10))
-    rows.append(("randomised", "targeted", "", "regeneration_mse", 0.0031, 0.001, 0.006, 0.01, 10))
-    columns = "design arm prompt_id measure estimate low high p_value k"
-    _write(folder / "results" / "effects.parquet", rows, columns)
+                if (prompt == "c00") == (arm == "family"):
+                    x = mean + random.normal(0, 0.08)
+                    rows.append((design, arm, prompt, "nll", x, x - 0.2, x + 0.2, 0.04, k, 0.08))
+    mse = (
+        "randomised",
+        "targeted",
+        "",
+        "regeneration_mse",
+        91.5,
+        20.25,
+        float("nan"),
+        0.01,
+        10,
+        0.02,
+    )
+    columns = "design arm prompt_id measure estimate low high p_value k two_sided_p"
+    _write(folder / "results" / "effects.parquet", [*rows, mse], columns)
     reasons = [
         ("p00", "attributable", "The effect is above zero at 5 % after Holm."),
         ("p01", "undecided", "The interval holds zero and reaches beyond the margin."),
-        ("p02", "not-attributable", "The interval lies inside ±0.1."),
+        ("p02", "not attributable", "The interval lies inside ±0.1."),
+        ("c00", "attributable", "The effect is above zero."),
     ]
     _write(folder / "results" / "verdicts.parquet", reasons, "prompt_id verdict reason")
     table = "Folder,Mean_1,Min_1,Max_1,Mean_2,Min_2,Max_2\n"
     for (prompt, _), (before, after) in zip(
-        PROMPTS.values(), [(0.55, 0.50), (0.53, 0.49), (0.51, 0.52)], strict=True
+        list(PROMPTS.values())[:3], [(0.55, 0.50), (0.53, 0.49), (0.51, 0.52)], strict=True
     ):
         name = prompt.replace(" ", "_")
         table += f"{name},{before},0.4,0.6,{after},0.4,0.6\n"
-    (folder / "results" / "similarity_results.csv").write_text(table + ",0.53,0.4,0.6,0.50,0.4,0.6\n")
+    (folder / "results" / "similarity_results.csv").write_text(
+        table + ",0.53,0.4,0.6,0.50,0.4,0.6\n"
+    )
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def decode(data: bytes, name: str) -> Image.Image:
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
                 image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-            if image.mode == "RGB":
+            if image.mode == "RGB" and "transparency" not in image.info:
                 image.load()
                 return image.copy() if image is opened else image
             rgba = image.convert("RGBA")

@@ -68,5 +68,6 @@ def _write_pair(catalog: Catalog, image_id: str, folder: Path) -> None:
 def _refuse_unsafe(ids: Collection[str]) -> None:
     """Raise `InputError` for an id that would leave the folder or hide in it."""
     for image_id in ids:
-        if Path(image_id).name != image_id or image_id.startswith(".") or "\0" in image_id:
+        inside = Path(image_id).name == image_id != "" and "\0" not in image_id
+        if not inside or image_id.startswith("."):
             raise InputError(f"id {image_id!r} cannot be a file name; rename it in the source data")

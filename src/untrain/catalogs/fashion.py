@@ -109,7 +109,7 @@ def caption(row: Mapping[str, str]) -> str:
     """Return a row's attributes strung together in the word order of the study's captions.
 
     "Fashion" stands where the study has the item's fashion type, which ``styles.csv`` lacks; a
-    missing value (empty, NA, nan) leaves no word. Empty if nothing is known about the item.
+    missing value (empty, NA, nan) leaves no word, not even inside a name. Empty if nothing is known about the item.
     """
     known = {key: "" if v.strip().lower() in MISSING else v.strip() for key, v in row.items()}
     if not any(known[key] for key in COLUMNS[1:]):
@@ -123,7 +123,7 @@ def caption(row: Mapping[str, str]) -> str:
         *(known[key] for key in ("season", "year", "usage")),
         *(known[key] for key in ("articleType", "masterCategory", "subCategory")),
     ]
-    return " ".join(" ".join(words).split())
+    return " ".join(word for word in " ".join(words).split() if word not in ("NA", "nan"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,69 @@
+"""The command line: one file a group of sub-commands, no logic of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from untrain.cli import data, export, run
+from untrain.errors import UntrainError
+from untrain.progress import console
+
+app = typer.Typer(
+    name="untrain",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help=(
+        "Which training images is a generated picture made of, and what happens when they are "
+        "gone?\n\n"
+        "untrain trains a text-to-image model, draws pictures, finds the training images behind "
+        "them, takes those out, trains again, and says with a control whether it mattered.\n\n"
+        "[bold]To start:[/]\n\n"
+        "  untrain demo                     the whole chain on pictures it renders itself\n\n"
+        "  untrain plan experiment.yaml     what a run would cost, before it starts\n\n"
+        "  untrain run experiment.yaml      your own data"
+    ),
+)
+run.add_to(app)
+app.add_typer(data.app, name="data")
+export.add_to(app)
+
+
+@app.callback()
+def _options(
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Say only what went wrong."),
+) -> None:
+    console.quiet = quiet
+
+
+def main() -> None:
+    """Run the command line; errors of the user end it with 2, others of ours with 1, Ctrl-C 130."""
+    # One model a process is the unit of parallel work; nested threads would only fight over cores.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(standalone_mode=False)
+    except UntrainError as error:
+        _fail(str(error), error.exit_code)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped; run the same command again to continue where it was", 130)
+    except OSError as error:
+        if error.errno != 28:
+            raise
+        _fail("the disk is full: free some space and run the same command again", 1)
+    except Exception as error:
+        show = getattr(error, "show", None)  # click's own usage errors know how to show themselves
+        if show is None:
+            raise
+        show()
+        sys.exit(getattr(error, "exit_code", 2))
+
+
+def _fail(message: str, code: int) -> None:
+    console.quiet = False
+    console.print(f"[bold red]untrain:[/] {message}", markup=True, soft_wrap=True)
+    sys.exit(code)

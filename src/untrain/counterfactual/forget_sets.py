@@ -103,9 +103,9 @@ def build_forget_sets(
     if not ks or ks[0] < 1 or draws < 1:
         raise InputError(f"k = {ks}, draws = {draws}: every size must be at least 1")
     book = _Book(catalog, seed, ks, draws, user_ids)
-    book.ranking, book.candidates = book.table(ranking), book.table(retrieval)
     book.families = dict(families or {}) if "family" in arms else {}
-    book.prompts = [p for p in dict.fromkeys(ranking["prompt_id"]) if p not in book.families]
+    book.prompts = [p for p in ranking["prompt_id"].unique() if p not in book.families]
+    book.ranking, book.candidates = book.table(ranking), book.table(retrieval)
     _check_size(book, arms)
     for arm in ARMS:
         if arm in arms or arm == "targeted":
@@ -152,16 +152,18 @@ class _Book:
         self.ranking = self.candidates = pd.DataFrame()
 
     def table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return prompt_id, index, group and rank, checked against the catalogue."""
+        """Return place (number of the prompt), index, group and rank, checked."""
         index = pd.Index(self.catalog.ids).get_indexer(pd.Index(frame["image_id"]))
         if (index < 0).any():
             stranger = frame["image_id"].iloc[int(np.argmax(index < 0))]
             raise InputError(
-                f"the ranking holds image '{stranger}', which is not in {self.catalog.name}; "
+                f"a ranking holds image '{stranger}', which is not in {self.catalog.name}; "
                 "rank the catalogue that images are removed from"
             )
-        table = frame[["prompt_id", "rank"]].reset_index(drop=True)
-        return table.assign(index=index, group=self.group_of[index])
+        place = pd.Index(self.prompts).get_indexer(pd.Index(frame["prompt_id"]))
+        rank, group = frame["rank"].to_numpy(np.int64), self.group_of[index]
+        table = pd.DataFrame({"place": place, "rank": rank, "index": index, "group": group})
+        return table[table["place"] >= 0].reset_index(drop=True)
 
     def open(self, arm: str, prompt_id: str, k: int, target: int, draw: int = 0) -> _Unit:
         """Open a unit that is to hold ``target`` images."""
@@ -201,9 +203,10 @@ class _Book:
             [(u.id, u.arm, u.prompt_id, u.draw, u.k, reason) for u, _, reason in rows],
             columns=[*COLUMNS[:5], "reason"],
         ).assign(index=index, image_id=[self.catalog.ids[i] for i in index])
+        sets["place"] = pd.Index(self.prompts).get_indexer(pd.Index(sets["prompt_id"]))
         known = self.ranking[np.isin(self.ranking["index"], index)]
-        known = known[["prompt_id", "index", "rank"]].drop_duplicates(["prompt_id", "index"])
-        sets = sets.merge(known, how="left", on=["prompt_id", "index"])
+        known = known[["place", "index", "rank"]].drop_duplicates(["place", "index"])
+        sets = sets.merge(known, how="left", on=["place", "index"])
         return sets.assign(rank=sets["rank"].astype("Int64"))[COLUMNS]
 
 
@@ -232,22 +235,19 @@ def _deal(
     after the other. Who comes first in this order gets the image: nobody who ranks it higher can
     still want it, which makes the outcome the stable matching of prompts and images.
     """
-    waiting = {p: [u for u in of_prompt if u.room > 0] for p, of_prompt in units.items()}
-    number = {p: i for i, p in enumerate(waiting)}
-    queue = queue[queue["prompt_id"].isin(number)]
-    place = queue["prompt_id"].map(number).to_numpy()
-    order = np.lexsort((place, queue["priority"].to_numpy()))
+    waiting = [[u for u in units[p] if u.room > 0] for p in book.prompts]
+    order = np.lexsort((queue["place"].to_numpy(), queue["priority"].to_numpy()))
     for start in range(0, len(order), 10_000):  # most of a long ranking is never looked at
-        if not any(waiting.values()):
+        if not any(waiting):
             return
         rows = queue.iloc[order[start : start + 10_000]]
-        for p, index, rank, group in zip(
-            rows["prompt_id"], rows["index"], rows["rank"], rows["group"], strict=True
-        ):
-            if waiting[p]:
-                yield waiting[p][0], int(index), int(rank), book.holder.get(int(group), "")
-                while waiting[p] and waiting[p][0].room <= 0:
-                    waiting[p].pop(0)
+        columns = [rows[name].tolist() for name in ("place", "index", "rank", "group")]
+        for place, index, rank, group in zip(*columns, strict=True):
+            left = waiting[place]
+            if left:
+                yield left[0], index, rank, book.holder.get(group, "")
+                while left and left[0].room <= 0:
+                    left.pop(0)
 
 
 def _families(book: _Book) -> np.ndarray:
@@ -351,7 +351,7 @@ def _deal_exactly(book: _Book, arm: str, queue: pd.DataFrame, reason: str) -> No
 
 def _least_similar(book: _Book) -> None:
     """Take the bottom K of each ranking."""
-    bottom = book.ranking.groupby("prompt_id", sort=False)["rank"].transform("max")
+    bottom = book.ranking.groupby("place")["rank"].transform("max")
     queue = book.ranking.assign(priority=bottom - book.ranking["rank"])
     _deal_exactly(book, "least_similar", queue, "rank {rank}")
 
@@ -359,8 +359,11 @@ def _least_similar(book: _Book) -> None:
 def _random_candidate(book: _Book) -> None:
     """Draw from what was retrieved for the prompt and is not held by any set."""
     priority = np.empty(len(book.candidates), np.int64)
-    for prompt_id, rows in book.candidates.groupby("prompt_id", sort=False).indices.items():
-        priority[rows] = rng("random_candidate", book.seed, prompt_id).permutation(len(rows))
+    rows_of = book.candidates.groupby("place").indices
+    for place, prompt_id in enumerate(book.prompts):
+        rows = rows_of.get(place, np.empty(0, np.int64))
+        generator = rng("random_candidate", book.seed, prompt_id)
+        priority[rows] = generator.permutation(len(rows))
     _deal_exactly(book, "random_candidate", book.candidates.assign(priority=priority), "random")
 
 

@@ -45,10 +45,8 @@ class LayoutEncoder:
             "histogram": _soft_histogram(lab),
         }
         total = sum(WEIGHTS.values())
-        return np.concatenate(
-            [np.sqrt(WEIGHTS[name] / total) * _unit(block) for name, block in blocks.items()],
-            axis=1,
-        )
+        weighted = [np.sqrt(WEIGHTS[name] / total) * _unit(block) for name, block in blocks.items()]
+        return np.concatenate(weighted, axis=1).astype(np.float32)
 
 
 def _lab(images: np.ndarray) -> np.ndarray:
@@ -69,7 +67,7 @@ def _pool(values: np.ndarray) -> np.ndarray:
 def _unit(block: np.ndarray) -> np.ndarray:
     """Rows of length one; an empty row stays zero."""
     norm = np.linalg.norm(block, axis=1, keepdims=True)
-    return (block / np.maximum(norm, 1e-6)).astype(np.float32)
+    return block / np.maximum(norm, 1e-6)
 
 
 def _colour_layout(lab: np.ndarray) -> np.ndarray:
@@ -90,7 +88,7 @@ def _oriented_gradients(lightness: np.ndarray) -> np.ndarray:
     strength = np.sqrt(np.hypot(across, down))
     position = np.arctan2(down, across) / np.pi % 1 * ORIENTATIONS
     # A triangular window round each bin's centre; the circle closes, so distance wraps.
-    distance = np.abs(position[..., None] - np.arange(ORIENTATIONS))
+    distance = np.abs(position[..., None] - np.arange(ORIENTATIONS, dtype=np.float32))
     share = np.maximum(1 - np.minimum(distance, ORIENTATIONS - distance), 0)
     return _pool(share * strength[..., None])
 
@@ -100,7 +98,7 @@ def _soft_histogram(lab: np.ndarray) -> np.ndarray:
     n = len(lab)
     scaled = np.stack([lab[..., 0], (lab[..., 1] + 0.6) / 1.2, (lab[..., 2] + 0.6) / 1.2], -1)
     position = np.clip(scaled, 0, 1).reshape(n, -1, 3) * (BINS - 1)
-    share = np.maximum(1 - np.abs(position[..., None] - np.arange(BINS)), 0)
+    share = np.maximum(1 - np.abs(position[..., None] - np.arange(BINS, dtype=np.float32)), 0)
     pairs = share[:, :, 1, :, None] * share[:, :, 2, None, :]
     counts = np.einsum("npl,npq->nlq", share[:, :, 0], pairs.reshape(n, -1, BINS**2))
     return np.sqrt(counts.reshape(n, -1) / position.shape[1])

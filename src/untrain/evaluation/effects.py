@@ -115,14 +115,10 @@ def _outcomes(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
     kept = measures.assign(prompt_id=prompts)[prompts != ""]
     if kept.empty:
         raise InputError("no measure of any prompt was found; measure the models of the bank first")
-    cells = kept.groupby(["measure", "prompt_id", "model_id"])["value"].agg(["mean", "count"])
     tables = {}
-    for measure, of_measure in kept.groupby("measure", sort=False):
-        prompts_in_order = list(dict.fromkeys(of_measure["prompt_id"]))
-        mean, count = (
-            cells.loc[measure, name].unstack("model_id").loc[prompts_in_order]
-            for name in ("mean", "count")
-        )
+    for measure, of_measure in kept.groupby("measure"):
+        cells = of_measure.groupby(["prompt_id", "model_id"])["value"].agg(["mean", "count"])
+        mean, count = cells["mean"].unstack("model_id"), cells["count"].unstack("model_id")
         # Means must be over the same pictures: a model that lacks some of them counts as missing.
         every = count.drop(columns=SAMPLER, errors="ignore").max(axis=1)
         tables[str(measure)] = mean.where(count.eq(every, axis=0))

@@ -29,19 +29,30 @@ class Order:
     removed: tuple[str, ...]
 
 
-def train_all(run: Run, orders: Sequence[Order], label: str) -> pd.DataFrame:
+def train_all(
+    run: Run, orders: Sequence[Order], label: str, threads: int = 1
+) -> pd.DataFrame:
     """Have every ordered model in ``models/<fingerprint>`` and return the table of models.
 
     A model is known by catalogue, recipe, frozen parts, seed, thread count and removed ids; one
     that this run or a run beside it has is not trained again. Models that differ in name alone
     are one.
 
+    Parameters
+    ----------
+    run : Run
+    orders : sequence of Order
+    label : str
+        For the progress bar.
+    threads : int
+        A model; paired models must have the same.
+
     Returns
     -------
     DataFrame
         Columns model_id, seed, fingerprint, path (relative to the run folder).
     """
-    keys = {order.model_id: _key(run, order) for order in orders}
+    keys = {order.model_id: _key(run, order, threads) for order in orders}
     missing = {keys[o.model_id]: o for o in orders if not _found(run, keys[o.model_id])}
     workers = run.config.workers or default_workers()
     _write_index(run)
@@ -51,20 +62,21 @@ def train_all(run: Run, orders: Sequence[Order], label: str) -> pd.DataFrame:
         for key, o in missing.items()
     ]  # fmt: skip
     work = run.generator.fit_work(run.catalog) * len(jobs)
-    run_jobs(train_one, jobs, workers, label, work)
+    run_jobs(train_one, jobs, workers, threads, label, work)
     return pd.DataFrame(
         [(o.model_id, o.seed, keys[o.model_id], f"models/{keys[o.model_id]}") for o in orders],
         columns=["model_id", "seed", "fingerprint", "path"],
     )
 
 
-def _key(run: Run, order: Order) -> str:
+def _key(run: Run, order: Order, threads: int) -> str:
     recipe = run.generator.shared_fingerprint
-    return fingerprint("model-1", recipe, order.seed, sorted(order.removed), _platform())
+    platform = {**_platform(), "threads": str(threads)}
+    return fingerprint("model-1", recipe, order.seed, sorted(order.removed), platform)
 
 
 def _platform() -> dict[str, str]:
-    """What decides the bits of a result beside the recipe: device and library."""
+    """What decides the bits of a result beside recipe and threads: device and library."""
     import torch
 
     from untrain.generators.hardware import device, precision

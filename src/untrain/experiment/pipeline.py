@@ -11,6 +11,7 @@ from typing import Any
 from untrain.errors import InputError, UntrainError, did_you_mean
 from untrain.experiment import evaluate as evaluation
 from untrain.experiment import stages
+from untrain.experiment.names import STAGE_HELP
 from untrain.experiment.run import Run
 from untrain.files import fingerprint
 from untrain.progress import console
@@ -31,8 +32,6 @@ class Stage:
         The stages whose results it reads.
     outputs : tuple of str
         Files or folders of the run folder that it leaves.
-    says : str
-        What it does, for people.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Stage:
     settings: Callable[[Run], Any]
     after: tuple[str, ...]
     outputs: tuple[str, ...]
-    says: str
 
 
 STAGES = (
@@ -50,7 +48,6 @@ STAGES = (
         lambda r: [r.catalog.fingerprint, r.generator.preset.to_dict(), r.config.seed],
         (),
         ("model_a.parquet", "shared", "models"),
-        "train model A, which draws the pictures",
     ),
     Stage(
         "generate",
@@ -58,7 +55,6 @@ STAGES = (
         lambda r: [r.prompts.to_dict("list"), r.config.generations, r.config.seed],
         ("fit",),
         ("queries.safetensors", "queries", "prompts.csv"),
-        "draw the pictures",
     ),
     Stage(
         "retrieve",
@@ -66,7 +62,6 @@ STAGES = (
         lambda r: [r.catalog.fingerprint, r.prompts.to_dict("list"), _section(r, "retrieval")],
         (),
         ("retrieval.parquet",),
-        "find candidates among the captions",
     ),
     Stage(
         "compare",
@@ -74,7 +69,6 @@ STAGES = (
         lambda r: _section(r, "encoder"),
         ("generate", "retrieve"),
         ("comparison.parquet",),
-        "compare every picture with every candidate",
     ),
     Stage(
         "rank",
@@ -82,7 +76,6 @@ STAGES = (
         lambda r: _section(r, "ranking"),
         ("compare",),
         ("ranking.parquet",),
-        "rank the candidates",
     ),
     Stage(
         "remove",
@@ -90,7 +83,6 @@ STAGES = (
         lambda r: [_section(r, "removal"), _user_ids(r), r.config.ranking.method, r.config.seed],
         ("rank",),
         ("forget_sets.parquet",),
-        "name the forget sets",
     ),
     Stage(
         "retrain",
@@ -98,7 +90,6 @@ STAGES = (
         lambda r: [_section(r, "design"), r.config.seed, r.config.b_seed],
         ("fit", "remove"),
         ("models.parquet", "removals.parquet"),
-        "train paired models without them",
     ),
     Stage(
         "regenerate",
@@ -106,7 +97,6 @@ STAGES = (
         lambda r: None,
         ("generate", "retrain"),
         ("generations",),
-        "draw the pictures again, same noise",
     ),
     Stage(
         "evaluate",
@@ -114,7 +104,6 @@ STAGES = (
         lambda r: [_section(r, "evaluation"), _section(r, "encoder")],
         ("regenerate",),
         ("results/measures.parquet", "results/effects.parquet", "results/summary.json"),
-        "measure, test, judge",
     ),
     Stage(
         "report",
@@ -122,7 +111,6 @@ STAGES = (
         lambda r: None,
         ("evaluate", "rank"),
         ("report.html", "results/summary.md"),
-        "write the report",
     ),
 )
 NAMES = tuple(stage.name for stage in STAGES)
@@ -185,7 +173,7 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
 
 
 def _run_stage(run: Run, stage: Stage, key: str, number: int) -> None:
-    console.print(f"[bold]{number:>2}/{len(STAGES)} {stage.name}[/]  {stage.says}")
+    console.print(f"[bold]{number:>2}/{len(STAGES)} {stage.name}[/]  {STAGE_HELP[stage.name]}")
     record = run.record["stages"]
     record[stage.name] = {"state": "running", "key": key}
     run.save_record()

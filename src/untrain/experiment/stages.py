@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from safetensors.numpy import load_file, save_file
 
 from untrain.counterfactual import design
@@ -31,7 +32,8 @@ def fit(run: Run) -> None:
     """Train the frozen parts and model A, which draws the queries."""
     prepare(run)
     order = bank.Order(SAMPLER, run.config.seed, ())
-    models = bank.train_all(run, [order], "model A")
+    # A is paired with no other model, so that it may have all the threads.
+    models = bank.train_all(run, [order], "model A", threads=torch.get_num_threads())
     run.keep("model_a", models)
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from untrain.errors import UntrainError
 from untrain.progress import bar
 
-_counter: Any = None
-
 Job = Callable[..., float]
+
+_advance: Callable[[int], None] = lambda n: None  # where `report` goes in this process
 
 
 def default_workers() -> int:
@@ -27,22 +27,47 @@ def default_workers() -> int:
     return 1 if device().type == "cuda" else max(1, len(os.sched_getaffinity(0)))
 
 
-def run_jobs(job: Job, arguments: Sequence[tuple], workers: int, label: str, work: int) -> None:
-    """Run ``job(*arguments[i])`` for every i in spawned processes of one thread each.
+def run_jobs(
+    job: Job, arguments: Sequence[tuple], workers: int, threads: int, label: str, work: int
+) -> None:
+    """Run ``job(*arguments[i])`` for every i, in spawned processes where there are several.
 
     Single-threaded processes side by side train more models an hour than one process with all
-    the threads, and one thread makes training repeatable to the bit. A job reports its progress
-    through `report`; ``work`` is the total. The first failure ends the others and is raised.
+    the threads. A job reports its progress through `report`; ``work`` is the total. The first
+    failure ends the others and is raised.
     """
     if not arguments:
         return
+    if workers == 1 or len(arguments) == 1:
+        _run_here(job, arguments, threads, label, work)
+    else:
+        _run_in_processes(job, arguments, workers, threads, label, work)
+
+
+def _run_here(job: Job, arguments: Sequence[tuple], threads: int, label: str, work: int) -> None:
+    global _advance
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with bar(label, work) as _advance:
+            for each in arguments:
+                job(*each)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run_in_processes(
+    job: Job, arguments: Sequence[tuple], workers: int, threads: int, label: str, work: int
+) -> None:
     context = mp.get_context("spawn")
     counter = context.Value("q", 0)
     pool = ProcessPoolExecutor(
         max_workers=min(workers, len(arguments)),
         mp_context=context,
         initializer=_start,
-        initargs=(counter, os.getpid()),
+        initargs=(counter, os.getpid(), threads),
     )
     try:
         pending: set[Future] = {pool.submit(job, *a) for a in arguments}
@@ -55,41 +80,41 @@ def run_jobs(job: Job, arguments: Sequence[tuple], workers: int, label: str, wor
                 now = counter.value
                 advance(now - shown)
                 shown = now
-    except BrokenProcessPool:
-        raise UntrainError(
-            "a training process died (out of memory?); run the same command again to continue, "
-            "with fewer workers if it happens again"
-        ) from None
-    finally:
+    except BaseException as error:
         for process in list((pool._processes or {}).values()):
-            if pool._pending_work_items or not _idle(pool):
-                process.terminate()
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise UntrainError(
+                "a training process died (out of memory?); run the same command again to "
+                "continue, with fewer workers if it happens again"
+            ) from None
+        raise
+    finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _idle(pool: ProcessPoolExecutor) -> bool:
-    return not pool._pending_work_items
-
-
 def report(n: int) -> None:
-    """Tell the parent that ``n`` more units of work are done."""
-    with _counter.get_lock():
-        _counter.value += n
+    """Tell whoever waits that ``n`` more units of work are done."""
+    _advance(n)
 
 
-def _start(counter: Any, parent: int) -> None:
-    """Prepare a worker: one thread, deaf to Ctrl-C (the parent ends it), gone with its parent."""
-    global _counter
-    _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start(counter: Any, parent: int, threads: int) -> None:
+    """Prepare a worker: its threads, deaf to Ctrl-C (the parent ends it), gone with its parent."""
+    global _advance
 
-    import torch
-
-    torch.set_num_threads(1)
+    def count(n: int) -> None:
+        with counter.get_lock():
+            counter.value += n
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)
 
+    _advance = count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
+
+    import torch
+
+    torch.set_num_threads(threads)

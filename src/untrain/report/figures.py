@@ -6,18 +6,27 @@ import io
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from untrain.files import rng
-from untrain.report.tables import PRIMARY, Run, overall_table, prompt_table
+from untrain.report.folder import Run, rows
+from untrain.report.tables import (
+    PRIMARY,
+    VERDICTS,
+    arm_label,
+    designs,
+    open_ends,
+    overall_table,
+    prompt_table,
+)
 
 INK, FAINT, PAPER = "#1f1d1a", "#8b857c", "#fefefe"
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe & Ito
@@ -35,7 +44,7 @@ VERDICT_COLOURS = {"attributable": BLUE, "not attributable": ORANGE}
 VERDICT_MARKS = {"attributable": "o", "not attributable": "D"}
 MOST_LABELS = 40
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -94,15 +103,16 @@ def effects_by_arm(run: Run) -> Plot | None:
     several = table["k"].nunique() > 1
     figure, axes = _canvas(0.9 + 0.62 * len(table))
     labels = []
-    for row, line in enumerate(table.itertuples()):
+    for row, line in enumerate(rows(table)):
         points = _prompt_points(run, line.arm, line.k)
-        jitter = rng("report", line.arm).uniform(-0.13, 0.13, len(points))
-        axes.plot(points, row + jitter, "o", color=FAINT, ms=3.5, alpha=0.55, mew=0, zorder=2)
+        jitter = rng("report", line.arm).uniform(-0.3, -0.16, len(points))
+        axes.plot(points, row + jitter, "o", color=FAINT, ms=4, alpha=0.6, mew=0, zorder=2)
         _estimate(axes, row, line.effect, line.low, line.high, BLUE, "o")
-        _estimate(axes, row + 0.3, line.naive, line.naive_low, line.naive_high, ORANGE, "D", PAPER)
-        labels.append(f"{line.arm}, {line.k:g}" if several else line.arm)
+        _estimate(axes, row + 0.24, line.naive, line.naive_low, line.naive_high, ORANGE, "D", PAPER)
+        labels.append(arm_label(line.arm) + (f", {line.k:g}" if several and line.k > 0 else ""))
     _finish(axes, labels, "bits per image token worse without them")
-    _legend(axes, {"cross-fitted, 95 % interval": ("o", BLUE, BLUE), "naive": ("D", ORANGE, PAPER)})
+    keys = {"effect, 95 % interval": ("o", BLUE, BLUE), "a prompt": ("o", PAPER, FAINT)}
+    _legend(axes, {**keys, "naive": ("D", ORANGE, PAPER)})
     return Plot(
         "effects-by-arm",
         _svg(figure, "effects-by-arm"),
@@ -117,11 +127,11 @@ def effects_by_arm(run: Run) -> Plot | None:
 
 def _prompt_points(run: Run, arm: str, k: float) -> np.ndarray:
     rows = run.effects[
-        (run.effects["design"] == run.designs[0])
+        (run.effects["design"] == designs(run.effects)[0])
         & (run.effects["arm"] == arm)
         & (run.effects["prompt_id"] != "")
         & (run.effects["measure"] == PRIMARY)
-        & ((run.effects["k"] == k) | math.isnan(k))
+        & (math.isnan(k) | (run.effects["k"] == k))
     ]
     points = rows["estimate"].to_numpy(float)
     return points[np.isfinite(points)]
@@ -130,18 +140,18 @@ def _prompt_points(run: Run, arm: str, k: float) -> np.ndarray:
 def effects_by_prompt(run: Run) -> Plot | None:
     """Effect of the targeted removal on each prompt, sorted, with intervals and verdicts."""
     table = prompt_table(run)
-    table = table[np.isfinite(table["effect"])]
+    table = table[np.isfinite(table["effect"]) & (table["role"] != "control")]
     if table.empty:
         return None
     labelled = len(table) <= MOST_LABELS
     figure, axes = _canvas(0.9 + (0.27 if labelled else 0.08) * len(table))
-    for row, line in enumerate(table.itertuples()):
+    for row, line in enumerate(rows(table)):
         colour = VERDICT_COLOURS.get(line.verdict, FAINT)
         mark = VERDICT_MARKS.get(line.verdict, "s")
         _estimate(axes, row, line.effect, line.low, line.high, colour, mark, size=5.5, width=1.6)
     labels = [_short(text) if labelled else "" for text in table["prompt"]]
     _finish(axes, labels, "bits per image token worse without its images", row_grid=labelled)
-    present = [v for v in ("attributable", "undecided", "not attributable") if v in set(table.verdict)]
+    present = [verdict for verdict in VERDICTS if verdict in set(table["verdict"])]
     keys = {}
     for verdict in present:
         colour = VERDICT_COLOURS.get(verdict, FAINT)
@@ -151,9 +161,9 @@ def effects_by_prompt(run: Run) -> Plot | None:
         "effects-by-prompt",
         _svg(figure, "effects-by-prompt"),
         "Each prompt",
-        "One line a prompt, the strongest effect at the top. The bar is the 95 % interval; an arrow "
-        "means that it goes on. A bar that crosses the line at zero leaves open whether the "
-        "images mattered. Shape and colour give the verdict.",
+        "One line a prompt, the strongest effect at the top. The bar is the 95 % interval, where "
+        "there is one; an arrow means that it has no end. A bar that crosses the line at zero "
+        "leaves open whether the images mattered. Shape and colour give the verdict.",
     )
 
 
@@ -166,7 +176,7 @@ def reference_similarity(run: Run) -> Plot | None:
     table = table.loc[change.index]
     labelled = len(table) <= MOST_LABELS
     figure, axes = _canvas(0.9 + (0.27 if labelled else 0.08) * len(table))
-    for row, line in enumerate(table.itertuples()):
+    for row, line in enumerate(rows(table)):
         axes.plot([line.Mean_1, line.Mean_2], [row, row], color=FAINT, lw=1.4, zorder=2)
         axes.plot(line.Mean_1, row, "o", mfc=PAPER, mec=INK, ms=5.5, zorder=3)
         axes.plot(line.Mean_2, row, "o", color=GREEN, ms=6, zorder=4)
@@ -177,9 +187,10 @@ def reference_similarity(run: Run) -> Plot | None:
         "reference-similarity",
         _svg(figure, "reference-similarity"),
         "The study’s measure, for comparison",
-        "Mean similarity of a prompt’s pictures with one reference picture, before (open) and after "
-        "(filled) the removal; the largest fall at the top. It has no control: the reference comes "
-        "from the model of the “before” pictures, so any retrained model tends to score lower. "
+        "Mean similarity of a prompt’s pictures with one reference picture, before (open) and "
+        "after (filled) the removal; the largest fall at the top. It has no control: the "
+        "reference comes from the model of the “before” pictures, so any retrained model tends "
+        "to score lower. "
         "Read it beside the figures above, not instead of them.",
     )
 
@@ -204,7 +215,9 @@ def _estimate(
     """Draw a mark with its interval; an end that is infinite becomes an arrow, NaN nothing."""
     if not math.isfinite(value):
         return
-    reach = 0.5 * max(abs(value), *(abs(end - value) for end in (low, high) if math.isfinite(end)), 0.02)
+    low, high = open_ends(low, high)
+    known = [abs(end - value) for end in (low, high) if math.isfinite(end)]
+    reach = max(known, default=0.0)
     for end, arrow, sign in ((low, "<", -1), (high, ">", 1)):
         if math.isnan(end):
             continue
@@ -249,44 +262,3 @@ def _svg(figure: Figure, name: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
     return buffer.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', system-ui, sans-serif")
-
-
-def strip(values: pd.DataFrame, width: float = 100.0) -> tuple[float, list[dict[str, float | None]]]:
-    """Place intervals on one common scale, for the small bars of the cards.
-
-    Parameters
-    ----------
-    values : DataFrame
-        Columns ``estimate, low, high``.
-    width : float
-        Length of the scale.
-
-    Returns
-    -------
-    zero : float
-        Where zero lies.
-    bars : list of dict
-        ``at, start, stop`` between 0 and ``width``; an infinite end lies at the edge; ``at`` is
-        None where there is no estimate.
-    """
-    finite = values.to_numpy(float)
-    finite = finite[np.isfinite(finite)]
-    low, high = min(0.0, *finite, 0.0), max(0.0, *finite, 0.0)
-    span = (high - low) or 1.0
-
-    def place(value: float) -> float:
-        return round(float(np.clip((value - low) / span, 0, 1)) * width, 2)
-
-    bars: list[dict[str, float | None]] = []
-    for value, start, stop in values[["estimate", "low", "high"]].to_numpy(float):
-        if not math.isfinite(value):
-            bars.append({"at": None, "start": None, "stop": None})
-            continue
-        bars.append(
-            {
-                "at": place(value),
-                "start": place(value if math.isnan(start) else start),
-                "stop": place(value if math.isnan(stop) else stop),
-            }
-        )
-    return place(0.0), bars

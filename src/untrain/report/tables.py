@@ -1,123 +1,33 @@
-"""A finished run as tables, as numbers in words, and as one plain sentence."""
+"""A finished run as tables, as numbers in words, and as one plain answer."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from untrain.errors import InputError
-from untrain.files import read_json
+from untrain.report.folder import COLUMNS, Run, rows
 
 PRIMARY = "nll"
-"""The measure that the answer is about: bits per image token."""
+"""The measure that the answer is about: bits per image token, larger is worse."""
 
 VERDICTS = ("attributable", "undecided", "not attributable")
 
 ARMS = {
     "targeted": "the {k} images found for a prompt",
-    "family": "{k} images of its true family",
-    "random-uniform": "{k} random ones",
-    "random": "{k} random ones",
-    "random-candidate": "{k} random ones of those retrieved",
-    "least-similar": "the {k} least similar of those retrieved",
-    "ids": "the images listed",
+    "family": "the true family of each control prompt",
+    "random_uniform": "{k} random ones",
+    "random_candidate": "{k} random ones of those retrieved",
+    "least_similar": "the {k} least similar of those retrieved",
+    "ids": "the {k} images listed",
+    "reseed": "any, but with another seed",
+    "full": "any",
 }
 """Each arm as the end of "models trained without …"; the order is that of every table."""
 
 FEW_PROMPTS = 10
-
-COLUMNS = {
-    "prompts.csv": ("prompt_id", "prompt", "family", "role"),
-    "ranking.parquet": ("method", "prompt_id", "image_id", "score", "rank"),
-    "forget_sets.parquet": ("forget_set_id", "arm", "prompt_id", "draw", "k", "image_id"),
-    "models.parquet": ("model_id", "seed", "fingerprint"),
-    "removals.parquet": ("model_id", "forget_set_id"),
-    "captions.parquet": ("image_id", "caption"),
-    "results/effects.parquet": (
-        *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
-        *("k", "two_sided_p", "null_sd", "n_units"),
-    ),
-    "results/verdicts.parquet": ("prompt_id", "verdict", "reason"),
-    "results/similarity_results.csv": (
-        *("Folder", "Mean_1", "Min_1", "Max_1"),
-        *("Mean_2", "Min_2", "Max_2"),
-    ),
-}
-_TEXT = {"prompt_id", "prompt", "family", "role", "method", "image_id", "forget_set_id", "arm"}
-_TEXT |= {"model_id", "fingerprint", "caption", "design", "measure", "verdict", "reason", "Folder"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run folder, read: a table or value for each file, empty where there is none."""
-
-    folder: Path
-    config: dict[str, Any]
-    meta: dict[str, Any]
-    prompts: pd.DataFrame
-    ranking: pd.DataFrame
-    forget_sets: pd.DataFrame
-    models: pd.DataFrame
-    removals: pd.DataFrame
-    captions: pd.DataFrame
-    effects: pd.DataFrame
-    verdicts: pd.DataFrame
-    similarity: pd.DataFrame
-
-    @property
-    def designs(self) -> tuple[str, str]:
-        """The design that the answer rests on and its naive counterpart."""
-        return designs(self.effects)
-
-
-def read_run(folder: Path) -> Run:
-    """Read the tables of a finished run.
-
-    Raises
-    ------
-    InputError
-        If ``run.json``, ``prompts.csv`` or ``results/effects.parquet`` is absent.
-    """
-    for name in ("run.json", "prompts.csv", "results/effects.parquet"):
-        if not (folder / name).is_file():
-            raise InputError(
-                f"{folder}: found no {name}; expected the folder of a finished run. "
-                "Run the experiment to its end (it resumes where it stopped), then report again"
-            )
-    config = folder / "config.yaml"
-    tables = {name: _read_table(folder / name, columns) for name, columns in COLUMNS.items()}
-    return Run(
-        folder,
-        (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.is_file() else {},
-        read_json(folder / "run.json"),
-        *tables.values(),
-    )
-
-
-def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table with at least ``columns``; ids and words as `str`, missing ones empty."""
-    if not path.is_file():
-        table = pd.DataFrame(columns=list(columns))
-    elif path.suffix == ".csv":
-        words = dict.fromkeys(_TEXT, str)
-        table = pd.read_csv(path, dtype=words, na_filter=True, keep_default_na=False, na_values=[""])
-    else:
-        table = pd.read_parquet(path)
-    for column in columns:
-        if column not in table:
-            table[column] = float("nan")
-    for column in table.columns:
-        if column in _TEXT:
-            words_only = table[column].astype(object)
-            table[column] = words_only.where(words_only.notna(), "").map(str)
-        elif column in columns and column != "reason":
-            table[column] = pd.to_numeric(table[column], errors="coerce")
-    return table
+EFFECTS = COLUMNS["results/effects.parquet"]
 
 
 def designs(effects: pd.DataFrame) -> tuple[str, str]:
@@ -132,10 +42,16 @@ def arm_order(arm: str) -> tuple[int, str]:
     return (list(ARMS).index(arm) if arm in ARMS else len(ARMS), arm)
 
 
+def arm_label(arm: str) -> str:
+    """Return an arm's name for tables."""
+    return {"full": "nothing", "reseed": "nothing, other seed"}.get(arm, arm.replace("_", " "))
+
+
 def arm_words(arm: str, k: float = math.nan) -> str:
     """Return an arm as the end of "models trained without …"."""
     size = "" if math.isnan(k) else f"{k:g}"
-    return " ".join(ARMS.get(arm, f"{{k}} images of arm “{arm}”").format(k=size).split())
+    words = ARMS.get(arm, f"the {{k}} images of arm “{arm_label(arm)}”")
+    return " ".join(words.format(k=size).split())
 
 
 def overall_table(effects: pd.DataFrame, measure: str = PRIMARY) -> pd.DataFrame:
@@ -151,123 +67,85 @@ def overall_table(effects: pd.DataFrame, measure: str = PRIMARY) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        ``arm, k, effect, low, high, p, naive, naive_low, naive_high, naive_p, null_sd, n_units``;
-        NaN where a figure does not exist.
+        ``arm, k, effect, low, high, p, two_sided_p, null_sd, n_units, naive, naive_low,
+        naive_high, naive_p``; NaN where a figure does not exist, as the k of a before-after design.
     """
-    chosen, naive = designs(effects)
+    effects = effects.reindex(columns=list(EFFECTS))
     overall = effects[(effects["prompt_id"].fillna("") == "") & (effects["measure"] == measure)]
-    overall = overall.reindex(columns=list(COLUMNS["results/effects.parquet"]))
-    rename = {"estimate": "effect", "p_value": "p"}
-    columns = ["arm", "k", "effect", "low", "high", "p"]
-    left = overall[overall["design"] == chosen].rename(columns=rename)
-    right = overall[overall["design"] == naive].rename(columns=rename)[columns]
-    right.columns = ["arm", "k", "naive", "naive_low", "naive_high", "naive_p"]
-    table = left[[*columns, "null_sd", "n_units"]].merge(right, on=["arm", "k"], how="outer")
-    order = table["arm"].map(arm_order)
-    table = table.iloc[sorted(range(len(table)), key=lambda i: (order.iloc[i], table["k"].iloc[i]))]
-    ends = ["effect", "low", "high", "p", *right.columns[2:], "null_sd", "n_units"]
+    overall = overall.assign(k=overall["k"].astype(float).where(overall["k"] > 0))
+    overall = overall.rename(columns={"estimate": "effect", "p_value": "p"})
+    chosen, naive = designs(effects)
+    left = overall[overall["design"] == chosen].drop(columns=["design", "prompt_id", "measure"])
+    right = overall.loc[overall["design"] == naive, ["arm", "k", "effect", "low", "high", "p"]]
+    right.columns = pd.Index(["arm", "k", "naive", "naive_low", "naive_high", "naive_p"])
+    table = left.merge(right, on=["arm", "k"], how="outer")
+    table = table.assign(order=table["arm"].map(arm_order)).sort_values(["order", "k"])
+    ends = ["effect", "low", "high", "p", "two_sided_p", "null_sd", "n_units", *right.columns[2:]]
     return table[["arm", "k", *ends]].reset_index(drop=True)
 
 
 def other_table(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return the overall effects on every measure but the primary: ``measure`` + `overall_table`."""
-    parts = []
+    """Return the overall effects on the other measures: `overall_table` with ``measure``."""
+    parts = [overall_table(effects).iloc[:0].assign(measure="")]
     for measure in sorted(set(effects["measure"]) - {PRIMARY, ""}):
-        part = overall_table(effects, measure)
-        part.insert(0, "measure", measure)
-        parts.append(part)
-    empty = overall_table(effects).iloc[:0].assign(measure="")
-    return pd.concat(parts, ignore_index=True) if parts else empty
+        parts.append(overall_table(effects, measure).assign(measure=measure))
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
 def prompt_table(run: Run) -> pd.DataFrame:
-    """Return one row a prompt, the strongest targeted effect first.
+    """Return one row a prompt, the strongest effect first.
 
-    Columns ``prompt_id, prompt, family, role, effect, low, high, p, naive, verdict, reason``.
+    Columns ``prompt_id, prompt, family, role, arm, effect, low, high, p, naive, verdict, reason``.
+    The effect is that of the prompt's own images: the targeted set at its primary (smallest) size,
+    or the whole family of a control prompt.
     """
     table = run.prompts[list(COLUMNS["prompts.csv"])].copy()
-    for name, design in zip(("", "naive_"), run.designs, strict=True):
-        rows = main_arm_rows(run.effects, design).drop_duplicates("prompt_id")
-        rows = rows.set_index("prompt_id")
-        columns = {"effect": "estimate", "low": "low", "high": "high", "p": "p_value"}
-        for column, source in columns.items():
-            table[name + column] = table["prompt_id"].map(rows[source])
+    chosen, naive = designs(run.effects)
+    own = own_rows(run.effects, chosen)
+    columns = {"effect": "estimate", "low": "low", "high": "high", "p": "p_value", "arm": "arm"}
+    for column, source in columns.items():
+        table[column] = table["prompt_id"].map(own[source])
+    table["arm"] = table["arm"].fillna("")
+    table["naive"] = table["prompt_id"].map(own_rows(run.effects, naive)["estimate"])
     verdicts = run.verdicts.drop_duplicates("prompt_id").set_index("prompt_id")
-    spelt = verdicts["verdict"].str.replace(r"[-_]", " ", regex=True)
-    table["verdict"] = table["prompt_id"].map(spelt).fillna("")
+    table["verdict"] = table["prompt_id"].map(_spelt(verdicts["verdict"])).fillna("")
     table["reason"] = table["prompt_id"].map(verdicts["reason"]).fillna("")
     return table.sort_values("effect", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def main_arm(effects: pd.DataFrame) -> str:
-    """Return the arm whose removal is in question: targeted, or the first that there is."""
-    rows = effects[effects["measure"] == PRIMARY]
-    return min(set(rows["arm"]) or {"targeted"}, key=arm_order)
-
-
-def main_arm_rows(effects: pd.DataFrame, design: str) -> pd.DataFrame:
-    """Return the rows of single prompts for the arm in question, on the primary measure."""
-    return effects[
+def own_rows(effects: pd.DataFrame, design: str) -> pd.DataFrame:
+    """Return each prompt's effect of its own images on the primary measure, by prompt_id."""
+    rows = effects[
         (effects["design"] == design)
-        & (effects["arm"] == main_arm(effects))
         & (effects["prompt_id"] != "")
         & (effects["measure"] == PRIMARY)
     ]
+    rows = rows.assign(order=rows["arm"].map(arm_order)).sort_values(["order", "k"])
+    return rows.drop_duplicates("prompt_id").set_index("prompt_id")
+
+
+def _spelt(verdicts: pd.Series) -> pd.Series:
+    return verdicts.astype(str).str.replace(r"[-_]", " ", regex=True)
 
 
 def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
     """Return how many prompts have each verdict, in the order of `VERDICTS`; others follow."""
-    spelt = verdicts["verdict"].str.replace(r"[-_]", " ", regex=True)
-    counts = {str(name): int(n) for name, n in spelt.value_counts(sort=False).items()}
+    counts = {str(name): int(n) for name, n in _spelt(verdicts["verdict"]).value_counts().items()}
     if not counts:
         return {}
     return {name: counts.pop(name, 0) for name in VERDICTS} | dict(sorted(counts.items()))
 
 
-# Numbers in words -------------------------------------------------------------------------------
+def split_controls(
+    effects: pd.DataFrame, verdicts: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the verdicts of the queries and of the positive controls (those with a family arm)."""
+    own = own_rows(effects, designs(effects)[0])["arm"]
+    control = verdicts["prompt_id"].map(own) == "family"
+    return verdicts[~control], verdicts[control]
 
 
-def number(value: float, digits: int | None = None) -> str:
-    """Return a number for people: true minus sign, — for NaN, ∞; two figures unless told."""
-    if value is None or math.isnan(value):
-        return "—"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if digits is None:
-        digits = 2 if abs(value) >= 0.1 or value == 0 else 3 if abs(value) >= 0.01 else 4
-    text = f"{value:.{digits}f}"
-    return (text[1:] if float(text) == 0 and text[0] == "-" else text).replace("-", "−")
-
-
-def interval(low: float, high: float, digits: int | None = None) -> str:
-    """Return an interval for people; an end that is infinite or missing leaves it open."""
-    if not math.isfinite(low) and not math.isfinite(high):
-        return "—"
-    if not math.isfinite(high):
-        return f"{number(low, digits)} or more"
-    if not math.isfinite(low):
-        return f"{number(high, digits)} or less"
-    joint = " to " if low < 0 or high < 0 else "–"
-    return number(low, digits) + joint + number(high, digits)
-
-
-def p_value(p: float) -> str:
-    """Return ``p = …`` with as many figures as it deserves, or nothing."""
-    if math.isnan(p):
-        return ""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.{4 if p < 0.001 else 3 if p < 0.01 else 2}f}"
-
-
-def _uncertainty(low: float, high: float, p: float, level: str = "") -> str:
-    ends = interval(low, high)
-    parts = [f"{level}{ends}" if ends != "—" else "", p_value(p)]
-    inside = ", ".join(part for part in parts if part)
-    return f" ({inside})" if inside else ""
-
-
-def _by_chance(low: float, high: float, p: float) -> bool:
-    """Whether chance alone could do it: p above 5 %, or, without a p, an interval around zero."""
-    return p > 0.05 if not math.isnan(p) else not (low > 0 or high < 0)
+# The answer -------------------------------------------------------------------------------------
 
 
 def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
@@ -284,57 +162,87 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
     measured = table[table["effect"].notna()]
     if measured.empty:
         return "This run measured no overall effect, so it has no answer."
-    main = measured[measured["arm"] == measured["arm"].iloc[0]].iloc[-1]
-    same_size = (measured["k"] == main["k"]) | measured["k"].isna() | math.isnan(main["k"])
-    controls = measured[(measured["arm"] != main["arm"]) & same_size]
+    main = measured.iloc[0]
+    others = table[(table["arm"] != main["arm"]) & (table["k"].isna() | (table["k"] == main["k"]))]
+    sentences = [
+        _first_sentence(main, others),
+        _control_sentence(measured, main),
+        _naive_sentence(main, others),
+    ]
+    if designs(effects)[0] == "before-after":
+        sentences.append("This rests on one pair of models and says nothing about its luck.")
+    if verdicts is not None:
+        sentences += _verdict_sentences(effects, verdicts)
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _first_sentence(main: pd.Series, others: pd.DataFrame) -> str:
     way = "worse" if main["effect"] >= 0 else "better"
     first = (
         f"Models trained without {arm_words(main['arm'], main['k'])} are "
         f"{number(abs(main['effect']))} bits/token {way} at its pictures"
-        + _uncertainty(main["low"], main["high"], main["p"], "95 % interval ")
-        + (", which chance alone could do" if _by_chance(*main[["low", "high", "p"]]) else "")
+        + uncertainty(main["low"], main["high"], main["p"])
     )
-    others = [
-        f"without {arm_words(row.arm, row.k)}, {number(row.effect)}"
-        + (f" ({p_value(row.p)})" if p_value(row.p) else "")
-        for row in controls.itertuples()
-        if row.arm != "reseed"
-    ]
-    sentences = ["; ".join([first, *others]) + ".", _naive_sentence(main, controls)]
-    if designs(effects)[0] == "before-after":
-        sentences.append("This rests on one pair of models and holds for that pair only.")
-    counts = verdict_counts(verdicts) if verdicts is not None else {}
-    if counts:
-        listed = ", ".join(f"{n} {name}" for name, n in counts.items())
-        sentences.append(f"Of {sum(counts.values())} prompts: {listed}.")
-    return " ".join(sentence for sentence in sentences if sentence)
+    # Without a p, an interval that holds zero says the same.
+    by_chance = main["p"] > 0.05 or (math.isnan(main["p"]) and main["low"] <= 0 <= main["high"])
+    parts = [first + ", which chance alone could do" * bool(by_chance)]
+    for row in rows(others[others["effect"].notna() & (others["arm"] != "family")]):
+        p = f" ({p_value(row.p)})" if p_value(row.p) else ""
+        parts.append(f"without {arm_words(row.arm, row.k)}, {number(row.effect)}{p}")
+    return "; ".join(parts) + "."
 
 
-def _naive_sentence(main: pd.Series, controls: pd.DataFrame) -> str:
-    """Set the naive figures beside the answer; say so where random removal does as much."""
+def _control_sentence(measured: pd.DataFrame, main: pd.Series) -> str:
+    rows = measured[(measured["arm"] == "family") & (main["arm"] != "family")]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    p = f" ({p_value(row['p'])})" if p_value(row["p"]) else ""
+    return f"As a positive control, without {arm_words('family')}: {number(row['effect'])}{p}."
+
+
+def _naive_sentence(main: pd.Series, others: pd.DataFrame) -> str:
+    """Set the naive figures beside the answer, and say where idle removals do as much."""
     if math.isnan(main["naive"]):
         return ""
-    rows = controls[controls["arm"].str.startswith("random") & controls["naive"].notna()]
-    start = "The naive figure, against the model that drew the pictures, says "
-    if rows.empty:
-        return f"{start}{number(main['naive'])}."
-    random = float(rows["naive"].iloc[0])
-    share = random / main["naive"] if main["naive"] > 0 else 0.0
+    start = (
+        f"The naive figure, against the model that drew the pictures, says {number(main['naive'])}"
+    )
+    idle = others[others["arm"].isin(["random_uniform", "full"]) & others["naive"].notna()]
+    if idle.empty:
+        return f"{start}."
+    words = {"random_uniform": "random ones", "full": "a model trained on everything"}
+    beside = " and ".join(f"{number(r.naive)} for {words[r.arm]}" for r in rows(idle))
+    share = idle["naive"].min() / main["naive"] if main["naive"] > 0 else 0.0
     why = ": mere retraining" if share > 0.8 else ": mostly retraining" if share > 0.5 else ""
-    return f"{start}{number(main['naive'])} and, for random ones, {number(random)}{why}."
+    return f"{start}, and {beside}{why}."
+
+
+def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
+    queries, controls = split_controls(effects, verdicts)
+    sentences = []
+    if len(queries):
+        counts = ", ".join(f"{n} {name}" for name, n in verdict_counts(queries).items())
+        sentences.append(f"Of {len(queries)} prompts: {counts}.")
+    if len(controls):
+        found = verdict_counts(controls)["attributable"]
+        sentences.append(f"Of {len(controls)} positive controls: {found} attributable.")
+    return sentences
 
 
 def warnings(run: Run) -> list[str]:
     """Return what a reader must know before believing the run; the gravest first."""
-    quality, found = run.meta.get("quality"), []
+    quality = run.meta.get("quality")
+    told = [str(text) for text in run.meta.get("warnings") or []]
+    weak = [text for text in told if text.startswith("The generator is weak")]
     if not isinstance(quality, dict):
-        found.append("The generator's quality was not tested, so it may not draw what it is asked.")
-    elif not quality.get("passed", False):
-        found.append(
+        weak.append("The generator's quality was not tested: look at the pictures first.")
+    elif not quality.get("passed", False) and not weak:
+        weak.append(
             "The generator is weak: it did not pass the quality gate. What training images do to "
             "pictures that do not show what was asked for means little."
         )
-    found += [str(text) for text in run.meta.get("warnings") or []]
+    found = weak + [text for text in told if text not in weak]
     queries = int((run.prompts["role"] != "control").sum())
     if queries < FEW_PROMPTS:
         found.append(f"Few prompts ({queries}): an overall figure may not carry over to others.")
@@ -345,88 +253,100 @@ def warnings(run: Run) -> list[str]:
     return found
 
 
-# Markdown ---------------------------------------------------------------------------------------
+# Numbers in words -------------------------------------------------------------------------------
 
 
-def markdown(run: Run) -> str:
-    """Return the run's tables as one Markdown page."""
-    prompts = prompt_table(run)
-    parts = [
-        f"# {_cell(run.meta.get('name') or run.folder.name)}",
-        answer(run.effects, run.verdicts),
-        "\n".join(f"- {_cell(text)}" for text in warnings(run)),
-        "## Overall effect, bits per image token (positive: worse without)",
-        _markdown_table(
-            ("Without", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval"),
-            overall_rows(overall_table(run.effects)),
-        ),
-    ]
-    others = other_table(run.effects)
-    if len(others):
-        parts += [
-            "## Other measures",
-            _markdown_table(("Measure", "Without", "k", "Effect", "Interval", "p"), other_rows(others)),
-        ]
-    parts += [
-        "## Each prompt",
-        _markdown_table(
-            ("Prompt", "Effect", "95 % interval", "p", "Naive", "Verdict"), prompt_rows(prompts)
-        ),
-    ]
-    return "\n\n".join(parts) + "\n"
+def number(value: float, digits: int | None = None) -> str:
+    """Return a number for people: a true minus sign, — for NaN, ∞; two figures unless told."""
+    if math.isnan(value):
+        return "—"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if digits is None:
+        digits = 2 if abs(value) >= 0.1 or value == 0 else 3 if abs(value) >= 0.01 else 4
+    text = f"{value:.{digits}f}"
+    return (text[1:] if float(text) == 0 and text[0] == "-" else text).replace("-", "−")
+
+
+def open_ends(low: float, high: float) -> tuple[float, float]:
+    """Return an interval whose one missing end is infinite; NaN twice where there is none."""
+    if not (math.isfinite(low) or math.isfinite(high)):
+        return math.nan, math.nan
+    return (low if math.isfinite(low) else -math.inf, high if math.isfinite(high) else math.inf)
+
+
+def interval(low: float, high: float, digits: int | None = None) -> str:
+    """Return an interval for people; an end that is infinite or missing leaves it open."""
+    low, high = open_ends(low, high)
+    if math.isnan(low):
+        return "—"
+    if math.isinf(high):
+        return f"{number(low, digits)} or more"
+    if math.isinf(low):
+        return f"{number(high, digits)} or less"
+    joint = " to " if low < 0 or high < 0 else "–"
+    return number(low, digits) + joint + number(high, digits)
+
+
+def p_value(p: float) -> str:
+    """Return ``p = …`` with as many figures as it deserves, or nothing."""
+    if math.isnan(p):
+        return ""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.{4 if p < 0.001 else 3 if p < 0.01 else 2}f}"
+
+
+def uncertainty(low: float, high: float, p: float) -> str:
+    """Return `` (95 % interval …, p = …)`` with what there is of it."""
+    ends = interval(low, high)
+    parts = [f"95\N{NO-BREAK SPACE}% interval {ends}" if ends != "—" else "", p_value(p)]
+    inside = ", ".join(part for part in parts if part)
+    return f" ({inside})" if inside else ""
+
+
+# Rows of text, for the page and for Markdown -----------------------------------------------------
 
 
 def overall_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return `overall_table` as text."""
+    """Return `overall_table` as text: arm, k, effect, interval, p, naive, its interval."""
     return [
         (
-            *(r.arm, _size(r.k), number(r.effect, 3), interval(r.low, r.high, 3)),
-            *(_bare_p(r.p), number(r.naive, 3), interval(r.naive_low, r.naive_high, 3)),
+            *(arm_label(r.arm), size(r.k), number(r.effect, 3), interval(r.low, r.high, 3)),
+            *(bare_p(r.p), number(r.naive, 3), interval(r.naive_low, r.naive_high, 3)),
         )
-        for r in table.itertuples()
+        for r in rows(table)
     ]
 
 
 def other_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return `other_table` as text."""
+    """Return `other_table` as text: measure, arm, k, effect, interval, two-sided p.
+
+    Two-sided, because of a similarity less is worse.
+    """
     return [
         (
-            *(r.measure.replace("_", " "), r.arm, _size(r.k)),
-            *(number(r.effect, 4), interval(r.low, r.high, 4), _bare_p(r.p)),
+            *(r.measure.replace("_", " "), arm_label(r.arm), size(r.k)),
+            *(number(r.effect, 4), interval(r.low, r.high, 4), bare_p(r.two_sided_p)),
         )
-        for r in table.itertuples()
+        for r in rows(table[table["effect"].notna()])
     ]
 
 
 def prompt_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return `prompt_table` as text."""
+    """Return `prompt_table` as text: prompt, effect, interval, p, naive, verdict."""
     return [
         (
-            *(r.prompt, number(r.effect, 3), interval(r.low, r.high, 3)),
-            *(_bare_p(r.p), number(r.naive_effect, 3), r.verdict or "—"),
+            *(r.prompt + " (control)" * (r.role == "control"), number(r.effect, 3)),
+            *(interval(r.low, r.high, 3), bare_p(r.p), number(r.naive, 3), r.verdict or "—"),
         )
-        for r in table.itertuples()
+        for r in rows(table)
     ]
 
 
-def _size(k: float) -> str:
+def size(k: float) -> str:
+    """Return a size for people."""
     return "—" if math.isnan(k) else f"{k:g}"
 
 
-def _bare_p(p: float) -> str:
-    return p_value(p).removeprefix("p = ").removeprefix("p ") or "—"
-
-
-def _cell(text: Any) -> str:
-    """Return text that Markdown and the HTML inside it leave alone."""
-    flat = " ".join(str(text).split())
-    for special in "\\`*_|[]":
-        flat = flat.replace(special, "\\" + special)
-    return flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _markdown_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    words = {"Without", "Measure", "Prompt", "Verdict"}
-    rule = ["---" if head in words else "---:" for head in heads]
-    lines = [heads, rule, *[[_cell(cell) for cell in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def bare_p(p: Any) -> str:
+    """Return a p for a table's cell."""
+    return p_value(float(p)).removeprefix("p = ").removeprefix("p ") or "—"

@@ -30,9 +30,7 @@ def resize_folder(images: Sequence[np.ndarray]) -> np.ndarray:
     """
     heights, widths = zip(*(image.shape[:2] for image in images), strict=True)
     size = sum(widths) // len(images), sum(heights) // len(images)
-    return np.stack(
-        [cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in images]
-    )
+    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in images])
 
 
 def pixel_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, np.ndarray]:
@@ -97,7 +95,9 @@ def _exact_products(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return products, squares_a, squares_b
 
 
-def _excess_and_ssim(generated: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _excess_and_ssim(
+    generated: np.ndarray, candidates: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return Σ max(A−B, 0) and the SSIM of its grey against black, both (g, n)."""
     excess = np.empty((len(generated), len(candidates)))
     ssim = np.empty_like(excess)

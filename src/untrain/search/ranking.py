@@ -63,25 +63,13 @@ def rank_study(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFram
     InputError
         If no candidate of a prompt has a score, as with features that can be negative.
     """
-    scores = -study_score(comparison)
-    defined = scores.notna()
-    none = ~defined.groupby(level="prompt_id").any()
-    if none.any():
-        prompt = none.index[none][0]
-        columns = comparison[list(STUDY_WEIGHTS)].columns
-        empty = comparison.loc[comparison["prompt_id"] == prompt, columns].isna().all()
-        raise InputError(
-            f"the study's ranking is undefined for prompt '{prompt}': every pair has a NaN (always "
-            f"in: {', '.join(columns[empty]) or 'no one metric'}); KL divergence needs features "
-            "that cannot be negative: use an encoder with non-negative features, such as "
-            "`layout`, or the ranking `fusion`"
-        )
-    lost = (~defined).groupby(level="prompt_id").sum()
-    notes = [
-        f"study, prompt {prompt}: {count} candidates left out, no pair without a NaN"
-        for prompt, count in lost[lost > 0].items()
-    ]
-    return _ranked("study", scores[defined], notes)
+    return _rank_defined(
+        "study",
+        -study_score(comparison),
+        "KL divergence needs features that cannot be negative, cosines a picture that is not "
+        "black: use an encoder with non-negative features, such as `layout`, or the ranking "
+        "`fusion`",
+    )
 
 
 def rank_fusion(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:
@@ -130,20 +118,11 @@ def rank_pixel_cosine(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.D
     InputError
         If it is undefined for all candidates of a prompt.
     """
-    scores = _by_candidate(comparison, comparison["pixel_cosine"])
-    defined = scores.notna()
-    none = ~defined.groupby(level="prompt_id").any()
-    if none.any():
-        raise InputError(
-            f"the cosine of pixels is undefined for prompt '{none.index[none][0]}': its generated "
-            "pictures or its candidates are black; use the ranking `text`"
-        )
-    lost = (~defined).groupby(level="prompt_id").sum()
-    notes = [
-        f"pixel_cosine, prompt {prompt}: {count} black candidates left out"
-        for prompt, count in lost[lost > 0].items()
-    ]
-    return _ranked("pixel_cosine", scores[defined], notes)
+    return _rank_defined(
+        "pixel_cosine",
+        _by_candidate(comparison, comparison["pixel_cosine"]),
+        "the cosine needs pictures that are not black: use the ranking `text`",
+    )
 
 
 Ranking = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
@@ -183,6 +162,22 @@ def rank(method: str, comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.D
 def _by_candidate(table: pd.DataFrame, values: pd.Series) -> pd.Series:
     """Mean over generations of the values that are defined, by prompt and image."""
     return values.groupby([table["prompt_id"], table["image_id"]]).mean()
+
+
+def _rank_defined(method: str, scores: pd.Series, remedy: str) -> pd.DataFrame:
+    """Rank the candidates that have a score and note the others; a prompt needs at least one."""
+    defined = scores.notna()
+    without = (~defined).groupby(level="prompt_id").agg(["sum", "all"])
+    notes = []
+    for prompt, (count, every) in without.iterrows():
+        if every:
+            raise InputError(
+                f"the ranking '{method}' is undefined for prompt '{prompt}': every pair of its "
+                f"{count} candidates has a NaN; {remedy}"
+            )
+        if count:
+            notes.append(f"{method}, prompt {prompt}: left out {count} candidates, undefined")
+    return _ranked(method, scores[defined], notes)
 
 
 def _ranked(method: str, scores: pd.Series, notes: list[str]) -> pd.DataFrame:

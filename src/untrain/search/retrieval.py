@@ -114,7 +114,7 @@ def retrieve(
         Columns ``prompt_id``, ``image_id``, ``rank`` (from 1) and ``score``, best first.
     """
     retriever = RETRIEVERS[method]().fit(catalog.captions)
-    indices, scores = retriever.query([str(prompt) for prompt in prompts["prompt"]], top)
+    indices, scores = retriever.query(prompts["prompt"].tolist(), top)
     found = indices.shape[1]
     return pd.DataFrame(
         {

@@ -1,0 +1,36 @@
+"""``untrain export``: the retained data as a folder for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("export")(export)
+
+
+def export(
+    run: Path = typer.Argument(help="A run folder."),
+    out: Path = typer.Argument(help="Folder to write; must not exist or be empty."),
+    model: str = typer.Option(
+        "", help="The data this model was trained on (such as B03); default: all targeted out."
+    ),
+) -> None:
+    """Write the retained images and captions as <id>.jpg|png + <id>.txt, for other tools.
+
+    Nothing in the original data is touched.
+
+    Example: untrain export runs/demo retained/
+    """
+    from untrain.catalogs import export_folder
+    from untrain.experiment.retained import removed_of
+    from untrain.experiment.run import open_run
+
+    opened = open_run(run)
+    removed = removed_of(opened, model)
+    written = export_folder(opened.catalog, removed, out)
+    Console().print(f"{written} pairs retained, {len(removed)} left out: {out}")

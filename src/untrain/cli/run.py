@@ -1,0 +1,139 @@
+"""``untrain demo``, ``run``, ``plan`` and one command for each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+FileArgument = typer.Argument(help="The experiment file (YAML).", show_default=False)
+SeedOption = typer.Option(None, "--seed", help="Replaces the file's seed.")
+NameOption = typer.Option(None, "--name", help="Replaces the file's name: the run folder.")
+RunsOption = typer.Option(None, "--runs", help="Folder for run folders (default: ./runs).")
+StrictOption = typer.Option(False, "--strict", help="One bad image is an error.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("demo")(demo)
+    app.command("run")(run)
+    app.command("plan")(plan)
+    from untrain.experiment.names import STAGE_HELP
+
+    for name, says in STAGE_HELP.items():
+        app.command(name, rich_help_panel="Stages, one at a time", help=_stage_help(name, says))(
+            _stage_command(name)
+        )
+
+
+def demo(
+    preset: str = typer.Option("demo", help="demo (minutes) or micro (seconds)."),
+    seed: int | None = SeedOption,
+    name: str | None = NameOption,
+    runs: Path | None = RunsOption,
+) -> None:
+    """Run the whole chain on pictures that untrain renders itself.
+
+    Trains 11 small models on 2,400 rendered product pictures and shows which training images its
+    pictures lean on, and what happens without them. Needs nothing; takes minutes on two cores.
+
+    Example: untrain demo --seed 3
+    """
+    from untrain.errors import InputError
+
+    if preset not in ("demo", "micro"):
+        raise InputError(f"unknown demo preset '{preset}': use demo or micro")
+    with as_file(files("untrain.experiment") / f"{preset}.yaml") as path:
+        _run(path, "report", seed, name, runs, False)
+
+
+def run(
+    file: Path = FileArgument,
+    seed: int | None = SeedOption,
+    name: str | None = NameOption,
+    runs: Path | None = RunsOption,
+    strict: bool = StrictOption,
+) -> None:
+    """Run an experiment from its file; run it again to continue after a stop.
+
+    Stages that are done and whose settings did not change are skipped; models are found again by
+    what they were trained on.
+
+    Example: untrain run examples/fashion-small.yaml
+    """
+    _run(file, "report", seed, name, runs, strict)
+
+
+def plan(
+    file: Path = FileArgument,
+    name: str | None = NameOption,
+    runs: Path | None = RunsOption,
+) -> None:
+    """Say what a run would cost before it starts: trainings, minutes, disk.
+
+    Example: untrain plan experiment.yaml
+    """
+    from untrain.experiment.config import load_config
+    from untrain.experiment.plan import plan_lines
+    from untrain.experiment.run import Run
+
+    config = load_config(file, name=name, runs=runs)
+    table = Table(title=f"Plan of {config.name}", show_header=False, title_justify="left")
+    for label, value in plan_lines(Run(config)):
+        table.add_row(label, value)
+    Console().print(table)
+
+
+def _stage_help(name: str, says: str) -> str:
+    return (
+        f"{says[0].upper()}{says[1:]} (and run what must come before, where it is not done)."
+        f"\n\nExample: untrain {name} experiment.yaml"
+    )
+
+
+def _stage_command(stage: str) -> Callable[..., None]:
+    def command(
+        file: Path = FileArgument,
+        seed: int | None = SeedOption,
+        name: str | None = NameOption,
+        runs: Path | None = RunsOption,
+        strict: bool = StrictOption,
+    ) -> None:
+        _run(file, stage, seed, name, runs, strict)
+
+    return command
+
+
+def _run(
+    file: Path, until: str, seed: int | None, name: str | None, runs: Path | None, strict: bool
+) -> None:
+    from untrain.experiment.config import load_config
+    from untrain.experiment.pipeline import run_stages
+    from untrain.experiment.run import Run
+
+    config = load_config(file, seed=seed, name=name, runs=runs)
+    if strict:
+        config = config.model_copy(
+            update={"data": config.data.model_copy(update={"strict": True})}
+        )
+    folder = run_stages(Run(config), until)
+    if until == "report":
+        _show(folder)
+    else:
+        Console().print(f"{until}: done, in {folder}")
+
+
+def _show(folder: Path) -> None:
+    """Print the answer and the table that a newcomer understands."""
+    from untrain.report.terminal import answer_and_table
+
+    console = Console()
+    answer, rows = answer_and_table(folder)
+    console.print()
+    console.print(answer)
+    console.print(rows)
+    console.print(f"Report: [bold]{folder / 'report.html'}[/]")

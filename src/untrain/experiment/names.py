@@ -1,0 +1,14 @@
+"""The names of the stages, apart from their code, so that ``--help`` imports nothing heavy."""
+
+STAGE_HELP = {
+    "fit": "train model A, which draws the pictures",
+    "generate": "draw the pictures",
+    "retrieve": "find candidates among the captions",
+    "compare": "compare every picture with every candidate",
+    "rank": "rank the candidates",
+    "remove": "name the forget sets; nothing is deleted",
+    "retrain": "train paired models without them",
+    "regenerate": "draw the pictures again with the same noise",
+    "evaluate": "measure, test and judge",
+    "report": "write the report",
+}

@@ -1,0 +1,47 @@
+"""The run's tables as one Markdown page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from untrain.report import tables
+from untrain.report.folder import Run
+
+_WORDS = {"Removed", "Measure", "Prompt", "Verdict"}
+
+
+def markdown(run: Run) -> str:
+    """Return the content of ``results/summary.md``."""
+    others = tables.other_rows(tables.other_table(run.effects))
+    parts = [
+        f"# {_cell(run.meta.get('name') or run.folder.name)}",
+        _cell(tables.answer(run.effects, run.verdicts)),
+        "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
+        "## Overall",
+        "Bits per image token; positive: models are worse without. p is one-sided.",
+        _table(
+            ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval"),
+            tables.overall_rows(tables.overall_table(run.effects)),
+        ),
+    ]
+    if others:
+        heads = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
+        parts += ["## Other measures", _table(heads, others)]
+    heads = ("Prompt", "Effect", "95 % interval", "p", "Naive", "Verdict")
+    parts += ["## Each prompt", _table(heads, tables.prompt_rows(tables.prompt_table(run)))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: Any) -> str:
+    """Return text on one line in which Markdown and HTML find nothing to act on."""
+    flat = " ".join(str(text).splitlines())
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for special in "\\`*_|[]":
+        flat = flat.replace(special, "\\" + special)
+    return flat
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    rule = tuple("---" if head in _WORDS else "---:" for head in heads)
+    lines = [heads, rule, *[tuple(_cell(cell) for cell in row) for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,200 @@
+"""The reference generator: pairing, likelihood, sampling, saving."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from tests.generators.conftest import silent
+from untrain.errors import InputError
+from untrain.generators import training
+from untrain.generators.presets import preset_of
+from untrain.generators.text import PAD, encode_captions
+from untrain.generators.transformer import Transformer
+
+
+def weights(generator):
+    return {k: v.clone() for k, v in generator._model.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_an_empty_removal_gives_the_same_bits(prepared, catalog, fitted):
+    again = prepared()
+    again.fit(catalog, [], 0, silent)
+    assert same(weights(fitted), weights(again))
+
+
+def test_a_removal_and_another_seed_give_other_weights(prepared, catalog, fitted):
+    without, reseeded = prepared(), prepared()
+    without.fit(catalog, catalog.ids[:5], 0, silent)
+    reseeded.fit(catalog, [], 1, silent)
+    assert not same(weights(fitted), weights(without))
+    assert not same(weights(fitted), weights(reseeded))
+
+
+def test_the_order_of_the_removed_ids_does_not_matter(prepared, catalog):
+    one, other = prepared(), prepared()
+    one.fit(catalog, list(catalog.ids[:5]), 0, silent)
+    other.fit(catalog, list(reversed(catalog.ids[:5])), 0, silent)
+    assert same(weights(one), weights(other))
+
+
+def test_a_removed_pair_leaves_no_trace(prepared, catalog):
+    """What a removed pair shows has no influence: swap its tokens for others, the bits stay."""
+    generator = prepared()
+    tokens = load_file(generator._shared / "tokens.safetensors")
+    text, image = tokens["text"].numpy(), tokens["image"].numpy()
+    kept = np.ones(len(text), bool)
+    kept[3] = False
+    changed_text, changed_image = text.copy(), image.copy()
+    changed_text[3], changed_image[3] = text[7], image[7]
+    vocabulary = generator.tokenizer.get_vocab_size()
+    models = [
+        training.train_transformer(t, i, kept, vocabulary, generator.preset, 0, silent)[0]
+        for t, i in ((text, image), (changed_text, changed_image))
+    ]
+    assert same(models[0].state_dict(), models[1].state_dict())
+
+
+def test_the_loss_is_a_mean_over_the_full_batch(prepared, catalog):
+    """Without half of a batch the loss is the kept half's sum over the whole batch's number."""
+    generator = prepared()
+    tokens = load_file(generator._shared / "tokens.safetensors")
+    text, image = tokens["text"][:8], tokens["image"][:8]
+    torch.manual_seed(0)
+    model = Transformer(generator.preset, generator.tokenizer.get_vocab_size())
+    half = torch.tensor([1.0] * 4 + [0.0] * 4)
+    masked = training._loss(model, text, image, half, generator.preset)
+    alone = training._loss(model, text[:4], image[:4], torch.ones(4), generator.preset)
+    assert float(masked) == pytest.approx(float(alone) / 2, rel=1e-5)
+
+
+def test_removing_an_unknown_id_is_refused(prepared, catalog):
+    with pytest.raises(InputError, match="no such image"):
+        prepared().fit(catalog, ["nowhere"], 0, silent)
+
+
+def test_nll_is_the_direct_sum_of_the_logits(fitted, queries):
+    """Position by position, from a forward pass over one growing sequence at a time."""
+    prompts, _, drawn = queries
+    reported = fitted.log_likelihood(drawn.tokens, prompts)
+    model = fitted._model
+    for i, prompt in enumerate(prompts):
+        text = torch.from_numpy(encode_captions(fitted.tokenizer, [prompt], 128))
+        tokens = torch.from_numpy(drawn.tokens[i : i + 1])
+        for p in range(tokens.shape[1]):
+            padded = torch.zeros(1, p + 1, dtype=torch.int64)
+            padded[:, :p] = tokens[:, :p]
+            with torch.no_grad():
+                logits = model(text, padded)[1][0, p].double()
+            direct = logits[tokens[0, p]] - torch.logsumexp(logits, 0)
+            assert reported[i, p] == pytest.approx(float(direct), abs=1e-5)
+
+
+def test_likelihood_does_not_depend_on_the_batch_it_is_in(fitted, queries):
+    prompts, _, drawn = queries
+    together = fitted.log_likelihood(drawn.tokens, prompts)
+    for i, prompt in enumerate(prompts):
+        alone = fitted.log_likelihood(drawn.tokens[i : i + 1], [prompt])
+        np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
+
+
+def test_probabilities_of_a_position_sum_to_one(fitted, queries):
+    prompts, _, drawn = queries
+    codes = fitted.preset.codes
+    first = np.repeat(drawn.tokens[:1], codes, axis=0)
+    first[:, 0] = np.arange(codes)
+    log_p = fitted.log_likelihood(first, [prompts[0]] * codes)[:, 0]
+    assert np.exp(log_p).sum() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_cached_sampling_equals_uncached(fitted, queries):
+    prompts, noise, drawn = queries
+    text = torch.from_numpy(encode_captions(fitted.tokenizer, prompts, 128))
+    tokens = torch.zeros(len(prompts), fitted.noise_shape[0], dtype=torch.int64)
+    for p in range(tokens.shape[1]):
+        with torch.no_grad():
+            logits = fitted._model(text, tokens)[1][:, p]
+        tokens[:, p] = (logits + torch.from_numpy(noise[:, p])).argmax(-1)
+    np.testing.assert_array_equal(tokens.numpy(), drawn.tokens)
+
+
+def test_a_picture_does_not_depend_on_the_others_of_its_batch(fitted, queries):
+    prompts, noise, drawn = queries
+    for i, prompt in enumerate(prompts):
+        alone = fitted.generate([prompt], noise[i : i + 1])
+        np.testing.assert_array_equal(alone.tokens[0], drawn.tokens[i])
+        difference = alone.images[0].astype(int) - drawn.images[i].astype(int)
+        assert np.abs(difference).max() <= 1
+
+
+def test_top_k_of_one_is_greedy_whatever_the_noise(fitted):
+    text = torch.from_numpy(encode_captions(fitted.tokenizer, ["red boots"], 128))
+    drawn = [
+        fitted._model.sample(text, torch.randn(1, *fitted.noise_shape) * 50, 1.0, 1)
+        for _ in range(2)
+    ]
+    assert torch.equal(*drawn)
+
+
+def test_saved_and_loaded_is_the_same_model(fitted, prepared, queries, tmp_path):
+    prompts, noise, drawn = queries
+    fitted.save(tmp_path / "model")
+    loaded = prepared().load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.generate(prompts, noise).images, drawn.images)
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"model.safetensors", "model.json"}
+
+
+def test_a_model_of_another_recipe_is_refused(fitted, catalog, tmp_path):
+    from untrain.generators.dalle import DalleGenerator
+
+    fitted.save(tmp_path / "model")
+    other = DalleGenerator(preset_of("micro", epochs=2, depth=1), seed=0)
+    other.prepare(catalog, fitted._shared, silent)
+    with pytest.raises(InputError, match="belongs to other"):
+        other.load(tmp_path / "model")
+
+
+def test_training_lowers_the_loss(prepared, catalog):
+    generator = prepared()
+    generator.fit(catalog, [], 0, silent)
+    assert generator.losses[-1] < generator.losses[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=5))
+def test_any_text_can_be_a_prompt(fitted, prompts):
+    tokens = encode_captions(fitted.tokenizer, prompts, 128)
+    assert tokens.shape[0] == len(prompts) and tokens.shape[1] >= 1
+    # padding stands on the left alone
+    assert all(not (row[1:] == PAD)[row[:-1] != PAD].any() for row in tokens)
+    zeros = np.zeros((len(prompts), fitted.noise_shape[0]), np.int64)
+    assert np.isfinite(fitted.log_likelihood(zeros, prompts)).all()
+
+
+def test_a_caption_over_the_limit_keeps_its_end_with_a_warning(fitted):
+    with pytest.warns(UserWarning, match="cut to the last 8"):
+        tokens = encode_captions(fitted.tokenizer, ["red boots " * 30], 8)
+    assert tokens.shape == (1, 8)
+
+
+def test_presets_are_checked():
+    with pytest.raises(InputError, match="did you mean 'tiny'"):
+        preset_of("tyny")
+    with pytest.raises(InputError, match="did you mean 'epochs'"):
+        preset_of("tiny", epoch=3)
+    with pytest.raises(InputError, match="multiples of 8"):
+        preset_of("tiny", height=30)
+
+
+def test_the_seed_preset_is_the_studys():
+    preset = preset_of("seed")
+    assert (preset.dim, preset.depth, preset.heads, preset.head_dim) == (312, 16, 12, 64)
+    assert (preset.batch, preset.epochs, preset.lr, preset.clip) == (5, 30, 4.5e-4, 0.5)
+    assert (preset.positions, preset.codes, preset.text_limit) == (1024, 8192, 512)
+    assert round(preset.top_k * preset.codes) == 5811

@@ -1,0 +1,180 @@
+"""Rankings put the most influential first, for any scale of metrics, and never rank a NaN."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter
+
+from untrain.catalogs.rendered import family_prompt, rendered
+from untrain.encoders import load_encoder
+from untrain.errors import InputError
+from untrain.search.comparison import METRICS, compare
+from untrain.search.ranking import RANKINGS, rank, rank_fusion, rank_study, study_score
+from untrain.search.retrieval import retrieve
+
+
+def tables(seed: int = 0, prompts: int = 2, n: int = 6) -> tuple[pd.DataFrame, pd.DataFrame]:
+    random = np.random.default_rng(seed)
+    ids = [f"i{k}" for k in range(n)]
+    index = pd.MultiIndex.from_product(
+        [[f"p{k}" for k in range(prompts)], range(3), ids],
+        names=["prompt_id", "generation", "image_id"],
+    )
+    values = random.random((len(index), len(METRICS)))
+    comparison = pd.DataFrame(values, index, list(METRICS)).reset_index()
+    retrieval = comparison.loc[comparison["generation"] == 0, ["prompt_id", "image_id"]].copy()
+    retrieval["score"] = random.random(len(retrieval))
+    retrieval["rank"] = retrieval.groupby("prompt_id")["score"].rank(ascending=False)
+    return comparison, retrieval
+
+
+def test_the_study_score_by_hand() -> None:
+    row = {
+        "pixel_mse": 5000.0,
+        "pixel_mae": 20.0,
+        "pixel_cross_correlation": 9e9,
+        "pixel_histogram": 9e9,
+        "pixel_cosine": 0.9,
+        "pixel_ssim": 0.5,
+        "feature_cosine": 0.6,
+        "feature_mse": 2.0,
+        "feature_kl": 7e4,
+        "feature_manhattan": 6e4,
+        "feature_minkowski": 400.0,
+    }
+    pairs = [row, row | {"pixel_mse": 7000.0}, row | {"feature_kl": np.nan}]
+    comparison = pd.DataFrame(pairs).assign(prompt_id="p", image_id="i", generation=[0, 1, 2])
+    first = 0.5 + 0.2 - 0.9 - 0.5 - 0.6 + 2.0 + 0.7 + 0.6 + 0.4
+    # The second pair is 0.2 further; the third has a NaN and is skipped.
+    assert study_score(comparison)[("p", "i")] == pytest.approx(first + 0.1)
+
+
+def test_study_ranks_the_lowest_score_first() -> None:
+    comparison, retrieval = tables()
+    ranked = rank_study(comparison, retrieval)
+    scores = study_score(comparison)
+    for prompt, rows in ranked.groupby("prompt_id"):
+        assert rows["image_id"].tolist() == scores[prompt].sort_values().index.tolist()
+
+
+@pytest.mark.parametrize("method", list(RANKINGS))
+def test_every_ranking_has_the_same_shape(method: str) -> None:
+    comparison, retrieval = tables()
+    ranked = rank(method, comparison, retrieval)
+    assert list(ranked.columns) == ["method", "prompt_id", "image_id", "score", "rank"]
+    assert set(ranked["method"]) == {method}
+    assert ranked.attrs["notes"] == []
+    for _, rows in ranked.groupby("prompt_id"):
+        assert rows["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+        assert rows["score"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("method", list(RANKINGS))
+def test_a_prompt_is_ranked_alike_alone_and_in_any_order(method: str) -> None:
+    comparison, retrieval = tables()
+    together = rank(method, comparison, retrieval)
+    alone = rank(
+        method,
+        comparison[comparison["prompt_id"] == "p1"].iloc[::-1],
+        retrieval[retrieval["prompt_id"] == "p1"].iloc[::-1],
+    )
+    expected = together[together["prompt_id"] == "p1"].reset_index(drop=True)
+    assert alone["image_id"].tolist() == expected["image_id"].tolist()
+    np.testing.assert_allclose(alone["score"], expected["score"])
+
+
+@pytest.mark.parametrize("method", list(RANKINGS))
+def test_equal_scores_come_by_id(method: str) -> None:
+    comparison, retrieval = tables(n=4)
+    comparison[list(METRICS)] = 0.3
+    retrieval["score"] = 0.7
+    ranked = rank(method, comparison.iloc[::-1], retrieval.iloc[::-1])
+    assert ranked["image_id"].tolist() == ["i0", "i1", "i2", "i3"] * 2
+
+
+def test_fusion_does_not_depend_on_units() -> None:
+    comparison, retrieval = tables()
+    scaled = comparison.assign(
+        pixel_mse=comparison["pixel_mse"] * 1e6, pixel_mae=comparison["pixel_mae"] + 500
+    )
+    expected = rank_fusion(comparison, retrieval)
+    found = rank_fusion(scaled, retrieval)
+    assert found["image_id"].tolist() == expected["image_id"].tolist()
+    np.testing.assert_allclose(found["score"], expected["score"], atol=1e-9)
+
+
+def test_fusion_leaves_out_an_undefined_metric_and_says_so() -> None:
+    comparison, retrieval = tables()
+    comparison.loc[comparison["prompt_id"] == "p1", "pixel_cosine"] = np.nan
+    ranked = rank_fusion(comparison, retrieval)
+    assert ranked.attrs["notes"] == ["fusion, prompt p1: left out pixel_cosine, undefined"]
+    assert ranked["score"].notna().all()
+    assert len(ranked) == 12
+
+
+def test_fusion_bears_one_undefined_pair() -> None:
+    comparison, retrieval = tables()
+    comparison.loc[0, "pixel_cosine"] = np.nan
+    ranked = rank_fusion(comparison, retrieval)
+    assert ranked.attrs["notes"] == []
+    assert len(ranked) == 12
+
+
+def test_study_without_kl_says_what_to_do() -> None:
+    comparison, retrieval = tables()
+    comparison["feature_kl"] = np.nan
+    with pytest.raises(InputError, match=r"(?s)p0.*`layout`.*`fusion`"):
+        rank_study(comparison, retrieval)
+
+
+@pytest.mark.parametrize("method", ["study", "pixel_cosine"])
+def test_a_candidate_without_a_score_is_left_out_and_named(method: str) -> None:
+    comparison, retrieval = tables()
+    comparison.loc[comparison["image_id"] == "i2", "pixel_cosine"] = np.nan
+    ranked = rank(method, comparison, retrieval)
+    assert "i2" not in set(ranked["image_id"])
+    assert ranked.attrs["notes"][0] == f"{method}, prompt p0: left out 1 candidates, undefined"
+
+
+def test_an_unknown_ranking_is_named() -> None:
+    comparison, retrieval = tables()
+    with pytest.raises(InputError, match="did you mean 'fusion'"):
+        rank("fussion", comparison, retrieval)
+
+
+def degraded(picture: Image.Image, random: np.random.Generator) -> np.ndarray:
+    """What a small generator would make of a real picture: coarse, blurred and noisy."""
+    small = picture.filter(ImageFilter.GaussianBlur(1)).resize((32, 32))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=25)
+    noisy = np.asarray(Image.open(buffer)) + random.normal(0, 12, (32, 32, 3))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def test_fusion_finds_the_family_behind_a_picture_and_no_worse_than_the_study() -> None:
+    catalog = rendered(families=40, size_of_family=15, seed=3, resolution=48)
+    encoder, random = load_encoder("layout"), np.random.default_rng(0)
+    family = dict(zip(catalog.ids, catalog.attributes["family"], strict=True))
+    found: dict[str, list[float]] = {"study": [], "fusion": []}
+    for name in sorted(set(family.values()))[:6]:
+        members = [image_id for image_id in catalog.ids if family[image_id] == name]
+        rest = catalog.subset(set(catalog.ids) - set(members[:3]))
+        prompts = pd.DataFrame({"prompt_id": [name], "prompt": [family_prompt(catalog, name)]})
+        retrieval = retrieve(rest, prompts)
+        generated = [degraded(catalog.image(image_id), random) for image_id in members[:3]]
+        candidates = [np.asarray(rest.image(image_id)) for image_id in retrieval["image_id"]]
+        comparison = compare(
+            name,
+            generated,
+            list(retrieval["image_id"]),
+            candidates,
+            encoder.encode(generated),
+            encoder.encode(candidates),
+        )
+        for method, precisions in found.items():
+            ranked = rank(method, comparison, retrieval)
+            first = ranked.loc[ranked["rank"] <= 10, "image_id"]
+            precisions.append(float(np.mean([family[image_id] == name for image_id in first])))
+    assert np.mean(found["fusion"]) >= max(0.95, float(np.mean(found["study"])))
