@@ -19,7 +19,7 @@ class InputError(UntrainError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `` — did you mean 'x'?`` when a known name is close, else a list of the known names."""
+    """Return `` — did you mean 'x'?`` for a close known name, else a list of the known ones."""
     known = sorted(known)
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if close:

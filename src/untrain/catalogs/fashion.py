@@ -109,7 +109,8 @@ def caption(row: Mapping[str, str]) -> str:
     """Return a row's attributes strung together in the word order of the study's captions.
 
     "Fashion" stands where the study has the item's fashion type, which ``styles.csv`` lacks; a
-    missing value (empty, NA, nan) leaves no word, not even inside a name. Empty if nothing is known about the item.
+    missing value (empty, NA, nan) leaves no word, not even inside a name. Empty if nothing is
+    known about the item.
     """
     known = {key: "" if v.strip().lower() in MISSING else v.strip() for key, v in row.items()}
     if not any(known[key] for key in COLUMNS[1:]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -14,6 +14,9 @@ FileArgument = typer.Argument(help="The experiment file (YAML).", show_default=F
 SeedOption = typer.Option(None, "--seed", help="Replaces the file's seed.")
 NameOption = typer.Option(None, "--name", help="Replaces the file's name: the run folder.")
 RunsOption = typer.Option(None, "--runs", help="Folder for run folders (default: ./runs).")
+SetOption = typer.Option(
+    [], "--set", help="Replaces one setting, such as data.path=photos; may be given often."
+)
 StrictOption = typer.Option(False, "--strict", help="One bad image is an error.")
 
 
@@ -56,6 +59,7 @@ def run(
     seed: int | None = SeedOption,
     name: str | None = NameOption,
     runs: Path | None = RunsOption,
+    settings: list[str] = SetOption,
     strict: bool = StrictOption,
 ) -> None:
     """Run an experiment from its file; run it again to continue after a stop.
@@ -65,13 +69,14 @@ def run(
 
     Example: untrain run examples/fashion-small.yaml
     """
-    _run(file, "report", seed, name, runs, strict)
+    _run(file, "report", seed, name, runs, strict, settings)
 
 
 def plan(
     file: Path = FileArgument,
     name: str | None = NameOption,
     runs: Path | None = RunsOption,
+    settings: list[str] = SetOption,
 ) -> None:
     """Say what a run would cost before it starts: trainings, minutes, disk.
 
@@ -81,7 +86,7 @@ def plan(
     from untrain.experiment.plan import plan_lines
     from untrain.experiment.run import Run
 
-    config = load_config(file, name=name, runs=runs)
+    config = load_config(file, settings, name=name, runs=runs)
     table = Table(title=f"Plan of {config.name}", show_header=False, title_justify="left")
     for label, value in plan_lines(Run(config)):
         table.add_row(label, value)
@@ -101,25 +106,30 @@ def _stage_command(stage: str) -> Callable[..., None]:
         seed: int | None = SeedOption,
         name: str | None = NameOption,
         runs: Path | None = RunsOption,
+        settings: list[str] = SetOption,
         strict: bool = StrictOption,
     ) -> None:
-        _run(file, stage, seed, name, runs, strict)
+        _run(file, stage, seed, name, runs, strict, settings)
 
     return command
 
 
 def _run(
-    file: Path, until: str, seed: int | None, name: str | None, runs: Path | None, strict: bool
+    file: Path,
+    until: str,
+    seed: int | None,
+    name: str | None,
+    runs: Path | None,
+    strict: bool,
+    settings: Sequence[str] = (),
 ) -> None:
     from untrain.experiment.config import load_config
     from untrain.experiment.pipeline import run_stages
     from untrain.experiment.run import Run
 
-    config = load_config(file, seed=seed, name=name, runs=runs)
+    config = load_config(file, settings, seed=seed, name=name, runs=runs)
     if strict:
-        config = config.model_copy(
-            update={"data": config.data.model_copy(update={"strict": True})}
-        )
+        config = config.model_copy(update={"data": config.data.model_copy(update={"strict": True})})
     folder = run_stages(Run(config), until)
     if until == "report":
         _show(folder)

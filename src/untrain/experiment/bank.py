@@ -29,9 +29,7 @@ class Order:
     removed: tuple[str, ...]
 
 
-def train_all(
-    run: Run, orders: Sequence[Order], label: str, threads: int = 1
-) -> pd.DataFrame:
+def train_all(run: Run, orders: Sequence[Order], label: str, threads: int = 1) -> pd.DataFrame:
     """Have every ordered model in ``models/<fingerprint>`` and return the table of models.
 
     A model is known by catalogue, recipe, frozen parts, seed, thread count and removed ids; one

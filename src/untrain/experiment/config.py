@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from untrain.errors import InputError, did_you_mean
 
-Arm = str
+PATHS = ("path", "file", "ids")  # settings that name a file or folder
 
 
 class _Section(BaseModel):
@@ -87,7 +88,7 @@ class Ranking(_Section):
 class Removal(_Section):
     """Which forget sets there are."""
 
-    arms: tuple[Arm, ...] = ("targeted", "random_uniform", "random_candidate")
+    arms: tuple[str, ...] = ("targeted", "random_uniform", "random_candidate")
     k: tuple[int, ...] = Field((10,), min_length=1, description="nested sizes, primary first")
     draws: int = Field(1, ge=1, description="draws of each random arm")
     ids: Path | None = Field(None, description="a file of image ids: one more forget set")
@@ -157,13 +158,16 @@ class Config(_Section):
         return self.model_dump(mode="json")
 
 
-def load_config(path: Path, **changes: Any) -> Config:
+def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Config:
     """Read an experiment file.
 
     Parameters
     ----------
     path : Path
         YAML; relative paths in it are relative to its folder, ``runs`` to the working directory.
+    settings : sequence of str
+        Further settings that replace those of the file, such as ``"data.path=photos"``; the value
+        is YAML, a path is relative to the working directory.
     **changes
         Top-level settings that replace those of the file, such as ``seed=3``.
 
@@ -184,12 +188,34 @@ def load_config(path: Path, **changes: Any) -> Config:
     if not isinstance(values, dict):
         raise InputError(f"{path} must be a mapping such as 'name: demo', found {type(values)}")
     values = {**values, **{k: v for k, v in changes.items() if v is not None}}
+    for setting in settings:
+        _replace(values, setting)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         messages = [_explain(path, node, problem) for problem in error.errors()]
         raise InputError("\n".join(messages)) from None
     return _resolve(config, path.resolve().parent)
+
+
+def _replace(values: dict[str, Any], setting: str) -> None:
+    """Put one ``a.b.c=value`` into the nested values."""
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise InputError(f"--set takes key=value such as data.path=photos, found '{setting}'")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {key}: '{section}' has no settings of its own")
+        values = inner
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {key}: the value is not valid YAML: {error}") from None
+    if last in PATHS and isinstance(value, str) and Path(value).exists():
+        value = str(Path(value).resolve())
+    values[last] = value
 
 
 def _resolve(config: Config, base: Path) -> Config:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -85,7 +87,7 @@ def _measure(run: Run) -> pd.DataFrame:
     return ms.table(rows)
 
 
-def _pictures(run: Run, folder, keys) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _pictures(run: Run, folder: Path, keys: list[tuple[str, int]]) -> np.ndarray:
     return np.stack([read_picture(folder / p / f"{g}.png") for p, g in keys])
 
 
@@ -124,13 +126,11 @@ def _study(run: Run, table: pd.DataFrame, drawn: design.Assignment) -> pd.DataFr
         return study_table(before, after, wanted)
     units = design.units_of(run.table("forget_sets"))
     primary = (units["arm"] == "targeted") & (units["k"] == run.config.removal.k[0])
-    row = {p: u for p, u in zip(units["prompt_id"][primary], units.index[primary], strict=True)}
+    row = dict(zip(units["prompt_id"][primary], units.index[primary], strict=True))
     column = {m: i for i, m in enumerate(drawn.model_ids)}
     wanted = {p: text for p, text in wanted.items() if p in row}
     cosine = cosine[cosine["prompt_id"].isin(wanted)]
-    out = np.array(
-        [drawn.out[row[p], column[m]] for p, m in zip(cosine["prompt_id"], cosine["model_id"], strict=True)]
-    )
+    out = drawn.out[cosine["prompt_id"].map(row), cosine["model_id"].map(column)]
     return study_table(cosine[~out], cosine[out], wanted)
 
 

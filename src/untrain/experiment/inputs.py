@@ -55,8 +55,12 @@ def open_catalog(config: Config) -> Catalog:
     """Open the catalogue that a configuration names, whole."""
     data = config.data
     if data.format == "rendered":
-        options = {"families": data.families, "size_of_family": data.family_size}
-        return load_catalog("rendered", seed=data.seed, **options)
+        return load_catalog(
+            "rendered",
+            families=data.families,
+            size_of_family=data.family_size,
+            seed=data.seed,
+        )
     if data.path is None:
         raise InputError(f"data.format '{data.format}' needs data.path")
     return load_catalog(data.format, strict=data.strict, path=data.path)

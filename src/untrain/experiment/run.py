@@ -119,9 +119,7 @@ class Run:
 
     def describe(self) -> None:
         """Record configuration, versions, machine and data, as they are now."""
-        write_text(
-            self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False)
-        )
+        write_text(self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         self.record.update(
             versions=_versions(),
             machine=_machine(),

@@ -88,9 +88,7 @@ def _draw(run: Run, model: DalleGenerator, keys: list[tuple[str, int]]) -> Gener
 def retrieve(run: Run) -> None:
     """Find the candidates of each prompt among the captions."""
     settings = run.config.retrieval
-    run.keep(
-        "retrieval", retrieve_by(run.catalog, run.prompts, settings.method, settings.top)
-    )
+    run.keep("retrieval", retrieve_by(run.catalog, run.prompts, settings.method, settings.top))
 
 
 def compare(run: Run) -> None:
@@ -221,4 +219,3 @@ def _keep_thumbnails(run: Run) -> None:
         image.thumbnail((96, 96))
         pictures[image_id] = np.asarray(image)
     save_pictures(run.path("thumbnails"), pictures)
-

@@ -17,7 +17,12 @@ from untrain.progress import bar
 
 Job = Callable[..., float]
 
-_advance: Callable[[int], None] = lambda n: None  # where `report` goes in this process
+
+def _nowhere(n: int) -> None:
+    """Take a report of progress that nobody waits for."""
+
+
+_advance: Callable[[int], None] = _nowhere  # where `report` goes in this process
 
 
 def default_workers() -> int:

@@ -101,7 +101,8 @@ def train_autoencoder(
     """
     torch.manual_seed(seed)
     where = device()
-    model = Autoencoder(preset).to(where, memory_format=torch.channels_last)
+    model = Autoencoder(preset).to(where)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = preset.epochs_ae * -(-len(pixels) // preset.batch_ae)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=preset.lr_ae, weight_decay=0.01, fused=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from untrain.generators.hardware import device, precision
 from untrain.generators.presets import Preset
 from untrain.generators.text import encode_captions, train_tokenizer
 from untrain.generators.training import train_transformer
+
+if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains needs it not
+    from untrain.generators.autoencoder import Autoencoder
 
 
 class DalleGenerator:
@@ -45,6 +48,7 @@ class DalleGenerator:
         self.losses: list[float] = []
         self._shared: Path | None = None
         self._model: tr.Transformer | None = None
+        self._autoencoder: Autoencoder | None = None
 
     def shared_key(self, catalog: Catalog) -> str:
         """Return the fingerprint of the frozen parts that `prepare` would fit on ``catalog``."""
@@ -150,7 +154,7 @@ class DalleGenerator:
         return ae.encode(self.autoencoder, images)
 
     @property
-    def autoencoder(self) -> torch.nn.Module:
+    def autoencoder(self) -> Autoencoder:
         """The frozen autoencoder, read when first asked for."""
         from untrain.generators.autoencoder import Autoencoder
 
@@ -166,9 +170,7 @@ class DalleGenerator:
             temporary.mkdir(parents=True)
             save_file(_to_cpu(self._fitted().state_dict()), temporary / "model.safetensors")
             description = {"shared": self.shared_fingerprint, "losses": self.losses}
-            write_json(
-                temporary / "model.json", {**description, "preset": self.preset.to_dict()}
-            )
+            write_json(temporary / "model.json", {**description, "preset": self.preset.to_dict()})
 
     def load(self, folder: Path) -> Self:
         """Read what `save` wrote; the frozen parts must be the same."""

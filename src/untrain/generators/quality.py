@@ -66,8 +66,8 @@ def judge(
         probe_labels = labels[chosen][known]
         folds = cross_val_predict(probe, real[known], probe_labels, cv=5)
         predicted = probe.fit(real[known], probe_labels).predict(drawn)
-        right = [p == asked[prompt_id] for p, (prompt_id, _) in zip(predicted, pictures, strict=True)]
-        quality[name] = float(np.mean(right))
+        wanted = np.array([asked[prompt_id] for prompt_id, _ in pictures])
+        quality[name] = float(np.mean(predicted == wanted))
         quality[f"{name}_probe"] = float(np.mean(folds == probe_labels))
     quality["passed"] = all(quality[name] >= least for name, least in GATE.items())
     quality["summary"] = (
@@ -87,7 +87,7 @@ def _small(pixels: np.ndarray) -> np.ndarray:
 
 def _frequent(labels: np.ndarray) -> np.ndarray:
     """Return where the label is frequent enough (ten times) to be learnt and cross-validated."""
-    values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return counts[inverse] >= 10
 
 

@@ -89,9 +89,9 @@ def _loss(
     """Return the weighted loss of a batch: the mean over the full batch of kept pairs' losses."""
     with autocast():
         text_logits, image_logits = model(text, image)
-    image_nll = F.cross_entropy(
-        image_logits.float().transpose(1, 2), image, reduction="none"
-    ).mean(1)
+    image_nll = F.cross_entropy(image_logits.float().transpose(1, 2), image, reduction="none").mean(
+        1
+    )
     target = text[:, 1:]
     real = (target != PAD) & (text[:, :-1] != PAD)
     text_nll = F.cross_entropy(text_logits.float().transpose(1, 2), target, reduction="none")
@@ -123,7 +123,7 @@ class _Average:
     """The plain mean of the weights from step ``first`` on, every fourth step."""
 
     def __init__(self, model: nn.Module, first: int) -> None:
-        self.parameters = [p for p in model.parameters()]
+        self.parameters: list[torch.Tensor] = list(model.parameters())
         self.first, self.count = first, 0
         self.mean: list[torch.Tensor] = []
 

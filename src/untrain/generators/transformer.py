@@ -91,9 +91,7 @@ class Transformer(nn.Module):
         itself = torch.eye(length, dtype=torch.bool, device=text.device)
         return ((causal & seen[:, None, :]) | itself)[:, None]
 
-    def forward(
-        self, text: torch.Tensor, image: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, text: torch.Tensor, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of the next text tokens and of every image token.
 
         Parameters

@@ -210,8 +210,8 @@ def redrawn(run: Run, prompt_id: str, pictures: Pictures) -> list[dict[str, Any]
     chosen = sets["forget_set_id"].iloc[0]
     without = set(run.removals.loc[run.removals["forget_set_id"] == chosen, "model_id"])
     folder = run.folder / "generations"
-    drew = run.models[run.models["model_id"].map(lambda m: (folder / m / prompt_id).is_dir())]
-    drew = drew[drew["model_id"] != SAMPLER]
+    drew = run.models[run.models["model_id"] != SAMPLER]
+    drew = drew.loc[[(folder / name / prompt_id).is_dir() for name in drew["model_id"]]]
     outs = drew[drew["model_id"].isin(without)]
     ins = drew[~drew["model_id"].isin(without)]
     pairs = [(i, o) for i in rows(ins) for o in rows(outs) if i.seed == o.seed]

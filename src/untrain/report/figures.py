@@ -111,15 +111,18 @@ def effects_by_arm(run: Run) -> Plot | None:
         _estimate(axes, row + 0.24, line.naive, line.naive_low, line.naive_high, ORANGE, "D", PAPER)
         labels.append(arm_label(line.arm) + (f", {line.k:g}" if several and line.k > 0 else ""))
     _finish(axes, labels, "bits per image token worse without them")
-    keys = {"effect, 95 % interval": ("o", BLUE, BLUE), "a prompt": ("o", PAPER, FAINT)}
+    keys = {
+        "effect, 95 % interval": ("o", BLUE, BLUE),
+        "a prompt": ("o", PAPER, FAINT),
+    }
     _legend(axes, {**keys, "naive": ("D", ORANGE, PAPER)})
     return Plot(
         "effects-by-arm",
         _svg(figure, "effects-by-arm"),
         "What each removal did",
         "Right of the line, models are worse at a prompt’s pictures without those images. The blue "
-        "dot is the mean effect with its 95 % interval, each grey dot one prompt. The open orange "
-        "diamond is the naive figure, measured against the model that drew the pictures: where "
+        "dot is the mean effect with its 95\N{NO-BREAK SPACE}% interval, each grey dot one prompt. "
+        "The open orange diamond is the naive figure, measured against the model that drew the pictures: where "
         "it is as large for random images as for chosen ones, it only says that a model was "
         "trained again.",
     )
@@ -161,8 +164,8 @@ def effects_by_prompt(run: Run) -> Plot | None:
         "effects-by-prompt",
         _svg(figure, "effects-by-prompt"),
         "Each prompt",
-        "One line a prompt, the strongest effect at the top. The bar is the 95 % interval, where "
-        "there is one; an arrow means that it has no end. A bar that crosses the line at zero "
+        "One line a prompt, the strongest effect at the top. The bar is the 95\N{NO-BREAK SPACE}% "
+        "interval, where there is one; an arrow means that it has no end. A bar that crosses the line at zero "
         "leaves open whether the images mattered. Shape and colour give the verdict.",
     )
 
@@ -250,7 +253,7 @@ def _legend(axes: Axes, keys: dict[str, tuple[str, str, str]]) -> None:
         axes.figure.legend(loc="outside upper left", ncols=len(keys), frameon=False, fontsize=9.5)
 
 
-def _short(text: str, length: int = 30) -> str:
+def _short(text: str, length: int = 34) -> str:
     # A dollar sign would start mathematics.
     cut = text if len(text) <= length else text[: length - 1].rstrip() + "…"
     return cut.replace("$", r"\$")

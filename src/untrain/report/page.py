@@ -75,7 +75,7 @@ def render(run: Run, plots: list[Plot]) -> str:
         style=Markup(package.joinpath("report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        answer=tables.answer(run.effects, run.verdicts),
+        answer=_tied(tables.answer(run.effects, run.verdicts)),
         warnings=tables.warnings(run) + missing_pictures(cards, pictures),
         verdicts=tables.verdict_counts(queries),
         controls=tables.verdict_counts(controls),
@@ -89,6 +89,12 @@ def render(run: Run, plots: list[Plot]) -> str:
         details=details(run),
         cards=cards,
     )
+
+
+def _tied(text: str) -> str:
+    """Keep a p and a unit on the line of its number."""
+    tied = text.replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    return tied.replace(" bits/token", "\N{NO-BREAK SPACE}bits/token")
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -114,7 +120,8 @@ def _data(catalog: dict[str, Any]) -> str:
         for key, words in CATALOG.items()
         if isinstance(catalog.get(key), int) and catalog[key] > 0
     ]
-    return ", ".join([str(catalog["name"])] * ("name" in catalog) + counts)
+    name = str(catalog.get("name", ""))
+    return ", ".join([name, *counts] if name else counts)
 
 
 def _models(run: Run) -> str:

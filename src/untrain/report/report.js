@@ -3,7 +3,10 @@
 const list = document.getElementById("cards");
 const choice = document.getElementById("sort");
 const compare = {
-  effect: (a, b) => b.dataset.effect - a.dataset.effect || a.dataset.order - b.dataset.order,
+  effect: (a, b) =>
+    a.dataset.control - b.dataset.control ||
+    b.dataset.effect - a.dataset.effect ||
+    a.dataset.order - b.dataset.order,
   order: (a, b) => a.dataset.order - b.dataset.order,
   prompt: (a, b) => a.dataset.prompt.localeCompare(b.dataset.prompt),
   verdict: (a, b) => a.dataset.verdict.localeCompare(b.dataset.verdict) || compare.effect(a, b),

@@ -93,7 +93,7 @@ def other_table(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def prompt_table(run: Run) -> pd.DataFrame:
-    """Return one row a prompt, the strongest effect first.
+    """Return one row a prompt, the strongest effect first, controls last.
 
     Columns ``prompt_id, prompt, family, role, arm, effect, low, high, p, naive, verdict, reason``.
     The effect is that of the prompt's own images: the targeted set at its primary (smallest) size,
@@ -107,10 +107,15 @@ def prompt_table(run: Run) -> pd.DataFrame:
         table[column] = table["prompt_id"].map(own[source])
     table["arm"] = table["arm"].fillna("")
     table["naive"] = table["prompt_id"].map(own_rows(run.effects, naive)["estimate"])
+    control = table["role"] == "control"
+    # In the before-after design nothing of a control's own is removed.
+    table.loc[control & (table["arm"] != "family"), [*columns.keys() - {"arm"}, "naive"]] = math.nan
     verdicts = run.verdicts.drop_duplicates("prompt_id").set_index("prompt_id")
     table["verdict"] = table["prompt_id"].map(_spelt(verdicts["verdict"])).fillna("")
     table["reason"] = table["prompt_id"].map(verdicts["reason"]).fillna("")
-    return table.sort_values("effect", ascending=False, kind="stable").reset_index(drop=True)
+    table = table.assign(control=control)
+    table = table.sort_values(["control", "effect"], ascending=[True, False], kind="stable")
+    return table.drop(columns="control").reset_index(drop=True)
 
 
 def own_rows(effects: pd.DataFrame, design: str) -> pd.DataFrame:
@@ -177,15 +182,14 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
 
 
 def _first_sentence(main: pd.Series, others: pd.DataFrame) -> str:
-    way = "worse" if main["effect"] >= 0 else "better"
-    first = (
-        f"Models trained without {arm_words(main['arm'], main['k'])} are "
-        f"{number(abs(main['effect']))} bits/token {way} at its pictures"
-        + uncertainty(main["low"], main["high"], main["p"])
-    )
-    # Without a p, an interval that holds zero says the same.
-    by_chance = main["p"] > 0.05 or (math.isnan(main["p"]) and main["low"] <= 0 <= main["high"])
-    parts = [first + ", which chance alone could do" * bool(by_chance)]
+    effect, ends = main["effect"], uncertainty(main["low"], main["high"], main["p"])
+    # Without a p, an interval above zero says the same.
+    worse = main["p"] <= 0.05 or (math.isnan(main["p"]) and main["low"] > 0)
+    start = f"Models trained without {arm_words(main['arm'], main['k'])} are "
+    if worse:
+        parts = [f"{start}{number(effect)} bits/token worse at its pictures{ends}"]
+    else:
+        parts = [f"{start}not measurably worse at its pictures: {number(effect)} bits/token{ends}"]
     for row in rows(others[others["effect"].notna() & (others["arm"] != "family")]):
         p = f" ({p_value(row.p)})" if p_value(row.p) else ""
         parts.append(f"without {arm_words(row.arm, row.k)}, {number(row.effect)}{p}")
@@ -226,7 +230,7 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[st
         sentences.append(f"Of {len(queries)} prompts: {counts}.")
     if len(controls):
         found = verdict_counts(controls)["attributable"]
-        sentences.append(f"Of {len(controls)} positive controls: {found} attributable.")
+        sentences.append(f"Positive controls attributable: {found} of {len(controls)}.")
     return sentences
 
 
@@ -257,13 +261,14 @@ def warnings(run: Run) -> list[str]:
 
 
 def number(value: float, digits: int | None = None) -> str:
-    """Return a number for people: a true minus sign, — for NaN, ∞; two figures unless told."""
+    """Return a number for people: a true minus sign, — for NaN; about two figures unless told."""
     if math.isnan(value):
         return "—"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     if digits is None:
-        digits = 2 if abs(value) >= 0.1 or value == 0 else 3 if abs(value) >= 0.01 else 4
+        size = abs(value)
+        digits = 2 if value == 0 else sum(size < limit for limit in (100, 10, 0.1, 0.01))
     text = f"{value:.{digits}f}"
     return (text[1:] if float(text) == 0 and text[0] == "-" else text).replace("-", "−")
 
@@ -325,7 +330,7 @@ def other_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
     return [
         (
             *(r.measure.replace("_", " "), arm_label(r.arm), size(r.k)),
-            *(number(r.effect, 4), interval(r.low, r.high, 4), bare_p(r.two_sided_p)),
+            *(number(r.effect), interval(r.low, r.high), bare_p(r.two_sided_p)),
         )
         for r in rows(table[table["effect"].notna()])
     ]

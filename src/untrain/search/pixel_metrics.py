@@ -18,7 +18,7 @@ from untrain.errors import InputError
 PIXEL_METRICS = ("mse", "mae", "cross_correlation", "histogram", "cosine", "ssim")
 WINDOW = 7  # pixels a side of the SSIM window, scikit-image's default
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # constants of SSIM for values in 0–255
-BLOCK = 1 << 22  # numbers held at a time, whatever the size of the pictures
+BLOCK = 1 << 18  # numbers held at a time: few enough to stay in the cache
 
 
 def resize_folder(images: Sequence[np.ndarray]) -> np.ndarray:

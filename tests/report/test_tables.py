@@ -1,0 +1,169 @@
+"""The tables and the answer say what the numbers say, whatever is missing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from untrain.errors import InputError
+from untrain.report import tables
+from untrain.report.folder import read_run
+from untrain.report.markdown import markdown
+
+NAN = math.nan
+
+
+def effects(*rows: tuple) -> pd.DataFrame:
+    columns = ["design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value", "k"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+TRIAL = effects(
+    ("randomised", "targeted", "", "nll", 0.267, 0.2, 0.35, 0.0005, 10),
+    ("randomised", "random_uniform", "", "nll", 0.0271, -0.02, 0.08, 0.26, 10),
+    ("naive", "targeted", "", "nll", 1.31, 1.2, 1.4, 0.001, 10),
+    ("naive", "random_uniform", "", "nll", 1.12, 1.0, 1.2, 0.001, 10),
+)
+
+
+def test_answer_gives_effect_interval_control_and_naive_figure() -> None:
+    text = tables.answer(TRIAL).replace("\N{NO-BREAK SPACE}", " ")
+    assert text == (
+        "Models trained without the 10 images found for a prompt are 0.27 bits/token worse at its "
+        "pictures (95 % interval 0.20–0.35, p = 0.0005); without 10 random ones, 0.027 (p = 0.26). "
+        "The naive figure, against the model that drew the pictures, says 1.31, and 1.12 for "
+        "random ones: mere retraining."
+    )
+
+
+def test_answer_does_not_claim_what_chance_could_do() -> None:
+    text = tables.answer(effects(("randomised", "targeted", "", "nll", -0.01, -0.1, 0.1, 0.6, 10)))
+    assert "not measurably worse at its pictures: −0.010 bits/token" in text
+    assert "−0.10 to 0.10" in text
+    assert "naive" not in text
+
+
+def test_answer_without_effects_says_so() -> None:
+    assert "no answer" in tables.answer(effects())
+
+
+def test_answer_of_before_after_names_its_limits_and_the_model_trained_on_everything() -> None:
+    table = effects(
+        ("before-after", "targeted", "", "nll", 0.2, 0.1, 0.3, 0.01, 0),
+        ("before-after", "random_uniform", "", "nll", 0.05, -0.1, 0.2, 0.4, 0),
+        ("before-after-naive", "targeted", "", "nll", 1.2, 1.1, 1.3, 0.01, 0),
+        ("before-after-naive", "full", "", "nll", 1.0, 0.9, 1.1, 0.01, 0),
+    )
+    text = tables.answer(table)
+    assert "without the images found for a prompt are 0.20" in text
+    assert "1.00 for a model trained on everything: mere retraining" in text
+    assert "one pair of models" in text
+
+
+def test_answer_counts_controls_apart() -> None:
+    table = pd.concat(
+        [
+            TRIAL,
+            effects(
+                ("randomised", "targeted", "p0", "nll", 0.3, 0.1, 0.5, 0.01, 10),
+                ("randomised", "family", "c0", "nll", 0.4, 0.1, 0.5, 0.01, 12),
+            ),
+        ]
+    )
+    verdicts = pd.DataFrame(
+        {"prompt_id": ["p0", "c0"], "verdict": ["undecided", "attributable"], "reason": ["", ""]}
+    )
+    text = tables.answer(table, verdicts)
+    assert "Of 1 prompts: 0 attributable, 1 undecided, 0 not attributable." in text
+    assert "Positive controls attributable: 1 of 1." in text
+
+
+def test_overall_table_sets_naive_beside_the_effect_and_orders_arms() -> None:
+    table = tables.overall_table(TRIAL.iloc[::-1])
+    assert list(table["arm"]) == ["targeted", "random_uniform"]
+    assert list(table["effect"]) == [0.267, 0.0271]
+    assert list(table["naive"]) == [1.31, 1.12]
+
+
+def test_overall_table_without_naive_rows_has_nan() -> None:
+    table = tables.overall_table(TRIAL.iloc[:2])
+    assert table["naive"].isna().all()
+    assert len(table) == 2
+
+
+def test_the_primary_size_is_the_smallest() -> None:
+    larger = TRIAL.assign(k=100, estimate=9.0)
+    assert "the 10 images" in tables.answer(pd.concat([larger, TRIAL]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.2, 0.35, "0.20–0.35"),
+        (-0.05, 0.1, "−0.050 to 0.10"),
+        (0.2, math.inf, "0.20 or more"),
+        (0.2, NAN, "0.20 or more"),
+        (-math.inf, 0.2, "0.20 or less"),
+        (NAN, NAN, "—"),
+        (-math.inf, math.inf, "—"),
+    ],
+)
+def test_intervals_with_open_ends(low: float, high: float, text: str) -> None:
+    assert tables.interval(low, high) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0005, "p = 0.0005"), (0.004, "p = 0.004"), (0.26, "p = 0.26"), (1e-6, "p < 0.0001")],
+)
+def test_p_values(p: float, text: str) -> None:
+    assert tables.p_value(p) == text
+    assert tables.p_value(NAN) == ""
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e6, max_value=1e6))
+def test_numbers_can_be_read_back(value: float) -> None:
+    text = tables.number(value)
+    assert "-" not in text
+    assert float(text.replace("−", "-")) == pytest.approx(value, abs=max(5e-5, abs(value) * 0.06))
+
+
+def test_prompt_table_is_sorted_with_controls_last(run: Path) -> None:
+    table = tables.prompt_table(read_run(run))
+    assert list(table["role"]) == ["query"] * 3 + ["control"]
+    assert table["effect"].iloc[:3].is_monotonic_decreasing
+    assert table["arm"].iloc[-1] == "family"
+
+
+def test_warnings_always_name_the_frozen_parts_and_put_a_weak_generator_first(run: Path) -> None:
+    data = read_run(run)
+    assert any("autoencoder and the tokenizer are frozen" in text for text in tables.warnings(data))
+    data.meta["quality"]["passed"] = False
+    assert tables.warnings(data)[0].startswith("The generator is weak")
+    data.meta["warnings"].append("The generator is weak: told already.")
+    weak = [text for text in tables.warnings(data) if "generator is weak" in text]
+    assert weak == ["The generator is weak: told already."]
+
+
+def test_markdown_escapes_what_prompts_hold(run: Path) -> None:
+    text = markdown(read_run(run))
+    row = next(line for line in text.splitlines() if "handbag" in line)
+    assert "handbag \\| with &lt;b&gt;gold&lt;/b&gt; buckle" in row
+    assert row.replace("\\|", "").count("|") == 7
+
+
+def test_a_folder_without_a_run_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run\.json"):
+        read_run(tmp_path)
+
+
+def test_ids_that_look_like_numbers_stay_text(run: Path) -> None:
+    table = "prompt_id,prompt,family,role\n007,nan,,query\n"
+    (run / "prompts.csv").write_text(table)
+    prompts = read_run(run).prompts
+    assert prompts.iloc[0].tolist() == ["007", "nan", "", "query"]
