@@ -44,24 +44,24 @@ class Preset:
     width: int = 32
     levels: tuple[int, ...] = (8, 5, 5, 5)
     width_ae: int = 64
-    epochs_ae: int = 16
-    batch_ae: int = 32
+    epochs_ae: int = 12
+    batch_ae: int = 16
     lr_ae: float = 2e-3
     vocabulary: int = 2048
     text_limit: int = 128
-    dim: int = 128
+    dim: int = 96
     depth: int = 4
-    heads: int = 4
+    heads: int = 3
     head_dim: int = 32
-    epochs: int = 12
-    batch: int = 32
-    lr: float = 2e-3
+    epochs: int = 9
+    batch: int = 16
+    lr: float = 3e-3
     warmup: float = 0.05
     weight_decay: float = 0.05
     clip: float = 0.5
     image_weight: float = 7.0
     averaging: float = 0.25
-    temperature: float = 1.0
+    temperature: float = 0.8
     top_k: float = 1.0
 
     @property
@@ -99,11 +99,11 @@ PRESETS = {
         epochs=3, vocabulary=512,
     ),
     "tiny": Preset(),
-    "small": Preset(height=64, width=48, dim=192, epochs=12, vocabulary=4096, epochs_ae=8),
+    "small": Preset(height=64, width=48, dim=160, heads=5, epochs=7, vocabulary=4096, epochs_ae=5),
     "seed": Preset(
         height=256, width=256, levels=(8, 8, 8, 16), width_ae=128, vocabulary=8192,
         text_limit=512, dim=312, depth=16, heads=12, head_dim=64, epochs=30, batch=5, lr=4.5e-4,
-        weight_decay=0.0, warmup=0.0, averaging=0.0, top_k=5811 / 8192,
+        weight_decay=0.0, warmup=0.0, averaging=0.0, temperature=1.0, top_k=5811 / 8192,
     ),
 }  # fmt: skip
 

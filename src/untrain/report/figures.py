@@ -122,9 +122,9 @@ def effects_by_arm(run: Run) -> Plot | None:
         "What each removal did",
         "Right of the line, models are worse at a prompt’s pictures without those images. The blue "
         "dot is the mean effect with its 95\N{NO-BREAK SPACE}% interval, each grey dot one prompt. "
-        "The open orange diamond is the naive figure, measured against the model that drew the pictures: where "
-        "it is as large for random images as for chosen ones, it only says that a model was "
-        "trained again.",
+        "The open orange diamond is the naive figure, measured against the model that drew the "
+        "pictures: where it is as large for random images as for chosen ones, it only says that "
+        "a model was trained again.",
     )
 
 
@@ -165,8 +165,9 @@ def effects_by_prompt(run: Run) -> Plot | None:
         _svg(figure, "effects-by-prompt"),
         "Each prompt",
         "One line a prompt, the strongest effect at the top. The bar is the 95\N{NO-BREAK SPACE}% "
-        "interval, where there is one; an arrow means that it has no end. A bar that crosses the line at zero "
-        "leaves open whether the images mattered. Shape and colour give the verdict.",
+        "interval, where there is one; an arrow means that it has no end. A bar that crosses "
+        "the line at zero leaves open whether the images mattered. Shape and "
+        "colour give the verdict.",
     )
 
 
