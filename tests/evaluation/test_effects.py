@@ -232,3 +232,59 @@ def test_nothing_changed_gives_p_one():
     y = {f"p{i}": np.full((2, 4), 3.0) for i in range(5)}
     effects = before_after_effects(measured(y, models))
     assert set(effects.loc[effects["prompt_id"] == "", "p_value"]) == {1.0}
+
+
+def _trial(effect, seed, n=8, models=10):
+    """One targeted and one random unit a prompt; the targeted one does all the harm."""
+    generator = np.random.default_rng(seed)
+    units = pd.DataFrame(
+        [
+            (f"{arm}/p{i}/k10", arm, f"p{i}", 0, 10)
+            for arm in ("targeted", "random_uniform")
+            for i in range(n)
+        ],
+        columns=["forget_set_id", "arm", "prompt_id", "draw", "k"],
+    )
+    assignment = randomised(units, models, seed)
+    rows = []
+    for i in range(n):
+        y = 5 + effect * assignment.out[i] + 0.01 * generator.standard_normal(models)
+        rows += [(m, f"p{i}", 0, "nll", v) for m, v in zip(assignment.model_ids, y, strict=True)]
+        rows.append(("A", f"p{i}", 0, "nll", 4.0))
+    measures = pd.DataFrame(
+        rows, columns=["model_id", "prompt_id", "generation", "measure", "value"]
+    )
+    return measures, units, assignment
+
+
+def test_a_control_is_freed_of_what_the_targeted_set_of_its_prompt_does():
+    measures, units, assignment = _trial(effect=4.0, seed=3)
+    effects = trial_effects(measures, units, assignment, draws=300)
+    overall = effects[(effects["prompt_id"] == "") & (effects["design"] == "randomised")]
+    control = overall.set_index("arm").loc["random_uniform"]
+    assert abs(control["estimate"]) < 0.05 and control["null_sd"] < 0.05
+
+
+def test_the_naive_control_is_read_where_the_targeted_set_was_in():
+    measures, units, assignment = _trial(effect=4.0, seed=3)
+    naive = trial_effects(measures, units, assignment, draws=300)
+    naive = naive[(naive["prompt_id"] == "") & (naive["design"] == "naive")].set_index("arm")
+    assert naive.loc["random_uniform", "estimate"] == pytest.approx(1.0, abs=0.05)
+    assert naive.loc["targeted", "estimate"] == pytest.approx(5.0, abs=0.05)
+
+
+def test_adjusted_controls_are_not_called_harmful_too_often():
+    """Under no effect of the control, whatever the targeted sets do, p is uniform."""
+    p = []
+    for seed in range(60):
+        measures, units, assignment = _trial(effect=2.0, seed=seed, n=6)
+        effects = trial_effects(measures, units, assignment, draws=199, seed=seed)
+        row = effects[
+            (effects["prompt_id"] == "")
+            & (effects["design"] == "randomised")
+            & (effects["arm"] == "random_uniform")
+        ]
+        p.append(float(row["p_value"].iloc[0]))
+    # binomial(60, 0.1): more than 12 has probability 0.7 %
+    assert np.mean(np.array(p) <= 0.1) <= 12 / 60
+    assert 0.35 < np.mean(p) < 0.65

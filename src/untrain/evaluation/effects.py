@@ -27,6 +27,7 @@ from untrain.evaluation.randomisation import (
 from untrain.files import rng
 
 SAMPLER = "A"
+DECISIVE = ("targeted", "family")  # arms expected to move their own query by far the most
 COLUMNS = [
     *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
     *("k", "two_sided_p", "null_sd", "n_units"),
@@ -45,6 +46,11 @@ class _Contrast:
     weights: tuple[float, ...]
     n_increments: int
 
+    def decisive(self, units: pd.DataFrame, query: str) -> list[int]:
+        """Return the rows of the query's targeted or family units, if they are of other arms."""
+        same = (units["prompt_id"] == query) & units["arm"].isin(DECISIVE)
+        return list(units.index[same & (units["arm"] != self.arm)]) if query else []
+
 
 def trial_effects(
     measures: pd.DataFrame,
@@ -61,6 +67,10 @@ def trial_effects(
     the effect is the sum of the main effects of all increments up to k, which is the effect of the
     whole nested set (see `untrain.counterfactual.forget_sets`). A unit without a prompt (a user's
     list) is held against every prompt, and overall against their mean.
+
+    The control arms are adjusted for the targeted (or family) set of the same prompt, which moves
+    the query most and is out in a random half of the models too; it was drawn independently, so
+    that the test stays exact (see `randomisation_test`).
 
     A single unit on a single query is tested against all balanced halves of the models where they
     are at most 20,000, everything else against ``draws`` re-drawn assignments.
@@ -81,8 +91,9 @@ def trial_effects(
     Returns
     -------
     DataFrame
-        design (``randomised``, or ``naive``: models without the unit minus model A, over prompts,
-        present where A was measured), arm, prompt_id ("" = overall), measure, estimate (out − in),
+        design (``randomised``, or ``naive``: models without the unit, but with the query's targeted
+        set where another is removed, minus model A; over prompts, where A was measured), arm,
+        prompt_id ("" = overall), measure, estimate (out − in),
         low, high (95 %; NaN where there is no finite limit), p_value (one-sided, for effects above
         zero: for similarities, where harm is negative, read two_sided_p), k, two_sided_p, null_sd,
         n_units. ``attrs["warnings"]`` lists queries that were left out.
@@ -100,7 +111,8 @@ def trial_effects(
     for measure, table in outcomes.items():
         complete = _complete(table, assignment.model_ids, measure, warnings)
         for contrast in _contrasts(by_id, list(complete.index)):
-            result = _test(contrast, complete[list(assignment.model_ids)], assignment, null)
+            outcomes_b = complete[list(assignment.model_ids)]
+            result = _test(contrast, outcomes_b, by_id, assignment, null)
             records.append(_record("randomised", contrast, measure, result))
         if SAMPLER in complete:
             records += _naive(by_id, complete.dropna(subset=[SAMPLER]), measure, assignment, seed)
@@ -185,13 +197,18 @@ def _contrast(
 
 
 def _test(
-    contrast: _Contrast, table: pd.DataFrame, assignment: Assignment, redrawn: np.ndarray
+    contrast: _Contrast,
+    table: pd.DataFrame,
+    units: pd.DataFrame,
+    assignment: Assignment,
+    redrawn: np.ndarray,
 ) -> Inference:
     rows = list(contrast.rows)
     y = np.stack([_query(table, query) for query in contrast.queries])
+    given = [assignment.out[contrast.decisive(units, query)] for query in contrast.queries]
     out = assignment.out[rows]
     if len(rows) == 1 and can_enumerate(out.shape[1]):
-        return randomisation_test(y, out, every_half(out.shape[1]))
+        return randomisation_test(y, out, every_half(out.shape[1]), given=given)
     # Under a constant effect θ of the whole set each of its increments has θ / n. Units of one
     # query move that query together; splitting θ evenly where it is not even widens the interval.
     queries = np.array(contrast.queries)
@@ -200,7 +217,7 @@ def _test(
         same = queries == query
         shift[same] = out[same].sum(axis=0) / contrast.n_increments
     null = with_observed(out, redrawn[:, rows])
-    return randomisation_test(y, out, null, np.array(contrast.weights), shift)
+    return randomisation_test(y, out, null, np.array(contrast.weights), shift, given)
 
 
 def _query(table: pd.DataFrame, query: str) -> np.ndarray:
@@ -228,7 +245,11 @@ def _record(design: str, contrast: _Contrast, measure: str, result: Inference) -
 def _naive(
     units: pd.DataFrame, table: pd.DataFrame, measure: str, assignment: Assignment, seed: int
 ) -> list[dict[str, object]]:
-    """Return models without the whole set minus model A: what a naive study would report."""
+    """Return models without the whole set minus model A: what a naive study would report.
+
+    Where a control is removed, only models that had the query's targeted set count: else the
+    control would be credited with what the targeted set did.
+    """
     records: list[dict[str, object]] = []
     for contrast in _contrasts(units, list(table.index)):
         if contrast.prompt_id:
@@ -237,6 +258,7 @@ def _naive(
         changes = {}
         for query in dict.fromkeys(contrast.queries):
             without = assignment.out[rows[queries == query]].all(axis=0)
+            without &= ~assignment.out[contrast.decisive(units, query)].any(axis=0)
             for prompt_id in [query] if query else list(table.index):
                 values = table.loc[prompt_id, list(assignment.model_ids)].to_numpy(np.float64)
                 if without.any():

@@ -56,8 +56,14 @@ class Inference:
         return self.estimate / self.null_sd if self.null_sd > 0 else math.nan
 
 
-def unit_effects(y: np.ndarray, out: np.ndarray) -> np.ndarray:
+def unit_effects(
+    y: np.ndarray, out: np.ndarray, given: Sequence[np.ndarray] | None = None
+) -> np.ndarray:
     """Return mean outcome out minus mean outcome in, for balanced assignments.
+
+    With ``given`` it is the coefficient of ``out`` in the least-squares fit on ``out`` and those:
+    what else is known to move a query is taken out of both (Frisch and Waugh 1933). An assignment
+    that the given ones determine tells nothing apart: its effect counts as zero.
 
     Parameters
     ----------
@@ -65,14 +71,35 @@ def unit_effects(y: np.ndarray, out: np.ndarray) -> np.ndarray:
         Outcome of each unit's query in each model.
     out : ndarray of bool, shape (..., units, models)
         True in exactly half of the models.
+    given : sequence of ndarray of bool, each of shape (others, models), optional
+        For each unit the assignments of others that move the same query; may have no rows.
 
     Returns
     -------
     ndarray of float64, shape (..., units)
     """
     centred = y - y.mean(axis=1, keepdims=True)  # changes nothing but the rounding
-    sums = np.einsum("...um,um->...u", out.astype(np.float64), centred)
-    return sums * (4 / y.shape[1])  # the sum where in is minus the sum where out
+    if given is None or not any(len(others) for others in given):
+        sums = np.einsum("...um,um->...u", out.astype(np.float64), centred)
+        return sums * (4 / y.shape[1])  # the sum where in is minus the sum where out
+    known = _basis(given, y.shape[1])
+    whole = out - 0.5
+    rest = whole - np.einsum("...um,ucm,ucn->...un", whole, known, known)
+    own = np.square(rest).sum(-1)
+    sums = np.einsum("...um,um->...u", rest, centred)
+    return np.divide(sums, own, out=np.zeros_like(sums), where=own > _TIE)
+
+
+def _basis(given: Sequence[np.ndarray], n_models: int) -> np.ndarray:
+    """Return orthonormal rows that span each unit's given assignments, centred; zeros elsewhere."""
+    widest = max(len(others) for others in given)
+    basis = np.zeros((len(given), widest, n_models))
+    for unit, others in enumerate(given):
+        if len(others):
+            _, size, rows = np.linalg.svd(others - others.mean(axis=1, keepdims=True), False)
+            kept = rows[size > 1e-9]
+            basis[unit, : len(kept)] = kept
+    return basis
 
 
 @lru_cache(maxsize=8)
@@ -113,6 +140,7 @@ def randomisation_test(
     null: np.ndarray,
     weights: np.ndarray | None = None,
     shift: np.ndarray | None = None,
+    given: Sequence[np.ndarray] | None = None,
     confidence: float = 0.95,
 ) -> Inference:
     """Test a weighted sum of unit effects by re-drawing the assignment.
@@ -139,6 +167,11 @@ def randomisation_test(
         wᵤ; the mean if left out.
     shift : ndarray, shape (units, models), optional
         What one unit of θ adds to ``y``; ``out`` if left out.
+    given : sequence of ndarray of bool, each of shape (others, models), optional
+        Assignments of other units that move the same query, drawn independently of ``out``. Every
+        statistic, drawn or observed, is adjusted for them in the same way, so that the test stays
+        exact; it only loses noise (Rosenbaum 2002, Covariance adjustment in randomized
+        experiments and observational studies).
 
     Returns
     -------
@@ -147,9 +180,10 @@ def randomisation_test(
     if weights is None:
         weights = np.full(len(y), 1 / len(y))
     shift = out if shift is None else shift
-    estimate, drawn = unit_effects(y, out) @ weights, unit_effects(y, null) @ weights
+    estimate = unit_effects(y, out, given) @ weights
+    drawn = unit_effects(y, null, given) @ weights
     moved = shift.astype(np.float64)
-    slope = unit_effects(moved, out) @ weights - unit_effects(moved, null) @ weights
+    slope = (unit_effects(moved, out, given) - unit_effects(moved, null, given)) @ weights
     gap = drawn - estimate
     tie = _TIE * max(np.abs(drawn).max(), abs(estimate))
     gap[np.abs(gap) <= tie] = 0.0
