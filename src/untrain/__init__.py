@@ -1,3 +1,57 @@
-"""untrain: which training images is a picture made of, and what happens when they are gone?"""
+"""untrain: which training images is a picture made of, and what happens when they are gone?
+
+The command line's reach in Python:
+
+>>> import untrain
+>>> config = untrain.load_config("experiment.yaml")            # doctest: +SKIP
+>>> run = untrain.run(config)                                  # doctest: +SKIP
+>>> run.table("ranking").head()                                # doctest: +SKIP
+>>> untrain.run(config, until="rank")                          # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "Catalog": "untrain.catalogs",
+    "Config": "untrain.experiment.config",
+    "DalleGenerator": "untrain.generators.dalle",
+    "Encoder": "untrain.encoders",
+    "Generator": "untrain.generators.base",
+    "InputError": "untrain.errors",
+    "Run": "untrain.experiment.run",
+    "UntrainError": "untrain.errors",
+    "export_folder": "untrain.catalogs",
+    "inspect": "untrain.catalogs",
+    "load_catalog": "untrain.catalogs",
+    "load_config": "untrain.experiment.config",
+    "load_encoder": "untrain.encoders",
+    "open_run": "untrain.experiment.run",
+    "plan": "untrain.experiment.plan",
+    "preset_of": "untrain.generators.presets",
+    "run": "untrain.experiment.pipeline",
+}
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+if TYPE_CHECKING:
+    from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
+    from untrain.encoders import Encoder, load_encoder
+    from untrain.errors import InputError, UntrainError
+    from untrain.experiment.config import Config, load_config
+    from untrain.experiment.pipeline import run
+    from untrain.experiment.plan import plan
+    from untrain.experiment.run import Run, open_run
+    from untrain.generators.base import Generator
+    from untrain.generators.dalle import DalleGenerator
+    from untrain.generators.presets import preset_of
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first asked for: ``import untrain`` stays quick."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'untrain' has no attribute '{name}'")
+    return getattr(import_module(_PUBLIC[name]), name)

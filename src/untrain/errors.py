@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from errno import ENOSPC
 
 
 class UntrainError(Exception):
@@ -16,6 +17,11 @@ class InputError(UntrainError):
     """The user's data, configuration or arguments are wrong: what was found, expected, to do."""
 
     exit_code = 2
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether a failure is for want of disk space, whichever library reports it."""
+    return getattr(error, "errno", None) == ENOSPC or "No space left on device" in str(error)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

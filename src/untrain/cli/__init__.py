@@ -8,7 +8,7 @@ import sys
 import typer
 
 from untrain.cli import data, export, run
-from untrain.errors import UntrainError
+from untrain.errors import UntrainError, is_disk_full
 from untrain.progress import console
 
 app = typer.Typer(
@@ -51,11 +51,9 @@ def main() -> None:
         sys.exit(leave.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped; run the same command again to continue where it was", 130)
-    except OSError as error:
-        if error.errno != 28:
-            raise
-        _fail("the disk is full: free some space and run the same command again", 1)
     except Exception as error:
+        if is_disk_full(error):
+            _fail("the disk is full: free some space and run the same command again", 1)
         show = getattr(error, "show", None)  # click's own usage errors know how to show themselves
         if show is None:
             raise

@@ -83,12 +83,11 @@ def plan(
     Example: untrain plan experiment.yaml
     """
     from untrain.experiment.config import load_config
-    from untrain.experiment.plan import plan_lines
-    from untrain.experiment.run import Run
+    from untrain.experiment.plan import plan as lines_of
 
     config = load_config(file, settings, name=name, runs=runs)
     table = Table(title=f"Plan of {config.name}", show_header=False, title_justify="left")
-    for label, value in plan_lines(Run(config)):
+    for label, value in lines_of(config):
         table.add_row(label, value)
     Console().print(table)
 

@@ -30,15 +30,18 @@ def evaluate(run: Run) -> None:
     drawn = stages.assignment(run)
     settings = run.config.evaluation
     if run.config.design.kind == "before-after":
-        effects = before_after_effects(table, settings.draws, run.config.seed)
+        # A control's own set is out in no model of this design: it has nothing to say here.
+        controls = set(run.prompts[run.prompts["role"] == "control"]["prompt_id"])
+        asked = table[~table["prompt_id"].isin(controls)]
+        effects = before_after_effects(asked, settings.draws, run.config.seed)
         judged = pd.DataFrame(columns=["prompt_id", "verdict", "reason"])
     else:
         units = design.units_of(run.table("forget_sets"))
         effects = trial_effects(table, units, drawn, settings.draws, run.config.seed)
         k = run.config.removal.k[0]
         judged = verdicts(effects, settings.alpha, settings.margin, k=k)
-        controls = verdicts(effects, settings.alpha, settings.margin, arm="family")
-        judged = pd.concat([judged, controls], ignore_index=True)
+        positive = verdicts(effects, settings.alpha, settings.margin, arm="family")
+        judged = pd.concat([judged, positive], ignore_index=True)
     for warning in effects.attrs.get("warnings", ()):
         run.warn(warning)
     write_parquet(run.path("results", "effects.parquet"), effects)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from untrain.errors import InputError, UntrainError, did_you_mean
+from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
 from untrain.experiment import evaluate as evaluation
 from untrain.experiment import stages
+from untrain.experiment.config import Config
 from untrain.experiment.names import STAGE_HELP
 from untrain.experiment.run import Run
 from untrain.files import fingerprint
@@ -141,6 +142,21 @@ def is_done(run: Run, stage: Stage, key: str) -> bool:
     return entry.get("state") == "done" and entry.get("key") == key and here
 
 
+def run(config: Config, until: str = "report") -> Run:
+    """Run an experiment up to a stage, skipping what is done; return the run for looking at.
+
+    Parameters
+    ----------
+    config : Config
+        As `untrain.load_config` reads it.
+    until : str
+        Name of the last stage to run: one of `NAMES`.
+    """
+    opened = Run(config)
+    run_stages(opened, until)
+    return opened
+
+
 def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
     """Run every stage up to ``until`` that is not done yet; return the run folder.
 
@@ -180,8 +196,8 @@ def _run_stage(run: Run, stage: Stage, key: str, number: int) -> None:
     start = time.perf_counter()
     try:
         stage.work(run)
-    except OSError as error:
-        if error.errno == 28:
+    except Exception as error:
+        if is_disk_full(error):
             raise UntrainError(
                 f"the disk is full: free some space where {run.folder} is and run the same "
                 "command again; what is done is kept"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from untrain.counterfactual.forget_sets import ARMS
 from untrain.errors import InputError
+from untrain.experiment.config import Config
 from untrain.experiment.run import Run
 from untrain.experiment.workers import default_workers
 from untrain.generators.training import train_transformer
 
 
-def plan_lines(run: Run) -> list[tuple[str, str]]:
+def plan(config: Config) -> list[tuple[str, str]]:
     """Return what is trained, for how long and on how much disk, as (label, value) lines.
 
     The time is measured: a few steps of the real model are trained on this machine.
@@ -24,7 +26,8 @@ def plan_lines(run: Run) -> list[tuple[str, str]]:
     InputError
         More is to be removed than there is, or the disk has too little room.
     """
-    config, catalog, preset = run.config, run.catalog, run.generator.preset
+    run = Run(config)
+    catalog, preset = run.catalog, run.generator.preset
     models = config.design.models if config.design.kind == "randomised" else 4
     per_set = config.removal.k[-1]
     queries = int((run.prompts["role"] == "query").sum())
@@ -74,8 +77,6 @@ def _seconds_of_one_model(run: Run) -> tuple[float, int]:
     draw = np.random.default_rng(0)
     text = draw.integers(1, preset.vocabulary, (rows, round(1.3 * words)))
     image = draw.integers(0, preset.codes, (rows, preset.positions))
-    from dataclasses import replace
-
     short = replace(preset, epochs=1)
     kept = np.ones(rows, bool)
     threads = torch.get_num_threads()

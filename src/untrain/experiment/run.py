@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 from filelock import FileLock, Timeout
 
@@ -42,7 +43,6 @@ class Run:
     """
 
     config: Config
-    warnings: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -123,6 +123,7 @@ class Run:
         self.record.update(
             versions=_versions(),
             machine=_machine(),
+            threads={"model_a": torch.get_num_threads(), "paired_models": 1},
             seeds={"a": self.config.seed, "b": self.config.b_seed, "data": self.config.data.seed},
             design=self.config.design.kind,
             fingerprints={"catalog": self.catalog.fingerprint},
@@ -198,8 +199,6 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    import torch
-
     from untrain.generators.hardware import device, precision
 
     return {
@@ -209,6 +208,3 @@ def _machine() -> dict[str, Any]:
         "device": str(device()),
         "precision": precision(),
     }
-
-
-Notice = Callable[[str], None]

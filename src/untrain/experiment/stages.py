@@ -212,7 +212,11 @@ def _keep_thumbnails(run: Run) -> None:
     shown = ranking[ranking["rank"] <= 10]["image_id"]
     ids = sorted({*shown, *sets[sets["arm"].isin(["family", "ids"])]["image_id"]})
     captions = [run.catalog.captions[run.catalog.index[i]] for i in ids]
-    run.keep("captions", pd.DataFrame({"image_id": ids, "caption": captions}))
+    shown_table = pd.DataFrame({"image_id": ids, "caption": captions})
+    if "family" in run.catalog.attributes:
+        families = run.catalog.attributes["family"]
+        shown_table["family"] = [str(families[run.catalog.index[i]]) for i in ids]
+    run.keep("captions", shown_table)
     pictures = {}
     for image_id in ids:
         image = run.catalog.image(image_id)
