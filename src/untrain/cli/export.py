@@ -1,4 +1,4 @@
-"""``untrain export``: the retained data as a folder for other tools."""
+"""``untrain export`` and ``untrain sheet``: what a run found, for other tools and for people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
     app.command("export")(export)
+    app.command("sheet")(sheet)
 
 
 def export(
@@ -34,3 +35,25 @@ def export(
     removed = removed_of(opened, model)
     written = export_folder(opened.catalog, removed, out)
     Console().print(f"{written} pairs retained, {len(removed)} left out: {out}")
+
+
+def sheet(
+    run: Path = typer.Argument(help="A run folder."),
+    out: Path = typer.Argument(help="PNG to write."),
+    cell: int = typer.Option(96, help="Side of a picture in pixels."),
+) -> None:
+    """Draw one sheet of generated pictures: by A, then with and without the forget set.
+
+    No training image is on it.
+
+    Example: untrain sheet runs/demo demo.png
+    """
+    from untrain.experiment.run import open_run
+    from untrain.files import atomic_path
+    from untrain.report.sheet import generated_sheet
+
+    opened = open_run(run)
+    picture = generated_sheet(opened.folder, cell)
+    with atomic_path(out) as temporary:
+        picture.save(temporary, format="PNG")
+    Console().print(f"sheet: {out}")

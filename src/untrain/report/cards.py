@@ -199,13 +199,23 @@ def _families(run: Run) -> dict[str, str]:
 
 
 def redrawn(run: Run, prompt_id: str, pictures: Pictures) -> list[dict[str, Any]]:
-    """Return the pictures that a model with the prompt's set, and one without it, drew again.
+    """Return the pictures that a model with the prompt's set, and one without it, drew again."""
+    folder = run.folder / "generations"
+    labels = ("trained with them", "trained without them")
+    return [
+        {"label": label, "model": model, "pictures": _drawn(folder / model, prompt_id, pictures)}
+        for label, model in zip(labels, with_and_without(run, prompt_id), strict=False)
+    ]
+
+
+def with_and_without(run: Run, prompt_id: str) -> tuple[str, ...]:
+    """Return a model that had the prompt's set and one that did not; nothing if there are none.
 
     The first pair of one seed, so that the two share noise, weights at the start and batches.
     """
     sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
     if sets.empty:
-        return []
+        return ()
     sets = sets.assign(order=sets["arm"].map(arm_order)).sort_values(["order", "k", "draw"])
     chosen = sets["forget_set_id"].iloc[0]
     without = set(run.removals.loc[run.removals["forget_set_id"] == chosen, "model_id"])
@@ -216,17 +226,7 @@ def redrawn(run: Run, prompt_id: str, pictures: Pictures) -> list[dict[str, Any]
     ins = drew[~drew["model_id"].isin(without)]
     pairs = [(i, o) for i in rows(ins) for o in rows(outs) if i.seed == o.seed]
     pairs = pairs or list(zip(rows(ins), rows(outs), strict=False))
-    if not pairs:
-        return []
-    labels = ("trained with them", "trained without them")
-    return [
-        {
-            "label": label,
-            "model": model.model_id,
-            "pictures": _drawn(folder / model.model_id, prompt_id, pictures),
-        }
-        for label, model in zip(labels, pairs[0], strict=True)
-    ]
+    return tuple(str(model.model_id) for model in pairs[0]) if pairs else ()
 
 
 def missing_pictures(cards: list[dict[str, Any]], pictures: Pictures) -> list[str]:

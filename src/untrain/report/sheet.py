@@ -1,0 +1,53 @@
+"""One picture that shows a run: what was drawn, and drawn again with and without the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from untrain.catalogs.sheet import contact_sheet
+from untrain.report.cards import with_and_without
+from untrain.report.folder import read_run
+
+_EACH = 5
+
+
+def generated_sheet(folder: Path, cell: int = 96) -> Image.Image:
+    """Return a sheet of generated pictures alone, one row a prompt.
+
+    From the left: pictures of A, the same noise in a model trained with the prompt's forget set,
+    and in one trained without it. No training image is shown.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder with generations.
+    cell : int
+        Side of a picture in pixels.
+    """
+    run = read_run(folder)
+    pictures: list[Image.Image] = []
+    labels: list[str] = []
+    blank = Image.new("RGB", (8, 8), "white")
+    for prompt_id in run.prompts["prompt_id"]:
+        models = [
+            (name, folder / "generations" / name) for name in with_and_without(run, prompt_id)
+        ]
+        columns = [("A", folder / "queries"), *models]
+        captions = ("", "with", "without")
+        for (name, source), caption in zip(columns, captions, strict=False):
+            drawn = sorted((source / prompt_id).glob("[0-9]*.png"))[:_EACH]
+            for path in drawn:
+                with Image.open(path) as image:
+                    pictures.append(image.convert("RGB"))
+            labels += [
+                f"{prompt_id} {name} {caption}".strip() if not i else "" for i in range(len(drawn))
+            ]
+            missing = _EACH - len(drawn)
+            pictures += [blank] * missing
+            labels += [""] * missing
+        absent = _EACH * (3 - len(columns))
+        pictures += [blank] * absent
+        labels += [""] * absent
+    return contact_sheet(pictures, 3 * _EACH, cell, labels)
