@@ -107,8 +107,9 @@ def _stage_command(stage: str) -> Callable[..., None]:
         runs: Path | None = RunsOption,
         settings: list[str] = SetOption,
         strict: bool = StrictOption,
+        again: bool = typer.Option(False, "--again", help="Run this stage even if it is done."),
     ) -> None:
-        _run(file, stage, seed, name, runs, strict, settings)
+        _run(file, stage, seed, name, runs, strict, settings, again)
 
     return command
 
@@ -121,6 +122,7 @@ def _run(
     runs: Path | None,
     strict: bool,
     settings: Sequence[str] = (),
+    again: bool = False,
 ) -> None:
     from untrain.experiment.config import load_config
     from untrain.experiment.pipeline import run_stages
@@ -129,7 +131,7 @@ def _run(
     config = load_config(file, settings, seed=seed, name=name, runs=runs)
     if strict:
         config = config.model_copy(update={"data": config.data.model_copy(update={"strict": True})})
-    folder = run_stages(Run(config), until)
+    folder = run_stages(Run(config), until, again)
     if until == "report":
         _show(folder)
     else:

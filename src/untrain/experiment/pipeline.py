@@ -192,6 +192,7 @@ def _run_stage(run: Run, stage: Stage, key: str, number: int) -> None:
     console.print(f"[bold]{number:>2}/{len(STAGES)} {stage.name}[/]  {STAGE_HELP[stage.name]}")
     record = run.record["stages"]
     record[stage.name] = {"state": "running", "key": key}
+    run.stage = stage.name
     run.save_record()
     start = time.perf_counter()
     try:
@@ -204,6 +205,6 @@ def _run_stage(run: Run, stage: Stage, key: str, number: int) -> None:
             ) from None
         raise
     seconds = time.perf_counter() - start
-    record[stage.name] = {"state": "done", "key": key, "seconds": round(seconds, 2)}
+    record[stage.name].update(state="done", seconds=round(seconds, 2))
     run.save_record()
     console.print(f"      done in {seconds:.1f} s")

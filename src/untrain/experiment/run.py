@@ -40,9 +40,12 @@ class Run:
     Parameters
     ----------
     config : Config
+    stage : str
+        Name of the stage that is running, if any.
     """
 
     config: Config
+    stage: str = ""
 
     @property
     def folder(self) -> Path:
@@ -139,10 +142,12 @@ class Run:
         self.save_record()
 
     def warn(self, message: str) -> None:
-        """Add a warning to the record (and so to the report), once."""
-        known = self.record.setdefault("warnings", [])
+        """Add a warning of the stage that runs to the record (and so to the report), once."""
+        stages = self.record["stages"]
+        known = stages[self.stage].setdefault("warnings", [])
         if message not in known:
             known.append(message)
+        self.record["warnings"] = [w for s in stages.values() for w in s.get("warnings", [])]
 
     @contextmanager
     def lock(self) -> Iterator[None]:

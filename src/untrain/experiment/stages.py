@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import torch
@@ -183,6 +185,7 @@ def regenerate(run: Run) -> None:
     keys = query_keys(run)
     models = run.table("models")
     models = models[models["model_id"] != SAMPLER]
+    _discard_others(run, set(models["model_id"]))
     for model_id, path in track(
         zip(models["model_id"], models["path"], strict=True), "regenerating", len(models)
     ):
@@ -190,6 +193,13 @@ def regenerate(run: Run) -> None:
         drawn = _draw(run, bank.load_model(run, path), keys)
         names = [f"{p}/{g}" for p, g in keys]
         save_pictures(folder, dict(zip(names, drawn.images, strict=True)))
+
+
+def _discard_others(run: Run, models: set[str]) -> None:
+    """Remove pictures of models that an earlier design had and this one has not."""
+    for folder in run.path("generations").glob("*"):
+        if folder.name not in models:
+            shutil.rmtree(folder)
 
 
 def read_queries(run: Run) -> dict[str, np.ndarray]:
