@@ -7,9 +7,6 @@ machines and only ratios can be compared: ``python benchmarks/bench_search.py --
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
-import time
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -20,6 +17,7 @@ from skimage.metrics import structural_similarity
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
+from timing import memory, seconds
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered import family_prompt, rendered
 from untrain.encoders import load_encoder
@@ -28,30 +26,13 @@ from untrain.search.pixel_metrics import pixel_metrics
 from untrain.search.retrieval import retrieve
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Return the median time of ``work``, after one call that is not counted."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def peak_memory() -> float:
-    """Return the most memory the process has held so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
 def report(what: str, unit: str, fast: float, items: int, slow: float, sample: int) -> None:
     """Print one line: seconds and rate of both ways and how many times faster ours is."""
     ratio = (slow / sample) / (fast / items)
     print(
         f"{what:<16} {fast:9.4f} s for {items:5d} {unit:<8} {items / fast:10.0f}/s | "
         f"plain {slow:8.3f} s for {sample:4d} {sample / slow:8.1f}/s | "
-        f"{ratio:7.1f} x | peak {peak_memory():6.0f} MiB"
+        f"{ratio:7.1f} x | {memory()}"
     )
 
 

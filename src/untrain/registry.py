@@ -29,10 +29,14 @@ class Registry(Generic[T]):
         """Add an implementation, as an object or as ``"module:attribute"``."""
         self._targets[name] = target
 
-    def __getitem__(self, name: str) -> T:
-        """Return the implementation; an unknown name is an `InputError` that suggests one."""
+    def check(self, name: str) -> None:
+        """Raise what asking for ``name`` would raise, without importing what it stands for."""
         if name not in self._targets:
             raise InputError(f"unknown {self.kind} '{name}'{did_you_mean(name, self._targets)}")
+
+    def __getitem__(self, name: str) -> T:
+        """Return the implementation; an unknown name is an `InputError` that suggests one."""
+        self.check(name)
         target = self._targets[name]
         if isinstance(target, str):
             module, _, attribute = target.partition(":")

@@ -210,11 +210,15 @@ class _Book:
         return sets.assign(rank=sets["rank"].astype("Int64"))[COLUMNS]
 
 
+def sets_per_prompt(arms: Iterable[str], draws: int) -> int:
+    """Return how many disjoint sets of the largest K each prompt gets in all arms together."""
+    own = set(arms) - {"family", "ids"}
+    return sum(draws if arm.startswith("random") else 1 for arm in own)
+
+
 def _check_size(book: _Book, arms: Sequence[str]) -> None:
     """Refuse to remove more than there is, before anything is dealt."""
-    per_prompt = sum(
-        book.draws if arm.startswith("random") else 1 for arm in set(arms) - {"family", "ids"}
-    )
+    per_prompt = sets_per_prompt(arms, book.draws)
     asked = per_prompt * len(book.prompts) * book.ks[-1]
     asked += len(book.user_ids) if "ids" in arms else 0
     asked += sum(int((_families(book) == f).sum()) for f in set(book.families.values()))

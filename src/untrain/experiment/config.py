@@ -2,117 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from untrain.errors import InputError, did_you_mean
+from untrain.experiment.sections import (
+    Data,
+    Design,
+    EncoderConfig,
+    Evaluation,
+    Fault,
+    GeneratorConfig,
+    Prompts,
+    Ranking,
+    Removal,
+    Retrieval,
+    Section,
+)
 
 PATHS = ("path", "file", "ids")  # settings that name a file or folder
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(
+            f"'{name}' cannot name a run folder: use letters, digits, '.', '_' and '-', "
+            "with a letter or digit first"
+        )
+    return name
 
 
-class Subset(_Section):
-    """A seeded part of the catalogue that includes the text neighbours of every prompt."""
-
-    size: int = Field(ge=1, description="number of images")
-    neighbours: int = Field(100, ge=0, description="nearest captions of each prompt to keep")
-
-
-class Plant(_Section):
-    """Odd pictures with odd captions added to the catalogue: a positive control."""
-
-    items: int = Field(4, ge=1, description="how many different pictures")
-    copies: int = Field(12, ge=1, description="slightly varied copies of each")
-
-
-class Data(_Section):
-    """The image–caption data set."""
-
-    format: str = Field("rendered", description="rendered, folder or fashion")
-    path: Path | None = Field(None, description="folder or zip; not for 'rendered'")
-    families: int = Field(200, ge=1, description="rendered only: number of families")
-    family_size: int = Field(12, ge=1, description="rendered only: pictures a family")
-    seed: int = Field(0, description="seed of what is rendered, split and sampled")
-    holdout: float = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
-    subset: Subset | None = None
-    plant: Plant | None = None
-    strict: bool = Field(False, description="one bad image is an error instead of being skipped")
-
-
-class Prompts(_Section):
-    """What is drawn: a file of prompts, a list, or prompts made for rendered families."""
-
-    file: Path | None = Field(None, description="one prompt a line")
-    texts: tuple[str, ...] = Field((), description="the prompts themselves")
-    families: int = Field(0, ge=0, description="rendered only: prompts for this many families")
-    controls: int = Field(
-        0, ge=0, description="prompts for further families (or planted items): positive controls"
-    )
-
-
-class GeneratorConfig(_Section):
-    """The model: a preset, and what to change of it."""
-
-    preset: str = Field("tiny", description="micro, tiny, small or seed")
-    settings: dict[str, Any] = Field({}, description="settings of the preset to change")
-
-
-class EncoderConfig(_Section):
-    """Features: 'layout' needs no weights; 'transformers' takes a hub id or local folder."""
-
-    name: str = "layout"
-    options: dict[str, Any] = Field({}, description="e.g. path: google/mobilenet_v2_1.0_224")
-
-
-class Retrieval(_Section):
-    """Stage one of the search: prompt → candidates."""
-
-    method: str = "tfidf"
-    top: int = Field(100, ge=1, description="candidates a prompt")
-
-
-class Ranking(_Section):
-    """Stage two of the search: candidates → scores; the first method decides what is removed."""
-
-    method: str = Field("fusion", description="decides the targeted forget sets")
-    also: tuple[str, ...] = Field(("study",), description="further rankings to report")
-
-
-class Removal(_Section):
-    """Which forget sets there are."""
-
-    arms: tuple[str, ...] = ("targeted", "random_uniform", "random_candidate")
-    k: tuple[int, ...] = Field((10,), min_length=1, description="nested sizes, primary first")
-    draws: int = Field(1, ge=1, description="draws of each random arm")
-    ids: Path | None = Field(None, description="a file of image ids: one more forget set")
-
-
-class Design(_Section):
-    """How the effect of a removal is measured."""
-
-    kind: Literal["randomised", "before-after"] = "randomised"
-    models: int = Field(10, ge=2, description="paired models of the randomised trial (even)")
-
-
-class Evaluation(_Section):
-    """Statistics."""
-
-    draws: int = Field(2000, ge=100, description="re-drawn assignments of the randomisation test")
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="level of the verdicts")
-    margin: float = Field(0.1, gt=0, description="equivalence margin, bits a token")
-
-
-class Config(_Section):
+class Config(Section):
     """One experiment."""
 
-    name: str = Field("experiment", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Annotated[str, AfterValidator(_folder_name)] = "experiment"
     runs: Path = Field(Path("runs"), description="folder that holds the run folder")
     seed: int = Field(0, description="model A, noise, forget sets, assignment")
     seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1")
@@ -129,18 +57,31 @@ class Config(_Section):
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
-    def _check(self) -> Config:
+    def _check(self) -> Self:
         sources = [bool(self.prompts.file), bool(self.prompts.texts), bool(self.prompts.families)]
         if sum(sources) != 1:
-            raise ValueError("prompts: give exactly one of 'file', 'texts' and 'families'")
+            raise Fault("prompts", "give exactly one of 'file', 'texts' and 'families'")
         if self.prompts.families and self.data.format != "rendered":
-            raise ValueError("prompts.families needs data.format 'rendered'")
-        if list(self.removal.k) != sorted(set(self.removal.k)) or self.removal.k[0] < 1:
-            raise ValueError("removal.k must be rising positive sizes, such as [10, 100]")
-        if self.design.kind == "randomised" and (self.design.models < 4 or self.design.models % 2):
-            raise ValueError("design.models must be even and at least 4")
-        if self.design.kind == "before-after" and "random_uniform" not in self.removal.arms:
-            raise ValueError("design before-after needs the arm 'random_uniform' as its control")
+            raise Fault(
+                "prompts.families",
+                f"only the format 'rendered' has families, data.format is '{self.data.format}'; "
+                "use prompts.file or prompts.texts",
+            )
+        if self.prompts.controls and not (self.prompts.families or self.data.plant):
+            raise Fault("prompts.controls", "needs prompts.families or data.plant")
+        if self.data.format != "rendered" and self.data.path is None:
+            raise Fault("data.path", f"is missing; the format '{self.data.format}' needs it")
+        if self.removal.k[-1] > self.retrieval.top:
+            raise Fault(
+                "removal.k",
+                f"{self.removal.k[-1]} images are to be removed of the {self.retrieval.top} "
+                "candidates of a prompt; lower k or raise retrieval.top",
+            )
+        needed = {"targeted"}
+        if self.design.kind == "before-after":
+            needed.add("random_uniform")
+        for arm in sorted(needed - set(self.removal.arms)):
+            raise Fault("removal.arms", f"the design '{self.design.kind}' needs the arm '{arm}'")
         return self
 
     @property
@@ -176,57 +117,76 @@ def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Con
     InputError
         No such file, no YAML, or a wrong key or value: named, with its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the experiment file {path}: {error}") from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must be a mapping such as 'name: demo', found {type(values)}")
-    values = {**values, **{k: v for k, v in changes.items() if v is not None}}
+    node, values = _read(path)
+    given: dict[tuple[str, ...], str] = {
+        (key,): f"{key} {value}" for key, value in changes.items() if value is not None
+    }
+    values.update({key: value for key, value in changes.items() if value is not None})
     for setting in settings:
-        _replace(values, setting)
+        given[tuple(_replace(values, setting))] = f"--set {setting}"
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        messages = [_explain(path, node, problem) for problem in error.errors()]
+        messages = [_explain(path, node, given, problem) for problem in error.errors()]
         raise InputError("\n".join(messages)) from None
     return _resolve(config, path.resolve().parent)
 
 
-def _replace(values: dict[str, Any], setting: str) -> None:
-    """Put one ``a.b.c=value`` into the nested values."""
+def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
+    """Return a YAML file as nodes, which know their lines, and as values."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the experiment file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"the experiment file {path} is not text (UTF-8)") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        what = getattr(error, "problem", None) or str(error)
+        raise InputError(f"{where}: not valid YAML: {what}") from None
+    if not isinstance(values, dict):
+        found = "nothing" if values is None else _shown(values)
+        raise InputError(f"{path} must hold settings such as 'name: demo', found {found}")
+    return node, values
+
+
+def _replace(values: dict[str, Any], setting: str) -> list[str]:
+    """Put one ``a.b.c=value`` into the nested values; return the parts of its key."""
     key, equals, text = setting.partition("=")
-    if not equals:
+    if not equals or not key.strip():
         raise InputError(f"--set takes key=value such as data.path=photos, found '{setting}'")
     *sections, last = key.strip().split(".")
     for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise InputError(f"--set {key}: '{section}' has no settings of its own")
-        values = inner
+        if values.get(section) is None:
+            values[section] = {}
+        values = values[section]
+        if not isinstance(values, dict):
+            raise InputError(f"--set {setting}: '{section}' has no settings of its own")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"--set {key}: the value is not valid YAML: {error}") from None
+        what = getattr(error, "problem", None) or error
+        raise InputError(f"--set {setting}: the value is not valid YAML: {what}") from None
     if last in PATHS and isinstance(value, str) and Path(value).exists():
         value = str(Path(value).resolve())
     values[last] = value
+    return [*sections, last]
 
 
 def _resolve(config: Config, base: Path) -> Config:
     """Make the paths of the file absolute; a hub id of an encoder stays as it is."""
-    data = config.data.model_copy(update={"path": config.data.path and base / config.data.path})
-    prompts = config.prompts.model_copy(
-        update={"file": config.prompts.file and base / config.prompts.file}
-    )
-    removal = config.removal.model_copy(
-        update={"ids": config.removal.ids and base / config.removal.ids}
-    )
+
+    def absolute(section: Any, name: str) -> Any:
+        path = getattr(section, name)
+        return section.model_copy(update={name: path and base / path.expanduser()})
+
+    data = absolute(config.data, "path")
+    prompts = absolute(config.prompts, "file")
+    removal = absolute(config.removal, "ids")
     encoder = config.encoder
     local = encoder.options.get("path")
     if local and (base / str(local)).is_dir():
@@ -236,16 +196,38 @@ def _resolve(config: Config, base: Path) -> Config:
     return config.model_copy(update=changed)
 
 
-def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
-    location = [part for part in problem["loc"] if isinstance(part, str | int)]
+def _explain(
+    path: Path, node: yaml.Node | None, given: Mapping[tuple[str, ...], str], problem: Any
+) -> str:
+    """Turn one of pydantic's errors into a line that says where it is and what to write.
+
+    ``given`` are the keys that did not come from the file, and how they were given.
+    """
+    fault = problem.get("ctx", {}).get("error")
+    location = list(problem["loc"])
+    if isinstance(fault, Fault):
+        location = fault.key.split(".")
     line = _line_of(node, location)
     where = f"{path}, line {line}" if line else str(path)
+    for parts, how in given.items():
+        depth = min(len(parts), len(location))
+        if depth and list(parts[:depth]) == location[:depth]:
+            where = how
     key = ".".join(map(str, location))
     if problem["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
         return f"{where}: unknown key '{key}'{did_you_mean(str(location[-1]), known)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {key + ': ' if key else ''}{message}"
+    message = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+    if problem["type"] != "value_error":  # ours say what they found
+        message += f", found {_shown(problem['input'])}"
+    return f"{where}: {key}: {message}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it."""
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else repr(value)
 
 
 def _line_of(node: yaml.Node | None, location: list[str | int]) -> int | None:

@@ -66,25 +66,36 @@ def open_catalog(config: Config) -> Catalog:
     return load_catalog(data.format, strict=data.strict, path=data.path)
 
 
-def read_prompts(path: Path) -> list[str]:
-    """Read one prompt a line; a blank line among them is an `InputError` that names it."""
+def read_lines(path: Path, what: str) -> list[str]:
+    """Read a file with one ``what`` ("prompt", "image id") a line.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or is empty, or a line among the others is blank: it is named.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").rstrip().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the prompt file {path}: {error}") from None
-    prompts = [line.strip() for line in lines]
-    for number, prompt in enumerate(prompts, 1):
-        if not prompt:
-            what = "is empty" if len(prompts) == 1 else f"has a blank line ({number})"
-            raise InputError(f"the prompt file {path} {what}: write one prompt a line")
-    return prompts
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read the {what} file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"the {what} file {path} is not text (UTF-8)") from None
+    if not text.strip():
+        raise InputError(f"the {what} file {path} is empty: write one {what} a line")
+    lines = [line.strip() for line in text.rstrip().split("\n")]
+    if "" in lines:
+        raise InputError(
+            f"the {what} file {path}: line {lines.index('') + 1} is blank; delete it, or write "
+            f"the {what} that is missing"
+        )
+    return lines
 
 
 def _prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     source = config.prompts
     if source.families:
         return _family_prompts(config, catalog)
-    texts = read_prompts(source.file) if source.file else list(source.texts)
+    texts = read_lines(source.file, "prompt") if source.file else list(source.texts)
     if any(not text.strip() for text in texts):
         raise InputError("prompts.texts holds an empty prompt")
     width = max(2, len(str(len(texts) - 1)))
@@ -94,12 +105,13 @@ def _prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
 
 def _family_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     families = sorted(set(catalog.attributes["family"]))
-    wanted = config.prompts.families + config.prompts.controls
+    controls = 0 if config.data.plant else config.prompts.controls  # else the planted items are
+    wanted = config.prompts.families + controls
     if wanted > len(families):
         raise InputError(f"{wanted} prompts for families asked for, there are {len(families)}")
     chosen = rng("prompts", config.seed).permutation(families)[:wanted]
-    roles = ["query"] * config.prompts.families + ["control"] * config.prompts.controls
-    numbers = [*range(config.prompts.families), *range(config.prompts.controls)]
+    roles = ["query"] * config.prompts.families + ["control"] * controls
+    numbers = [*range(config.prompts.families), *range(controls)]
     return pd.DataFrame(
         {
             "prompt_id": [f"{r[0].replace('q', 'p')}{n:02d}" for r, n in zip(roles, numbers)],  # noqa: B905
@@ -116,6 +128,8 @@ def _planted_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     captions = pd.Series(catalog.captions)[planted.to_numpy()]
     first = captions.groupby(catalog.attributes["family"][planted].to_numpy()).first()
     wanted = config.prompts.controls or len(first)
+    if wanted > len(first):
+        raise InputError(f"prompts.controls asks for {wanted}, data.plant.items is {len(first)}")
     first = first.iloc[:wanted]
     return pd.DataFrame(
         {
@@ -129,6 +143,8 @@ def _planted_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
 
 def _split(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Catalog]:
     """Hold a share out, but never a planted image: a positive control needs all its copies."""
+    if not fraction:
+        return catalog, catalog.subset([])
     train, held_out = hold_out(catalog, fraction, seed)
     planted = [i for i in held_out.ids if i.startswith("planted-")]
     if planted:

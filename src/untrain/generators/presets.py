@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from untrain.errors import InputError, did_you_mean
 
@@ -99,7 +102,7 @@ PRESETS = {
         epochs=3, vocabulary=512,
     ),
     "tiny": Preset(),
-    "small": Preset(height=64, width=48, dim=160, heads=5, epochs=7, vocabulary=4096, epochs_ae=5),
+    "small": Preset(height=64, width=48, dim=160, heads=5, epochs=6, vocabulary=4096, epochs_ae=5),
     "seed": Preset(
         height=256, width=256, levels=(8, 8, 8, 16), width_ae=128, vocabulary=8192,
         text_limit=512, dim=312, depth=16, heads=12, head_dim=64, epochs=30, batch=5, lr=4.5e-4,
@@ -108,13 +111,28 @@ PRESETS = {
 }  # fmt: skip
 
 
+_LIMITS = {  # whatever is not named here is at least 1
+    "levels": (2, 64),
+    "lr_ae": (1e-9, 1),
+    "lr": (1e-9, 1),
+    "warmup": (0, 1),
+    "weight_decay": (0, math.inf),
+    "clip": (1e-9, math.inf),
+    "image_weight": (0, math.inf),
+    "averaging": (0, 1),
+    "temperature": (1e-3, math.inf),
+    "top_k": (1e-9, 1),
+}
+
+
 def preset_of(name: str, **changes: Any) -> Preset:
     """Return a preset by name with some of its settings changed.
 
     Raises
     ------
     InputError
-        Unknown preset or setting ("did you mean"), or a picture size that is no multiple of 8.
+        Unknown preset or setting ("did you mean"), a value of the wrong type or out of range, or
+        a picture size that is no multiple of 8.
     """
     if name not in PRESETS:
         raise InputError(f"unknown preset '{name}'{did_you_mean(name, PRESETS)}")
@@ -122,9 +140,17 @@ def preset_of(name: str, **changes: Any) -> Preset:
     for key in changes:
         if key not in known:
             raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
-    if "levels" in changes:
-        changes["levels"] = tuple(changes["levels"])
-    preset = Preset(**{**asdict(PRESETS[name]), **changes})
+    try:
+        preset = TypeAdapter(Preset).validate_python({**asdict(PRESETS[name]), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(map(str, first["loc"]))
+        raise InputError(f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}") from None
+    for key, value in asdict(preset).items():
+        low, high = _LIMITS.get(key, (1, math.inf))
+        if not all(low <= v <= high for v in (value if key == "levels" else [value])):
+            most = "" if high == math.inf else f" and at most {high}"
+            raise InputError(f"{key} must be at least {low}{most}, found {value}")
     if preset.height % 8 or preset.width % 8 or min(preset.height, preset.width) < 16:
         raise InputError(
             f"picture size {preset.height}x{preset.width}: height and width must be multiples "
