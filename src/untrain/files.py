@@ -37,6 +37,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _discard(temporary)
 
 
+def discard_leftovers(folder: Path) -> None:
+    """Discard what `atomic_path` was writing below ``folder`` when a process was killed."""
+    for path in list(folder.rglob(".*.tmp")):
+        _discard(path)
+
+
 def _discard(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)

@@ -99,7 +99,7 @@ def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
         tuple(f"B{m:02d}" for m in range(8)),
         out,
         (0,) * 8,
-        groups=((0,), (1,)),
+        is_random=True,
     )
     y = {"p0": 1.0 + 2.0 * out[0] + 0.5 * out[1] + 7.0 * (out[0] & out[1])[None]}
     effects = trial_effects(measured(y, assignment.model_ids), table, assignment, draws=50)

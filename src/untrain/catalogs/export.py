@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from untrain.catalogs.base import Catalog
-from untrain.errors import InputError
+from untrain.errors import InputError, is_disk_full
 from untrain.files import atomic_path
 from untrain.progress import track
 
@@ -50,6 +50,8 @@ def export_folder(catalog: Catalog, removed: Collection[str], path: Path | str) 
             for image_id in track(kept, "writing images", len(kept)):
                 _write_pair(catalog, image_id, folder)
     except OSError as error:
+        if is_disk_full(error):
+            raise
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         raise InputError(f"{target} cannot be written ({reason})") from error
     return len(kept)

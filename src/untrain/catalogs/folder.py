@@ -129,19 +129,24 @@ def by_reason(skipped: Collection[Skipped]) -> dict[str, list[str]]:
     return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
 
 
-def refuse_if_unusable(where: str, kept: int, skipped: Sequence[Skipped], strict: bool) -> None:
-    """Raise `InputError` that says why, if nothing was kept, or if anything was not and strict."""
-    reasons = "; ".join(
+def reasons(skipped: Collection[Skipped]) -> str:
+    """Return what was skipped as words: how many for each reason, and some of their names."""
+    return "; ".join(
         f"{len(names)} × {reason} (e.g. {', '.join(names[:3])})"
         for reason, names in by_reason(skipped).items()
     )
+
+
+def refuse_if_unusable(where: str, kept: int, skipped: Sequence[Skipped], strict: bool) -> None:
+    """Raise `InputError` that says why, if nothing was kept, or if anything was not and strict."""
     if strict and skipped:
         raise InputError(
-            f"{where}: {len(skipped)} entries cannot be used: {reasons}; "
+            f"{where}: {len(skipped)} entries cannot be used: {reasons(skipped)}; "
             "repair or remove them, or turn strict off to skip them"
         )
     if not kept:
-        raise InputError(f"{where}: no usable image–caption pair: {reasons or 'it is empty'}")
+        why = reasons(skipped) or "it is empty"
+        raise InputError(f"{where}: no usable image–caption pair: {why}")
 
 
 def _list_pairs(folder: Path) -> tuple[dict[str, str], dict[str, str], list[Skipped]]:

@@ -6,10 +6,13 @@ import os
 import sys
 
 import typer
+from rich.markup import escape
 
 from untrain.cli import data, export, run
 from untrain.errors import UntrainError, is_disk_full
 from untrain.progress import console
+
+NOT_WRITABLE = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
 app = typer.Typer(
     name="untrain",
@@ -54,6 +57,8 @@ def main() -> None:
     except Exception as error:
         if is_disk_full(error):
             _fail("the disk is full: free some space and run the same command again", 1)
+        if isinstance(error, NOT_WRITABLE):
+            _fail(f"cannot write {error.filename}: {error.strerror}", 2)
         show = getattr(error, "show", None)  # click's own usage errors know how to show themselves
         if show is None:
             raise
@@ -63,5 +68,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> None:
     console.quiet = False
-    console.print(f"[bold red]untrain:[/] {message}", markup=True, soft_wrap=True)
+    console.print(f"[bold red]untrain:[/] {escape(message)}", soft_wrap=True)
     sys.exit(code)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 app = typer.Typer(no_args_is_help=True, help="Look at an image–caption data set.")
 
@@ -48,7 +49,7 @@ def inspect(
         _print(summary)
     if sheet:
         inspect_sheet(catalog, sheet)
-        Console().print(f"contact sheet: {sheet}")
+        typer.echo(f"contact sheet: {sheet}")
 
 
 def _guess(path: Path | None) -> str:
@@ -61,13 +62,13 @@ def _guess(path: Path | None) -> str:
 def _print(summary: dict, indent: int = 0) -> None:
     console = Console(highlight=False)
     for key, value in summary.items():
-        label = " " * indent + str(key).replace("_", " ")
+        label = " " * indent + escape(str(key)).replace("_", " ")
         if isinstance(value, dict):
             console.print(f"[bold]{label}[/]")
             _print(value, indent + 2)
         elif isinstance(value, list):
             shown = ", ".join(map(str, value[:8]))
             more = f", … ({len(value)})" if len(value) > 8 else ""
-            console.print(f"{label}: {shown}{more}", soft_wrap=True)
+            console.print(f"{label}: {escape(shown)}{more}", soft_wrap=True)
         else:
-            console.print(f"{label}: {value}", soft_wrap=True)
+            console.print(f"{label}: {escape(str(value))}", soft_wrap=True)

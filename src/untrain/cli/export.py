@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,7 +33,7 @@ def export(
     opened = open_run(run)
     removed = removed_of(opened, model)
     written = export_folder(opened.catalog, removed, out)
-    Console().print(f"{written} pairs retained, {len(removed)} left out: {out}")
+    typer.echo(f"{written} pairs retained, {len(removed)} left out: {out}")
 
 
 def sheet(
@@ -56,4 +55,4 @@ def sheet(
     picture = generated_sheet(opened.folder, cell)
     with atomic_path(out) as temporary:
         picture.save(temporary, format="PNG")
-    Console().print(f"sheet: {out}")
+    typer.echo(f"sheet: {out}")

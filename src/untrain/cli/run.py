@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 FileArgument = typer.Argument(help="The experiment file (YAML).", show_default=False)
@@ -46,10 +47,11 @@ def demo(
 
     Example: untrain demo --seed 3
     """
-    from untrain.errors import InputError
+    from untrain.errors import InputError, did_you_mean
 
-    if preset not in ("demo", "micro"):
-        raise InputError(f"unknown demo preset '{preset}': use demo or micro")
+    presets = ("demo", "micro")
+    if preset not in presets:
+        raise InputError(f"unknown demo preset '{preset}'{did_you_mean(preset, presets)}")
     with as_file(files("untrain.experiment") / f"{preset}.yaml") as path:
         _run(path, "report", seed, name, runs, False)
 
@@ -88,7 +90,7 @@ def plan(
     config = load_config(file, settings, name=name, runs=runs)
     table = Table(title=f"Plan of {config.name}", show_header=False, title_justify="left")
     for label, value in lines_of(config):
-        table.add_row(label, value)
+        table.add_row(label, escape(value))
     Console().print(table)
 
 
@@ -135,7 +137,7 @@ def _run(
     if until == "report":
         _show(folder)
     else:
-        Console().print(f"{until}: done, in {folder}")
+        typer.echo(f"{until}: done, in {folder}")
 
 
 def _show(folder: Path) -> None:
@@ -145,6 +147,6 @@ def _show(folder: Path) -> None:
     console = Console()
     answer, rows = answer_and_table(folder)
     console.print()
-    console.print(answer)
+    console.print(answer, markup=False)
     console.print(rows)
-    console.print(f"Report: [bold]{folder / 'report.html'}[/]")
+    console.print(f"Report: [bold]{escape(str(folder / 'report.html'))}[/]", soft_wrap=True)

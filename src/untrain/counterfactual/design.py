@@ -32,19 +32,15 @@ class Assignment:
         True where the model is trained without the unit.
     seed_offsets : tuple of int
         Added to the bank's training seed, one a model; 0 wherever models are paired.
-    pairs : tuple of (str, str)
-        Units that were paired, the second out exactly where the first is in; a unit that was left
-        over stands with "". Empty where nothing was randomised.
-    groups : tuple of tuple of int
-        Rows within which units were paired; what `redraw` draws again.
+    is_random : bool
+        Whether the halves were drawn at random, so that they can be drawn again.
     """
 
     unit_ids: tuple[str, ...]
     model_ids: tuple[str, ...]
     out: np.ndarray
     seed_offsets: tuple[int, ...]
-    pairs: tuple[tuple[str, str], ...] = ()
-    groups: tuple[tuple[int, ...], ...] = ()
+    is_random: bool = False
 
 
 def units_of(forget_sets: pd.DataFrame) -> pd.DataFrame:
@@ -63,21 +59,17 @@ def units_of(forget_sets: pd.DataFrame) -> pd.DataFrame:
 def randomised(units: pd.DataFrame, n_models: int, seed: int) -> Assignment:
     """Draw the assignment of a randomised removal trial.
 
-    Within each arm, size k and draw, units are paired at random. The first of a pair is out in a
-    uniformly random half of the models, the second in the other half; a unit that is left over
-    gets a random half of its own. So each unit is out in exactly M/2 models and, within an arm of
-    an even number of units, each model lacks half of them: what is common to a model (its luck, how
-    much data it lacks) cancels from the arm's mean effect.
+    Every unit is out in a uniformly random half of the models, each unit's half drawn on its own.
 
-    Two draws of one prompt are never paired: they answer for the same query, and the effects of
-    complements on one query cancel identically. A paired unit's effect on its own query is measured
-    against its partner's, which is harmless as long as the partner's removal does nothing to this
-    query, and lowers the estimate if it hurts the query too.
+    Models are *not* balanced further, say so that each lacks half of an arm's units. That would
+    cancel what is common to a model from an arm's mean effect, but also what a removal costs by
+    itself, whichever images are removed: the random arm would read zero by construction, and a
+    control that cannot fail is none.
 
     Parameters
     ----------
     units : DataFrame
-        One row a unit: forget_set_id, arm, prompt_id, k and, where there are several, draw.
+        One row a unit, with its forget_set_id.
     n_models : int
         M, even and at least 4. The smallest p of a single query is 1 / C(M, M/2).
     seed : int
@@ -98,56 +90,33 @@ def randomised(units: pd.DataFrame, n_models: int, seed: int) -> Assignment:
     ids = tuple(units["forget_set_id"])
     if len(set(ids)) < len(ids):
         raise InputError("units must have one row each: a forget_set_id occurs more than once")
-    keys = ["arm", "k", "draw"] if "draw" in units else ["arm", "k"]
-    positions = units.reset_index(drop=True).groupby(keys, sort=True).indices
-    groups = tuple(tuple(int(row) for row in rows) for rows in positions.values())
-
-    generator = rng("assignment", seed)
-    out = np.empty((len(ids), n_models), bool)
-    pairs: list[tuple[str, str]] = []
-    for rows in groups:
-        drawn, order = _draw_group(len(rows), n_models, generator, 1)
-        out[list(rows)] = drawn[0]
-        dealt = [ids[rows[i]] for i in order[0]] + [""]
-        pairs += [(dealt[i], dealt[i + 1]) for i in range(0, len(rows), 2)]
     return Assignment(
         unit_ids=ids,
         model_ids=tuple(f"B{m:02d}" for m in range(n_models)),
-        out=out,
+        out=_halves((len(ids), n_models), rng("assignment", seed)),
         seed_offsets=(0,) * n_models,
-        pairs=tuple(pairs),
-        groups=groups,
+        is_random=True,
     )
 
 
 def redraw(assignment: Assignment, generator: np.random.Generator, n: int) -> np.ndarray:
-    """Draw n assignments afresh by the mechanism of `randomised`, the pairing included.
+    """Draw n assignments afresh by the mechanism of `randomised`.
 
     Returns
     -------
     ndarray of bool, shape (n, units, models)
     """
-    if not assignment.groups:
+    if not assignment.is_random:
         raise ValueError("only a randomised assignment can be drawn again")
-    n_models = len(assignment.model_ids)
-    out = np.empty((n, len(assignment.unit_ids), n_models), bool)
-    for rows in assignment.groups:
-        out[:, list(rows)] = _draw_group(len(rows), n_models, generator, n)[0]
+    return _halves((n, *assignment.out.shape), generator)
+
+
+def _halves(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """Return bool of ``shape`` with a uniformly random half of each last axis True."""
+    order = np.argsort(generator.random(shape), axis=-1)
+    out = np.zeros(shape, bool)
+    np.put_along_axis(out, order[..., : shape[-1] // 2], True, axis=-1)
     return out
-
-
-def _draw_group(
-    n_units: int, n_models: int, generator: np.random.Generator, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pair the units of a group and deal halves; (n, units, models) bool and the pairing order."""
-    order = np.argsort(generator.random((n, n_units)), axis=1)
-    halves = np.argsort(generator.random((n, (n_units + 1) // 2, n_models)), axis=2) < n_models // 2
-    dealt = np.empty((n, n_units, n_models), bool)
-    dealt[:, 0::2] = halves
-    dealt[:, 1::2] = ~halves[:, : n_units // 2]
-    out = np.empty_like(dealt)
-    np.put_along_axis(out, order[:, :, None], dealt, axis=1)
-    return out, order
 
 
 def before_after(units: pd.DataFrame) -> Assignment:

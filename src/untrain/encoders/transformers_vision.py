@@ -1,4 +1,4 @@
-"""Any vision model of Hugging Face transformers, from a local folder or the local hub cache."""
+"""Any vision model of Hugging Face transformers, from a local folder or the hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TransformersEncoder:
     ----------
     path : str
         Folder with ``config.json``, ``preprocessor_config.json`` and ``model.safetensors``, or
-        the hub id of a model that was downloaded before: nothing is fetched here.
+        a hub id, which is downloaded once (never where ``HF_HUB_OFFLINE`` is set).
     pooling : {"mean", "flatten", "cls"}
         Mean over positions; the whole map as one vector (as the study: 7 × 7 × 2,048 = 100,352);
         or the first token of a transformer.
@@ -132,16 +132,17 @@ def _load(path: str) -> tuple[Any, Any]:
     plain = {"backend": "pil"} if modern else {"use_fast": False}
     transformers.utils.logging.disable_progress_bar()
     try:
-        processor = AutoImageProcessor.from_pretrained(path, local_files_only=True, **plain)
-        model = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
+        local = {"local_files_only": Path(path).is_dir()}
+        processor = AutoImageProcessor.from_pretrained(path, **local, **plain)
+        model = AutoModel.from_pretrained(path, **local, use_safetensors=True)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         what = "folder" if Path(path).is_dir() else "downloaded model"
         raise InputError(
             f"encoder: no usable {what} '{path}' ({reason}). Expected a folder with config.json, "
-            "preprocessor_config.json and model.safetensors, or a hub id already in the cache: "
-            f"run `huggingface-cli download {path}` where there is a network, or use "
-            "`encoder: layout`, which needs no weights"
+            "preprocessor_config.json and model.safetensors, or a hub id that can be downloaded: "
+            f"run `hf download {path}` where there is a network, or use "
+            "`encoder: {name: layout}`, which needs no weights"
         ) from None
     model = getattr(model, "vision_model", model)  # of CLIP and its like, the half that sees
     return processor, model.eval()

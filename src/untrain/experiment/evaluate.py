@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from untrain.counterfactual import design
-from untrain.encoders import load_encoder
 from untrain.encoders.base import Encoder
 from untrain.evaluation import measures as ms
 from untrain.evaluation.effects import before_after_effects, trial_effects
@@ -58,7 +57,7 @@ def _measure(run: Run) -> pd.DataFrame:
     tokens_of = stages.read_queries(run)
     tokens = np.stack([tokens_of[f"{p}/{g}"] for p, g in keys])
     prompts = [text[p] for p, _ in keys]
-    encoder = load_encoder(run.config.encoder.name, **run.config.encoder.options)
+    encoder = run.encoder
     originals = _pictures(run, run.path("queries"), keys)
     features = encoder.encode(list(originals))
     reference = _reference_features(run, encoder, keys)

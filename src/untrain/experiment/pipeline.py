@@ -11,6 +11,7 @@ from typing import Any
 from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
 from untrain.experiment import evaluate as evaluation
 from untrain.experiment import stages
+from untrain.experiment.checks import check
 from untrain.experiment.config import Config
 from untrain.experiment.names import STAGE_HELP
 from untrain.experiment.run import Run
@@ -48,7 +49,7 @@ STAGES = (
         stages.fit,
         lambda r: [r.catalog.fingerprint, r.generator.preset.to_dict(), r.config.seed],
         (),
-        ("model_a.parquet", "shared", "models"),
+        ("model_a.parquet", "shared"),
     ),
     Stage(
         "generate",
@@ -81,7 +82,7 @@ STAGES = (
     Stage(
         "remove",
         stages.remove,
-        lambda r: [_section(r, "removal"), _user_ids(r), r.config.ranking.method, r.config.seed],
+        lambda r: [_section(r, "removal"), r.user_ids, r.config.ranking.method, r.config.seed],
         ("rank",),
         ("forget_sets.parquet",),
     ),
@@ -121,11 +122,6 @@ def _section(run: Run, name: str) -> Any:
     return getattr(run.config, name).model_dump(mode="json")
 
 
-def _user_ids(run: Run) -> list[str]:
-    path = run.config.removal.ids
-    return stages.read_prompts(path) if path else []
-
-
 def keys(run: Run) -> dict[str, str]:
     """Return the fingerprint of each stage: of its settings and of the stages before it."""
     known: dict[str, str] = {}
@@ -138,8 +134,16 @@ def keys(run: Run) -> dict[str, str]:
 def is_done(run: Run, stage: Stage, key: str) -> bool:
     """Tell whether the stage was finished with these settings and its files are still there."""
     entry = run.record["stages"].get(stage.name, {})
-    here = all(run.path(*output.split("/")).exists() for output in stage.outputs)
+    here = all(_is_here(run, output) for output in stage.outputs)
     return entry.get("state") == "done" and entry.get("key") == key and here
+
+
+def _is_here(run: Run, output: str) -> bool:
+    """Tell whether an output is there; a table of models needs its models too."""
+    path = run.path(*output.split("/"))
+    if not path.exists() or output not in ("model_a.parquet", "models.parquet"):
+        return path.exists()
+    return all((run.folder / model).exists() for model in run.table(path.stem)["path"])
 
 
 def run(config: Config, until: str = "report") -> Run:
@@ -179,16 +183,20 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
         raise InputError(f"unknown stage '{until}'{did_you_mean(until, NAMES)}")
     with run.lock():
         known = keys(run)
-        run.describe()
-        for number, stage in enumerate(STAGES, 1):
-            if not is_done(run, stage, known[stage.name]) or (again and stage.name == until):
-                _run_stage(run, stage, known[stage.name], number)
-            if stage.name == until:
-                break
+        asked = STAGES[: NAMES.index(until) + 1]
+        due = [stage for stage in asked if not is_done(run, stage, known[stage.name])]
+        if again and asked[-1] not in due:
+            due.append(asked[-1])
+        if due:
+            check(run, [stage.name for stage in due])
+            run.describe()
+        for stage in due:
+            _run_stage(run, stage, known[stage.name])
     return run.folder
 
 
-def _run_stage(run: Run, stage: Stage, key: str, number: int) -> None:
+def _run_stage(run: Run, stage: Stage, key: str) -> None:
+    number = NAMES.index(stage.name) + 1
     console.print(f"[bold]{number:>2}/{len(STAGES)} {stage.name}[/]  {STAGE_HELP[stage.name]}")
     record = run.record["stages"]
     record[stage.name] = {"state": "running", "key": key}

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from untrain.counterfactual.forget_sets import ARMS
+from untrain.counterfactual.forget_sets import sets_per_prompt
 from untrain.errors import InputError
+from untrain.experiment.checks import check, count_removed
 from untrain.experiment.config import Config
 from untrain.experiment.run import Run
 from untrain.experiment.workers import default_workers
@@ -19,43 +20,42 @@ from untrain.generators.training import train_transformer
 def plan(config: Config) -> list[tuple[str, str]]:
     """Return what is trained, for how long and on how much disk, as (label, value) lines.
 
-    The time is measured: a few steps of the real model are trained on this machine.
+    The time is measured: a few steps of the real models are trained on this machine.
 
     Raises
     ------
     InputError
-        More is to be removed than there is, or the disk has too little room.
+        What a run would find wrong with its input, or the disk has too little room.
     """
     run = Run(config)
     catalog, preset = run.catalog, run.generator.preset
     models = config.design.models if config.design.kind == "randomised" else 4
-    per_set = config.removal.k[-1]
+    check(run, ("retrieve", "compare"))
+    removed = count_removed(run)
     queries = int((run.prompts["role"] == "query").sum())
-    for arm in config.removal.arms:
-        ARMS[arm]
-    sets = [a for a in config.removal.arms if a not in ("family", "ids")]
-    units = queries * len(sets) * len(config.removal.k)
-    removed = queries * len(sets) * per_set
-    if removed > len(catalog):
-        raise InputError(
-            f"{removed} images are to be removed, the training catalogue has {len(catalog)}: "
-            "lower removal.k, the number of prompts or of arms"
-        )
+    controls = len(run.prompts) - queries
+    units = queries * sets_per_prompt(run.arms, config.removal.draws) * len(config.removal.k)
+    units += controls + bool(run.user_ids)
     workers = config.workers or default_workers()
     one, parameters = _seconds_of_one_model(run)
+    autoencoder = _seconds_of_autoencoder(run)
     rounds = 1 + -(-models // min(workers, models))
     pictures = (1 + models) * len(run.prompts) * config.generations
-    disk = (1 + models) * 4 * parameters + 3000 * pictures + 5_000_000
+    disk = (1 + models) * 4 * parameters + 3000 * pictures + _features(run) + 5_000_000
     free = shutil.disk_usage(_existing(run)).free
     if disk > free:
         raise InputError(f"the run needs about {disk / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
     return [
         ("training pairs", f"{len(catalog)} ({len(run.held_out)} held out)"),
-        ("prompts", f"{queries} and {len(run.prompts) - queries} positive controls"),
+        ("prompts", f"{queries} and {controls} positive controls"),
         ("model", f"{parameters / 1e6:.1f} M parameters, {preset.positions} tokens a picture"),
-        ("trainings", f"1 + {models}, {workers} at a time, each {one / 60:.1f} min"),
+        ("trainings", f"1 + {models}, {workers} at a time, each {_words(one)}"),
         ("forget sets", f"{units}, {removed} images ({removed / len(catalog):.1%} of the data)"),
-        ("time", f"about {rounds * one / 60:.0f} min of training, beside the autoencoder"),
+        (
+            "time",
+            f"about {_words(autoencoder + rounds * one)} of training "
+            f"({_words(autoencoder)} of it the autoencoder)",
+        ),
         ("disk", f"about {disk / 1e6:.0f} MB in {run.folder}"),
     ]
 
@@ -65,6 +65,32 @@ def _existing(run: Run) -> str:
     while not folder.exists():
         folder = folder.parent
     return str(folder)
+
+
+def _words(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _features(run: Run) -> int:
+    """Return the bytes that the candidates' features take, in half precision."""
+    settings, dimension = run.config.retrieval, run.encoder.encode([]).shape[1]
+    return 2 * dimension * min(len(run.catalog), settings.top * len(run.prompts))
+
+
+def _seconds_of_autoencoder(run: Run) -> float:
+    """Return the expected seconds of fitting the autoencoder with all threads."""
+    from untrain.generators.autoencoder import train_autoencoder
+
+    preset = run.generator.preset
+    rows = 2 * preset.batch_ae
+    pixels = np.zeros((rows, preset.height, preset.width, 3), np.uint8)
+    short = replace(preset, epochs_ae=1)
+    train_autoencoder(pixels, short, 0, lambda n: None)
+    start = time.perf_counter()
+    train_autoencoder(pixels, short, 0, lambda n: None)
+    return (time.perf_counter() - start) / rows * len(run.catalog) * preset.epochs_ae
 
 
 def _seconds_of_one_model(run: Run) -> tuple[float, int]:

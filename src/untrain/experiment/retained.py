@@ -12,8 +12,13 @@ def removed_of(run: Run, model_id: str = "") -> set[str]:
     Raises
     ------
     InputError
-        The run has no forget sets yet, or no such model.
+        The run has no forget sets yet, or no such model, or its data are not what they were.
     """
+    if run.record["fingerprints"]["catalog"] != run.catalog.fingerprint:
+        raise InputError(
+            f"the data of {run.folder} have changed since it ran: {run.catalog.name} has other "
+            "images or captions now; bring the old ones back, or run the experiment again"
+        )
     if not run.path("forget_sets.parquet").exists():
         raise InputError(f"{run.folder} has no forget sets yet: run the stage 'remove' first")
     sets = run.table("forget_sets")

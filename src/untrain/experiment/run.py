@@ -17,15 +17,26 @@ import pandas as pd
 import torch
 import yaml
 from filelock import FileLock, Timeout
+from rich.markup import escape
 
 import untrain
 from untrain.catalogs.base import Catalog
-from untrain.errors import InputError
+from untrain.catalogs.folder import reasons
+from untrain.encoders import Encoder, load_encoder
+from untrain.errors import InputError, is_disk_full
 from untrain.experiment import inputs
-from untrain.experiment.config import Config
-from untrain.files import atomic_path, read_json, write_json, write_parquet, write_text
+from untrain.experiment.config import Config, load_config
+from untrain.files import (
+    atomic_path,
+    discard_leftovers,
+    read_json,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from untrain.generators.dalle import DalleGenerator
 from untrain.generators.presets import preset_of
+from untrain.progress import console
 
 SCHEMA_VERSION = 1
 
@@ -91,6 +102,25 @@ class Run:
             preset_of(settings.preset, **settings.settings), seed=self.config.seed
         )
 
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder of the configuration."""
+        return load_encoder(self.config.encoder.name, **self.config.encoder.options)
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms asked for, and those that control prompts and a list of ids bring with them."""
+        arms = list(self.config.removal.arms)
+        arms += ["family"] if (self.prompts["role"] == "control").any() else []
+        arms += ["ids"] if self.config.removal.ids else []
+        return list(dict.fromkeys(arms))
+
+    @cached_property
+    def user_ids(self) -> list[str]:
+        """The user's own list of images to remove."""
+        path = self.config.removal.ids
+        return inputs.read_lines(path, "image id") if path else []
+
     @property
     def shared_folder(self) -> Path:
         """Where the frozen parts of the generator are."""
@@ -118,6 +148,8 @@ class Run:
 
     def save_record(self) -> None:
         """Write run.json."""
+        told = [self.record.get("catalog", {}), *self.record["stages"].values()]
+        self.record["warnings"] = [w for part in told for w in part.get("warnings", [])]
         write_json(self.path("run.json"), self.record)
 
     def describe(self) -> None:
@@ -137,32 +169,49 @@ class Run:
                 "heldout": len(self.held_out),
                 "skipped": len(self.catalog.skipped),
                 "duplicate_groups": len(self.catalog.duplicates()),
+                "warnings": _skipped(self.catalog),
             },
         )
+        for message in self.record["catalog"]["warnings"]:
+            _tell(message)
         self.save_record()
 
     def warn(self, message: str) -> None:
         """Add a warning of the stage that runs to the record (and so to the report), once."""
-        stages = self.record["stages"]
-        known = stages[self.stage].setdefault("warnings", [])
+        known = self.record["stages"][self.stage].setdefault("warnings", [])
         if message not in known:
             known.append(message)
-        self.record["warnings"] = [w for s in stages.values() for w in s.get("warnings", [])]
+            _tell(message)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run folder; a second run in it at the same time is refused."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Hold the run folder; a second run in it at the same time is refused.
+
+        What a killed run left half-written is discarded at the start, and at the end a folder
+        in which nothing came about.
+        """
         lock = FileLock(self.path(".lock"))
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             raise InputError(
                 f"another process is running in {self.folder}: wait for it, or choose another name"
             ) from None
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise InputError(
+                f"cannot write to the run folder {self.folder} ({error.strerror}); "
+                "choose another place with --runs"
+            ) from None
         try:
+            discard_leftovers(self.folder)
             yield
         finally:
+            if [path.name for path in self.folder.iterdir()] == [".lock"]:
+                self.path(".lock").unlink()
+                self.folder.rmdir()
             lock.release()
 
 
@@ -187,11 +236,30 @@ def read_picture(path: Path) -> np.ndarray:
 
 def open_run(folder: Path) -> Run:
     """Open an existing run folder by its own config.yaml."""
-    if not (folder / "run.json").exists():
-        raise InputError(f"{folder} is no run folder: it has no run.json")
-    values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    config = Config.model_validate(values)
-    return Run(config.model_copy(update={"runs": folder.parent, "name": folder.name}))
+    for name in ("run.json", "config.yaml"):
+        if not (folder / name).exists():
+            raise InputError(f"{folder} is no run folder: it has no {name}")
+    here = folder.resolve()
+    return Run(
+        load_config(folder / "config.yaml").model_copy(
+            update={"runs": here.parent, "name": here.name}
+        )
+    )
+
+
+def _tell(warning: str) -> None:
+    console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+
+
+def _skipped(catalog: Catalog) -> list[str]:
+    """Return a warning if something of the data was left out."""
+    if not catalog.skipped:
+        return []
+    return [
+        f"{len(catalog.skipped)} entries of the data cannot be used and were skipped: "
+        f"{reasons(catalog.skipped)}; see them with `untrain data inspect`, refuse them with "
+        "--strict"
+    ]
 
 
 def _versions() -> dict[str, str]:

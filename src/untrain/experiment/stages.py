@@ -12,10 +12,8 @@ from safetensors.numpy import load_file, save_file
 from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import build_forget_sets
 from untrain.counterfactual.noise import gumbel_batch
-from untrain.encoders import load_encoder
 from untrain.encoders.store import FeatureStore
 from untrain.experiment import bank
-from untrain.experiment.inputs import read_prompts
 from untrain.experiment.run import Run, read_picture, save_pictures
 from untrain.files import atomic_path
 from untrain.generators.base import Generations
@@ -96,7 +94,7 @@ def retrieve(run: Run) -> None:
 def compare(run: Run) -> None:
     """Compare every query with every candidate, in pixels and features."""
     retrieval = run.table("retrieval")
-    encoder = load_encoder(run.config.encoder.name, **run.config.encoder.options)
+    encoder = run.encoder
     store = FeatureStore(run.folder / "features", encoder)
     needed = sorted(set(retrieval["image_id"]))
     row = {image_id: i for i, image_id in enumerate(needed)}
@@ -142,11 +140,11 @@ def remove(run: Run) -> None:
         chosen[["prompt_id", "image_id", "rank"]],
         run.table("retrieval"),
         run.catalog,
-        list(dict.fromkeys([*settings.arms, *(["family"] if len(controls) else [])])),
+        run.arms,
         list(settings.k),
         run.config.seed,
         dict(zip(controls["prompt_id"], controls["family"], strict=True)),
-        read_prompts(settings.ids) if settings.ids else (),
+        run.user_ids,
         settings.draws,
     )
     for warning in sets.attrs.get("warnings", ()):

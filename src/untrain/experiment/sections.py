@@ -1,0 +1,177 @@
+"""The sections of an experiment file: what each may say, its defaults, and what is refused."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from untrain.errors import InputError
+
+
+class Fault(ValueError):
+    """A fault of settings in several sections; ``key`` is the one to look at."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def _name_in(registry: str) -> AfterValidator:
+    """Check a name against a registry ``"module:attribute"``, imported when it is needed."""
+
+    def check(name: str) -> str:
+        module, _, attribute = registry.partition(":")
+        try:
+            getattr(import_module(module), attribute).check(name)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    return AfterValidator(check)
+
+
+def _preset(name: str) -> str:
+    from untrain.generators.presets import preset_of
+
+    try:
+        preset_of(name)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if list(sizes) != sorted(set(sizes)) or any(size < 1 for size in sizes):
+        raise ValueError(f"must be rising positive sizes such as [10, 100], found {list(sizes)}")
+    return sizes
+
+
+Format = Annotated[str, _name_in("untrain.catalogs:CATALOGS")]
+EncoderName = Annotated[str, _name_in("untrain.encoders:ENCODERS")]
+Retriever = Annotated[str, _name_in("untrain.search.retrieval:RETRIEVERS")]
+RankingName = Annotated[str, _name_in("untrain.search.ranking:RANKINGS")]
+Arm = Annotated[str, _name_in("untrain.counterfactual.forget_sets:ARMS")]
+PresetName = Annotated[str, AfterValidator(_preset)]
+Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
+
+
+class Section(BaseModel):
+    """A mapping in the file: no unknown keys, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Subset(Section):
+    """A seeded part of the catalogue that includes the text neighbours of every prompt."""
+
+    size: int = Field(ge=1, description="number of images")
+    neighbours: int = Field(100, ge=0, description="nearest captions of each prompt to keep")
+
+
+class Plant(Section):
+    """Odd pictures with odd captions added to the catalogue: a positive control."""
+
+    items: int = Field(4, ge=1, description="how many different pictures")
+    copies: int = Field(12, ge=1, description="slightly varied copies of each")
+
+
+class Data(Section):
+    """The image–caption data set."""
+
+    format: Format = Field("rendered", description="rendered, folder or fashion")
+    path: Path | None = Field(None, description="folder or zip; not for 'rendered'")
+    families: int = Field(200, ge=1, description="rendered only: number of families")
+    family_size: int = Field(12, ge=1, description="rendered only: pictures a family")
+    seed: int = Field(0, description="seed of what is rendered, split and sampled")
+    holdout: float = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
+    subset: Subset | None = None
+    plant: Plant | None = None
+    strict: bool = Field(False, description="one bad image is an error instead of being skipped")
+
+
+class Prompts(Section):
+    """What is drawn: a file of prompts, a list, or prompts made for rendered families."""
+
+    file: Path | None = Field(None, description="one prompt a line")
+    texts: tuple[str, ...] = Field((), description="the prompts themselves")
+    families: int = Field(0, ge=0, description="rendered only: prompts for this many families")
+    controls: int = Field(
+        0, ge=0, description="prompts for further families (or planted items): positive controls"
+    )
+
+
+class GeneratorConfig(Section):
+    """The model: a preset, and what to change of it."""
+
+    preset: PresetName = Field("tiny", description="micro, tiny, small or seed")
+    settings: dict[str, Any] = Field({}, description="settings of the preset to change")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        from untrain.generators.presets import preset_of
+
+        try:
+            preset_of(self.preset, **self.settings)
+        except InputError as error:
+            raise Fault("generator.settings", str(error)) from None
+        return self
+
+
+class EncoderConfig(Section):
+    """Features: 'layout' needs no weights; 'transformers' takes a hub id or local folder."""
+
+    name: EncoderName = "layout"
+    options: dict[str, Any] = Field({}, description="e.g. path: google/mobilenet_v2_1.0_224")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """Take ``encoder: layout`` for ``encoder: {name: layout}``."""
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Retrieval(Section):
+    """Stage one of the search: prompt → candidates."""
+
+    method: Retriever = "tfidf"
+    top: int = Field(100, ge=1, description="candidates a prompt")
+
+
+class Ranking(Section):
+    """Stage two of the search: candidates → scores; the first method decides what is removed."""
+
+    method: RankingName = Field("fusion", description="decides the targeted forget sets")
+    also: tuple[RankingName, ...] = Field(("study",), description="further rankings to report")
+
+
+class Removal(Section):
+    """Which forget sets there are."""
+
+    arms: tuple[Arm, ...] = Field(("targeted", "random_uniform", "random_candidate"), min_length=1)
+    k: Sizes = Field((10,), min_length=1, description="nested sizes, primary first")
+    draws: int = Field(1, ge=1, description="draws of each random arm")
+    ids: Path | None = Field(None, description="a file of image ids: one more forget set")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if "ids" in self.arms and self.ids is None:
+            raise Fault("removal.arms", "the arm 'ids' needs removal.ids, a file of image ids")
+        return self
+
+
+class Design(Section):
+    """How the effect of a removal is measured."""
+
+    kind: Literal["randomised", "before-after"] = "randomised"
+    models: int = Field(10, ge=4, multiple_of=2, description="paired models of the trial, even")
+
+
+class Evaluation(Section):
+    """Statistics."""
+
+    draws: int = Field(2000, ge=100, description="re-drawn assignments of the randomisation test")
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="level of the verdicts")
+    margin: float = Field(0.1, gt=0, description="equivalence margin, bits a token")
