@@ -1,5 +1,41 @@
-"""What all tests share: no network, ever."""
+"""A finished run of the `micro` preset, made once for all tests that read or continue a run."""
 
-import os
+from __future__ import annotations
 
-os.environ["HF_HUB_OFFLINE"] = "1"
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+MICRO = Path(str(files("untrain.experiment"))) / "micro.yaml"
+
+
+@pytest.fixture(scope="session")
+def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a finished run; tests that change anything take a copy (`micro_copy`)."""
+    import torch
+
+    from untrain.experiment.config import load_config
+    from untrain.experiment.pipeline import run
+    from untrain.progress import console
+
+    threads, quiet = torch.get_num_threads(), console.quiet
+    torch.set_num_threads(1)
+    console.quiet = True
+    folder = tmp_path_factory.mktemp("micro") / "runs"
+    done = run(load_config(MICRO, ["workers=1"], runs=folder))
+    console.quiet = quiet
+    yield done.folder
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def micro_copy(micro_run: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that copies the finished run to ``tmp_path/runs/<name>``."""
+
+    def copy(name: str = "micro") -> Path:
+        return Path(shutil.copytree(micro_run, tmp_path / "runs" / name))
+
+    return copy

@@ -145,7 +145,9 @@ def preset_of(name: str, **changes: Any) -> Preset:
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(map(str, first["loc"]))
-        raise InputError(f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}") from None
+        raise InputError(
+            f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
+        ) from None
     for key, value in asdict(preset).items():
         low, high = _LIMITS.get(key, (1, math.inf))
         if not all(low <= v <= high for v in (value if key == "levels" else [value])):

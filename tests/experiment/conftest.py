@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.conftest import MICRO
+from untrain.experiment import bank
+from untrain.experiment.config import Config, load_config
+from untrain.experiment.pipeline import NAMES, STAGES
+from untrain.generators import autoencoder
+from untrain.progress import console
+
+
+@pytest.fixture(autouse=True)
+def one_quiet_thread() -> Iterator[None]:
+    threads, quiet = torch.get_num_threads(), console.quiet
+    torch.set_num_threads(1)
+    console.quiet = True
+    yield
+    torch.set_num_threads(threads)
+    console.quiet = quiet
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., Config]:
+    """Return a function: ``config("seed=3", name="other")`` is micro with changed settings."""
+
+    def make(*settings: str, name: str = "micro") -> Config:
+        return load_config(MICRO, ["workers=1", *settings], runs=tmp_path / "runs", name=name)
+
+    return make
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The fingerprints of the models trained since, and "autoencoder" for each of those."""
+    done: list[str] = []
+    train_one, train_autoencoder = bank.train_one, autoencoder.train_autoencoder
+
+    def one(folder: str, shared: str, config: dict, key: str, *rest: object) -> float:
+        done.append(key)
+        return train_one(folder, shared, config, key, *rest)
+
+    def frozen(*arguments: object) -> object:
+        done.append("autoencoder")
+        return train_autoencoder(*arguments)
+
+    monkeypatch.setattr(bank, "train_one", one)
+    monkeypatch.setattr(autoencoder, "train_autoencoder", frozen)
+    return done
+
+
+def record(folder: Path) -> dict:
+    return json.loads((folder / "run.json").read_text())
+
+
+def rewind(folder: Path, stage: str) -> None:
+    """Make a finished run look as if it had never come to ``stage``."""
+    content = record(folder)
+    first = NAMES.index(stage)
+    for later in STAGES[first:]:
+        content["stages"].pop(later.name, None)
+        for output in later.outputs:
+            _remove(folder / output)
+    if first <= NAMES.index("retrain"):
+        kept = set()
+        if stage != "fit":
+            kept = set(pd.read_parquet(folder / "model_a.parquet")["fingerprint"])
+        for model in (folder / "models").iterdir():
+            if model.name not in kept:
+                _remove(model)
+    if first <= NAMES.index("compare"):
+        _remove(folder / "features")
+    (folder / "run.json").write_text(json.dumps(content))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def results(folder: Path) -> dict[str, object]:
+    """Everything that a run found out, for comparing runs to the bit."""
+    found: dict[str, object] = {}
+    tables = [*folder.glob("*.parquet"), *folder.glob("results/*.parquet")]
+    for path in sorted(tables):
+        found[path.name] = pd.read_parquet(path)
+    for path in [*folder.glob("queries/**/*.png"), *folder.glob("generations/**/*.png")]:
+        found[str(path.relative_to(folder))] = path.read_bytes()
+    for name in ("queries.safetensors", "prompts.csv", "results/similarity_results.csv"):
+        found[name] = (folder / name).read_bytes()
+    return found
+
+
+def assert_same_results(a: Path, b: Path) -> None:
+    left, right = results(a), results(b)
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        if isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(value, right[name], check_exact=True, obj=name)
+        else:
+            assert value == right[name], name

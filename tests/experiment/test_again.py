@@ -1,0 +1,189 @@
+"""What is done is not done again; what a change affects is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.experiment.conftest import assert_same_results, record
+from untrain.experiment import pipeline
+from untrain.experiment.bank import Order, train_all
+from untrain.experiment.config import Config
+from untrain.experiment.pipeline import NAMES, Stage, run
+from untrain.experiment.run import Run, open_run
+from untrain.experiment.stages import prepare
+
+Make = Callable[..., Config]
+Copy = Callable[..., Path]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the stages that ran since."""
+    names: list[str] = []
+    run_stage = pipeline._run_stage
+
+    def spy(run: Run, stage: Stage, key: str) -> None:
+        names.append(stage.name)
+        run_stage(run, stage, key)
+
+    monkeypatch.setattr(pipeline, "_run_stage", spy)
+    return names
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.name != ".lock"}
+
+
+def test_a_second_call_does_nothing(config: Make, micro_copy: Copy, ran: list[str]) -> None:
+    folder = micro_copy()
+    before = times(folder)
+    run(config())
+    assert ran == []
+    assert times(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "first"),
+    [
+        ("evaluation.draws=300", "evaluate"),
+        ("evaluation.alpha=0.1", "evaluate"),
+        ("ranking.method=text", "rank"),
+        ("ranking.also=[study, text]", "rank"),
+        ("removal.k=[2]", "remove"),
+        ("seed_b=7", "retrain"),
+        ("design.models=6", "retrain"),
+        ("retrieval.top=10", "retrieve"),
+    ],
+)
+def test_a_changed_setting_runs_again_what_it_affects(
+    config: Make, micro_copy: Copy, ran: list[str], setting: str, first: str
+) -> None:
+    folder = micro_copy()
+    generated = (folder / "queries.safetensors").stat().st_mtime_ns
+    run(config(setting))
+    assert ran == list(NAMES[NAMES.index(first) :])
+    assert (folder / "queries.safetensors").stat().st_mtime_ns == generated
+
+
+def test_workers_and_name_change_nothing(config: Make, micro_copy: Copy, ran: list[str]) -> None:
+    micro_copy("other")
+    run(config("workers=2", name="other"))
+    assert ran == []
+
+
+def test_going_back_to_a_setting_finds_its_models(
+    config: Make, micro_run: Path, micro_copy: Copy, trained: list[str]
+) -> None:
+    folder = micro_copy()
+    run(config("removal.k=[2]"), until="retrain")
+    assert trained
+    trained.clear()
+    run(config())
+    assert not trained
+    assert_same_results(folder, micro_run)
+
+
+def test_fewer_models_leave_no_pictures_of_the_others(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    run(config("design.models=6"), until="regenerate")
+    assert len(list((folder / "generations").iterdir())) == 6
+    run(config(), until="regenerate")
+    assert len(list((folder / "generations").iterdir())) == 4
+
+
+def test_a_lost_model_is_trained_again(
+    config: Make, micro_run: Path, micro_copy: Copy, trained: list[str]
+) -> None:
+    folder = micro_copy()
+    lost = pd.read_parquet(folder / "models.parquet")["fingerprint"].iloc[2]
+    shutil.rmtree(folder / "models" / lost)
+    run(config())
+    assert trained == [lost]
+    assert_same_results(folder, micro_run)
+
+
+def test_a_warning_goes_when_its_cause_does(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    assert any("generator is weak" in w for w in record(folder)["warnings"])
+    opened = open_run(folder)
+    opened.record["stages"]["generate"]["warnings"] = []
+    opened.save_record()
+    assert not any("generator is weak" in w for w in record(folder)["warnings"])
+
+
+def test_same_seed_same_bytes(config: Make, micro_run: Path, trained: list[str]) -> None:
+    folder = run(config(name="fresh"), until="evaluate").folder
+    assert len(trained) == 6  # autoencoder, A and four paired models
+    shutil.copy(micro_run / "captions.parquet", folder)  # of the report, which did not run
+    assert_same_results(folder, micro_run)
+
+
+def test_another_seed_other_pictures(config: Make, micro_run: Path) -> None:
+    folder = run(config("seed=1", name="other"), until="generate").folder
+    mine, other = (f / "queries.safetensors" for f in (micro_run, folder))
+    assert mine.read_bytes() != other.read_bytes()
+
+
+def test_a_run_beside_it_lends_its_models(
+    config: Make, micro_run: Path, micro_copy: Copy, trained: list[str]
+) -> None:
+    lender = micro_copy("lender")
+    borrower = run(config(name="borrower")).folder
+    assert not trained
+    assert_same_results(borrower, micro_run)
+    model = next((borrower / "models").glob("*/model.safetensors"))
+    assert model.samefile(lender / model.relative_to(borrower))  # a hard link takes no room
+
+
+def test_a_borrowed_model_outlives_its_lender(config: Make, micro_copy: Copy) -> None:
+    lender = micro_copy("lender")
+    borrower = run(config(name="borrower"), until="retrain").folder
+    shutil.rmtree(lender)
+    run(config(name="borrower"))
+    assert (borrower / "report.html").exists()
+
+
+def bank_of(config: Config, micro_run: Path, orders: list[Order]) -> dict[str, bytes]:
+    """Train models in a fresh run that has the frozen parts; return the bytes of each."""
+    opened = Run(config)
+    shutil.copytree(micro_run / "shared", opened.path("shared"))
+    prepare(opened)
+    table = train_all(opened, orders, "models")
+    return {
+        row.model_id: (opened.folder / row.path / "model.safetensors").read_bytes()
+        for row in table.itertuples()
+    }
+
+
+def test_an_empty_removal_gives_the_same_model_to_the_bit(
+    config: Make, micro_run: Path, tmp_path: Path, trained: list[str]
+) -> None:
+    nothing, same, other = Order("x", 5, ()), Order("y", 5, ()), Order("z", 6, ())
+    apart = config().model_copy(update={"runs": tmp_path / "apart"})
+    first = bank_of(config(), micro_run, [nothing, other])
+    second = bank_of(apart, micro_run, [same])
+    assert len(trained) == 3
+    assert first["x"] == second["y"]
+    assert first["x"] != first["z"]
+
+
+def test_models_of_one_recipe_are_one(config: Make, micro_run: Path, trained: list[str]) -> None:
+    removed = tuple(Run(config()).catalog.ids[:3])
+    orders = [Order("x", 5, removed), Order("y", 5, removed[::-1])]
+    models = bank_of(config(), micro_run, orders)
+    assert len(trained) == 1
+    assert models["x"] == models["y"]
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_models(
+    config: Make, micro_run: Path, tmp_path: Path
+) -> None:
+    orders = [Order("x", 5, ()), Order("y", 6, ()), Order("z", 5, Run(config()).catalog.ids[:4])]
+    apart = config("workers=2").model_copy(update={"runs": tmp_path / "apart"})
+    assert bank_of(config(), micro_run, orders) == bank_of(apart, micro_run, orders)

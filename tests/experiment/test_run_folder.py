@@ -1,0 +1,138 @@
+"""The run folder is a contract: its files, columns and record, wherever it is moved."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from tests.experiment.conftest import record
+from untrain.errors import InputError
+from untrain.experiment.pipeline import NAMES, run_stages
+from untrain.experiment.run import open_run
+
+PAIR_METRICS = [
+    *("pixel_mse", "pixel_mae", "pixel_cross_correlation", "pixel_histogram", "pixel_cosine"),
+    *("pixel_ssim", "feature_cosine", "feature_mse", "feature_kl", "feature_manhattan"),
+    "feature_minkowski",
+]
+TABLES = {
+    "retrieval": ["prompt_id", "image_id", "rank", "score"],
+    "comparison": ["prompt_id", "generation", "image_id", *PAIR_METRICS],
+    "ranking": ["method", "prompt_id", "image_id", "score", "rank"],
+    "forget_sets": [
+        *("forget_set_id", "arm", "prompt_id", "draw", "k", "image_id", "rank", "reason")
+    ],
+    "models": ["model_id", "seed", "fingerprint", "path"],
+    "removals": ["model_id", "forget_set_id"],
+    "results/measures": ["model_id", "prompt_id", "generation", "measure", "value"],
+}
+PROMPTS, GENERATIONS, MODELS = 6, 2, 4
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_have_exactly_their_columns(micro_run: Path, name: str) -> None:
+    table = pd.read_parquet(micro_run / f"{name}.parquet")
+    assert list(table.columns) == TABLES[name]
+    assert len(table)
+
+
+def test_effects_begin_with_their_columns(micro_run: Path) -> None:
+    effects = pd.read_parquet(micro_run / "results/effects.parquet")
+    columns = ["design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"]
+    assert list(effects.columns[:8]) == columns
+    assert (effects["prompt_id"] == "").any()
+    assert {"randomised", "naive"} <= set(effects["design"])
+
+
+def test_text_files(micro_run: Path) -> None:
+    prompts = pd.read_csv(micro_run / "prompts.csv")
+    assert list(prompts.columns[:2]) == ["prompt_id", "prompt"]
+    assert len(prompts) == PROMPTS
+    study = pd.read_csv(micro_run / "results/similarity_results.csv")
+    columns = ["Folder", "Mean_1", "Min_1", "Max_1", "Mean_2", "Min_2", "Max_2"]
+    assert list(study.columns) == columns
+    for name in ("config.yaml", "results/summary.json", "results/summary.md", "report.html"):
+        assert (micro_run / name).stat().st_size > 0
+
+
+def test_pictures_and_tokens(micro_run: Path) -> None:
+    tokens = load_file(micro_run / "queries.safetensors")
+    prompts = list(pd.read_csv(micro_run / "prompts.csv")["prompt_id"])
+    names = [*map(str, range(GENERATIONS)), "reference"]
+    assert set(tokens) == {f"{p}/{name}" for p in prompts for name in names}
+    assert {array.shape for array in tokens.values()} == {(4,)}
+    for key in tokens:
+        with Image.open(micro_run / "queries" / f"{key}.png") as image:
+            assert image.size == (16, 16)
+    drawn = {str(p.relative_to(micro_run)) for p in micro_run.glob("generations/*/*/*.png")}
+    models = [f"B{m:02d}" for m in range(MODELS)]
+    assert drawn == {
+        f"generations/{m}/{p}/{g}.png" for m in models for p in prompts for g in range(GENERATIONS)
+    }
+
+
+def test_models_are_safetensors_and_json(micro_run: Path) -> None:
+    models = pd.read_parquet(micro_run / "models.parquet")
+    assert list(models["model_id"]) == ["A", "B00", "B01", "B02", "B03"]
+    for row in models.itertuples():
+        assert row.path == f"models/{row.fingerprint}"
+        kinds = {path.suffix for path in (micro_run / row.path).iterdir()}
+        assert kinds == {".safetensors", ".json"}
+
+
+def test_record(micro_run: Path) -> None:
+    content = record(micro_run)
+    assert content["schema_version"] == 1
+    assert {"untrain", "python", "torch", "numpy"} <= content["versions"].keys()
+    assert {"platform", "processor", "cores", "device"} <= content["machine"].keys()
+    assert content["threads"] == {"model_a": 1, "paired_models": 1}
+    assert content["seeds"] == {"a": 0, "b": 1, "data": 0}
+    assert len(content["fingerprints"]["catalog"]) == 16
+    assert list(content["stages"]) == list(NAMES)
+    for stage in content["stages"].values():
+        assert stage["state"] == "done"
+        assert stage["seconds"] >= 0
+
+
+def test_nothing_half_written_is_left(micro_run: Path) -> None:
+    assert not list(micro_run.rglob("*.tmp"))
+
+
+def test_forget_sets_are_disjoint_and_out_in_half_of_the_models(micro_run: Path) -> None:
+    sets = pd.read_parquet(micro_run / "forget_sets.parquet")
+    assert not sets["image_id"].duplicated().any()
+    assert set(sets["arm"]) == {"targeted", "random_uniform", "random_candidate", "family"}
+    removals = pd.read_parquet(micro_run / "removals.parquet")
+    assert set(removals.value_counts("forget_set_id")) == {MODELS // 2}
+
+
+def test_a_moved_run_folder_opens_and_continues(
+    micro_copy: Callable[..., Path], tmp_path: Path, trained: list[str]
+) -> None:
+    copied = micro_copy()
+    moved = Path(shutil.move(copied, tmp_path / "else where [1]"))
+    opened = open_run(moved)
+    assert opened.folder == moved
+    assert len(opened.table("ranking"))
+    run_stages(opened)
+    assert not trained
+    assert not copied.exists()
+
+
+def test_no_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is no run folder: it has no run\.json"):
+        open_run(tmp_path)
+
+
+def test_a_folder_of_another_schema_is_refused(micro_copy: Callable[..., Path]) -> None:
+    folder = micro_copy()
+    text = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(text.replace('"schema_version": 1', '"schema_version": 99'))
+    with pytest.raises(InputError, match="schema 99.*choose another name"):
+        run_stages(open_run(folder))
