@@ -42,7 +42,7 @@ def demo(
 ) -> None:
     """Run the whole chain on pictures that untrain renders itself.
 
-    Trains 11 small models on 1,728 rendered product pictures and shows which training images its
+    Trains 9 small models on 1,728 rendered product pictures and shows which training images its
     pictures lean on, and what happens without them. Needs nothing; takes minutes on two cores.
 
     Example: untrain demo --seed 3

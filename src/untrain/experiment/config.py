@@ -43,7 +43,7 @@ class Config(Section):
     name: Annotated[str, AfterValidator(_folder_name)] = "experiment"
     runs: Path = Field(Path("runs"), description="folder that holds the run folder")
     seed: int = Field(0, description="model A, noise, forget sets, assignment")
-    seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1")
+    seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1000")
     generations: int = Field(5, ge=1, description="pictures a prompt; one more is the reference")
     workers: int | None = Field(None, ge=1, description="models trained at once; default: cores")
     data: Data = Data()
@@ -77,6 +77,13 @@ class Config(Section):
                 f"{self.removal.k[-1]} images are to be removed of the {self.retrieval.top} "
                 "candidates of a prompt; lower k or raise retrieval.top",
             )
+        reseed = self.b_seed + 1 if self.design.kind == "before-after" else self.b_seed
+        if self.seed in (self.b_seed, reseed):
+            raise Fault(
+                "seed_b",
+                f"{self.seed_b} trains a paired model with the seed of A ({self.seed}); effects "
+                "must be measured between models of another seed",
+            )
         needed = {"targeted"}
         if self.design.kind == "before-after":
             needed.add("random_uniform")
@@ -92,7 +99,7 @@ class Config(Section):
     @property
     def b_seed(self) -> int:
         """Seed of the paired models."""
-        return self.seed + 1 if self.seed_b is None else self.seed_b
+        return self.seed + 1000 if self.seed_b is None else self.seed_b
 
     def to_dict(self) -> dict[str, Any]:
         """Return what YAML and JSON can hold."""
