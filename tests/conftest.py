@@ -1,13 +1,16 @@
-"""A finished run of the `micro` preset, made once for all tests that read or continue a run."""
+"""What all tests share: no network, ever, and one finished run of the `micro` preset."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 MICRO = Path(str(files("untrain.experiment"))) / "micro.yaml"
 

@@ -63,7 +63,7 @@ def test_the_trial_finds_the_arm_that_matters():
     ]
     assert set(effects["design"]) == {"randomised"}  # model A was not measured
     targeted = pick(effects, arm="targeted", prompt_id="")
-    assert targeted["estimate"] == pytest.approx(0.5, abs=0.05)
+    assert targeted["estimate"] == pytest.approx(0.5, abs=0.1)
     assert targeted["low"] < 0.5 < targeted["high"]
     assert targeted["p_value"] == pytest.approx(1 / 2001)
     assert targeted["n_units"] == 12

@@ -9,6 +9,7 @@ from untrain.evaluation.verdicts import DEFAULT_MARGIN, verdicts
 
 def effects(*rows: tuple) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["prompt_id", "estimate", "high", "p_value"])
+    table["low"] = 2 * table["estimate"] - table["high"]
     return table.assign(design="randomised", arm="targeted", measure="nll", k=10)
 
 
@@ -21,6 +22,7 @@ def test_three_verdicts():
         ("p4", 0.30, math.nan, 1 / 6),
         ("p5", -0.3, -0.20, 1.0),
         ("p6", 0.02, 0.04, 0.01),
+        ("p7", -0.30, 0.03, 0.9),  # its upper end alone is inside the margin
     )
     found = verdicts(table, margin=0.05)
     assert list(found) == ["prompt_id", "verdict", "reason"]
@@ -31,8 +33,9 @@ def test_three_verdicts():
         "p4": "undecided",
         "p5": "undecided",
         "p6": "attributable",
+        "p7": "undecided",
     }
-    assert "smaller than the margin" in found["reason"].iloc[-1]
+    assert "smaller than the margin" in found["reason"].iloc[-2]
 
 
 def test_only_the_asked_arm_measure_and_size_decide():

@@ -28,6 +28,7 @@ TRIAL = effects(
     ("randomised", "random_uniform", "", "nll", 0.0271, -0.02, 0.08, 0.26, 10),
     ("naive", "targeted", "", "nll", 1.31, 1.2, 1.4, 0.001, 10),
     ("naive", "random_uniform", "", "nll", 1.12, 1.0, 1.2, 0.001, 10),
+    ("naive", "none", "", "nll", 1.09, 1.0, 1.2, 0.001, 0),
 )
 
 
@@ -36,8 +37,8 @@ def test_answer_gives_effect_interval_control_and_naive_figure() -> None:
     assert text == (
         "Models trained without the 10 images found for a prompt are 0.27 bits/token worse at its "
         "pictures (95 % interval 0.20–0.35, p = 0.0005); without 10 random ones, 0.027 (p = 0.26). "
-        "The naive figure, against the model that drew the pictures, says 1.31, and 1.12 for "
-        "random ones: mere retraining."
+        "The naive figure, against the model that drew the pictures, says 1.31, and 1.09 for "
+        "models that lost none of its images: nearly all of it is the change of model."
     )
 
 
@@ -61,7 +62,7 @@ def test_answer_of_before_after_names_its_limits_and_the_model_trained_on_everyt
     )
     text = tables.answer(table)
     assert "without the images found for a prompt are 0.20" in text
-    assert "1.00 for a model trained on everything: mere retraining" in text
+    assert "1.00 for one trained on everything: nearly all of it is the change of model" in text
     assert "one pair of models" in text
 
 
@@ -85,7 +86,7 @@ def test_answer_counts_controls_apart() -> None:
 
 def test_overall_table_sets_naive_beside_the_effect_and_orders_arms() -> None:
     table = tables.overall_table(TRIAL.iloc[::-1])
-    assert list(table["arm"]) == ["targeted", "random_uniform"]
+    assert list(table["arm"]) == ["targeted", "random_uniform", "none"]
     assert list(table["effect"]) == [0.267, 0.0271]
     assert list(table["naive"]) == [1.31, 1.12]
 

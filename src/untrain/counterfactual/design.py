@@ -99,6 +99,22 @@ def randomised(units: pd.DataFrame, n_models: int, seed: int) -> Assignment:
     )
 
 
+def refuse_repeated_models(assignment: Assignment) -> None:
+    """Raise `InputError` if two models are trained without the same images.
+
+    Models of a bank share a seed, so these would be one and the same model, and counting it twice
+    would be no evidence. It happens where there are few units.
+    """
+    n_models = len(assignment.model_ids)
+    different = np.unique(assignment.out, axis=1).shape[1]
+    if different < n_models:
+        raise InputError(
+            f"with {len(assignment.unit_ids)} forget sets only {different} of {n_models} models "
+            "would differ, and one model counted twice is no evidence: add prompts or arms, or "
+            "raise removal.draws so that more random sets are taken out"
+        )
+
+
 def redraw(assignment: Assignment, generator: np.random.Generator, n: int) -> np.ndarray:
     """Draw n assignments afresh by the mechanism of `randomised`.
 

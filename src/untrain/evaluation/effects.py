@@ -92,7 +92,8 @@ def trial_effects(
     -------
     DataFrame
         design (``randomised``, or ``naive``: models without the unit, but with the query's targeted
-        set where another is removed, minus model A; over prompts, where A was measured), arm,
+        set where another is removed, minus model A; over prompts, where A was measured; its arm
+        ``none`` is of models that have the query's targeted set), arm,
         prompt_id ("" = overall), measure, estimate (out − in),
         low, high (95 %; NaN where there is no finite limit), p_value (one-sided, for effects above
         zero: for similarities, where harm is negative, read two_sided_p), k, two_sided_p, null_sd,
@@ -248,9 +249,20 @@ def _naive(
     """Return models without the whole set minus model A: what a naive study would report.
 
     Where a control is removed, only models that had the query's targeted set count: else the
-    control would be credited with what the targeted set did.
+    control would be credited with what the targeted set did. The arm ``none`` is of all models that
+    had it: what another seed, and the removal of other prompts' images, do by themselves.
     """
     records: list[dict[str, object]] = []
+    own = units["arm"].isin(DECISIVE) & (units["prompt_id"] != "")
+    idle = {}
+    for prompt_id, of_prompt in units[own].groupby("prompt_id", sort=False):
+        query = str(prompt_id)
+        had = ~assignment.out[of_prompt.index].any(axis=0)
+        if had.any() and query in table.index:
+            values = table.loc[query, list(assignment.model_ids)].to_numpy(np.float64)
+            idle[query] = values[had].mean() - table.loc[query, SAMPLER]
+    key: dict[str, object] = {"design": "naive", "arm": "none", "measure": measure, "k": 0}
+    records += _over_prompts(pd.Series(idle, dtype=np.float64), key, seed)
     for contrast in _contrasts(units, list(table.index)):
         if contrast.prompt_id:
             continue
@@ -263,7 +275,7 @@ def _naive(
                 values = table.loc[prompt_id, list(assignment.model_ids)].to_numpy(np.float64)
                 if without.any():
                     changes[prompt_id] = values[without].mean() - table.loc[prompt_id, SAMPLER]
-        key = {"design": "naive", "arm": contrast.arm, "measure": measure, "k": contrast.k}
+        key = {**key, "arm": contrast.arm, "k": contrast.k}
         records += _over_prompts(pd.Series(changes, dtype=np.float64), key, seed)
     return records
 

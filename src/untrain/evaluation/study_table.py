@@ -27,7 +27,8 @@ def study_table(
     Parameters
     ----------
     before, after : DataFrame
-        prompt_id, generation, cosine of the picture with the prompt's reference picture, −1 to 1.
+        prompt_id, generation, cosine of the picture with the prompt's reference picture, −1 to 1,
+        and model_id where several models drew: least and greatest are then means over models.
     prompts : mapping from prompt_id to its text
         The rows, in this order.
 
@@ -52,7 +53,10 @@ def study_table(
                 f"prompt '{min(missing)}' has no pictures {when} the removal; "
                 "measure it, or leave the prompt out of the table"
             )
-        by_prompt = cosines.groupby("prompt_id")["cosine"].agg(["mean", "min", "max"]).loc[ids]
+        # Least and greatest within each model: over more pictures they would lie further apart.
+        models = cosines["model_id"] if "model_id" in cosines else pd.Series("", cosines.index)
+        by_model = cosines.groupby(["prompt_id", models])["cosine"].agg(["mean", "min", "max"])
+        by_prompt = by_model.groupby(level=0).mean().loc[ids]
         for name in ("mean", "min", "max"):
             table[f"{name.capitalize()}_{suffix}"] = by_prompt[name].to_numpy()
     summary = pd.DataFrame([{"Folder": "", **column_means(table)}])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 
 from untrain.errors import InputError
 
-DEFAULT_MARGIN = 0.05
-"""Bits a token. In the trial that the protocol reports, removing as many *random* images cost 0.02
-and 0.05 (two seeds) and 0.03 (randomised over ten models): an effect below this is no more than any
-removal does. It is a fifth of what the targeted removal did there (0.27)."""
+DEFAULT_MARGIN = 0.1
+"""Bits a token, about a tenth of what it costs a picture of the demo that its model is replaced by
+one of another seed (the naive row "nothing of its own"): nobody would call that a trace."""
 
 ATTRIBUTABLE, NOT_ATTRIBUTABLE, UNDECIDED = "attributable", "not attributable", "undecided"
 
@@ -27,10 +27,10 @@ def verdicts(
     """Return a verdict for each query of a randomised trial.
 
     *Attributable*: the one-sided p of the effect is at most ``alpha``. *Not attributable*: the
-    upper end of the 95 % interval lies within ±``margin``, so that an effect as large as the margin
-    is ruled out (one-sided equivalence, at 2.5 %). *Undecided*: neither. The smallest p of a query
-    is 1 / C(M, M/2), 1/252 with 10 models and 1/6 with 4: with fewer than 6 models no query can be
-    attributable at 5 %.
+    95 % interval lies within ±``margin``, so that an effect as large as the margin is ruled out in
+    either direction (equivalence by the interval, Schuirmann 1987). *Undecided*: neither. The
+    smallest p of a query is 1 / C(M, M/2), 1/70 with 8 models and 1/6 with 4: with fewer than 6
+    models no query can be attributable at 5 %.
 
     The verdict is about the training algorithm averaged over assignments with half of the other
     units out, not about the one set of weights that drew the query. Each verdict errs at ``alpha``
@@ -66,23 +66,19 @@ def verdicts(
         & (effects["prompt_id"] != "")
     ]
     queries = queries[queries["k"] == (queries["k"].min() if k is None else k)]
-    numbers = zip(queries["estimate"], queries["high"], queries["p_value"], strict=True)
-    judged = [_judge(*row, alpha=alpha, margin=margin) for row in numbers]
-    rows = [(p, *verdict) for p, verdict in zip(queries["prompt_id"], judged, strict=True)]
+    rows = [(q.prompt_id, *_judge(q, alpha, margin)) for q in queries.itertuples()]
     return pd.DataFrame(rows, columns=["prompt_id", "verdict", "reason"])
 
 
-def _judge(
-    estimate: float, high: float, p_value: float, alpha: float, margin: float
-) -> tuple[str, str]:
-    found = f"effect {estimate:+.3f}, p = {p_value:.4f}"
-    if p_value <= alpha:
+def _judge(query: Any, alpha: float, margin: float) -> tuple[str, str]:
+    low, high = query.low, query.high
+    found = f"effect {query.estimate:+.3f}, p = {query.p_value:.4f}"
+    if query.p_value <= alpha:
         small = f", though smaller than the margin of {margin:g}" if high < margin else ""
         return ATTRIBUTABLE, f"{found}: at most the level of {alpha:g}{small}"
-    if math.isnan(high):
-        return UNDECIDED, f"{found}: with so few models the interval has no upper end"
-    if abs(high) < margin:
-        return NOT_ATTRIBUTABLE, f"{found}: at most {high:+.3f}, inside the margin of ±{margin:g}"
-    if high <= -margin:
-        return UNDECIDED, f"{found}: without the images the query is likelier, at most {high:+.3f}"
-    return UNDECIDED, f"{found}: may be as large as {high:+.3f}, outside the margin of ±{margin:g}"
+    if math.isnan(high) or math.isnan(low):
+        return UNDECIDED, f"{found}: with so few models the interval has no end"
+    between = f"between {low:+.3f} and {high:+.3f}"
+    if -margin < low and high < margin:
+        return NOT_ATTRIBUTABLE, f"{found}: {between}, inside the margin of ±{margin:g}"
+    return UNDECIDED, f"{found}: {between}, not inside the margin of ±{margin:g}"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from untrain.counterfactual import design
 from untrain.encoders.base import Encoder
+from untrain.errors import InputError
 from untrain.evaluation import measures as ms
 from untrain.evaluation.effects import before_after_effects, trial_effects
 from untrain.evaluation.study_table import study_table
@@ -27,6 +28,10 @@ def evaluate(run: Run) -> None:
     table = _measure(run)
     write_parquet(run.path("results", "measures.parquet"), table)
     drawn = stages.assignment(run)
+    if not design.removals(drawn).equals(run.table("removals")):
+        raise InputError(
+            f"the models of {run.folder} were trained by another design: run 'retrain'"
+        )
     settings = run.config.evaluation
     if run.config.design.kind == "before-after":
         # A control's own set is out in no model of this design: it has nothing to say here.
@@ -45,8 +50,9 @@ def evaluate(run: Run) -> None:
         run.warn(warning)
     write_parquet(run.path("results", "effects.parquet"), effects)
     write_parquet(run.path("results", "verdicts.parquet"), judged)
-    study = _study(run, table, drawn)
-    write_text(run.path("results", "similarity_results.csv"), study.to_csv(index=False))
+    for name, naive in (("similarity_results", False), ("similarity_results_naive", True)):
+        study = _study(run, table, drawn, naive)
+        write_text(run.path("results", f"{name}.csv"), study.to_csv(index=False))
     _summarise(run, effects, judged)
 
 
@@ -81,7 +87,10 @@ def _measure(run: Run) -> pd.DataFrame:
                     name, prompt_id, generator.log_likelihood, pair_tokens, captions, "removed_nll"
                 )
             )
-        if name != SAMPLER:
+        if name == SAMPLER:  # its own pictures: what the study holds the new ones against
+            cosines = ms.cosine_rows(reference, features)
+            rows += [(name, *key, "reference_cosine", float(v)) for key, v in zip(keys, cosines)]  # noqa: B905
+        else:
             again = _pictures(run, run.path("generations", name), keys)
             rows += ms.deviation_rows(
                 name, keys, originals, again, features, encoder.encode(list(again)), reference
@@ -102,9 +111,10 @@ def _reference_features(run: Run, encoder: Encoder, keys: list[tuple[str, int]])
 
 
 def _removed_pairs(run: Run) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Return tokens and captions of what is removed for each prompt: did removal work at all?"""
+    """Return tokens and captions of each prompt's primary set: did removal work at all?"""
     sets = run.table("forget_sets")
-    own = sets[sets["arm"].isin(["targeted", "family"]) & (sets["prompt_id"] != "")]
+    primary = (sets["arm"] == "targeted") & (sets["k"] == run.config.removal.k[0])
+    own = sets[primary | (sets["arm"] == "family")]
     pairs = {}
     for prompt_id, of_prompt in own.groupby("prompt_id", sort=False):
         ids = list(of_prompt["image_id"])
@@ -114,26 +124,28 @@ def _removed_pairs(run: Run) -> dict[str, tuple[np.ndarray, list[str]]]:
     return pairs
 
 
-def _study(run: Run, table: pd.DataFrame, drawn: design.Assignment) -> pd.DataFrame:
+def _study(run: Run, table: pd.DataFrame, drawn: design.Assignment, naive: bool) -> pd.DataFrame:
     """Return the study's table.
 
     Under the trial "before" are the pictures of models that had the prompt's set, "after" those of
-    models that did not; the reference is A's.
+    models that did not; the reference is A's. Where it is naive, as the study published it,
+    "before" are A's own pictures.
     """
     cosine = table[table["measure"] == "reference_cosine"].rename(columns={"value": "cosine"})
     prompts = run.prompts[run.prompts["role"] == "query"]
     wanted = dict(zip(prompts["prompt_id"], prompts["prompt"], strict=True))
+    own = cosine[cosine["model_id"] == SAMPLER]
     if run.config.design.kind == "before-after":
         before, after = (cosine[cosine["model_id"] == m] for m in ("full", "targeted"))
-        return study_table(before, after, wanted)
+        return study_table(own if naive else before, after, wanted)
     units = design.units_of(run.table("forget_sets"))
     primary = (units["arm"] == "targeted") & (units["k"] == run.config.removal.k[0])
     row = dict(zip(units["prompt_id"][primary], units.index[primary], strict=True))
     column = {m: i for i, m in enumerate(drawn.model_ids)}
     wanted = {p: text for p, text in wanted.items() if p in row}
-    cosine = cosine[cosine["prompt_id"].isin(wanted)]
+    cosine = cosine[cosine["prompt_id"].isin(wanted) & (cosine["model_id"] != SAMPLER)]
     out = drawn.out[cosine["prompt_id"].map(row), cosine["model_id"].map(column)]
-    return study_table(cosine[~out], cosine[out], wanted)
+    return study_table(own if naive else cosine[~out], cosine[out], wanted)
 
 
 def _summarise(run: Run, effects: pd.DataFrame, judged: pd.DataFrame) -> None:

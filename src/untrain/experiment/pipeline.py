@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from untrain import __version__
 from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
 from untrain.experiment import evaluate as evaluation
 from untrain.experiment import stages
@@ -127,7 +128,7 @@ def keys(run: Run) -> dict[str, str]:
     known: dict[str, str] = {}
     for stage in STAGES:
         before = [known[name] for name in stage.after]
-        known[stage.name] = fingerprint(stage.name, stage.settings(run), before)
+        known[stage.name] = fingerprint(__version__, stage.name, stage.settings(run), before)
     return known
 
 

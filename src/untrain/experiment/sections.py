@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from untrain.errors import InputError
+from untrain.evaluation.verdicts import DEFAULT_MARGIN
 
 
 class Fault(ValueError):
@@ -174,4 +175,4 @@ class Evaluation(Section):
 
     draws: int = Field(2000, ge=100, description="re-drawn assignments of the randomisation test")
     alpha: float = Field(0.05, gt=0, lt=0.5, description="level of the verdicts")
-    margin: float = Field(0.1, gt=0, description="equivalence margin, bits a token")
+    margin: float = Field(DEFAULT_MARGIN, gt=0, description="equivalence margin, bits a token")

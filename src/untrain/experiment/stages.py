@@ -157,7 +157,9 @@ def assignment(run: Run) -> design.Assignment:
     units = design.units_of(run.table("forget_sets"))
     if run.config.design.kind == "before-after":
         return design.before_after(units)
-    return design.randomised(units, run.config.design.models, run.config.seed)
+    drawn = design.randomised(units, run.config.design.models, run.config.seed)
+    design.refuse_repeated_models(drawn)
+    return drawn
 
 
 def retrain(run: Run) -> None:

@@ -211,7 +211,7 @@ def redrawn(run: Run, prompt_id: str, pictures: Pictures) -> list[dict[str, Any]
 def with_and_without(run: Run, prompt_id: str) -> tuple[str, ...]:
     """Return a model that had the prompt's set and one that did not; nothing if there are none.
 
-    The first pair of one seed, so that the two share noise, weights at the start and batches.
+    Of the pairs of one seed, the one that differs least in what else was removed.
     """
     sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
     if sets.empty:
@@ -226,6 +226,10 @@ def with_and_without(run: Run, prompt_id: str) -> tuple[str, ...]:
     ins = drew[~drew["model_id"].isin(without)]
     pairs = [(i, o) for i in rows(ins) for o in rows(outs) if i.seed == o.seed]
     pairs = pairs or list(zip(rows(ins), rows(outs), strict=False))
+    removed = run.removals.groupby("model_id")["forget_set_id"].agg(set).to_dict()
+    pairs.sort(
+        key=lambda p: len(removed.get(p[0].model_id, set()) ^ removed.get(p[1].model_id, set()))
+    )
     return tuple(str(model.model_id) for model in pairs[0]) if pairs else ()
 
 

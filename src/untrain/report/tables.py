@@ -21,12 +21,14 @@ ARMS = {
     "random_candidate": "{k} random ones of those retrieved",
     "least_similar": "the {k} least similar of those retrieved",
     "ids": "the {k} images listed",
+    "none": "none of its images",
     "reseed": "any, but with another seed",
     "full": "any",
 }
 """Each arm as the end of "models trained without …"; the order is that of every table."""
 
 FEW_PROMPTS = 10
+LEVEL = 0.05
 EFFECTS = COLUMNS["results/effects.parquet"]
 
 
@@ -44,7 +46,9 @@ def arm_order(arm: str) -> tuple[int, str]:
 
 def arm_label(arm: str) -> str:
     """Return an arm's name for tables."""
-    return {"full": "nothing", "reseed": "nothing, other seed"}.get(arm, arm.replace("_", " "))
+    return {"none": "nothing of its own", "full": "nothing", "reseed": "nothing, other seed"}.get(
+        arm, arm.replace("_", " ")
+    )
 
 
 def arm_words(arm: str, k: float = math.nan) -> str:
@@ -176,7 +180,7 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
     ]
     if designs(effects)[0] == "before-after":
         sentences.append("This rests on one pair of models and says nothing about its luck.")
-    if verdicts is not None:
+    if verdicts is not None and len(verdicts):
         sentences += _verdict_sentences(effects, verdicts)
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -212,13 +216,13 @@ def _naive_sentence(main: pd.Series, others: pd.DataFrame) -> str:
     start = (
         f"The naive figure, against the model that drew the pictures, says {number(main['naive'])}"
     )
-    idle = others[others["arm"].isin(["random_uniform", "full"]) & others["naive"].notna()]
+    idle = others[others["arm"].isin(["none", "full"]) & others["naive"].notna()]
     if idle.empty:
         return f"{start}."
-    words = {"random_uniform": "random ones", "full": "a model trained on everything"}
+    words = {"none": "models that lost none of its images", "full": "one trained on everything"}
     beside = " and ".join(f"{number(r.naive)} for {words[r.arm]}" for r in rows(idle))
     share = idle["naive"].min() / main["naive"] if main["naive"] > 0 else 0.0
-    why = ": mere retraining" if share > 0.8 else ": mostly retraining" if share > 0.5 else ""
+    why = ": nearly all of it is the change of model" if share > 0.8 else ""
     return f"{start}, and {beside}{why}."
 
 
@@ -231,6 +235,15 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[st
     if len(controls):
         found = verdict_counts(controls)["attributable"]
         sentences.append(f"Positive controls attributable: {found} of {len(controls)}.")
+    random = effects[
+        (effects["design"] == "randomised")
+        & effects["arm"].str.startswith("random")
+        & (effects["measure"] == PRIMARY)
+        & (effects["prompt_id"] != "")
+    ]
+    if len(random):
+        wrong = int((random["p_value"] <= LEVEL).sum())
+        sentences.append(f"Random sets that would be called so: {wrong} of {len(random)}.")
     return sentences
 
 
