@@ -25,13 +25,14 @@ SAMPLER = stages.SAMPLER
 def evaluate(run: Run) -> None:
     """Measure all models, estimate the effects, judge the queries and write ``results/``."""
     stages.prepare(run)
+    drawn = stages.assignment(run)
+    if design.removals(drawn).to_dict("list") != run.table("removals").to_dict("list"):
+        raise InputError(
+            f"the models of {run.folder} were trained by another design, perhaps of an older "
+            "untrain: train them anew with `untrain retrain … --again`"
+        )
     table = _measure(run)
     write_parquet(run.path("results", "measures.parquet"), table)
-    drawn = stages.assignment(run)
-    if not design.removals(drawn).equals(run.table("removals")):
-        raise InputError(
-            f"the models of {run.folder} were trained by another design: run 'retrain'"
-        )
     settings = run.config.evaluation
     if run.config.design.kind == "before-after":
         # A control's own set is out in no model of this design: it has nothing to say here.
