@@ -89,7 +89,7 @@ def test_subsets_of_one_seed_are_nested_and_seeds_differ() -> None:
     [
         (31, (), "a subset of 31 of the 30"),
         (0, (), "a subset of 0"),
-        (1, ("00001", "00002"), "2 ids to keep"),
+        (1, ("00001", "00002"), "2 images to keep"),
         (5, ("nobody",), "no image with id 'nobody'"),
     ],
 )

@@ -122,7 +122,7 @@ def test_fingerprint_follows_weights_and_options(resnet: str, tmp_path: Path) ->
 
 
 def test_a_model_that_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"huggingface-cli download .*`encoder: layout`"):
+    with pytest.raises(InputError, match=r"hf download .*`encoder: layout`"):
         load_encoder("transformers", path="nobody/no-such-model")
     with pytest.raises(InputError, match=r"preprocessor_config\.json"):
         load_encoder("transformers", path=str(tmp_path))

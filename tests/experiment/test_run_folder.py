@@ -134,5 +134,5 @@ def test_a_folder_of_another_schema_is_refused(micro_copy: Callable[..., Path]) 
     folder = micro_copy()
     text = (folder / "run.json").read_text()
     (folder / "run.json").write_text(text.replace('"schema_version": 1', '"schema_version": 99'))
-    with pytest.raises(InputError, match="schema 99.*choose another name"):
+    with pytest.raises(InputError, match=r"schema 99.*choose another name"):
         run_stages(open_run(folder))

@@ -140,8 +140,9 @@ def reasons(skipped: Collection[Skipped]) -> str:
 def refuse_if_unusable(where: str, kept: int, skipped: Sequence[Skipped], strict: bool) -> None:
     """Raise `InputError` that says why, if nothing was kept, or if anything was not and strict."""
     if strict and skipped:
+        entries = "entry" if len(skipped) == 1 else "entries"
         raise InputError(
-            f"{where}: {len(skipped)} entries cannot be used: {reasons(skipped)}; "
+            f"{where}: {len(skipped)} {entries} cannot be used: {reasons(skipped)}; "
             "repair or remove them, or turn strict off to skip them"
         )
     if not kept:

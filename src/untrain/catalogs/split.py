@@ -65,9 +65,15 @@ def subset(catalog: Catalog, size: int, seed: int, keep: Collection[str] = ()) -
     if unknown:
         raise InputError(f"{catalog.name}: no image with id '{min(unknown)}' to keep")
     if not 1 <= size <= len(catalog):
-        raise InputError(f"a subset of {size} of the {len(catalog)} images of {catalog.name}")
+        raise InputError(
+            f"a subset of {size} of the {len(catalog)} images of {catalog.name}; "
+            f"choose a size from 1 to {len(catalog)}"
+        )
     if len(kept) > size:
-        raise InputError(f"{len(kept)} ids to keep do not fit into a subset of {size}; enlarge it")
+        raise InputError(
+            f"{len(kept)} images to keep, such as the text neighbours of prompts, do not fit into "
+            f"a subset of {size}; enlarge it or keep fewer"
+        )
     others = sorted(_rest(catalog.ids, kept), key=lambda i: _uniform("subset", seed, i))
     return catalog.subset(kept.union(others[: size - len(kept)]), f"{catalog.name}, {size} images")
 

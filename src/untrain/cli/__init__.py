@@ -14,6 +14,8 @@ from untrain.progress import console
 
 NOT_WRITABLE = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
+STOPPED = 130  # by Ctrl-C, as shells have it
+
 app = typer.Typer(
     name="untrain",
     no_args_is_help=True,
@@ -47,13 +49,15 @@ def main() -> None:
     # One model a process is the unit of parallel work; nested threads would only fight over cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app(standalone_mode=False)
+        # Typer turns Ctrl-C into a code, and returns codes where it does not end the process.
+        code = app(standalone_mode=False)
+        if code == STOPPED:
+            raise KeyboardInterrupt
+        sys.exit(code)
     except UntrainError as error:
         _fail(str(error), error.exit_code)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; run the same command again to continue where it was", 130)
+        _fail("stopped; run the same command again to continue where it was", STOPPED)
     except Exception as error:
         if is_disk_full(error):
             _fail("the disk is full: free some space and run the same command again", 1)

@@ -63,7 +63,9 @@ def _print(summary: dict, indent: int = 0) -> None:
     console = Console(highlight=False)
     for key, value in summary.items():
         label = " " * indent + escape(str(key)).replace("_", " ")
-        if isinstance(value, dict):
+        if value in ({}, []):
+            console.print(f"{label}: none")
+        elif isinstance(value, dict):
             console.print(f"[bold]{label}[/]")
             _print(value, indent + 2)
         elif isinstance(value, list):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from safetensors import SafetensorError
 
 from untrain.errors import InputError
 from untrain.files import fingerprint
@@ -135,17 +136,26 @@ def _load(path: str) -> tuple[Any, Any]:
         local = {"local_files_only": Path(path).is_dir()}
         processor = AutoImageProcessor.from_pretrained(path, **local, **plain)
         model = AutoModel.from_pretrained(path, **local, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        what = "folder" if Path(path).is_dir() else "downloaded model"
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(
-            f"encoder: no usable {what} '{path}' ({reason}). Expected a folder with config.json, "
-            "preprocessor_config.json and model.safetensors, or a hub id that can be downloaded: "
-            f"run `hf download {path}` where there is a network, or use "
-            "`encoder: {name: layout}`, which needs no weights"
+            f"encoder: {_fault(path, str(error))}, or use `encoder: layout`, which needs no weights"
         ) from None
     model = getattr(model, "vision_model", model)  # of CLIP and its like, the half that sees
     return processor, model.eval()
+
+
+def _fault(path: str, reason: str) -> str:
+    """Say what is wrong with the model at ``path``, and what would mend it."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return (
+            f"'{path}' is neither a folder nor a model that is in the hub's cache or can be "
+            f"downloaded now; run `hf download {path}` where there is a network"
+        )
+    missing = [n for n in ("config.json", "preprocessor_config.json") if not (folder / n).exists()]
+    missing += [] if any(folder.glob("*.safetensors")) else ["model.safetensors"]
+    why = f"it lacks {', '.join(missing)}" if missing else reason.strip().splitlines()[0]
+    return f"the folder {path} holds no usable model ({why}); download the model again"
 
 
 def _content(model: Any) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import pandas as pd
+
+from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import sets_per_prompt
 from untrain.errors import InputError, did_you_mean
 from untrain.experiment.run import Run
@@ -16,8 +19,8 @@ def check(run: Run, due: Collection[str]) -> None:
     Raises
     ------
     InputError
-        A prompt without a known word, an encoder that cannot be loaded, or more to be removed
-        than there is.
+        A prompt without a known word, an encoder that cannot be loaded, more to be removed than
+        there is, or too few forget sets for the number of models.
     """
     if "retrieve" in due:
         retrieve(run.catalog, run.prompts, run.config.retrieval.method, top=1)
@@ -25,6 +28,18 @@ def check(run: Run, due: Collection[str]) -> None:
         _ = run.encoder
     if "remove" in due:
         count_removed(run)
+    if "retrain" in due and run.config.design.kind == "randomised":
+        units = pd.DataFrame({"forget_set_id": [str(unit) for unit in range(count_sets(run))]})
+        drawn = design.randomised(units, run.config.design.models, run.config.seed)
+        design.refuse_repeated_models(drawn)
+
+
+def count_sets(run: Run) -> int:
+    """Return how many forget sets there will be."""
+    removal = run.config.removal
+    controls = int((run.prompts["role"] == "control").sum())
+    sets = sets_per_prompt(run.arms, removal.draws) * len(removal.k)
+    return (len(run.prompts) - controls) * sets + controls + ("ids" in run.arms)
 
 
 def count_removed(run: Run) -> int:
@@ -41,8 +56,8 @@ def count_removed(run: Run) -> int:
             close = did_you_mean(image_id, catalog.ids)
             hint = close if close.startswith(" —") else ""
             raise InputError(
-                f"{removal.ids}: the training catalogue has no image '{image_id}'{hint}; "
-                f"it may be held out or left out by data.subset ({len(catalog)} are left)"
+                f"{removal.ids}: '{image_id}' is none of the {len(catalog)} training images; it "
+                f"may be held out, or left out by data.subset{hint}"
             )
     if "family" in run.arms and not (run.prompts["role"] == "control").any():
         raise InputError(

@@ -126,7 +126,7 @@ def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Con
     """
     node, values = _read(path)
     given: dict[tuple[str, ...], str] = {
-        (key,): f"{key} {value}" for key, value in changes.items() if value is not None
+        (key,): f"--{key} {value}" for key, value in changes.items() if value is not None
     }
     values.update({key: value for key, value in changes.items() if value is not None})
     for setting in settings:
@@ -154,6 +154,8 @@ def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
         what = getattr(error, "problem", None) or str(error)
+        if "'\\t'" in what:
+            what = "indent with spaces, not with tabs"
         raise InputError(f"{where}: not valid YAML: {what}") from None
     if not isinstance(values, dict):
         found = "nothing" if values is None else _shown(values)

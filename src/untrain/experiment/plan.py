@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from untrain.counterfactual.forget_sets import sets_per_prompt
 from untrain.errors import InputError
-from untrain.experiment.checks import check, count_removed
+from untrain.experiment.checks import check, count_removed, count_sets
 from untrain.experiment.config import Config
 from untrain.experiment.run import Run
 from untrain.experiment.workers import default_workers
@@ -30,12 +29,10 @@ def plan(config: Config) -> list[tuple[str, str]]:
     run = Run(config)
     catalog, preset = run.catalog, run.generator.preset
     models = config.design.models if config.design.kind == "randomised" else 4
-    check(run, ("retrieve", "compare"))
+    check(run, ("retrieve", "compare", "retrain"))
     removed = count_removed(run)
     queries = int((run.prompts["role"] == "query").sum())
     controls = len(run.prompts) - queries
-    units = queries * sets_per_prompt(run.arms, config.removal.draws) * len(config.removal.k)
-    units += controls + bool(run.user_ids)
     workers = config.workers or default_workers()
     one, parameters = _seconds_of_one_model(run)
     autoencoder = _seconds_of_autoencoder(run)
@@ -50,7 +47,10 @@ def plan(config: Config) -> list[tuple[str, str]]:
         ("prompts", f"{queries} and {controls} positive controls"),
         ("model", f"{parameters / 1e6:.1f} M parameters, {preset.positions} tokens a picture"),
         ("trainings", f"1 + {models}, {workers} at a time, each {_words(one)}"),
-        ("forget sets", f"{units}, {removed} images ({removed / len(catalog):.1%} of the data)"),
+        (
+            "forget sets",
+            f"{count_sets(run)}, {removed} images ({removed / len(catalog):.1%} of the data)",
+        ),
         (
             "time",
             f"about {_words(autoencoder + rounds * one)} of training "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from untrain.errors import InputError, did_you_mean
+from untrain.experiment.pipeline import STAGES, is_done, keys
 from untrain.experiment.run import Run
 
 
@@ -12,23 +13,23 @@ def removed_of(run: Run, model_id: str = "") -> set[str]:
     Raises
     ------
     InputError
-        The run has no forget sets yet, or no such model, or its data are not what they were.
+        The run has no forget sets yet, or not those of its configuration and data as they are
+        now, or no such model.
     """
-    if run.record["fingerprints"]["catalog"] != run.catalog.fingerprint:
-        raise InputError(
-            f"the data of {run.folder} have changed since it ran: {run.catalog.name} has other "
-            "images or captions now; bring the old ones back, or run the experiment again"
-        )
-    if not run.path("forget_sets.parquet").exists():
-        raise InputError(f"{run.folder} has no forget sets yet: run the stage 'remove' first")
+    stages = {stage.name: stage for stage in STAGES}
+    known = keys(run)
+    for name in ("remove", "retrain") if model_id else ("remove",):
+        if not is_done(run, stages[name], known[name]):
+            raise InputError(
+                f"{run.folder}: the stage '{name}' is not done for its configuration and data as "
+                f"they are now; run the experiment up to it: `untrain {name} …`"
+            )
     sets = run.table("forget_sets")
     if not model_id:
         return set(sets[sets["arm"] == "targeted"]["image_id"])
-    if not run.path("removals.parquet").exists():
-        raise InputError(f"{run.folder} has no models yet: run the stage 'retrain' first")
-    known = list(run.table("models")["model_id"])
-    if model_id not in known:
-        raise InputError(f"unknown model '{model_id}'{did_you_mean(model_id, known)}")
+    models = list(run.table("models")["model_id"])
+    if model_id not in models:
+        raise InputError(f"unknown model '{model_id}'{did_you_mean(model_id, models)}")
     removals = run.table("removals")
     out = removals[removals["model_id"] == model_id]["forget_set_id"]
     return set(sets[sets["forget_set_id"].isin(out)]["image_id"])

@@ -256,9 +256,8 @@ def _skipped(catalog: Catalog) -> list[str]:
     if not catalog.skipped:
         return []
     return [
-        f"{len(catalog.skipped)} entries of the data cannot be used and were skipped: "
-        f"{reasons(catalog.skipped)}; see them with `untrain data inspect`, refuse them with "
-        "--strict"
+        f"Part of the data cannot be used and was skipped: {reasons(catalog.skipped)}; "
+        "see `untrain data inspect`, or refuse it with --strict"
     ]
 
 

@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 from untrain.errors import UntrainError
@@ -29,7 +30,11 @@ def default_workers() -> int:
     """Return how many models to train at once: one a core, or one where there is a GPU."""
     from untrain.generators.hardware import device
 
-    return 1 if device().type == "cuda" else max(1, len(os.sched_getaffinity(0)))
+    if device().type == "cuda":
+        return 1
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_jobs(
@@ -75,7 +80,8 @@ def _run_in_processes(
         initargs=(counter, os.getpid(), threads),
     )
     try:
-        pending: set[Future] = {pool.submit(job, *a) for a in arguments}
+        with _deaf_to_ctrl_c():  # and so are the workers, born here: the parent ends them
+            pending: set[Future] = {pool.submit(job, *a) for a in arguments}
         with bar(label, work) as advance:
             shown = 0
             while pending:
@@ -98,13 +104,23 @@ def _run_in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends; processes started in it never hear it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def report(n: int) -> None:
     """Tell whoever waits that ``n`` more units of work are done."""
     _advance(n)
 
 
 def _start(counter: Any, parent: int, threads: int) -> None:
-    """Prepare a worker: its threads, deaf to Ctrl-C (the parent ends it), gone with its parent."""
+    """Prepare a worker: its threads, and that it is gone with its parent."""
     global _advance
 
     def count(n: int) -> None:
@@ -117,7 +133,6 @@ def _start(counter: Any, parent: int, threads: int) -> None:
         os._exit(1)
 
     _advance = count
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
 
     import torch

@@ -1,0 +1,136 @@
+"""The designs, arms and data sets that an experiment can have, each from end to end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.experiment.conftest import record
+from untrain.catalogs import export_folder
+from untrain.errors import InputError
+from untrain.experiment.config import Config
+from untrain.experiment.pipeline import run
+from untrain.experiment.run import Run
+
+Make = Callable[..., Config]
+Copy = Callable[..., Path]
+BEFORE_AFTER = ("design.kind=before-after", "removal.arms=[targeted, random_uniform]")
+
+
+@pytest.fixture
+def folder(config: Make, tmp_path: Path) -> Path:
+    """A folder catalogue: 40 rendered pictures."""
+    catalog = Run(config("data.families=10", "data.family_size=4", "data.holdout=0")).catalog
+    export_folder(catalog, [], tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+def test_before_and_after(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    run(config(*BEFORE_AFTER))
+    models = pd.read_parquet(folder / "models.parquet").set_index("model_id")
+    assert list(models.index) == ["A", "full", "targeted", "random", "reseed"]
+    assert list(models["seed"]) == [0, 1000, 1000, 1000, 1001]
+    removals = pd.read_parquet(folder / "removals.parquet")
+    arms = removals["forget_set_id"].str.partition("/")[0]
+    assert set(zip(removals["model_id"], arms, strict=True)) == {
+        ("targeted", "targeted"),
+        ("random", "random_uniform"),
+    }
+    effects = pd.read_parquet(folder / "results/effects.parquet")
+    overall = effects[(effects["prompt_id"] == "") & (effects["measure"] == "nll")]
+    by_design = overall.groupby("design")["arm"].agg(set)
+    assert set(by_design.index) == {"before-after", "before-after-naive"}
+    assert len(by_design["before-after"]) == 3
+    assert len(by_design["before-after-naive"]) == 4  # `full` is another model than A, too
+    study = pd.read_csv(folder / "results/similarity_results.csv")
+    assert len(study) >= 4  # one row a prompt
+    assert study.iloc[:4].notna().all(axis=None)
+    assert (folder / "report.html").exists()
+
+
+def test_before_and_after_needs_its_control(config: Make) -> None:
+    with pytest.raises(InputError, match=r"removal\.arms: .*'before-after' needs .*random_uniform"):
+        config("design.kind=before-after", "removal.arms=[targeted]")
+
+
+def test_nested_sizes(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    run(config("removal.k=[2, 4]", "removal.arms=[targeted, random_uniform]"))
+    sets = pd.read_parquet(folder / "forget_sets.parquet")
+    targeted = sets[sets["arm"] == "targeted"]
+    assert targeted.groupby(["prompt_id", "k"]).size().eq(2).all()
+    effects = pd.read_parquet(folder / "results/effects.parquet")
+    overall = effects[(effects["prompt_id"] == "") & (effects["measure"] == "nll")]
+    trial = overall[(overall["design"] == "randomised") & (overall["arm"] == "targeted")]
+    assert {2, 4} <= set(trial["k"])
+
+
+def test_every_arm(config: Make, micro_copy: Copy, tmp_path: Path) -> None:
+    folder = micro_copy()
+    listed = Run(config()).catalog.ids[:2]
+    (tmp_path / "ids.txt").write_text("\n".join(listed) + "\n")
+    arms = "removal.arms=[targeted, random_uniform, random_candidate, least_similar, family]"
+    run(config(arms, f"removal.ids={tmp_path / 'ids.txt'}", "removal.k=[2]"))
+    sets = pd.read_parquet(folder / "forget_sets.parquet")
+    assert set(sets["arm"]) == {
+        *("targeted", "random_uniform", "random_candidate", "least_similar", "family", "ids"),
+    }
+    assert set(sets[sets["arm"] == "ids"]["image_id"]) == set(listed)
+    assert not sets["image_id"].duplicated().any()
+    assert (folder / "report.html").exists()
+
+
+def test_several_draws_of_the_random_arms(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    run(config("removal.draws=2", "removal.arms=[targeted, random_uniform]"), until="evaluate")
+    sets = pd.read_parquet(folder / "forget_sets.parquet")
+    assert set(sets[sets["arm"] == "random_uniform"]["draw"]) == {0, 1}
+
+
+def test_planted_control_on_a_folder(config: Make, folder: Path) -> None:
+    planted = "data.plant={items: 2, copies: 3}"
+    prompts = "prompts={texts: [a red shirt, blue shoes, green bag]}"
+    arms = "removal={k: [2], arms: [targeted, random_uniform]}"
+    done = run(config("data.format=folder", f"data.path={folder}", planted, prompts, arms))
+    sets = done.table("forget_sets")
+    family = sets[sets["arm"] == "family"]
+    assert family.groupby("prompt_id")["image_id"].agg(list).to_dict() == {
+        f"c{i:02d}": [f"planted-{i:02d}-{copy:02d}" for copy in range(3)] for i in range(2)
+    }
+    effects = pd.read_parquet(done.path("results", "effects.parquet"))
+    assert {"family", "targeted"} <= set(effects["arm"])
+    assert "planted-00" not in " ".join(p.name for p in folder.iterdir())
+
+
+def test_planted_items_and_families_do_not_share_prompt_ids(config: Make) -> None:
+    opened = Run(config("data.plant={items: 2, copies: 3}"))
+    assert list(opened.prompts["prompt_id"]) == ["p00", "p01", "p02", "p03", "c00", "c01"]
+    assert list(opened.prompts["family"][4:]) == ["planted-00", "planted-01"]
+
+
+def test_a_subset_keeps_the_neighbours_of_the_prompts(config: Make) -> None:
+    settings = ("data.subset={size: 60, neighbours: 5}", "data.holdout=0")
+    opened = Run(config(*settings))
+    assert len(opened.catalog) == 60
+    assert len(opened.held_out) == 0
+
+
+def test_nothing_held_out(config: Make, micro_copy: Copy) -> None:
+    shutil.rmtree(micro_copy())
+    done = run(config("data.holdout=0", "data.families=12", "data.family_size=4"), until="evaluate")
+    measures = pd.read_parquet(done.path("results", "measures.parquet"))
+    assert "heldout_nll" not in set(measures["measure"])
+
+
+def test_what_was_skipped_is_said(config: Make, folder: Path) -> None:
+    next(folder.glob("*.txt")).unlink()
+    prompts = "prompts.texts=[a red shirt]"
+    settings = ("data.format=folder", f"data.path={folder}", "prompts.families=0", prompts)
+    opened = run(config(*settings, "prompts.controls=0"), until="retrieve")
+    (warning,) = record(opened.folder)["warnings"]
+    assert "was skipped: 1 × image without caption (e.g. 0" in warning
