@@ -45,6 +45,11 @@ def row_of(seed: int, folder: Path) -> dict[str, object]:
     asked = verdicts["prompt_id"].str.startswith("p")
     row["attributable"] = int((verdicts[asked]["verdict"] == "attributable").sum())
     row["prompts"] = int(asked.sum())
+    summary = json.loads((folder / "results" / "summary.json").read_text())
+    for arm, (named, sets) in summary["random_sets_called_attributable"].items():
+        row[f"{arm}_named"], row[f"{arm}_sets"] = named, sets
+    idle = overall[(overall["arm"] == "none") & (overall["design"] == "naive")]
+    row["naive_none"] = idle["estimate"].iloc[0]
     row["article"], row["colour"] = (record["quality"][name] for name in ("article", "colour"))
     row["seconds"] = sum(stage["seconds"] for stage in record["stages"].values())
     return row
@@ -54,9 +59,9 @@ def markdown(table: pd.DataFrame) -> str:
     """Return the table for people."""
     lines = [
         "| seed | targeted (95 %) | p | random uniform (95 %) | two-sided p "
-        "| random candidate | two-sided p | family | p | naive targeted | naive random "
-        "| attributable | right article | right colour |",
-        "|" + "---|" * 14,
+        "| random candidate | two-sided p | family | p | naive targeted | naive none "
+        "| attributable | random named | candidate named | right article | right colour |",
+        "|" + "---|" * 16,
     ]
     for r in table.to_dict("records"):
         lines.append(
@@ -65,8 +70,10 @@ def markdown(table: pd.DataFrame) -> str:
             f"({r['random_uniform_low']:.2f} to {r['random_uniform_high']:.2f}) | "
             f"{r['random_uniform_two_sided_p']:.2f} | {r['random_candidate']:.3f} | "
             f"{r['random_candidate_two_sided_p']:.2f} | {r['family']:.2f} | "
-            f"{r['family_p']:.4f} | {r['targeted_naive']:.2f} | {r['random_uniform_naive']:.2f} | "
-            f"{r['attributable']}/{r['prompts']} | {r['article']:.0%} | {r['colour']:.0%} |"
+            f"{r['family_p']:.4f} | {r['targeted_naive']:.2f} | {r['naive_none']:.2f} | "
+            f"{r['attributable']}/{r['prompts']} | "
+            f"{r['random_uniform_named']}/{r['random_uniform_sets']} | "
+            f"{r['random_candidate_named']}/{r['random_candidate_sets']} | {r['article']:.0%} | {r['colour']:.0%} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -163,10 +163,25 @@ def _summarise(run: Run, effects: pd.DataFrame, judged: pd.DataFrame) -> None:
         "effects_nll_bits_per_token": records,
         "verdicts": queries.value_counts().to_dict(),
         "control_verdicts": controls.value_counts().to_dict(),
+        "random_sets_called_attributable": _false_positives(effects, run.config.evaluation.alpha),
         "quality": run.record.get("quality"),
         "removed_share": _removed_share(run),
     }
     write_json(run.path("results", "summary.json"), summary)
+
+
+def _false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]]:
+    """Return, for each random arm of a trial, how many of its sets the verdict's rule would name."""
+    random = effects[
+        (effects["design"] == "randomised")
+        & effects["arm"].str.startswith("random")
+        & (effects["measure"] == "nll")
+        & (effects["prompt_id"] != "")
+    ]
+    named = random["p_value"] <= alpha
+    return {
+        str(arm): [int(of_arm.sum()), len(of_arm)] for arm, of_arm in named.groupby(random["arm"])
+    }
 
 
 def _removed_share(run: Run) -> float:
