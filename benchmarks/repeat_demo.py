@@ -73,7 +73,8 @@ def markdown(table: pd.DataFrame) -> str:
             f"{r['family_p']:.4f} | {r['targeted_naive']:.2f} | {r['naive_none']:.2f} | "
             f"{r['attributable']}/{r['prompts']} | "
             f"{r['random_uniform_named']}/{r['random_uniform_sets']} | "
-            f"{r['random_candidate_named']}/{r['random_candidate_sets']} | {r['article']:.0%} | {r['colour']:.0%} |"
+            f"{r['random_candidate_named']}/{r['random_candidate_sets']} | "
+            f"{r['article']:.0%} | {r['colour']:.0%} |"
         )
     return "\n".join(lines) + "\n"
 

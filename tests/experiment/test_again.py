@@ -22,16 +22,14 @@ Copy = Callable[..., Path]
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the stages that ran since."""
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the stages that should have run since; they do not."""
     names: list[str] = []
-    run_stage = pipeline._run_stage
 
-    def spy(run: Run, stage: Stage, key: str) -> None:
+    def note(run: Run, stage: Stage, key: str) -> None:
         names.append(stage.name)
-        run_stage(run, stage, key)
 
-    monkeypatch.setattr(pipeline, "_run_stage", spy)
+    monkeypatch.setattr(pipeline, "_run_stage", note)
     return names
 
 
@@ -39,17 +37,19 @@ def times(folder: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.name != ".lock"}
 
 
-def test_a_second_call_does_nothing(config: Make, micro_copy: Copy, ran: list[str]) -> None:
+def test_a_second_call_does_nothing(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
     before = times(folder)
     run(config())
-    assert ran == []
     assert times(folder) == before
 
 
 @pytest.mark.parametrize(
     ("setting", "first"),
     [
+        ("seed=4", "fit"),
+        ("generator.settings.epochs=4", "fit"),
+        ("generations=1", "generate"),
         ("evaluation.draws=300", "evaluate"),
         ("evaluation.alpha=0.1", "evaluate"),
         ("ranking.method=text", "rank"),
@@ -61,19 +61,39 @@ def test_a_second_call_does_nothing(config: Make, micro_copy: Copy, ran: list[st
     ],
 )
 def test_a_changed_setting_runs_again_what_it_affects(
-    config: Make, micro_copy: Copy, ran: list[str], setting: str, first: str
+    config: Make, micro_copy: Copy, asked: list[str], setting: str, first: str
+) -> None:
+    micro_copy()
+    run(config(setting))
+    independent = {"retrieve"} if first in ("fit", "generate") else set()
+    if setting.startswith(("generations", "seed=")):
+        independent = set() if first == "fit" else {"retrieve"}
+    affected = [name for name in NAMES[NAMES.index(first) :] if name not in independent]
+    assert asked == affected
+
+
+def test_a_changed_evaluation_is_evaluated_and_nothing_else(
+    config: Make, micro_run: Path, micro_copy: Copy, trained: list[str]
 ) -> None:
     folder = micro_copy()
-    generated = (folder / "queries.safetensors").stat().st_mtime_ns
-    run(config(setting), until="evaluate")
-    assert ran == list(NAMES[NAMES.index(first) : NAMES.index("report")])
-    assert (folder / "queries.safetensors").stat().st_mtime_ns == generated
+    before = times(folder)
+    run(config("evaluation.draws=300"), until="evaluate")
+    assert not trained
+    changed = {name for name, when in times(folder).items() if before.get(name) != when}
+    assert {str(Path(name).relative_to(folder).parts[0]) for name in changed} == {
+        *("config.yaml", "run.json", "results"),
+        *(".",),
+    } - {"."}
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(folder / "results/measures.parquet"),
+        pd.read_parquet(micro_run / "results/measures.parquet"),
+    )
 
 
-def test_workers_and_name_change_nothing(config: Make, micro_copy: Copy, ran: list[str]) -> None:
+def test_workers_and_name_change_nothing(config: Make, micro_copy: Copy, asked: list[str]) -> None:
     micro_copy("other")
     run(config("workers=2", name="other"))
-    assert ran == []
+    assert asked == []
 
 
 def test_going_back_to_a_setting_finds_its_models(

@@ -171,7 +171,7 @@ def _summarise(run: Run, effects: pd.DataFrame, judged: pd.DataFrame) -> None:
 
 
 def _false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]]:
-    """Return, for each random arm of a trial, how many of its sets the verdict's rule would name."""
+    """Return, for each random arm, how many of its sets the verdict's rule would name, of all."""
     random = effects[
         (effects["design"] == "randomised")
         & effects["arm"].str.startswith("random")
