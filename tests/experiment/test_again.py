@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.experiment.conftest import assert_same_results, record
+from untrain.errors import InputError
 from untrain.experiment import pipeline
 from untrain.experiment.bank import Order, train_all
 from untrain.experiment.config import Config
@@ -34,7 +35,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def times(folder: Path) -> dict[str, int]:
-    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.name != ".lock"}
+    found = [p for p in folder.rglob("*") if p.is_file() and p.name != ".lock"]
+    return {str(p): p.stat().st_mtime_ns for p in found}
 
 
 def test_a_second_call_does_nothing(config: Make, micro_copy: Copy) -> None:
@@ -45,49 +47,41 @@ def test_a_second_call_does_nothing(config: Make, micro_copy: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "first"),
+    ("setting", "first", "spared"),
     [
-        ("seed=4", "fit"),
-        ("generator.settings.epochs=4", "fit"),
-        ("generations=1", "generate"),
-        ("evaluation.draws=300", "evaluate"),
-        ("evaluation.alpha=0.1", "evaluate"),
-        ("ranking.method=text", "rank"),
-        ("ranking.also=[study, text]", "rank"),
-        ("removal.k=[2]", "remove"),
-        ("seed_b=7", "retrain"),
-        ("design.models=6", "retrain"),
-        ("retrieval.top=10", "retrieve"),
+        ("seed=4", "fit", ""),
+        ("generator.settings.epochs=4", "fit", "retrieve"),
+        ("generations=1", "generate", "retrieve"),
+        ("retrieval.top=10", "retrieve", ""),
+        ("ranking.method=text", "rank", ""),
+        ("ranking.also=[study, text]", "rank", ""),
+        ("removal.k=[2]", "remove", ""),
+        ("seed_b=7", "retrain", ""),
+        ("design.models=6", "retrain", ""),
+        ("evaluation.draws=300", "evaluate", ""),
+        ("evaluation.alpha=0.1", "evaluate", ""),
     ],
 )
 def test_a_changed_setting_runs_again_what_it_affects(
-    config: Make, micro_copy: Copy, asked: list[str], setting: str, first: str
+    config: Make, micro_copy: Copy, asked: list[str], setting: str, first: str, spared: str
 ) -> None:
     micro_copy()
     run(config(setting))
-    independent = {"retrieve"} if first in ("fit", "generate") else set()
-    if setting.startswith(("generations", "seed=")):
-        independent = set() if first == "fit" else {"retrieve"}
-    affected = [name for name in NAMES[NAMES.index(first) :] if name not in independent]
-    assert asked == affected
+    assert asked == [name for name in NAMES[NAMES.index(first) :] if name != spared]
 
 
-def test_a_changed_evaluation_is_evaluated_and_nothing_else(
+def test_a_changed_evaluation_changes_the_results_alone(
     config: Make, micro_run: Path, micro_copy: Copy, trained: list[str]
 ) -> None:
     folder = micro_copy()
     before = times(folder)
     run(config("evaluation.draws=300"), until="evaluate")
+    after = times(folder)
+    changed = {Path(p).relative_to(folder).parts[0] for p in after if before.get(p) != after[p]}
+    assert changed <= {"config.yaml", "run.json", "results"}
     assert not trained
-    changed = {name for name, when in times(folder).items() if before.get(name) != when}
-    assert {str(Path(name).relative_to(folder).parts[0]) for name in changed} == {
-        *("config.yaml", "run.json", "results"),
-        *(".",),
-    } - {"."}
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(folder / "results/measures.parquet"),
-        pd.read_parquet(micro_run / "results/measures.parquet"),
-    )
+    measures = [pd.read_parquet(f / "results/measures.parquet") for f in (folder, micro_run)]
+    pd.testing.assert_frame_equal(*measures, check_exact=True)
 
 
 def test_workers_and_name_change_nothing(config: Make, micro_copy: Copy, asked: list[str]) -> None:
@@ -206,3 +200,9 @@ def test_worker_processes_give_the_same_models(
     orders = [Order("x", 5, ()), Order("y", 6, ()), Order("z", 5, Run(config()).catalog.ids[:4])]
     apart = config("workers=2").model_copy(update={"runs": tmp_path / "apart"})
     assert bank_of(config(), micro_run, orders) == bank_of(apart, micro_run, orders)
+
+
+def test_an_unknown_stage_is_refused(config: Make, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown stage 'evalute' — did you mean 'evaluate'"):
+        run(config(), until="evalute")
+    assert not (tmp_path / "runs").exists()

@@ -18,6 +18,7 @@ from untrain.experiment.run import Run
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]
+FEW = "evaluation.draws=100"
 BEFORE_AFTER = ("design.kind=before-after", "removal.arms=[targeted, random_uniform]")
 
 
@@ -31,7 +32,7 @@ def folder(config: Make, tmp_path: Path) -> Path:
 
 def test_before_and_after(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
-    run(config(*BEFORE_AFTER))
+    run(config(*BEFORE_AFTER, FEW))
     models = pd.read_parquet(folder / "models.parquet").set_index("model_id")
     assert list(models.index) == ["A", "full", "targeted", "random", "reseed"]
     assert list(models["seed"]) == [0, 1000, 1000, 1000, 1001]
@@ -60,7 +61,8 @@ def test_before_and_after_needs_its_control(config: Make) -> None:
 
 def test_nested_sizes(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
-    run(config("removal.k=[2, 4]", "removal.arms=[targeted, random_uniform]"))
+    arms = "removal.arms=[targeted, random_uniform]"
+    run(config("removal.k=[2, 4]", arms, FEW), until="evaluate")
     sets = pd.read_parquet(folder / "forget_sets.parquet")
     targeted = sets[sets["arm"] == "targeted"]
     assert targeted.groupby(["prompt_id", "k"]).size().eq(2).all()
@@ -75,7 +77,7 @@ def test_every_arm(config: Make, micro_copy: Copy, tmp_path: Path) -> None:
     listed = Run(config()).catalog.ids[:2]
     (tmp_path / "ids.txt").write_text("\n".join(listed) + "\n")
     arms = "removal.arms=[targeted, random_uniform, random_candidate, least_similar, family]"
-    run(config(arms, f"removal.ids={tmp_path / 'ids.txt'}", "removal.k=[2]"))
+    run(config(arms, f"removal.ids={tmp_path / 'ids.txt'}", "removal.k=[2]", FEW))
     sets = pd.read_parquet(folder / "forget_sets.parquet")
     assert set(sets["arm"]) == {
         *("targeted", "random_uniform", "random_candidate", "least_similar", "family", "ids"),
@@ -87,7 +89,7 @@ def test_every_arm(config: Make, micro_copy: Copy, tmp_path: Path) -> None:
 
 def test_several_draws_of_the_random_arms(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
-    run(config("removal.draws=2", "removal.arms=[targeted, random_uniform]"), until="evaluate")
+    run(config("removal.draws=2", "removal.arms=[targeted, random_uniform]"), until="remove")
     sets = pd.read_parquet(folder / "forget_sets.parquet")
     assert set(sets[sets["arm"] == "random_uniform"]["draw"]) == {0, 1}
 
@@ -96,7 +98,7 @@ def test_planted_control_on_a_folder(config: Make, folder: Path) -> None:
     planted = "data.plant={items: 2, copies: 3}"
     prompts = "prompts={texts: [a red shirt, blue shoes, green bag]}"
     arms = "removal={k: [2], arms: [targeted, random_uniform]}"
-    done = run(config("data.format=folder", f"data.path={folder}", planted, prompts, arms))
+    done = run(config("data.format=folder", f"data.path={folder}", planted, prompts, arms, FEW))
     sets = done.table("forget_sets")
     family = sets[sets["arm"] == "family"]
     assert family.groupby("prompt_id")["image_id"].agg(list).to_dict() == {

@@ -91,7 +91,7 @@ def test_a_kill_is_survived(
     assert_same_results(folder, micro_run)
 
 
-@pytest.mark.parametrize("stage", ["generate", "retrain", "evaluate"])
+@pytest.mark.parametrize("stage", ["generate", "retrain"])
 def test_a_kill_between_the_results_and_the_record_is_survived(
     config: Make, micro_run: Path, micro_copy: Copy, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -134,10 +134,13 @@ FULL = [
 ]
 
 
-@pytest.mark.parametrize("error", FULL, ids=["oserror", "safetensors"])
 @pytest.mark.parametrize(
-    ("stage", "part"),
-    [("generate", "queries.safetensors"), ("rank", "ranking.parquet"), ("retrain", "models/")],
+    ("stage", "part", "error"),
+    [
+        ("generate", "queries.safetensors", FULL[1]),
+        ("rank", "ranking.parquet", FULL[0]),
+        ("retrain", "models/", FULL[0]),
+    ],
 )
 def test_a_full_disk_loses_nothing(
     config: Make, micro_run: Path, micro_copy: Copy, stage: str, part: str, error: Exception

@@ -40,6 +40,7 @@ def sheet(
     run: Path = typer.Argument(help="A run folder."),
     out: Path = typer.Argument(help="PNG to write."),
     cell: int = typer.Option(96, help="Side of a picture in pixels."),
+    rows: int | None = typer.Option(None, min=1, help="Show the first so many prompts."),
 ) -> None:
     """Draw one sheet of generated pictures: by A, then with and without the forget set.
 
@@ -52,7 +53,7 @@ def sheet(
     from untrain.report.sheet import generated_sheet
 
     opened = open_run(run)
-    picture = generated_sheet(opened.folder, cell)
+    picture = generated_sheet(opened.folder, cell, rows)
     with atomic_path(out) as temporary:
         picture.save(temporary, format="PNG")
     typer.echo(f"sheet: {out}")

@@ -13,7 +13,7 @@ from untrain.report.folder import read_run
 _EACH = 5
 
 
-def generated_sheet(folder: Path, cell: int = 96) -> Image.Image:
+def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Image.Image:
     """Return a sheet of generated pictures alone, one row a prompt.
 
     From the left: pictures of A, the same noise in a model trained with the prompt's forget set,
@@ -25,12 +25,14 @@ def generated_sheet(folder: Path, cell: int = 96) -> Image.Image:
         A run folder with generations.
     cell : int
         Side of a picture in pixels.
+    rows : int, optional
+        How many prompts to show; all if left out.
     """
     run = read_run(folder)
     pictures: list[Image.Image] = []
     labels: list[str] = []
     blank = Image.new("RGB", (8, 8), "white")
-    for prompt_id in run.prompts["prompt_id"]:
+    for prompt_id in run.prompts["prompt_id"][:rows]:
         models = [
             (name, folder / "generations" / name) for name in with_and_without(run, prompt_id)
         ]
