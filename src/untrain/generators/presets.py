@@ -102,7 +102,7 @@ PRESETS = {
         epochs=3, vocabulary=512,
     ),
     "tiny": Preset(),
-    "small": Preset(height=64, width=48, dim=128, epochs=6, heads=4, vocabulary=4096, epochs_ae=5),
+    "small": Preset(height=64, width=48, dim=128, epochs=4, heads=4, vocabulary=4096, epochs_ae=5),
     "seed": Preset(
         height=256, width=256, levels=(8, 8, 8, 16), width_ae=128, vocabulary=8192,
         text_limit=512, dim=312, depth=16, heads=12, head_dim=64, epochs=30, batch=5, lr=4.5e-4,
