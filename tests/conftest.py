@@ -39,6 +39,7 @@ def micro_copy(micro_run: Path, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that copies the finished run to ``tmp_path/runs/<name>``."""
 
     def copy(name: str = "micro") -> Path:
-        return Path(shutil.copytree(micro_run, tmp_path / "runs" / name))
+        without = shutil.ignore_patterns("thumbnails")  # many files, which nothing reads again
+        return Path(shutil.copytree(micro_run, tmp_path / "runs" / name, ignore=without))
 
     return copy
