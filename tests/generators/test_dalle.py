@@ -119,7 +119,7 @@ def test_cached_sampling_equals_uncached(fitted, queries):
     tokens = torch.zeros(len(prompts), fitted.noise_shape[0], dtype=torch.int64)
     for p in range(tokens.shape[1]):
         with torch.no_grad():
-            logits = fitted._model(text, tokens)[1][:, p]
+            logits = fitted._model(text, tokens)[1][:, p] / fitted.preset.temperature
         tokens[:, p] = (logits + torch.from_numpy(noise[:, p])).argmax(-1)
     np.testing.assert_array_equal(tokens.numpy(), drawn.tokens)
 
