@@ -51,7 +51,6 @@ def row_of(seed: int, folder: Path) -> dict[str, object]:
     idle = overall[(overall["arm"] == "none") & (overall["design"] == "naive")]
     row["naive_none"] = idle["estimate"].iloc[0]
     row["article"], row["colour"] = (record["quality"][name] for name in ("article", "colour"))
-    row["seconds"] = sum(stage["seconds"] for stage in record["stages"].values())
     return row
 
 
