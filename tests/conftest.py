@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +13,10 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# The cache of the tests: never the user's own.
+os.environ["UNTRAIN_CACHE"] = tempfile.mkdtemp(prefix="untrain-cache-")
+atexit.register(shutil.rmtree, os.environ["UNTRAIN_CACHE"], ignore_errors=True)
 
 MICRO = Path(str(files("untrain.experiment"))) / "micro.yaml"
 
