@@ -7,26 +7,29 @@ machines and only ratios can be compared: ``python benchmarks/bench_search.py --
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pandas as pd
-from scipy.special import rel_entr
-from skimage.metrics import structural_similarity
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.metrics.pairwise import cosine_similarity
 
-from timing import memory, seconds
+from plain_way import compare_features_plainly, compare_pixels_plainly, retrieve_plainly
+from timing import memory, report, seconds
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered import family_prompt, rendered
 from untrain.encoders import load_encoder
+from untrain.search.comparison import compare
+from untrain.search.extra_metrics import (
+    hamming,
+    histogram_intersection,
+    perceptual_hashes,
+    standard_ssim,
+)
 from untrain.search.feature_metrics import feature_metrics
 from untrain.search.pixel_metrics import pixel_metrics
 from untrain.search.retrieval import retrieve
 
 
-def report(what: str, unit: str, fast: float, items: int, slow: float, sample: int) -> None:
+def beside(what: str, unit: str, fast: float, items: int, slow: float, sample: int) -> None:
     """Print one line: seconds and rate of both ways and how many times faster ours is."""
     ratio = (slow / sample) / (fast / items)
     print(
@@ -36,43 +39,16 @@ def report(what: str, unit: str, fast: float, items: int, slow: float, sample: i
     )
 
 
-def retrieve_plainly(captions: Sequence[str], prompts: Sequence[str], top: int) -> None:
-    """Fit TF-IDF again for every prompt, as the study's script does."""
-    for prompt in prompts:
-        vectorizer = TfidfVectorizer()
-        weights = vectorizer.fit_transform(captions)
-        np.argsort(-cosine_similarity(vectorizer.transform([prompt]), weights)[0])[:top]
-
-
-def compare_pixels_plainly(a: np.ndarray, b: np.ndarray) -> None:
-    """Compute the six pixel metrics of one pair."""
-    x, y = a.astype(float), b.astype(float)
-    ((x - y) ** 2).sum() / x[..., 0].size
-    np.abs(x - y).mean()
-    ((x - x.mean()) * (y - y.mean())).mean()
-    (x * y).sum() / (np.linalg.norm(x) * np.linalg.norm(y))
-    bins = [0, 1, 2], None, [8, 8, 8], [0, 256] * 3
-    counts = cv2.calcHist([a], *bins).ravel(), cv2.calcHist([b], *bins).ravel()
-    cv2.compareHist(*counts, cv2.HISTCMP_CORREL)
-    grey = cv2.cvtColor(cv2.subtract(a, b), cv2.COLOR_RGB2GRAY)
-    structural_similarity(grey, np.zeros_like(grey))
-
-
-def compare_features_plainly(e: np.ndarray, f: np.ndarray) -> None:
-    """Compute the five feature metrics of one pair."""
-    (e @ f) / (np.linalg.norm(e) * np.linalg.norm(f))
-    ((e - f) ** 2).mean()
-    rel_entr(e, np.maximum(f, 1e-10)).sum()
-    np.abs(e - f).sum()
-    np.linalg.norm(e - f)
-
-
 def bench_retrieval(catalog: Catalog, prompts: pd.DataFrame, args: argparse.Namespace) -> None:
     """Time retrieval for all prompts, TF-IDF fitted once against once a prompt."""
     fast = seconds(lambda: retrieve(catalog, prompts, top=args.candidates), args.repeats)
     sample = prompts["prompt"].tolist()[: args.sample]
-    slow = seconds(lambda: retrieve_plainly(catalog.captions, sample, args.candidates), 1)
-    report("retrieval", "prompts", fast, len(prompts), slow, len(sample))
+
+    def plainly() -> None:
+        for prompt in sample:
+            retrieve_plainly(catalog.captions, prompt, args.candidates)
+
+    beside("retrieval", "prompts", fast, len(prompts), seconds(plainly, 1), len(sample))
 
 
 def bench_metrics(
@@ -88,7 +64,28 @@ def bench_metrics(
     sample = min(args.sample * 5, len(candidates))
     took = seconds(lambda: fast(generated, candidates), args.repeats)
     slow = seconds(lambda: [plain(generated[0], other) for other in candidates[:sample]], 1)
-    report(what, "pairs", took, pairs, slow, sample)
+    beside(what, "pairs", took, pairs, slow, sample)
+
+
+def bench_the_rest(
+    pictures: tuple[np.ndarray, np.ndarray],
+    features: tuple[np.ndarray, np.ndarray],
+    args: argparse.Namespace,
+) -> None:
+    """Time what the study has no counterpart of, and the whole table of a prompt."""
+    generated, candidates = pictures
+    pairs = len(generated) * len(candidates)
+    ids = [str(row) for row in range(len(candidates))]
+    work: dict[str, Callable[[], object]] = {
+        "standard SSIM": lambda: standard_ssim(generated, candidates),
+        "perceptual hashes": lambda: hamming(
+            perceptual_hashes(list(generated)), perceptual_hashes(list(candidates))
+        ),
+        "histogram intersection": lambda: histogram_intersection(generated, candidates),
+        "whole table": lambda: compare("p", list(generated), ids, list(candidates), *features),
+    }
+    for what, function in work.items():
+        report(what, seconds(function, args.repeats), pairs, "pairs")
 
 
 def parse() -> argparse.Namespace:
@@ -126,9 +123,10 @@ def main() -> None:
     narrow = load_encoder("layout").encode(list(pictures))
     wide = np.maximum(np.random.default_rng(0).normal(size=(len(shown), args.dimensions)), 0)
     for features in (narrow, wide.astype(np.float32)):
-        sides = features[:cut], features[cut:]
+        halves = features[:cut], features[cut:]
         what = f"features {features.shape[1]}"
-        bench_metrics(what, feature_metrics, compare_features_plainly, sides, args)
+        bench_metrics(what, feature_metrics, compare_features_plainly, halves, args)
+    bench_the_rest(sides, halves, args)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -11,16 +12,28 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
 
 console = Console(stderr=True, highlight=False)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(_rate(task.finished_speed or task.speed or 0), style="progress.percentage")
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s" if speed else ""
 
 
 @contextmanager
@@ -30,7 +43,7 @@ def bar(label: str, total: int) -> Iterator[Advance]:
         yield lambda n: None
         return
     if not console.is_terminal:
-        done, shown = 0, 0
+        done, shown, start = 0, 0, time.monotonic()
 
         def advance_plainly(n: int) -> None:
             nonlocal done, shown
@@ -38,7 +51,8 @@ def bar(label: str, total: int) -> Iterator[Advance]:
             quarter = 4 * done // max(total, 1)
             if quarter > shown:
                 shown = quarter
-                console.print(f"  {label}: {done}/{total}")
+                rate = _rate(done / max(time.monotonic() - start, 1e-3))
+                console.print(f"  {label}: {done}/{total}, {rate}")
 
         yield advance_plainly
         return
@@ -47,6 +61,7 @@ def bar(label: str, total: int) -> Iterator[Advance]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=32),
         MofNCompleteColumn(),
+        _Rate(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -1,19 +1,29 @@
 """The feature store embeds an image once, survives a kill, and returns the same either way."""
 
+import errno
 import hashlib
 import io
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from untrain.cache import entries
 from untrain.catalogs.base import Catalog
 from untrain.encoders import store as module
 from untrain.encoders.store import FeatureStore
-from untrain.errors import InputError
+from untrain.errors import InputError, is_disk_full
 
 
 class CountingEncoder:
@@ -83,21 +93,158 @@ def test_encoders_do_not_mix(tmp_path: Path) -> None:
     assert other.seen == 2
 
 
-def test_a_kill_loses_no_more_than_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SHARD", 4)
+def test_a_kill_loses_no_more_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 4)
     monkeypatch.setattr(module, "BATCH", 2)
     catalog = catalog_of(range(20))
     with pytest.raises(KeyboardInterrupt):
         FeatureStore(tmp_path, CountingEncoder(fail_after=11)).features(
             catalog, catalog.ids, "embedding"
         )
-    # As if killed between the two files of a shard: features without hashes do not count.
-    half_written = tmp_path / "counting" / "0123.npy"
-    half_written.write_bytes(b"not yet")
     encoder = CountingEncoder()
     features = FeatureStore(tmp_path, encoder).features(catalog, catalog.ids, "embedding")
     assert encoder.seen == 12
     np.testing.assert_array_equal(features, expected(catalog, catalog.ids))
+
+
+@pytest.fixture(scope="module")
+def ten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the ten pictures 0–9."""
+    folder = tmp_path_factory.mktemp("ten")
+    catalog = catalog_of(range(10))
+    FeatureStore(folder, CountingEncoder()).features(catalog, catalog.ids, "embedding")
+    return folder
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10 * 8), st.integers(0, 10 * 32))
+def test_files_cut_at_any_byte_are_repaired(ten: Path, features: int, hashes: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ten / "counting", Path(folder, "counting"))
+        os.truncate(Path(folder, "counting", "features.bin"), features)
+        os.truncate(Path(folder, "counting", "hashes.bin"), hashes)
+        catalog, encoder = catalog_of([12, *range(10), 11]), CountingEncoder()
+        for _ in range(2):
+            found = FeatureStore(Path(folder), encoder).features(catalog, catalog.ids, "embedding")
+            np.testing.assert_array_equal(found, expected(catalog, catalog.ids))
+        assert encoder.seen == 12 - min(features // 8, hashes // 32)
+
+
+def test_a_full_disk_leaves_a_store_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(module, "BATCH", 2)
+    catalog, calls = catalog_of(range(12)), [0]
+
+    def full(descriptor: int) -> None:
+        calls[0] += 1
+        if calls[0] == 3:  # the features of the second block
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - 5)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space") as failure:
+            FeatureStore(tmp_path, CountingEncoder()).features(catalog, catalog.ids, "embedding")
+    assert is_disk_full(failure.value)
+    encoder = CountingEncoder()
+    found = FeatureStore(tmp_path, encoder).features(catalog, catalog.ids, "embedding")
+    np.testing.assert_array_equal(found, expected(catalog, catalog.ids))
+    assert encoder.seen == 8
+
+
+def test_the_index_is_a_map_of_the_file_with_a_row_for_every_image(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, CountingEncoder())
+    first = catalog_of([50, 60])
+    store.features(first, first.ids, "embedding")
+    catalog = catalog_of([10, 60, 10, 50])
+    features, rows = store.index(catalog, "embedding")
+    assert isinstance(features, np.memmap)
+    assert (features.shape, features.dtype) == ((3, 4), np.float16)
+    np.testing.assert_array_equal(rows, [2, 1, 2, 0])
+    np.testing.assert_array_equal(features[rows], expected(catalog, catalog.ids))
+    none, no_rows = FeatureStore(tmp_path / "other", CountingEncoder()).index(catalog_of([]), "")
+    assert none.shape == (0, 4)
+    assert no_rows.shape == (0,)
+
+
+def test_two_stores_see_what_the_other_adds(tmp_path: Path) -> None:
+    one, other = (FeatureStore(tmp_path, CountingEncoder()) for _ in range(2))
+    for values in ([1, 2], [2, 3], [4], [1, 2, 3, 4]):
+        catalog = catalog_of(values)
+        for store in (one, other):
+            found = store.features(catalog, catalog.ids, "embedding")
+            np.testing.assert_array_equal(found, expected(catalog, catalog.ids))
+    assert one.encoder.seen + other.encoder.seen == 4  # type: ignore[attr-defined]
+
+
+def test_processes_share_a_store(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        results = [pool.submit(embed_a_hundred, tmp_path, start) for start in (0, 30)]
+        for start, result in zip((0, 30), results, strict=True):
+            catalog = catalog_of(range(start, start + 100))
+            np.testing.assert_array_equal(result.result(), expected(catalog, catalog.ids))
+    features, rows = FeatureStore(tmp_path, CountingEncoder()).index(catalog_of(range(130)), "")
+    assert len(features) == 130
+    assert sorted(rows) == list(range(130))
+
+
+def embed_a_hundred(folder: Path, start: int) -> np.ndarray:
+    module.BLOCK = 7
+    catalog = catalog_of(range(start, start + 100))
+    return FeatureStore(folder, CountingEncoder()).features(catalog, catalog.ids, "embedding")
+
+
+def test_a_store_deleted_meanwhile_is_made_again(tmp_path: Path) -> None:
+    catalog = catalog_of([10, 20, 30])
+    store = FeatureStore(tmp_path, CountingEncoder())
+    store.features(catalog, ["i2"], "embedding")
+    shutil.rmtree(store.folder)
+    found = store.features(catalog, catalog.ids, "embedding")
+    np.testing.assert_array_equal(found, expected(catalog, catalog.ids))
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"version": 1, "d": 4}'])
+def test_an_unreadable_or_older_store_is_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    catalog = catalog_of([10, 20])
+    FeatureStore(tmp_path, CountingEncoder()).features(catalog, catalog.ids, "embedding")
+    (tmp_path / "counting" / "meta.json").write_text(damage)
+    encoder = CountingEncoder()
+    found = FeatureStore(tmp_path, encoder).features(catalog, catalog.ids, "embedding")
+    np.testing.assert_array_equal(found, expected(catalog, catalog.ids))
+    assert encoder.seen == 2
+    assert "made anew" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "counting").mkdir()
+    (tmp_path / "counting" / "meta.json").write_text('{"version": 99, "d": 4}')
+    with pytest.raises(InputError, match="newer untrain"):
+        FeatureStore(tmp_path, CountingEncoder()).index(catalog_of([10]), "embedding")
+
+
+def test_an_encoder_whose_features_change_length_is_refused(tmp_path: Path, ten: Path) -> None:
+    class Wide(CountingEncoder):
+        def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
+            return np.zeros((len(images), 5), np.float32)
+
+    shutil.copytree(ten, tmp_path / "store")
+    with pytest.raises(InputError, match="5 numbers a picture, and 4"):
+        FeatureStore(tmp_path / "store", Wide()).index(catalog_of([77]), "embedding")
+
+
+def test_without_a_folder_features_go_to_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
+    catalog = catalog_of([10, 20])
+    FeatureStore(None, CountingEncoder()).features(catalog, catalog.ids, "embedding")
+    assert (tmp_path / "cache" / "features" / "counting" / "features.bin").stat().st_size == 16
+    (entry,) = entries()
+    assert (entry.kind, entry.description, entry.rows) == ("features", "CountingEncoder", 2)
 
 
 def test_no_ids_give_no_rows(tmp_path: Path) -> None:
@@ -115,9 +262,15 @@ def test_features_beyond_half_precision_are_refused(tmp_path: Path) -> None:
         FeatureStore(tmp_path, Large()).features(catalog, catalog.ids, "embedding")
 
 
-def test_a_damaged_shard_says_what_to_delete(tmp_path: Path) -> None:
-    catalog = catalog_of([10, 20])
-    FeatureStore(tmp_path, CountingEncoder()).features(catalog, catalog.ids, "embedding")
-    next((tmp_path / "counting").glob("*.npy")).write_bytes(b"damaged")
-    with pytest.raises(InputError, match="delete"):
-        FeatureStore(tmp_path, CountingEncoder()).features(catalog, catalog.ids, "embedding")
+def test_a_broken_image_is_named_and_what_came_before_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", 2)
+    monkeypatch.setattr(module, "BATCH", 2)
+    catalog = catalog_of(range(6))
+    broken = replace(catalog, read=lambda i: b"" if i == "i5" else catalog.read(i))
+    with pytest.raises(InputError, match="i5"):
+        FeatureStore(tmp_path, CountingEncoder()).features(broken, catalog.ids, "embedding")
+    encoder = CountingEncoder()
+    FeatureStore(tmp_path, encoder).features(catalog, catalog.ids, "embedding")
+    assert encoder.seen == 2

@@ -1,30 +1,106 @@
 """The comparison table holds each pair's metrics in the row of that pair."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from untrain.search.comparison import COLUMNS, compare
-from untrain.search.feature_metrics import feature_metrics
+from untrain.search.comparison import (
+    COLUMNS,
+    METRIC_DIRECTION,
+    METRICS,
+    OPTIONAL_METRICS,
+    compare,
+    undefined_notes,
+)
+from untrain.search.extra_metrics import hamming, perceptual_hashes, standard_ssim
+from untrain.search.feature_metrics import cosine, feature_metrics
 from untrain.search.pixel_metrics import pixel_metrics, resize_folder
 
 
-def test_each_row_holds_the_metrics_of_its_pair() -> None:
+def inputs() -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
     generated = [random.integers(0, 256, (16, 12, 3), np.uint8) for _ in range(2)]
     candidates = [random.integers(0, 256, (20 + n, 14, 3), np.uint8) for n in range(3)]
-    e, f = random.random((2, 5), np.float32), random.random((3, 5), np.float32)
+    return generated, candidates, random.random((2, 5), np.float32), random.random((3, 5))
+
+
+def test_each_row_holds_the_metrics_of_its_pair() -> None:
+    generated, candidates, e, f = inputs()
     table = compare("p7", generated, ["c", "a", "b"], candidates, e, f)
 
     assert tuple(table.columns) == COLUMNS
     assert table["prompt_id"].eq("p7").all()
     assert table["generation"].tolist() == [0, 0, 0, 1, 1, 1]
     assert table["image_id"].tolist() == ["c", "a", "b"] * 2
+    assert table.attrs["notes"] == []
     resized = resize_folder([*generated, *candidates])
     pixels = pixel_metrics(resized[:2], resized[2:])
-    features = feature_metrics(e, f)
     row = table[(table["generation"] == 1) & (table["image_id"] == "a")].iloc[0]
     assert row["pixel_ssim"] == pixels["ssim"][1, 1]
-    assert row["feature_kl"] == features["kl"][1, 1]
+    assert row["pixel_ssim_standard"] == standard_ssim(resized[:2], resized[2:])[1, 1]
+    assert row["feature_kl"] == feature_metrics(e, f)["kl"][1, 1]
+    # The hash is of the pictures as they are, whatever else is compared.
+    hashes = perceptual_hashes([generated[1]]), perceptual_hashes([candidates[1]])
+    assert row["pixel_phash"] == hamming(*hashes).item()
+
+
+def test_pooled_features_and_text_add_their_columns() -> None:
+    generated, candidates, e, f = inputs()
+    text = {"tfidf": np.array([0.5, 0.1, 0.2]), "clip": np.array([0.3, 0.2, 0.1])}
+    pooled = e[:, :2], f[:, :2]
+    table = compare("p", generated, ["c", "a", "b"], candidates, e, f, pooled=pooled, text=text)
+    assert tuple(table.columns) == (*COLUMNS, *OPTIONAL_METRICS)
+    assert table["text_tfidf"].tolist() == [0.5, 0.1, 0.2] * 2
+    assert table["text_clip"].tolist() == [0.3, 0.2, 0.1] * 2
+    np.testing.assert_array_equal(table["pooled_cosine"], cosine(*pooled).ravel())
+
+
+def test_every_metric_has_a_direction_and_equal_pictures_are_nearest() -> None:
+    assert list(METRIC_DIRECTION) == [*METRICS, *OPTIONAL_METRICS]
+    generated, candidates, e, f = inputs()
+    candidates, f = [*candidates, generated[0]], np.vstack([f, e[:1]])
+    table = compare("p", generated, list("abcd"), candidates, e, f)
+    mine = table[table["generation"] == 0].set_index("image_id")
+    for name in METRICS:
+        if name != "feature_kl":  # unnormalised, it can fall below its value for equal features
+            scores = mine[name] * METRIC_DIRECTION[name]
+            assert scores["d"] == scores.max(), name
+
+
+def test_what_is_undefined_is_nan_and_noted() -> None:
+    generated, candidates, e, f = inputs()
+    f[0, 0] = -0.1
+    black = [np.zeros((5, 5, 3), np.uint8), *(picture[:6] for picture in generated[1:])]
+    table = compare("p", black, list("abc"), [picture[:6] for picture in candidates], e, f)
+    undefined = {"pixel_cosine", "pixel_ssim", "pixel_ssim_standard", "feature_kl"}
+    assert set(table.columns[table.isna().any()]) == undefined
+    assert table["pixel_cosine"].isna().sum() == 3
+    assert table.attrs["notes"] == [
+        "prompt p: pixel_cosine is undefined for 3 of 6 pairs: a picture is black",
+        "prompt p: pixel_ssim is undefined for 6 of 6 pairs: "
+        "the pictures are smaller than 7×7 pixels",
+        "prompt p: pixel_ssim_standard is undefined for 6 of 6 pairs: "
+        "the pictures are smaller than 7×7 pixels",
+        "prompt p: feature_kl is undefined for 6 of 6 pairs: a feature is negative, "
+        "NaN or infinite",
+    ]
+
+
+def test_notes_are_by_prompt() -> None:
+    table = pd.DataFrame(
+        {"prompt_id": ["q", "q", "p"], "feature_kl": [1, np.nan, 2], "text_clip": [1, 2, np.nan]}
+    )
+    assert undefined_notes(table) == [
+        "prompt q: feature_kl is undefined for 1 of 2 pairs: a feature is negative, "
+        "NaN or infinite",
+        "prompt p: text_clip is undefined for 1 of 1 pairs: no value was given",
+    ]
+
+
+def test_no_candidates_make_an_empty_table() -> None:
+    generated, _, e, f = inputs()
+    table = compare("p", generated, [], [], e, f[:0])
+    assert tuple(table.columns) == COLUMNS and table.empty
 
 
 def test_ids_and_pictures_must_match() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from untrain.errors import InputError
 from untrain.search import pixel_metrics as module
 from untrain.search.pixel_metrics import PIXEL_METRICS, pixel_metrics, resize_folder
 
@@ -118,9 +117,10 @@ def test_results_do_not_depend_on_how_the_work_is_cut(monkeypatch: pytest.Monkey
         np.testing.assert_array_equal(values, whole[name])
 
 
-def test_pictures_too_small_for_ssim_are_refused() -> None:
-    with pytest.raises(InputError, match="9×6 pixels"):
-        pixel_metrics(noise(1, 6, 9), noise(1, 6, 9))
+def test_only_ssim_is_undefined_for_pictures_below_its_window() -> None:
+    found = pixel_metrics(noise(2, 6, 9), noise(3, 6, 9))
+    assert np.isnan(found.pop("ssim")).all()
+    assert all(np.isfinite(values).all() for values in found.values())
 
 
 def test_a_folder_is_resized_to_its_truncated_mean() -> None:

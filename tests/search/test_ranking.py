@@ -1,17 +1,29 @@
 """Rankings put the most influential first, for any scale of metrics, and never rank a NaN."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from PIL import Image, ImageFilter
 
 from untrain.catalogs.rendered import family_prompt, rendered
 from untrain.encoders import load_encoder
 from untrain.errors import InputError
-from untrain.search.comparison import METRICS, compare
-from untrain.search.ranking import RANKINGS, rank, rank_fusion, rank_study, study_score
+from untrain.search.comparison import METRIC_DIRECTION, METRICS, compare
+from untrain.search.ranking import (
+    FUSED,
+    RANKINGS,
+    STUDY_WEIGHTS,
+    check_method,
+    parse_method,
+    rank,
+    rank_fusion,
+    rank_study,
+    study_score,
+)
 from untrain.search.retrieval import retrieve
 
 
@@ -142,6 +154,117 @@ def test_an_unknown_ranking_is_named() -> None:
     comparison, retrieval = tables()
     with pytest.raises(InputError, match="did you mean 'fusion'"):
         rank("fussion", comparison, retrieval)
+
+
+def test_zscore_is_the_sum_of_the_studys_metrics_standardised() -> None:
+    comparison, _ = tables(prompts=1)
+    expected = pd.Series(0.0, comparison.index)
+    for _, rows in comparison.groupby("generation"):
+        for metric, weight in STUDY_WEIGHTS.items():
+            expected[rows.index] += -np.sign(weight) * scipy.stats.zscore(rows[metric])
+    mean = expected.groupby(comparison["image_id"]).mean()
+    ranked = rank("zscore", comparison).set_index("image_id")["score"]
+    np.testing.assert_allclose(ranked[mean.index], mean)
+
+
+def test_rrf_by_hand() -> None:
+    comparison = pd.DataFrame(
+        {
+            "prompt_id": "p",
+            "generation": 0,
+            "image_id": ["a", "b", "c"],
+            "pixel_mse": [1.0, 2.0, 3.0],  # a, b, c
+            "pixel_mae": [5.0, 1.0, 9.0],  # b, a, c
+            "pixel_cosine": [0.9, 0.9, 0.1],  # a and b share 1.5
+            "feature_cosine": [0.2, 0.3, 0.4],  # c, b, a
+            "text_tfidf": [0.5, 0.2, 0.1],  # a, b, c
+        }
+    )
+    ranked = rank("rrf", comparison).set_index("image_id")["score"]
+    assert ranked["a"] == pytest.approx(1 / 61 + 1 / 62 + 1 / 61.5 + 1 / 63 + 1 / 61)
+    assert ranked["b"] == pytest.approx(1 / 62 + 1 / 61 + 1 / 61.5 + 1 / 62 + 1 / 62)
+    assert ranked["c"] == pytest.approx(3 / 63 + 1 / 63 + 1 / 61)
+
+
+@pytest.mark.parametrize("metric", ["pixel_mse", "feature_cosine", "pixel_phash"])
+def test_a_single_metric_ranks_the_nearest_first(metric: str) -> None:
+    comparison, retrieval = tables(prompts=1)
+    ranked = rank(f"metric:{metric}", comparison, retrieval)
+    mean = comparison.groupby("image_id")[metric].mean() * METRIC_DIRECTION[metric]
+    assert ranked["image_id"].tolist() == mean.sort_values(ascending=False).index.tolist()
+    assert set(ranked["method"]) == {f"metric:{metric}"}
+
+
+def test_a_metric_that_was_not_measured_is_an_error() -> None:
+    comparison, retrieval = tables()
+    with pytest.raises(InputError, match="'metric:text_clip' is undefined for prompt 'p0'"):
+        rank("metric:text_clip", comparison, retrieval)
+
+
+def test_text_of_the_comparison_counts_before_the_score_of_the_retrieval() -> None:
+    comparison, retrieval = tables(prompts=1)
+    by_retrieval = rank("text", comparison, retrieval)
+    turned = retrieval.assign(text_tfidf=-retrieval["score"])[["image_id", "text_tfidf"]]
+    by_comparison = rank("text", comparison.merge(turned, on="image_id"), retrieval)
+    assert by_comparison["image_id"].tolist() == by_retrieval["image_id"].tolist()[::-1]
+
+
+def test_without_a_prompt_fusion_goes_by_pictures_and_says_so() -> None:
+    comparison, _ = tables(prompts=1)
+    ranked = rank("fusion", comparison)
+    assert ranked.attrs["notes"] == ["fusion, prompt p0: left out text_tfidf, undefined"]
+    assert ranked["score"].notna().all()
+    with pytest.raises(InputError, match="needs a prompt"):
+        rank("text", comparison)
+
+
+@pytest.mark.parametrize("method", ["fusion", "zscore", "rrf"])
+def test_infinity_never_enters_a_ranking(method: str) -> None:
+    comparison, retrieval = tables(prompts=1)
+    comparison.loc[comparison["image_id"] == "i2", "pixel_mse"] = np.inf
+    ranked = rank(method, comparison, retrieval)
+    assert ranked.attrs["notes"] == [f"{method}, prompt p0: left out pixel_mse, undefined"]
+    assert np.isfinite(ranked["score"]).all()
+
+
+def test_no_metric_at_all_is_an_error() -> None:
+    comparison, _ = tables()
+    with pytest.raises(InputError, match="'fusion' is undefined for prompt 'p0'"):
+        rank("fusion", comparison.assign(**dict.fromkeys(FUSED, np.nan)))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "beside"),
+    [
+        ("fusion", "", "fusion"),
+        ("metric:pixel_ssim", "metric", "metric:pixel_ssim"),
+        ("fitted:w.json", "fitted", "fitted:/here/w.json"),
+        ("scores:/there/s.parquet", "scores", "scores:/there/s.parquet"),
+    ],
+)
+def test_names_are_taken_apart_and_files_found_beside_a_folder(
+    name: str, kind: str, beside: str
+) -> None:
+    method = parse_method(name)
+    assert method.kind == kind
+    assert (method.file is None) == (kind in ("", "metric"))
+    assert method.beside(Path("/here")) == beside
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fussion", "did you mean 'fusion'"),
+        ("metric:pixel_sim", "did you mean 'pixel_ssim'"),
+        ("fitted:", "unknown ranking 'fitted:'; expected one of fusion"),
+        ("fited:w.json", r"fitted:weights\.json"),
+        ("fitted:absent.json", "needs absent.json, which is no file"),
+        ("scores:absent.parquet", "needs absent.parquet, which is no file"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_method(name)
 
 
 def degraded(picture: Image.Image, random: np.random.Generator) -> np.ndarray:

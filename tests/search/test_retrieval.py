@@ -1,4 +1,4 @@
-"""Retrieval finds the captions that scikit-learn's cosine puts first, in a fixed order."""
+"""Retrieval finds what scikit-learn's cosine, the features or both put first, in a fixed order."""
 
 from pathlib import Path
 
@@ -10,7 +10,18 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
-from untrain.search.retrieval import RETRIEVERS, TfidfRetriever, best, retrieve
+from untrain.search import retrieval
+from untrain.search.retrieval import (
+    RETRIEVERS,
+    PictureSearch,
+    TfidfRetriever,
+    best,
+    fuse,
+    needs_pictures,
+    retrieve,
+    text_index,
+    text_similarity,
+)
 
 COLOURS, THINGS = ("red", "blue", "green", "striped"), ("shirt", "hat", "shoe", "bag")
 REST = ("men", "women", "summer", "winter", "2011", "2012")
@@ -75,6 +86,98 @@ def test_what_cannot_be_answered_is_said() -> None:
         TfidfRetriever().fit(["!", "?"])
     with pytest.raises(InputError, match="did you mean 'tfidf'"):
         RETRIEVERS["tfdf"]
+
+
+PROMPTS = pd.DataFrame({"prompt_id": ["p0", "p1"], "prompt": ["red hat", "blue shoe"]})
+
+
+def pictures_of(count: int) -> PictureSearch:
+    random = np.random.default_rng(5)
+    features = random.normal(size=(count + 3, 12)).astype(np.float16)
+    rows = random.permutation(count + 3)[:count]
+    queries = {p: random.normal(size=(5, 12)).astype(np.float32) for p in PROMPTS["prompt_id"]}
+    return PictureSearch(features, rows, queries)
+
+
+@pytest.mark.parametrize("method", ["features", "hnsw", "ivfpq"])
+def test_pictures_are_found_by_the_mean_cosine_over_generations(method: str) -> None:
+    catalog, pictures = catalog_of(captions(40)), pictures_of(40)
+    table = retrieve(catalog, PROMPTS, method, top=15, pictures=pictures)
+    of_images = pictures.features[pictures.rows].astype(np.float64)
+    for prompt_id, rows in table.groupby("prompt_id"):
+        mean = cosine_similarity(pictures.queries[str(prompt_id)], of_images).mean(axis=0)
+        order = np.argsort(-mean)[:15]
+        assert rows["image_id"].tolist() == [catalog.ids[i] for i in order]
+        np.testing.assert_allclose(rows["score"], mean[order], rtol=1e-5)
+
+
+def test_hybrid_fuses_the_ranks_in_captions_and_in_pictures() -> None:
+    catalog, pictures = catalog_of(captions(40)), pictures_of(40)
+    whole = {
+        method: retrieve(catalog, PROMPTS, method, 40, pictures).set_index(
+            ["prompt_id", "image_id"]
+        )
+        for method in ("tfidf", "features")
+    }
+    text = whole["tfidf"]
+    text = text[text["score"] > 0]  # captions that share no word with the prompt have no rank
+    by_hand = (1 / (60 + text["rank"])).add(1 / (60 + whole["features"]["rank"]), fill_value=0)
+    table = retrieve(catalog, PROMPTS, "hybrid", 10, pictures)
+    scores = table.set_index(["prompt_id", "image_id"])["score"]
+    np.testing.assert_allclose(scores, by_hand[scores.index])
+    for _, rows in table.groupby("prompt_id"):
+        assert rows["rank"].tolist() == list(range(1, 11))
+        assert rows["score"].min() >= by_hand[rows["prompt_id"].iloc[0]].nlargest(10).min() - 1e-15
+
+
+def test_fusion_by_hand() -> None:
+    positions, scores = fuse([np.array([5, 2, 9]), np.array([2, 7])], top=3)
+    assert positions.tolist() == [2, 5, 7]  # 5 is first of one list, 7 second of the other
+    np.testing.assert_allclose(scores, [1 / 62 + 1 / 61, 1 / 61, 1 / 62])
+
+
+def test_methods_that_need_pictures_say_so() -> None:
+    needing = {method for method in RETRIEVERS if needs_pictures(method)}
+    assert needing == {"features", "hnsw", "ivfpq", "hybrid"}
+    assert set(RETRIEVERS) - needing == {"tfidf", "bm25"}
+    with pytest.raises(InputError, match="'hybrid' searches by generated pictures"):
+        retrieve(catalog_of(captions(5)), PROMPTS, "hybrid")
+
+
+def test_text_similarity_of_pairs_is_the_plain_cosine() -> None:
+    texts = captions(60)
+    catalog = catalog_of(texts)
+    random = np.random.default_rng(1)
+    pairs = pd.DataFrame(
+        {"prompt_id": random.choice(["p0", "p1"], 30), "image_id": random.choice(catalog.ids, 30)},
+        index=random.permutation(30),
+    )
+    vectorizer = TfidfVectorizer().fit(texts)
+    asked = dict(zip(PROMPTS["prompt_id"], PROMPTS["prompt"], strict=True))
+    expected = [
+        cosine_similarity(*map(vectorizer.transform, ([asked[p]], [texts[catalog.index[i]]])))[0, 0]
+        for p, i in zip(pairs["prompt_id"], pairs["image_id"], strict=True)
+    ]
+    series = text_similarity(catalog, PROMPTS, pairs)
+    assert series.name == "text_tfidf"
+    assert series.index.equals(pairs.index)
+    np.testing.assert_allclose(series, expected, rtol=1e-12)
+
+
+def test_large_catalogues_are_fitted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(retrieval, "KEPT_FROM", 20)
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
+    catalog = catalog_of(captions(30))
+    first = text_index(catalog).query(["red hat"], 5)
+    folder = next((tmp_path / "indexes").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(TfidfRetriever, "fit", None)  # not asked again
+        again = text_index(catalog).query(["red hat"], 5)
+    np.testing.assert_array_equal(first, again)
+    (folder / "meta.json").write_text("{}")  # damaged: made anew
+    np.testing.assert_array_equal(first, text_index(catalog).query(["red hat"], 5))
+    assert text_index(catalog_of(captions(30, seed=9)), "bm25").query(["red"], 1)[0].shape == (1, 1)
+    assert len(list((tmp_path / "indexes").iterdir())) == 2
 
 
 def test_every_prompt_of_the_study_is_answered_from_its_own_captions() -> None:

@@ -18,6 +18,7 @@ from untrain.catalogs.export import export_folder
 from untrain.catalogs.fashion import from_fashion
 from untrain.catalogs.folder import from_folder
 from untrain.catalogs.inspect import inspect, inspect_sheet
+from untrain.catalogs.listing import remembered
 from untrain.catalogs.plant import plant
 from untrain.catalogs.rendered import family_prompt, rendered
 from untrain.catalogs.split import hold_out, subset
@@ -51,8 +52,14 @@ CATALOGS: Registry[Callable[..., Catalog]] = Registry(
 )
 
 
-def load_catalog(format: str, strict: bool = False, **options: Any) -> Catalog:
+REMEMBERED = ("folder", "fashion")  # whatever they read lies below ``path``, as files
+
+
+def load_catalog(format: str, strict: bool = False, fresh: bool = False, **options: Any) -> Catalog:
     """Build the catalogue of a registered format.
+
+    A folder or zip is read and checked once: its listing is kept in the cache and holds until a
+    file of it changes in name, size or time.
 
     Parameters
     ----------
@@ -60,6 +67,8 @@ def load_catalog(format: str, strict: bool = False, **options: Any) -> Catalog:
         A name in `CATALOGS`: ``"rendered"``, ``"folder"``, ``"fashion"``, or one registered.
     strict : bool
         Refuse data of which anything cannot be used; given to the formats that can skip.
+    fresh : bool
+        Read and check everything, whatever the cache holds.
     **options
         The format's own arguments, such as ``path``.
 
@@ -79,4 +88,6 @@ def load_catalog(format: str, strict: bool = False, **options: Any) -> Catalog:
         named = parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
         if named and parameter.default is Parameter.empty and name not in {*options, "strict"}:
             raise InputError(f"catalogue format '{format}' needs the option '{name}'")
+    if format in REMEMBERED:
+        return remembered(build, format, strict, fresh, options)
     return build(**options, **({"strict": strict} if "strict" in known else {}))

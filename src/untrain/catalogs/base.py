@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,29 @@ def decode(data: bytes, name: str) -> Image.Image:
         raise InputError(f"image '{name}' cannot be decoded ({error})") from None
     canvas = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(canvas, rgba).convert("RGB")
+
+
+def read_image(path: Path | str) -> np.ndarray:
+    """Return a picture file of any format that Pillow reads as uint8 (height, width, 3), RGB.
+
+    Upright, transparency over white; of an animation its first frame.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it holds no whole picture.
+    """
+    path = Path(path).expanduser()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; expected a picture (JPEG, PNG, …)") from None
+    except OSError as error:
+        fault = "is a folder" if path.is_dir() else f"cannot be read ({error.strerror})"
+        raise InputError(f"{path} {fault}; expected a picture (JPEG, PNG, …)") from None
+    if not data:
+        raise InputError(f"{path} is empty; expected a picture (JPEG, PNG, …)")
+    return np.array(decode(data, str(path)))
 
 
 def fit_into(image: Image.Image, size: tuple[int, int]) -> np.ndarray:

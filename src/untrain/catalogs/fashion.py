@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-import threading
 import zipfile
-import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -21,6 +18,7 @@ from untrain.catalogs.folder import (
     natural_key,
     refuse_if_unusable,
 )
+from untrain.catalogs.zipped import Member, ZipReader, members
 from untrain.errors import InputError
 
 COLUMNS = (
@@ -127,41 +125,16 @@ def caption(row: Mapping[str, str]) -> str:
     return " ".join(word for word in " ".join(words).split() if word not in ("NA", "nan"))
 
 
-@dataclass(frozen=True, eq=False)
-class ZipReader:
-    """``read(id) -> bytes`` over members of a zip; usable from any thread and after a fork."""
-
-    path: Path
-    files: dict[str, str]
-
-    def __call__(self, image_id: str) -> bytes:
-        try:
-            return _handle(self.path).read(self.files[image_id])
-        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"image '{image_id}' cannot be read ({error})") from None
-
-
-_opened = threading.local()
-
-
-def _handle(path: Path) -> zipfile.ZipFile:
-    """Return this thread's own handle: a shared one would need a lock and not survive a fork."""
-    key = (path, os.getpid())
-    if getattr(_opened, "key", None) != key:
-        _opened.file, _opened.key = zipfile.ZipFile(path), key
-    return _opened.file
-
-
 def _open(source: Path) -> tuple[str, ZipReader | FolderReader]:
     """Return the text of ``styles.csv`` and a reader of the images beside it, by id."""
-    names: list[str]
+    names: Collection[str]
+    inside: dict[str, Member] = {}
     if source.is_dir():
         patterns = ("styles.csv", "*/styles.csv", "*/*/styles.csv")
         names = [p.relative_to(source).as_posix() for n in patterns for p in source.glob(n)]
     elif source.exists():
         try:
-            with zipfile.ZipFile(source) as archive:
-                names = archive.namelist()
+            names = inside = members(source)
         except (OSError, zipfile.BadZipFile) as error:
             raise InputError(
                 f"{source} is no readable zip ({error}); expected Fashion Product Images as "
@@ -187,8 +160,13 @@ def _open(source: Path) -> tuple[str, ZipReader | FolderReader]:
         for p in map(PurePosixPath, names)
         if p.parent == folder and p.suffix.lower() == ".jpg" and not p.name.startswith(".")
     }
-    reader = FolderReader if source.is_dir() else ZipReader
-    return _text(reader(source, {"styles.csv": table}), source), reader(source, images)
+
+    def reader(files: dict[str, str]) -> ZipReader | FolderReader:
+        if source.is_dir():
+            return FolderReader(source, files)
+        return ZipReader(source, {i: inside[name] for i, name in files.items()})
+
+    return _text(reader({"styles.csv": table}), source), reader(images)
 
 
 def _list(folder: Path) -> list[str]:

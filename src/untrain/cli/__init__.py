@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from untrain.cli import data, export, run
+from untrain.cli import cache, data, export, run, trace, weights
 from untrain.errors import UntrainError, is_disk_full
 from untrain.progress import console
 
@@ -29,12 +29,16 @@ app = typer.Typer(
         "[bold]To start:[/]\n\n"
         "  untrain demo                     the whole chain on pictures it renders itself\n\n"
         "  untrain plan experiment.yaml     what a run would cost, before it starts\n\n"
-        "  untrain run experiment.yaml      your own data"
+        "  untrain run experiment.yaml      your own data\n\n"
+        "  untrain trace picture.png --catalog photos/    the images behind a picture; no training"
     ),
 )
 run.add_to(app)
+trace.add_to(app)
 app.add_typer(data.app, name="data")
+weights.add_to(app)
 export.add_to(app)
+app.add_typer(cache.app, name="cache")
 
 
 @app.callback()

@@ -4,44 +4,43 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+if TYPE_CHECKING:
+    from untrain.catalogs import Catalog
+
+SHOWN = 12  # groups on the terminal
+
 app = typer.Typer(no_args_is_help=True, help="Look at an image–caption data set.")
 
 
-@app.callback()
-def _group() -> None:
-    """Keep ``inspect`` a sub-command of its own."""
+PATH = typer.Argument(None, help="Folder or zip; none for 'rendered'.")
+FORMAT = typer.Option("", help="rendered, folder or fashion; guessed from the path if left out.")
+JSON = typer.Option(False, "--json", help="Print JSON.")
+FRESH = typer.Option(False, "--fresh", help="Read every file again, whatever is remembered.")
 
 
 @app.command()
 def inspect(
-    path: Path | None = typer.Argument(None, help="Folder or zip; none for 'rendered'."),
-    format: str = typer.Option(
-        "", help="rendered, folder or fashion; guessed from the path if left out."
-    ),
+    path: Path | None = PATH,
+    format: str = FORMAT,
     sheet: Path | None = typer.Option(None, help="Write a contact sheet (PNG) here."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: bool = JSON,
     strict: bool = typer.Option(False, "--strict", help="One bad image is an error."),
+    fresh: bool = FRESH,
 ) -> None:
     """Count images, sizes, captions, unreadable files, empty captions and exact duplicates.
 
     Example: untrain data inspect photos/ --sheet sheet.png
     """
     from untrain.catalogs import inspect as summarise
-    from untrain.catalogs import inspect_sheet, load_catalog
-    from untrain.errors import InputError
+    from untrain.catalogs import inspect_sheet
 
-    name = format or _guess(path)
-    if name != "rendered" and path is None:
-        raise InputError(f"a catalogue of format '{name}' needs a path")
-    if name == "rendered" and path is not None:
-        raise InputError("the rendered catalogue takes no path")
-    options = {} if path is None else {"path": path}
-    catalog = load_catalog(name, strict=strict, **options)
+    catalog = _open(path, format, strict, fresh)
     summary = summarise(catalog)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
@@ -49,7 +48,55 @@ def inspect(
         _print(summary)
     if sheet:
         inspect_sheet(catalog, sheet)
-        typer.echo(f"contact sheet: {sheet}")
+        typer.echo(f"contact sheet: {sheet}", err=as_json)
+
+
+@app.command()
+def duplicates(
+    path: Path | None = PATH,
+    format: str = FORMAT,
+    exact: bool = typer.Option(False, "--exact", help="Byte-identical images alone."),
+    as_json: bool = JSON,
+    csv: Path | None = typer.Option(None, help="Write the groups as a table (CSV) here."),
+    sheet: Path | None = typer.Option(None, help="Write the groups side by side (PNG) here."),
+    fresh: bool = FRESH,
+) -> None:
+    """Find images that are copies of one another: byte for byte, and nearly.
+
+    Example: untrain data duplicates photos/ --sheet copies.png
+    """
+    from untrain.files import atomic_path
+    from untrain.search.duplicates import describe, duplicate_groups, duplicates_sheet
+
+    catalog = _open(path, format, fresh=fresh)
+    groups = duplicate_groups(catalog, near=not exact)
+    found = describe(catalog, groups)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print_groups(found)
+    if csv:
+        with atomic_path(csv) as temporary:
+            groups.to_csv(temporary, index=False)
+        typer.echo(f"table: {csv}", err=as_json)
+    if sheet:
+        duplicates_sheet(catalog, groups, sheet)
+        typer.echo(f"sheet: {sheet}", err=as_json)
+
+
+def _open(path: Path | None, format: str, strict: bool = False, fresh: bool = False) -> Catalog:
+    from untrain.catalogs import load_catalog
+    from untrain.errors import InputError
+
+    name = format or _guess(path)
+    if name != "rendered" and path is None:
+        raise InputError(f"a catalogue of format '{name}' needs a path")
+    if name == "rendered" and path is not None:
+        raise InputError("the rendered catalogue takes no path")
+    options: dict[str, Any] = {} if path is None else {"path": path}
+    if fresh:
+        options["fresh"] = True
+    return load_catalog(name, strict=strict, **options)
 
 
 def _guess(path: Path | None) -> str:
@@ -74,3 +121,32 @@ def _print(summary: dict, indent: int = 0) -> None:
             console.print(f"{label}: {escape(shown)}{more}", soft_wrap=True)
         else:
             console.print(f"{label}: {escape(str(value))}", soft_wrap=True)
+
+
+def _print_groups(found: dict[str, Any]) -> None:
+    """Print the counts, and some groups: those with near copies before the others."""
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    copies, near = found["exact"], found["near"]["images"]
+    console.print(f"byte-identical: {copies['groups']:,} groups, {copies['images']:,} images")
+    console.print(f"near copies: {near:,} images")
+    console.print(f"groups with different captions: {found['different_captions']:,}")
+    groups = sorted(found["groups"], key=lambda g: all(i["kind"] == "exact" for i in g["images"]))
+    table = Table("group", "image", "copy", "hash bits", "cosine", box=None)
+    table.add_column("caption", no_wrap=True)
+    for group in groups[:SHOWN]:
+        for image in group["images"]:
+            is_near = image["kind"] == "near"
+            table.add_row(
+                str(group["group"]),
+                escape(image["image_id"]),
+                image["kind"],
+                str(image["hash_distance"]) if is_near else "",
+                f"{image['cosine']:.3f}" if is_near else "",
+                escape(image["caption"]),
+            )
+    if groups:
+        console.print(table)
+    if len(groups) > SHOWN:
+        console.print(f"… {len(groups) - SHOWN:,} more groups: --csv FILE writes them all")

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import typer
+
+
+class Layout(StrEnum):
+    """What ``untrain export`` writes."""
+
+    PAIRS = "pairs"
+    STUDY = "study"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,18 +27,33 @@ def export(
     model: str = typer.Option(
         "", help="The data this model was trained on (such as B03); default: all targeted out."
     ),
+    layout: Layout = typer.Option(
+        Layout.PAIRS,
+        help="pairs: the retained data. study: pictures, tables and lists as the seed study's.",
+    ),
 ) -> None:
     """Write the retained images and captions as <id>.jpg|png + <id>.txt, for other tools.
 
-    Nothing in the original data is touched.
+    With --layout study, write the whole run in the files of the study that it follows: generated
+    and retrieved images by prompt, raw_comparison<k>.csv, similarities_gen_image<k>.csv,
+    all_selected_images.txt, the images before and after, and similarity_results__<n>.csv; a
+    README.txt beside them explains. Nothing in the original data is touched.
 
     Example: untrain export runs/demo retained/
     """
     from untrain.catalogs import export_folder
+    from untrain.errors import InputError
     from untrain.experiment.retained import removed_of
     from untrain.experiment.run import open_run
+    from untrain.report.study_layout import export_study
 
     opened = open_run(run)
+    if layout is Layout.STUDY:
+        if model:
+            raise InputError("--model goes with --layout pairs: the study's shows a model a prompt")
+        count = export_study(run, opened.catalog, opened.encoder, out)
+        typer.echo(f"{count} prompts in the study's layout: {out}")
+        return
     removed = removed_of(opened, model)
     written = export_folder(opened.catalog, removed, out)
     typer.echo(f"{written} pairs retained, {len(removed)} left out: {out}")

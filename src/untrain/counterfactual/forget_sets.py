@@ -1,24 +1,22 @@
 """Forget sets: which images leave together, for which prompt, in which arm, and why.
 
-Forget sets are the units of the trial, so they are pairwise disjoint, byte-identical copies leave
-together, and controls are as large as what they control for.
+Forget sets are the units of the trial, so they are pairwise disjoint, copies leave together, and
+controls are as large as what they control for.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
+from untrain.counterfactual.book import Book, Unit
 from untrain.errors import InputError, did_you_mean
 from untrain.files import rng
 from untrain.registry import Registry
-
-COLUMNS = ["forget_set_id", "arm", "prompt_id", "draw", "k", "image_id", "rank", "reason"]
 
 
 def build_forget_sets(
@@ -31,6 +29,7 @@ def build_forget_sets(
     families: Mapping[str, str] | None = None,
     user_ids: Sequence[str] = (),
     draws: int = 1,
+    copies: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     r"""Return the disjoint forget sets of all arms and prompts, one row an image.
 
@@ -46,7 +45,8 @@ def build_forget_sets(
     random_candidate, random_uniform, and draw from what nobody holds; the targeted sets are set
     aside for this even if their arm is not asked for.
 
-    **Copies.** Byte-identical images leave together and all count toward K; a targeted set that
+    **Copies.** Byte-identical images, and those of a group in ``copies``, leave together and all
+    count toward K; ``reason`` says of which image they are copies. A targeted set that
     ends within such a group takes it whole and is larger than K by the rest of it. Random and
     least_similar sets match the size of their prompt's targeted set, copies included.
 
@@ -84,6 +84,9 @@ def build_forget_sets(
         The list of the ids arm, whose k is its size with copies.
     draws : int
         Number of sets a prompt in each random arm, disjoint like all others.
+    copies : DataFrame, optional
+        Groups of near copies in the catalogue, as `untrain.search.duplicates.duplicate_groups`
+        gives them; without it copies are byte-identical.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def build_forget_sets(
     ks = sorted(set(ks))
     if not ks or ks[0] < 1 or draws < 1:
         raise InputError(f"k = {ks}, draws = {draws}: every size must be at least 1")
-    book = _Book(catalog, seed, ks, draws, user_ids)
+    book = Book(catalog, seed, ks, draws, user_ids, copies)
     book.families = dict(families or {}) if "family" in arms else {}
     book.prompts = [p for p in ranking["prompt_id"].unique() if p not in book.families]
     book.ranking, book.candidates = book.table(ranking), book.table(retrieval)
@@ -115,108 +118,13 @@ def build_forget_sets(
     return sets
 
 
-@dataclass
-class _Unit:
-    """A forget set in the making; ``images`` holds (index, reason)."""
-
-    id: str
-    arm: str
-    prompt_id: str
-    draw: int
-    k: int
-    target: int
-    images: list[tuple[int, str]] = field(default_factory=list)
-
-    @property
-    def room(self) -> int:
-        return self.target - len(self.images)
-
-
-class _Book:
-    """Who holds which image. Images are dealt as groups of byte-identical copies."""
-
-    def __init__(
-        self, catalog: Catalog, seed: int, ks: Sequence[int], draws: int, user_ids: Sequence[str]
-    ) -> None:
-        self.catalog, self.seed, self.ks, self.draws = catalog, seed, ks, draws
-        self.user_ids = list(dict.fromkeys(user_ids))
-        self.group_of = pd.factorize(np.array(catalog.hashes, dtype=object))[0]
-        self.sizes = np.bincount(self.group_of)
-        order = np.argsort(self.group_of, kind="stable")
-        self.members = np.split(order, np.cumsum(self.sizes)[:-1])
-        self.holder: dict[int, str] = {}  # of each group that was taken
-        self.units: list[_Unit] = []
-        self.warnings: list[str] = []
-        self.families: dict[str, str] = {}
-        self.prompts: list[str] = []
-        self.ranking = self.candidates = pd.DataFrame()
-
-    def table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return place (number of the prompt), index, group and rank, checked."""
-        index = pd.Index(self.catalog.ids).get_indexer(pd.Index(frame["image_id"]))
-        if (index < 0).any():
-            stranger = frame["image_id"].iloc[int(np.argmax(index < 0))]
-            raise InputError(
-                f"a ranking holds image '{stranger}', which is not in {self.catalog.name}; "
-                "rank the catalogue that images are removed from"
-            )
-        place = pd.Index(self.prompts).get_indexer(pd.Index(frame["prompt_id"]))
-        rank, group = frame["rank"].to_numpy(np.int64), self.group_of[index]
-        table = pd.DataFrame({"place": place, "rank": rank, "index": index, "group": group})
-        return table[table["place"] >= 0].reset_index(drop=True)
-
-    def open(self, arm: str, prompt_id: str, k: int, target: int, draw: int = 0) -> _Unit:
-        """Open a unit that is to hold ``target`` images."""
-        suffix = f"/d{draw}" if self.draws > 1 and arm.startswith("random") else ""
-        unit = _Unit(f"{arm}/{prompt_id}/k{k}{suffix}", arm, prompt_id, draw, k, target)
-        self.units.append(unit)
-        return unit
-
-    def open_like_targeted(self, arm: str) -> dict[str, list[_Unit]]:
-        """Open, for each prompt, units of the sizes of its targeted ones; ``draws`` if random."""
-        like = [u for u in self.units if u.arm == "targeted"]
-        opened: dict[str, list[_Unit]] = {p: [] for p in self.prompts}
-        for draw in range(self.draws if arm.startswith("random") else 1):
-            for u in like:
-                opened[u.prompt_id].append(self.open(arm, u.prompt_id, u.k, len(u.images), draw))
-        return opened
-
-    def take(self, unit: _Unit, index: int, reason: str) -> None:
-        """Give a unit an image and all its copies."""
-        group = int(self.group_of[index])
-        self.holder[group] = unit.prompt_id or f"the arm {unit.arm}"
-        unit.images.append((index, reason))
-        name = self.catalog.ids[index]
-        unit.images += [(int(i), f"copy of {name}") for i in self.members[group] if i != index]
-
-    def finish(self, arms: Sequence[str]) -> pd.DataFrame:
-        """Return the units of ``arms`` as a table, with the ranks of their images."""
-        units = [u for arm in arms for u in self.units if u.arm == arm]
-        rows = [(u, index, reason) for u in units for index, reason in u.images]
-        self.warnings += [
-            f"{u.id} holds {len(u.images)} of {u.target} images: no more are left for it"
-            for u in units
-            if u.room > 0
-        ]
-        index = np.array([index for _, index, _ in rows], np.int64)
-        sets = pd.DataFrame(
-            [(u.id, u.arm, u.prompt_id, u.draw, u.k, reason) for u, _, reason in rows],
-            columns=[*COLUMNS[:5], "reason"],
-        ).assign(index=index, image_id=[self.catalog.ids[i] for i in index])
-        sets["place"] = pd.Index(self.prompts).get_indexer(pd.Index(sets["prompt_id"]))
-        known = self.ranking[np.isin(self.ranking["index"], index)]
-        known = known[["place", "index", "rank"]].drop_duplicates(["place", "index"])
-        sets = sets.merge(known, how="left", on=["place", "index"])
-        return sets.assign(rank=sets["rank"].astype("Int64"))[COLUMNS]
-
-
 def sets_per_prompt(arms: Iterable[str], draws: int) -> int:
     """Return how many disjoint sets of the largest K each prompt gets in all arms together."""
     own = set(arms) - {"family", "ids"}
     return sum(draws if arm.startswith("random") else 1 for arm in own)
 
 
-def _check_size(book: _Book, arms: Sequence[str]) -> None:
+def _check_size(book: Book, arms: Sequence[str]) -> None:
     """Refuse to remove more than there is, before anything is dealt."""
     per_prompt = sets_per_prompt(arms, book.draws)
     asked = per_prompt * len(book.prompts) * book.ks[-1]
@@ -231,8 +139,8 @@ def _check_size(book: _Book, arms: Sequence[str]) -> None:
 
 
 def _deal(
-    book: _Book, queue: pd.DataFrame, units: dict[str, list[_Unit]]
-) -> Iterator[tuple[_Unit, int, int, str]]:
+    book: Book, queue: pd.DataFrame, units: dict[str, list[Unit]]
+) -> Iterator[tuple[Unit, int, int, str]]:
     """Offer images to prompts in the order of ``priority``, ties in the order of prompts.
 
     Yields unit, index, rank and the holder ("" if the image is free) until all units are full, one
@@ -254,7 +162,7 @@ def _deal(
                     left.pop(0)
 
 
-def _families(book: _Book) -> np.ndarray:
+def _families(book: Book) -> np.ndarray:
     if not book.families or "family" not in book.catalog.attributes:
         raise InputError(
             f"the arm family needs control prompts and a catalogue that knows families; there are "
@@ -270,7 +178,7 @@ def _close(name: str, known: Iterable[str]) -> str:
     return hint if hint.startswith(" —") else ""
 
 
-def _ids(book: _Book) -> None:
+def _ids(book: Book) -> None:
     """Take the user's list, with its copies, as one unit."""
     known = book.catalog.index
     if not book.user_ids:
@@ -289,7 +197,7 @@ def _ids(book: _Book) -> None:
             book.take(unit, known[image_id], "listed")
 
 
-def _family(book: _Book) -> None:
+def _family(book: Book) -> None:
     """Take all images of each control prompt's true family."""
     column = _families(book)
     rows = {f: np.flatnonzero(column == f) for f in book.families.values()}
@@ -313,7 +221,7 @@ def _family(book: _Book) -> None:
                 book.take(unit, int(index), f"family {family}")
 
 
-def _targeted(book: _Book) -> None:
+def _targeted(book: Book) -> None:
     """Take the top K of each ranking; whoever ranks an image higher gets it."""
     sizes = np.diff([0, *book.ks])
     units = {
@@ -346,21 +254,21 @@ def _targeted(book: _Book) -> None:
             )
 
 
-def _deal_exactly(book: _Book, arm: str, queue: pd.DataFrame, reason: str) -> None:
+def _deal_exactly(book: Book, arm: str, queue: pd.DataFrame, reason: str) -> None:
     """Fill units as large as the targeted ones; a group of copies that does not fit is passed."""
     for unit, index, rank, holder in _deal(book, queue, book.open_like_targeted(arm)):
         if not holder and book.sizes[book.group_of[index]] <= unit.room:
             book.take(unit, index, reason.format(rank=rank))
 
 
-def _least_similar(book: _Book) -> None:
+def _least_similar(book: Book) -> None:
     """Take the bottom K of each ranking."""
     bottom = book.ranking.groupby("place")["rank"].transform("max")
     queue = book.ranking.assign(priority=bottom - book.ranking["rank"])
     _deal_exactly(book, "least_similar", queue, "rank {rank}")
 
 
-def _random_candidate(book: _Book) -> None:
+def _random_candidate(book: Book) -> None:
     """Draw from what was retrieved for the prompt and is not held by any set."""
     priority = np.empty(len(book.candidates), np.int64)
     rows_of = book.candidates.groupby("place").indices
@@ -371,7 +279,7 @@ def _random_candidate(book: _Book) -> None:
     _deal_exactly(book, "random_candidate", book.candidates.assign(priority=priority), "random")
 
 
-def _random_uniform(book: _Book) -> None:
+def _random_uniform(book: Book) -> None:
     """Draw from the whole catalogue what is not held by any set."""
     order = rng("random_uniform", book.seed).permutation(len(book.members))
     pool = deque(int(group) for group in order if int(group) not in book.holder)
@@ -386,7 +294,7 @@ def _random_uniform(book: _Book) -> None:
         pool.extendleft(reversed(passed))
 
 
-Arm = Callable[[_Book], None]
+Arm = Callable[[Book], None]
 ARMS: Registry[Arm] = Registry(  # in the order in which they take their images
     "arm",
     {

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from untrain.encoders.base import Encoder
+from untrain.encoders.base import Encoder, describe, encode_text, pooled
 from untrain.errors import InputError
 from untrain.registry import Registry
 
-__all__ = ["ENCODERS", "Encoder", "load_encoder"]
+__all__ = ["ENCODERS", "Encoder", "describe", "encode_text", "load_encoder", "pooled"]
 
-ENCODERS: Registry[Callable[..., Encoder]] = Registry(
+
+class EncoderRegistry(Registry[Callable[..., Encoder]]):
+    """Encoders by name; ``module:function`` is the user's own, a folder or hub id a model."""
+
+    def check(self, name: str) -> None:
+        """Raise `InputError` if ``name`` can be no encoder, without importing anything."""
+        if not (_is_own(name) or _is_model(name)):
+            super().check(name)
+
+    def __getitem__(self, name: str) -> Callable[..., Encoder]:
+        """Return what makes the encoder ``name`` when called with its options."""
+        if name in self:
+            return super().__getitem__(name)
+        if _is_own(name):
+            from untrain.encoders.function import own_encoder
+
+            return own_encoder(name)
+        if _is_model(name):
+            return partial(super().__getitem__("transformers"), name)
+        return super().__getitem__(name)  # which says what is wrong with it
+
+
+def _is_own(name: str) -> bool:
+    module, colon, attribute = name.partition(":")
+    parts = [*module.split("."), *attribute.split(".")]
+    return bool(colon) and all(part.isidentifier() for part in parts)
+
+
+def _is_model(name: str) -> bool:
+    return "/" in name or Path(name).is_dir()
+
+
+ENCODERS: Registry[Callable[..., Encoder]] = EncoderRegistry(
     "encoder",
     {
         "layout": "untrain.encoders.layout:LayoutEncoder",
@@ -23,6 +57,13 @@ ENCODERS: Registry[Callable[..., Encoder]] = Registry(
 
 def load_encoder(name: str, **options: Any) -> Encoder:
     """Return the encoder ``name``, made with ``options``.
+
+    Parameters
+    ----------
+    name : str
+        ``"layout"``, ``"transformers"`` (with ``path``), a folder or hub id with a slash
+        (the same, shorter), or ``"package.module:function"``: the user's own function, looked for
+        in the working folder too, of a list of uint8 H×W×3 arrays → (n, d) numbers.
 
     Raises
     ------

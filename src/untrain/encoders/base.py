@@ -11,6 +11,9 @@ import numpy as np
 class Encoder(Protocol):
     """A fixed map from pictures to features; it is never trained.
 
+    What an encoder may have beyond this is asked for by the functions below: a shorter form of its
+    features (`pooled`), a text side (`encode_text`), a line about itself (`describe`).
+
     Attributes
     ----------
     fingerprint : str
@@ -29,3 +32,28 @@ class Encoder(Protocol):
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return features, float32 (n, d), of images, each uint8 H×W×3 RGB of any size."""
         ...
+
+
+def pooled(encoder: Encoder) -> Encoder:
+    """Return the form of ``encoder`` to search a whole catalogue with.
+
+    An encoder of whole feature maps (100,352 numbers a picture in the study) gives its mean over
+    positions, with the same weights in memory; any other is returned itself.
+    """
+    pool = getattr(encoder, "pooled", None)
+    return encoder if pool is None else pool()
+
+
+def encode_text(encoder: Encoder, prompts: Sequence[str]) -> np.ndarray | None:
+    """Return text features, float32 (n, d), to be compared with the encoder's picture features.
+
+    None where the encoder has no text side: all but CLIP and its like with pooling
+    ``"projection"``.
+    """
+    encode = getattr(encoder, "encode_text", None)
+    return None if encode is None else encode(prompts)
+
+
+def describe(encoder: Encoder) -> str:
+    """Return a line about the encoder for people: its ``description``, or else its class."""
+    return str(getattr(encoder, "description", type(encoder).__name__))

@@ -32,6 +32,7 @@ class LayoutEncoder:
 
     fingerprint = fingerprint("layout", VERSION, SIDE, CELLS, ORIENTATIONS, BINS, WEIGHTS)
     non_negative = True
+    description = "layout: colours, gradients and histogram, 896 numbers"
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return features, float32 (n, 896), of images, each uint8 H×W×3 RGB of any size."""

@@ -1,43 +1,55 @@
-"""The feature store: each image is embedded once for an encoder, whatever happens next."""
+"""The feature store: each image is embedded once, ever, for an encoder, whatever run asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
+from untrain.cache import cache_folder, mark_used
 from untrain.catalogs.base import Catalog
-from untrain.encoders.base import Encoder
+from untrain.encoders.base import Encoder, describe
+from untrain.encoders.digests import WORDS, DigestTable, digests_of
 from untrain.errors import InputError
-from untrain.files import atomic_path, fingerprint, read_json, write_json
-from untrain.progress import bar
+from untrain.files import read_json, write_json
+from untrain.progress import bar, console
 
-SHARD = 512  # images written at a time: what a kill can lose
-BATCH = 32  # images held decoded at a time
+VERSION = 2  # of the files; a store of an earlier one is made anew
+BLOCK = 256  # images written at a time: what a kill can lose
+BATCH = 16  # images decoded at a time; one batch is in hand and two are ahead of it
 
 
 class FeatureStore:
     """Features on disk by the content of the image and the encoder that made them.
 
-    Under ``folder/<encoder fingerprint>/`` lie shards, written once and never changed: half
-    precision features, ``<shard>.npy``, and the content hash of each row, ``<shard>.json``, which
-    is written last, so that a shard without it does not count. Byte-identical images, in one
-    catalogue or several, share a row.
+    Under ``folder/<encoder fingerprint>/`` lie ``features.bin``, half-precision rows;
+    ``hashes.bin``, the 32-byte content hash of each; and ``meta.json``. Rows are only ever added,
+    under a lock, features before hashes: a row counts if both files hold all of it, and what a
+    kill or a full disk left of another is cut off before the next is written. Byte-identical
+    images, in one catalogue or several, share a row, and processes share the files.
 
     Parameters
     ----------
-    folder : Path
-        Where all encoders' features are kept; made when needed.
+    folder : Path or None
+        Where all encoders' features are kept, made when needed; None is the user's cache, which
+        all runs share.
     encoder : Encoder
         What embeds the images that are not there yet.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder) -> None:
-        self.folder = Path(folder) / encoder.fingerprint
+    def __init__(self, folder: Path | None, encoder: Encoder) -> None:
+        root = cache_folder("features") if folder is None else Path(folder)
+        self.folder = root / encoder.fingerprint
         self.encoder = encoder
-        self._where: dict[str, tuple[str, int]] = {}  # content hash → shard, row
-        self._read: set[str] = set()
+        self._meta: dict[str, Any] | None = None  # of the files that the table is of
+        self._table = DigestTable()
 
     def features(self, catalog: Catalog, ids: Iterable[str], label: str) -> np.ndarray:
         """Return features, float32 (n, d), of the images ``ids``, embedding those not yet stored.
@@ -48,42 +60,55 @@ class FeatureStore:
         Raises
         ------
         InputError
-            If an image cannot be decoded or its features do not fit half precision.
+            If an image cannot be decoded, its features do not fit half precision, or a newer
+            version of untrain wrote the store.
         """
         wanted = tuple(ids)
+        if not wanted:
+            return self.encoder.encode([])
         hashes = [catalog.hashes[catalog.index[image_id]] for image_id in wanted]
-        self._find_shards()
-        missing: dict[str, str] = {}
-        for content, image_id in zip(hashes, wanted, strict=True):
-            if content not in self._where:
-                missing.setdefault(content, image_id)
-        if missing:
-            self._embed(catalog, missing, label)
-        return self._gather(hashes)
+        rows = self._rows(catalog, wanted, digests_of(hashes), label)
+        return self._mapped()[rows].astype(np.float32)
 
-    def _find_shards(self) -> None:
-        for path in sorted(self.folder.glob("*.json")):
-            if path.stem not in self._read:
-                self._enter(path.stem, read_json(path))
+    def index(self, catalog: Catalog, label: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return all that is stored, float16 (rows, d), and the row of every image, int64 (n,).
 
-    def _enter(self, shard: str, hashes: list[str]) -> None:
-        self._read.add(shard)
-        for row, content in enumerate(hashes):
-            self._where.setdefault(content, (shard, row))
+        The features are a memory map, not a copy; images not yet stored are embedded first.
 
-    def _embed(self, catalog: Catalog, missing: dict[str, str], label: str) -> None:
-        """Embed and store the images ``missing``, a map from content hash to an id that has it."""
-        hashes = list(missing)
-        with bar(label, len(hashes)) as advance:
-            for start in range(0, len(hashes), SHARD):
-                shard = hashes[start : start + SHARD]
-                blocks = []
-                for first in range(0, len(shard), BATCH):
-                    batch = [missing[content] for content in shard[first : first + BATCH]]
-                    images = [np.asarray(catalog.image(image_id)) for image_id in batch]
-                    blocks.append(self._half(self.encoder.encode(images)))
-                    advance(len(batch))
-                self._write(shard, np.concatenate(blocks))
+        Raises
+        ------
+        InputError
+            As `features` does.
+        """
+        rows = self._rows(catalog, catalog.ids, digests_of(catalog.hashes), label)
+        return self._mapped(), rows
+
+    def _rows(
+        self, catalog: Catalog, ids: Sequence[str], digests: np.ndarray, label: str
+    ) -> np.ndarray:
+        self._refresh()
+        rows = self._table.find(digests)
+        while (rows < 0).any():  # again only if somebody deletes the store meanwhile
+            missing = np.flatnonzero(rows < 0)
+            first = np.unique(digests[missing], axis=0, return_index=True)[1]
+            once = missing[np.sort(first)]
+            self._embed(catalog, [ids[row] for row in once], digests[once], label)
+            rows = self._table.find(digests)
+        mark_used(self.folder)
+        return rows
+
+    def _embed(self, catalog: Catalog, ids: list[str], digests: np.ndarray, label: str) -> None:
+        """Embed and store images that differ from each other, those of the catalogue ``ids``."""
+        pending: list[np.ndarray] = []
+        done = 0
+        with bar(label, len(ids)) as advance:
+            for images in _decoded(catalog, ids):
+                pending.append(self._half(self.encoder.encode(images)))
+                advance(len(images))
+                waiting = sum(map(len, pending))
+                if waiting >= BLOCK or done + waiting == len(ids):
+                    self._append(digests[done : done + waiting], np.concatenate(pending))
+                    pending, done = [], done + waiting
 
     def _half(self, features: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -95,33 +120,97 @@ class FeatureStore:
             )
         return half
 
-    def _write(self, hashes: list[str], features: np.ndarray) -> None:
-        shard = fingerprint(hashes)
-        with atomic_path(self.folder / f"{shard}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, features, allow_pickle=False)
-        write_json(self.folder / f"{shard}.json", hashes)
-        self._enter(shard, hashes)
+    def _refresh(self) -> None:
+        """Take notice of rows that were added since, by this process or another."""
+        meta = self._read_meta()
+        if meta != self._meta:
+            self._meta, self._table = meta, DigestTable()
+        if meta is None:
+            return
+        known, size = len(self._table), 8 * WORDS
+        hashes, features = self.folder / "hashes.bin", self.folder / "features.bin"
+        rows = min(_bytes(hashes) // size, _bytes(features) // (2 * meta["d"]))
+        if rows > known:
+            added = np.fromfile(hashes, np.uint64, (rows - known) * WORDS, offset=known * size)
+            self._table.extend(added.reshape(-1, WORDS))
 
-    def _gather(self, hashes: list[str]) -> np.ndarray:
-        if not hashes:
-            return self.encoder.encode([])
-        rows: dict[str, list[tuple[int, int]]] = {}  # shard → (row there, row here)
-        for here, content in enumerate(hashes):
-            shard, there = self._where[content]
-            rows.setdefault(shard, []).append((there, here))
-        features: np.ndarray | None = None
-        for shard, pairs in rows.items():
-            path = self.folder / f"{shard}.npy"
-            try:
-                stored = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
+    def _read_meta(self) -> dict[str, Any] | None:
+        """Return what ``meta.json`` says; None if there is no store that this version can read."""
+        try:
+            meta = read_json(self.folder / "meta.json")
+            version, d = int(meta["version"]), int(meta["d"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        if version > VERSION:
+            raise InputError(
+                f"feature store: {self.folder} was written by a newer untrain (format {version}, "
+                f"this one reads {VERSION}); upgrade, or delete that folder: features are made anew"
+            )
+        return meta if version == VERSION and d > 0 else None
+
+    def _append(self, digests: np.ndarray, features: np.ndarray) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / "lock"):
+            self._refresh()
+            if self._meta is None:
+                self._begin(features.shape[1])
+            elif self._meta["d"] != features.shape[1]:
                 raise InputError(
-                    f"feature store: {path} cannot be read ({error}); delete {self.folder} "
-                    "and run again: the features are made anew"
-                ) from None
-            if features is None:
-                features = np.empty((len(hashes), stored.shape[1]), np.float32)
-            there_rows, here_rows = np.array(sorted(pairs)).T
-            features[here_rows] = stored[there_rows]
-        assert features is not None
-        return features
+                    f"feature store: the encoder returned {features.shape[1]} numbers a picture, "
+                    f"and {self._meta['d']} are in {self.folder}; delete that folder"
+                )
+            new = self._table.find(digests) < 0  # others may have been quicker
+            rows = len(self._table)
+            _append(self.folder / "features.bin", rows * features[:1].nbytes, features[new])
+            _append(self.folder / "hashes.bin", rows * digests[:1].nbytes, digests[new])
+            self._refresh()
+
+    def _begin(self, d: int) -> None:
+        """Make an empty store, in place of one that cannot be read if there is one."""
+        for name in ("features.bin", "hashes.bin"):
+            if (self.folder / name).exists():
+                console.print(f"feature store: {self.folder} cannot be read and is made anew")
+                (self.folder / name).unlink()
+        created = datetime.now(UTC).isoformat()
+        description = describe(self.encoder)
+        meta = {"version": VERSION, "d": d, "description": description, "created": created}
+        write_json(self.folder / "meta.json", meta)
+        self._refresh()
+
+    def _mapped(self) -> np.ndarray:
+        if self._meta is None or not len(self._table):
+            return self.encoder.encode([]).astype(np.float16)
+        shape = (len(self._table), self._meta["d"])
+        return np.memmap(self.folder / "features.bin", np.float16, "r", shape=shape)
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _append(path: Path, start: int, array: np.ndarray) -> None:
+    """Write ``array`` at byte ``start``, in place of whatever is there, and see it on the disk."""
+    with path.open("ab") as file:
+        file.truncate(start)
+        file.write(np.ascontiguousarray(array).data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _decoded(catalog: Catalog, ids: Sequence[str]) -> Iterator[list[np.ndarray]]:
+    """Yield batches of decoded images; a thread decodes the next ones meanwhile."""
+
+    def decode(start: int) -> list[np.ndarray]:
+        return [np.asarray(catalog.image(image_id)) for image_id in ids[start : start + BATCH]]
+
+    ahead: deque[Future[list[np.ndarray]]] = deque()
+    pool = ThreadPoolExecutor(1)
+    try:
+        for start in range(0, len(ids), BATCH):
+            ahead.append(pool.submit(decode, start))
+            if len(ahead) > 2:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from safetensors import SafetensorError
 
+from untrain.encoders.pace import Pace, pace_of, threads_set
+from untrain.encoders.transformers_loading import (
+    content_of,
+    fold_normalisation,
+    load_model,
+    load_tokenizer,
+)
 from untrain.errors import InputError
 from untrain.files import fingerprint
+from untrain.progress import console
 
-Pooling = Literal["mean", "flatten", "cls"]
+Pooling = Literal["mean", "flatten", "cls", "pooler", "projection"]
 
 
 class TransformersEncoder:
     """Features of a pretrained vision model, each image embedded as its own processor prepares it.
+
+    Tested with ResNet, MobileNetV2, ViT (DINO), DINOv2, CLIP and SigLIP.
 
     Parameters
     ----------
     path : str
         Folder with ``config.json``, ``preprocessor_config.json`` and ``model.safetensors``, or
         a hub id, which is downloaded once (never where ``HF_HUB_OFFLINE`` is set).
-    pooling : {"mean", "flatten", "cls"}
+    pooling : {"mean", "flatten", "cls", "pooler", "projection"}
         Mean over positions; the whole map as one vector (as the study: 7 × 7 × 2,048 = 100,352);
-        or the first token of a transformer.
+        the first token of a transformer; the model's own pooling layer; or, for CLIP and its
+        like, the space that pictures and texts share.
     layer : "last" or int
-        Last hidden state, or an index into the model's hidden states.
+        Last hidden state, or an index into the model's hidden states; −1 is the last of them.
     dtype : {"float32", "bfloat16"}
-        Arithmetic of the forward pass. On recent CPUs bfloat16 is about twice as fast.
-    batch_size : int
-        Images a forward pass. Small batches are the faster ones on a CPU.
+        Arithmetic of the forward pass. bfloat16 is about twice as fast on a CPU that has
+        instructions for it, and many times slower on one that has not.
+    batch_size : "auto" or int
+        Images a forward pass; "auto" measures what is quickest here, threads included, once
+        (`untrain.encoders.pace`). It changes features by rounding alone, about 1e-6.
 
     Raises
     ------
@@ -47,26 +59,48 @@ class TransformersEncoder:
         pooling: Pooling = "mean",
         layer: Literal["last"] | int = "last",
         dtype: Literal["float32", "bfloat16"] = "float32",
-        batch_size: int = 4,
+        batch_size: Literal["auto"] | int = "auto",
     ) -> None:
-        _check_choice("pooling", pooling, ("mean", "flatten", "cls"))
+        _check_choice("pooling", pooling, get_args(Pooling))
         _check_choice("dtype", dtype, ("float32", "bfloat16"))
-        if layer != "last" and (isinstance(layer, bool) or not isinstance(layer, int)):
-            raise InputError(f"encoder layer is {layer!r}; expected 'last' or a whole number")
-        if batch_size < 1:
+        _check_whole("layer", layer, "last")
+        _check_whole("batch_size", batch_size, "auto")
+        if batch_size != "auto" and batch_size < 1:
             raise InputError(f"encoder batch_size is {batch_size}; expected at least 1")
+        if layer != "last" and pooling in ("pooler", "projection"):
+            raise InputError(f"encoder pooling '{pooling}' is of the last layer; leave layer out")
+        self.path = str(path)
         self.pooling = pooling
         self.layer = layer
         self.batch_size = batch_size
-        self.processor, model = _load(str(path))
+        self.processor, model, random = load_model(self.path)
+        if pooling == "projection":
+            _check_joint(model)
+        else:
+            model = getattr(model, "vision_model", model)  # of CLIP, the half that sees
+        if pooling == "pooler" and random:
+            raise InputError(f"the weights at {path} have no pooling layer; use 'mean' or 'cls'")
         # Before the cast: the same weights have the same hash whatever they are computed in.
-        self.fingerprint = fingerprint(
-            "transformers", _content(model), self.processor.to_dict(), pooling, layer, dtype
-        )
+        self._body = (content_of(model, random), self.processor.to_dict(), layer, dtype)
+        fold_normalisation(model)
         import torch
 
+        if dtype == "bfloat16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            console.print("  this processor has no bfloat16 instructions: float32 will be quicker")
         self.dtype = getattr(torch, dtype)
         self.model = model.to(dtype=self.dtype, memory_format=torch.channels_last)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Depends on weights, preparation, pooling, layer and dtype; not on the path."""
+        return fingerprint("transformers", *self._body, self.pooling)
+
+    @property
+    def description(self) -> str:
+        """A line for people."""
+        layer = "" if self.layer == "last" else f", layer {self.layer}"
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{Path(self.path).name}, {self.pooling}{layer}, {dtype}"
 
     @cached_property
     def non_negative(self) -> bool:
@@ -74,28 +108,84 @@ class TransformersEncoder:
         noise = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
         return bool(self.encode(list(noise)).min() >= 0)
 
+    def pooled(self) -> Self:
+        """Return the encoder with pooling "mean" if this one's is "flatten", else itself.
+
+        The weights are shared.
+        """
+        if self.pooling != "flatten":
+            return self
+        other = copy.copy(self)
+        other.pooling = "mean"
+        for cached in ("fingerprint", "non_negative"):
+            other.__dict__.pop(cached, None)
+        return other
+
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return features, float32 (n, d), of images, each uint8 H×W×3 RGB of any size."""
+        if not len(images):
+            return self._forward([np.zeros((32, 32, 3), np.uint8)])[:0]
+        pace = self._pace(images)
+        starts = range(0, len(images), pace.batch_size)
+        with threads_set(pace.threads):
+            return np.concatenate(
+                [self._forward(images[start : start + pace.batch_size]) for start in starts]
+            )
+
+    def encode_text(self, prompts: Sequence[str]) -> np.ndarray | None:
+        """Return text features, float32 (n, d), in the space of the pictures' features.
+
+        None unless pooling is "projection".
+        """
         import torch
 
-        features = []
+        if self.pooling != "projection":
+            return None
+        # To full length, as SigLIP was trained; CLIP does not look behind the end of the text.
+        length = self.model.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(
+            list(prompts),
+            padding="max_length",
+            max_length=length,
+            truncation=True,
+            return_tensors="pt",
+        )
         with torch.inference_mode():
-            for start in range(0, len(images), self.batch_size):
-                batch = list(images[start : start + self.batch_size])
-                features.append(self._forward(batch).float().numpy())
-        if features:
-            return np.concatenate(features)
-        return self.encode([np.zeros((32, 32, 3), np.uint8)])[:0]
+            return _projected(self.model.get_text_features(**tokens)).float().numpy()
 
-    def _forward(self, batch: list[np.ndarray]) -> Any:
-        """Return the pooled features of one batch, a tensor (n, d)."""
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return load_tokenizer(self.path)
+
+    def _pace(self, images: Sequence[np.ndarray]) -> Pace:
+        import torch
+
+        if self.batch_size != "auto":
+            return Pace(self.batch_size, torch.get_num_threads())
+        return pace_of(fingerprint(*self._body), self.description, self._forward, images)
+
+    def _forward(self, batch: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the features of one batch."""
         import torch
 
         prepared = self.processor(
-            images=batch, return_tensors="pt", input_data_format="channels_last"
+            images=list(batch), return_tensors="pt", input_data_format="channels_last"
         )
         pixels = prepared["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
-        output = self.model(pixel_values=pixels, output_hidden_states=self.layer != "last")
+        with torch.inference_mode():
+            if self.pooling == "projection":
+                features = _projected(self.model.get_image_features(pixel_values=pixels))
+            else:
+                output = self.model(pixel_values=pixels, output_hidden_states=self.layer != "last")
+                features = self._pool(output)
+            return features.float().numpy()
+
+    def _pool(self, output: Any) -> Any:
+        """Return a tensor (n, d) of a model's output."""
+        if self.pooling == "pooler":
+            if getattr(output, "pooler_output", None) is None:
+                raise InputError("this model has no pooling layer; use pooling 'mean' or 'cls'")
+            return output.pooler_output.flatten(1)
         state = output.last_hidden_state
         if self.layer != "last":
             try:
@@ -118,50 +208,24 @@ class TransformersEncoder:
         return state.float().mean((2, 3) if state.ndim == 4 else 1)
 
 
+def _projected(output: Any) -> Any:
+    """Return the joint features of transformers 4 (a tensor) or 5 (the output's pooling)."""
+    return getattr(output, "pooler_output", output)
+
+
+def _check_joint(model: Any) -> None:
+    if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
+        raise InputError(
+            "pooling 'projection' needs a model of pictures and texts such as CLIP; "
+            f"this one is a {type(model).__name__}: use 'mean'"
+        )
+
+
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise InputError(f"encoder {name} is {value!r}; expected one of {', '.join(choices)}")
 
 
-def _load(path: str) -> tuple[Any, Any]:
-    """Return the image processor and the vision model at ``path``, in evaluation mode."""
-    import transformers
-    from transformers import AutoImageProcessor, AutoModel
-
-    # Always PIL: the same numbers whether or not torchvision happens to be installed.
-    modern = int(transformers.__version__.split(".")[0]) >= 5
-    plain = {"backend": "pil"} if modern else {"use_fast": False}
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        local = {"local_files_only": Path(path).is_dir()}
-        processor = AutoImageProcessor.from_pretrained(path, **local, **plain)
-        model = AutoModel.from_pretrained(path, **local, use_safetensors=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(
-            f"encoder: {_fault(path, str(error))}, or use `encoder: layout`, which needs no weights"
-        ) from None
-    model = getattr(model, "vision_model", model)  # of CLIP and its like, the half that sees
-    return processor, model.eval()
-
-
-def _fault(path: str, reason: str) -> str:
-    """Say what is wrong with the model at ``path``, and what would mend it."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return (
-            f"'{path}' is neither a folder nor a model that is in the hub's cache or can be "
-            f"downloaded now; run `hf download {path}` where there is a network"
-        )
-    missing = [n for n in ("config.json", "preprocessor_config.json") if not (folder / n).exists()]
-    missing += [] if any(folder.glob("*.safetensors")) else ["model.safetensors"]
-    why = f"it lacks {', '.join(missing)}" if missing else reason.strip().splitlines()[0]
-    return f"the folder {path} holds no usable model ({why}); download the model again"
-
-
-def _content(model: Any) -> str:
-    """Return a hash of the weights' names and values."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().float().numpy().tobytes())
-    return digest.hexdigest()
+def _check_whole(name: str, value: object, word: str) -> None:
+    if value != word and (isinstance(value, bool) or not isinstance(value, int)):
+        raise InputError(f"encoder {name} is {value!r}; expected '{word}' or a whole number")

@@ -10,7 +10,9 @@ from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import sets_per_prompt
 from untrain.errors import InputError, did_you_mean
 from untrain.experiment.run import Run
-from untrain.search.retrieval import retrieve
+from untrain.search.ranking import check_method, parse_method
+from untrain.search.retrieval import RETRIEVERS, text_index
+from untrain.search.scores import read_scores
 
 
 def check(run: Run, due: Collection[str]) -> None:
@@ -22,10 +24,17 @@ def check(run: Run, due: Collection[str]) -> None:
         A prompt without a known word, an encoder that cannot be loaded, more to be removed than
         there is, or too few forget sets for the number of models.
     """
-    if "retrieve" in due:
-        retrieve(run.catalog, run.prompts, run.config.retrieval.method, top=1)
+    text = RETRIEVERS[run.config.retrieval.method].text
+    if "retrieve" in due and text:
+        text_index(run.catalog, text).query(run.prompts["prompt"].tolist(), top=1)
     if {"compare", "evaluate"} & set(due):
         _ = run.encoder
+    if "rank" in due:
+        for method in run.ranking_methods:
+            check_method(method)
+            wanted = parse_method(method)
+            if wanted.kind == "scores" and wanted.file:
+                read_scores(wanted.file, run.prompts, run.catalog.ids)
     if "remove" in due:
         count_removed(run)
     if "retrain" in due and run.config.design.kind == "randomised":

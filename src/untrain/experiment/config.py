@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 
 from untrain.errors import InputError, did_you_mean
 from untrain.experiment.sections import (
+    Copies,
     Data,
     Design,
     EncoderConfig,
@@ -52,6 +53,7 @@ class Config(Section):
     encoder: EncoderConfig = EncoderConfig()
     retrieval: Retrieval = Retrieval()
     ranking: Ranking = Ranking()
+    copies: Copies = Copies()
     removal: Removal = Removal()
     design: Design = Design()
     evaluation: Evaluation = Evaluation()
@@ -188,20 +190,33 @@ def _replace(values: dict[str, Any], setting: str) -> list[str]:
 
 def _resolve(config: Config, base: Path) -> Config:
     """Make the paths of the file absolute; a hub id of an encoder stays as it is."""
+    from untrain.search.ranking import parse_method
 
     def absolute(section: Any, name: str) -> Any:
         path = getattr(section, name)
         return section.model_copy(update={name: path and base / path.expanduser()})
 
-    data = absolute(config.data, "path")
-    prompts = absolute(config.prompts, "file")
-    removal = absolute(config.removal, "ids")
-    encoder = config.encoder
-    local = encoder.options.get("path")
-    if local and (base / str(local)).is_dir():
-        options = {**encoder.options, "path": str((base / str(local)).resolve())}
-        encoder = encoder.model_copy(update={"options": options})
-    changed = {"data": data, "prompts": prompts, "removal": removal, "encoder": encoder}
+    def local(encoder: EncoderConfig) -> EncoderConfig:
+        path = encoder.options.get("path")
+        if not path or not (base / str(path)).is_dir():
+            return encoder
+        options = {**encoder.options, "path": str((base / str(path)).resolve())}
+        return encoder.model_copy(update={"options": options})
+
+    ranking = config.ranking.model_copy(
+        update={
+            "method": parse_method(config.ranking.method).beside(base),
+            "also": tuple(parse_method(method).beside(base) for method in config.ranking.also),
+        }
+    )
+    changed = {
+        "data": absolute(config.data, "path"),
+        "prompts": absolute(config.prompts, "file"),
+        "removal": absolute(config.removal, "ids"),
+        "encoder": local(config.encoder),
+        "copies": config.copies.model_copy(update={"encoder": local(config.copies.encoder)}),
+        "ranking": ranking,
+    }
     return config.model_copy(update=changed)
 
 

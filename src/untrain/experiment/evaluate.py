@@ -164,6 +164,7 @@ def _summarise(run: Run, effects: pd.DataFrame, judged: pd.DataFrame) -> None:
         "verdicts": queries.value_counts().to_dict(),
         "control_verdicts": controls.value_counts().to_dict(),
         "random_sets_called_attributable": _false_positives(effects, run.config.evaluation.alpha),
+        "copies": run.record.get("copies"),
         "quality": run.record.get("quality"),
         "removed_share": _removed_share(run),
     }

@@ -11,13 +11,14 @@ from typing import Any
 from untrain import __version__
 from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
 from untrain.experiment import evaluate as evaluation
-from untrain.experiment import stages
+from untrain.experiment import searching, stages
 from untrain.experiment.checks import check
 from untrain.experiment.config import Config
 from untrain.experiment.names import STAGE_HELP
 from untrain.experiment.run import Run
 from untrain.files import fingerprint
 from untrain.progress import console
+from untrain.search.ranking import parse_method
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,22 @@ STAGES = (
     ),
     Stage(
         "retrieve",
-        stages.retrieve,
-        lambda r: [r.catalog.fingerprint, r.prompts.to_dict("list"), _section(r, "retrieval")],
-        (),
+        searching.retrieve,
+        lambda r: [r.catalog.fingerprint, _section(r, "retrieval"), _section(r, "encoder")],
+        ("generate",),
         ("retrieval.parquet",),
     ),
     Stage(
         "compare",
-        stages.compare,
-        lambda r: _section(r, "encoder"),
-        ("generate", "retrieve"),
-        ("comparison.parquet",),
+        searching.compare,
+        lambda r: [_section(r, "encoder"), _section(r, "copies")],
+        ("retrieve",),
+        ("comparison.parquet", "copies.parquet"),
     ),
     Stage(
         "rank",
-        stages.rank,
-        lambda r: _section(r, "ranking"),
+        searching.rank,
+        lambda r: [_section(r, "ranking"), _ranking_files(r)],
         ("compare",),
         ("ranking.parquet",),
     ),
@@ -121,6 +122,12 @@ NAMES = tuple(stage.name for stage in STAGES)
 
 def _section(run: Run, name: str) -> Any:
     return getattr(run.config, name).model_dump(mode="json")
+
+
+def _ranking_files(run: Run) -> list[str]:
+    """Return the fingerprint of each file that a ranking is read from."""
+    files = [parse_method(method).file for method in run.ranking_methods]
+    return [fingerprint(file.read_bytes()) for file in files if file and file.exists()]
 
 
 def keys(run: Run) -> dict[str, str]:

@@ -115,6 +115,11 @@ class Run:
         arms += ["ids"] if self.config.removal.ids else []
         return list(dict.fromkeys(arms))
 
+    @property
+    def ranking_methods(self) -> list[str]:
+        """The rankings asked for, each once, the one that decides first."""
+        return list(dict.fromkeys([self.config.ranking.method, *self.config.ranking.also]))
+
     @cached_property
     def user_ids(self) -> list[str]:
         """The user's own list of images to remove."""

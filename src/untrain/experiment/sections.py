@@ -44,6 +44,16 @@ def _preset(name: str) -> str:
     return name
 
 
+def _ranking(method: str) -> str:
+    from untrain.search.ranking import parse_method
+
+    try:
+        parse_method(method)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return method
+
+
 def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
     if list(sizes) != sorted(set(sizes)) or any(size < 1 for size in sizes):
         raise ValueError(f"must be rising positive sizes such as [10, 100], found {list(sizes)}")
@@ -53,7 +63,7 @@ def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
 Format = Annotated[str, _name_in("untrain.catalogs:CATALOGS")]
 EncoderName = Annotated[str, _name_in("untrain.encoders:ENCODERS")]
 Retriever = Annotated[str, _name_in("untrain.search.retrieval:RETRIEVERS")]
-RankingName = Annotated[str, _name_in("untrain.search.ranking:RANKINGS")]
+RankingName = Annotated[str, AfterValidator(_ranking)]
 Arm = Annotated[str, _name_in("untrain.counterfactual.forget_sets:ARMS")]
 PresetName = Annotated[str, AfterValidator(_preset)]
 Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
@@ -137,15 +147,25 @@ class EncoderConfig(Section):
 class Retrieval(Section):
     """Stage one of the search: prompt → candidates."""
 
-    method: Retriever = "tfidf"
+    method: Retriever = Field("tfidf", description="by text, by pictures, or both: hybrid")
     top: int = Field(100, ge=1, description="candidates a prompt")
 
 
 class Ranking(Section):
-    """Stage two of the search: candidates → scores; the first method decides what is removed."""
+    """Stage two of the search: candidates → scores; the first method decides what is removed.
+
+    A method is a name, ``fitted:<weights.json>`` or ``scores:<file.parquet>``.
+    """
 
     method: RankingName = Field("fusion", description="decides the targeted forget sets")
     also: tuple[RankingName, ...] = Field(("study",), description="further rankings to report")
+
+
+class Copies(Section):
+    """The copy test: are generated pictures nearer to training images than real ones are?"""
+
+    encoder: EncoderConfig = Field(EncoderConfig(), description="features of the whole catalogue")
+    alpha: float = Field(0.01, gt=0, lt=0.5, description="share of real pictures flagged in error")
 
 
 class Removal(Section):
@@ -155,6 +175,9 @@ class Removal(Section):
     k: Sizes = Field((10,), min_length=1, description="nested sizes, primary first")
     draws: int = Field(1, ge=1, description="draws of each random arm")
     ids: Path | None = Field(None, description="a file of image ids: one more forget set")
+    duplicates: Literal["near", "exact"] = Field(
+        "near", description="which copies of an image go out with it"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -12,17 +12,14 @@ from safetensors.numpy import load_file, save_file
 from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import build_forget_sets
 from untrain.counterfactual.noise import gumbel_batch
-from untrain.encoders.store import FeatureStore
 from untrain.experiment import bank
-from untrain.experiment.run import Run, read_picture, save_pictures
+from untrain.experiment.run import Run, save_pictures
 from untrain.files import atomic_path
 from untrain.generators.base import Generations
 from untrain.generators.dalle import DalleGenerator
 from untrain.generators.quality import judge
 from untrain.progress import bar, track
-from untrain.search.comparison import compare as compare_prompt
-from untrain.search.ranking import rank as rank_by
-from untrain.search.retrieval import retrieve as retrieve_by
+from untrain.search.duplicates import duplicate_groups
 
 SAMPLER = "A"
 REFERENCE = "reference"
@@ -85,51 +82,6 @@ def _draw(run: Run, model: DalleGenerator, keys: list[tuple[str, int]]) -> Gener
     return model.generate([text[p] for p, _ in keys], noise)
 
 
-def retrieve(run: Run) -> None:
-    """Find the candidates of each prompt among the captions."""
-    settings = run.config.retrieval
-    run.keep("retrieval", retrieve_by(run.catalog, run.prompts, settings.method, settings.top))
-
-
-def compare(run: Run) -> None:
-    """Compare every query with every candidate, in pixels and features."""
-    retrieval = run.table("retrieval")
-    encoder = run.encoder
-    store = FeatureStore(run.folder / "features", encoder)
-    needed = sorted(set(retrieval["image_id"]))
-    row = {image_id: i for i, image_id in enumerate(needed)}
-    features = store.features(run.catalog, needed, "features")
-    pictures = {i: np.asarray(run.catalog.image(i)) for i in track(needed, "reading", len(needed))}
-    parts = []
-    groups = list(retrieval.groupby("prompt_id", sort=False))
-    for prompt_id, candidates in track(groups, "comparing", len(groups)):
-        ids = list(candidates["image_id"])
-        generated = [_query(run, str(prompt_id), g) for g in range(run.config.generations)]
-        parts.append(
-            compare_prompt(
-                str(prompt_id),
-                generated,
-                ids,
-                [pictures[i] for i in ids],
-                encoder.encode(generated),
-                features[[row[i] for i in ids]],
-            )
-        )
-    run.keep("comparison", pd.concat(parts, ignore_index=True))
-
-
-def _query(run: Run, prompt_id: str, generation: int) -> np.ndarray:
-    return read_picture(run.path("queries", prompt_id, f"{generation}.png"))
-
-
-def rank(run: Run) -> None:
-    """Score and order the candidates of each prompt, by every ranking asked for."""
-    comparison, retrieval = run.table("comparison"), run.table("retrieval")
-    methods = dict.fromkeys([run.config.ranking.method, *run.config.ranking.also])
-    tables = [rank_by(method, comparison, retrieval) for method in methods]
-    run.keep("ranking", pd.concat(tables, ignore_index=True))
-
-
 def remove(run: Run) -> None:
     """Name the forget sets; nothing is deleted."""
     settings = run.config.removal
@@ -146,6 +98,7 @@ def remove(run: Run) -> None:
         dict(zip(controls["prompt_id"], controls["family"], strict=True)),
         run.user_ids,
         settings.draws,
+        duplicate_groups(run.catalog) if settings.duplicates == "near" else None,
     )
     for warning in sets.attrs.get("warnings", ()):
         run.warn(warning)
@@ -220,7 +173,14 @@ def _keep_thumbnails(run: Run) -> None:
     """Keep small pictures and captions of the images that the report names."""
     ranking, sets = run.table("ranking"), run.table("forget_sets")
     shown = ranking[ranking["rank"] <= 10]["image_id"]
-    ids = sorted({*shown, *sets[sets["arm"].isin(["family", "ids"])]["image_id"]})
+    copies = run.table("copies")
+    ids = sorted(
+        {
+            *shown,
+            *copies[copies["near_copy"]]["image_id"],
+            *sets[sets["arm"].isin(["family", "ids"])]["image_id"],
+        }
+    )
     captions = [run.catalog.captions[run.catalog.index[i]] for i in ids]
     shown_table = pd.DataFrame({"image_id": ids, "caption": captions})
     if "family" in run.catalog.attributes:

@@ -77,6 +77,10 @@ class Generator(Protocol):
         """Return the tokens of uint8 pictures (n, height, width, 3), int64 (n, positions)."""
         ...
 
+    def detokenize(self, tokens: np.ndarray) -> np.ndarray:
+        """Return the pictures of tokens (n, positions), uint8 (n, height, width, 3)."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write the trained weights (safetensors) and what describes them (JSON)."""
         ...

@@ -138,10 +138,8 @@ class DalleGenerator:
 
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
         """Draw one picture a prompt; see `Generator.generate`."""
-        from untrain.generators import autoencoder as ae
-
         tokens = tr.sample(self._fitted(), self._text(prompts), noise, self.preset)
-        return Generations(tokens, ae.decode(self.autoencoder, tokens, self.preset.grid))
+        return Generations(tokens, self.detokenize(tokens))
 
     def log_likelihood(self, tokens: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
         """Return log p of each image token in nats at temperature 1, untruncated."""
@@ -152,6 +150,12 @@ class DalleGenerator:
         from untrain.generators import autoencoder as ae
 
         return ae.encode(self.autoencoder, images)
+
+    def detokenize(self, tokens: np.ndarray) -> np.ndarray:
+        """Return the pictures of codes; see `Generator.detokenize`."""
+        from untrain.generators import autoencoder as ae
+
+        return ae.decode(self.autoencoder, tokens, self.preset.grid)
 
     @property
     def autoencoder(self) -> Autoencoder:

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from untrain.report import tables
+from untrain.report.copies import copied_from
 from untrain.report.folder import SAMPLER, Run, rows
 from untrain.report.tables import PRIMARY, arm_label, arm_order, interval, number, open_ends
 
@@ -80,6 +81,7 @@ def prompt_cards(run: Run, pictures: Pictures) -> list[dict[str, Any]]:
                 "words": _effect_words(line),
                 "arms": arms.get(line.prompt_id, []),
                 "drawn": _drawn(folder, line.prompt_id, pictures),
+                "copied": copied_from(run, line.prompt_id),
                 "reference": pictures.uri(folder, f"{line.prompt_id}/reference.png"),
                 "influential": influential(run, line.prompt_id, line.family, captions, pictures),
                 "again": redrawn(run, line.prompt_id, pictures),

@@ -19,6 +19,7 @@ SAMPLER = "A"
 COLUMNS = {
     "prompts.csv": ("prompt_id", "prompt", "family", "role"),
     "ranking.parquet": ("method", "prompt_id", "image_id", "score", "rank"),
+    "copies.parquet": ("prompt_id", "generation", "image_id", "near_copy"),
     "forget_sets.parquet": ("forget_set_id", "arm", "prompt_id", "draw", "k", "image_id"),
     "models.parquet": ("model_id", "seed", "fingerprint"),
     "removals.parquet": ("model_id", "forget_set_id"),
@@ -47,6 +48,7 @@ class Run:
     meta: dict[str, Any]
     prompts: pd.DataFrame
     ranking: pd.DataFrame
+    copies: pd.DataFrame
     forget_sets: pd.DataFrame
     models: pd.DataFrame
     removals: pd.DataFrame

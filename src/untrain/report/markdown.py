@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from untrain.report import tables
+from untrain.report.copies import copy_words
 from untrain.report.folder import Run
 
 _WORDS = {"Removed", "Measure", "Prompt", "Verdict"}
@@ -17,6 +18,7 @@ def markdown(run: Run) -> str:
         f"# {_cell(run.meta.get('name') or run.folder.name)}",
         _cell(tables.answer(run.effects, run.verdicts)),
         "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
+        *([f"Copy test: {_cell(copy_words(run.meta))}."] if copy_words(run.meta) else []),
         "## Overall",
         "Bits per image token; positive: models are worse without. p is one-sided.",
         _table(

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from untrain.files import write_text
 from untrain.report import tables
 from untrain.report.cards import Pictures, missing_pictures, prompt_cards
+from untrain.report.copies import copy_warnings, copy_words
 from untrain.report.figures import Plot, figures
 from untrain.report.folder import SAMPLER, Run, read_run
 from untrain.report.markdown import markdown
@@ -76,7 +77,7 @@ def render(run: Run, plots: list[Plot]) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         answer=_tied(tables.answer(run.effects, run.verdicts)),
-        warnings=tables.warnings(run) + missing_pictures(cards, pictures),
+        warnings=tables.warnings(run) + copy_warnings(run) + missing_pictures(cards, pictures),
         verdicts=tables.verdict_counts(queries),
         controls=tables.verdict_counts(controls),
         known=tables.VERDICTS,
@@ -107,6 +108,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("Models", _models(run)),
         ("Seeds", _inline(run.meta.get("seeds"))),
         ("Ranking", str((run.config.get("ranking") or {}).get("method") or "")),
+        ("Copy test", copy_words(run.meta)),
         ("Quality gate", _quality(run.meta.get("quality"))),
         ("Utility", _utility(run)),
         ("Time", duration(sum(_seconds(run).values()))),

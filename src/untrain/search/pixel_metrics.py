@@ -13,8 +13,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from untrain.errors import InputError
-
 PIXEL_METRICS = ("mse", "mae", "cross_correlation", "histogram", "cosine", "ssim")
 WINDOW = 7  # pixels a side of the SSIM window, scikit-image's default
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # constants of SSIM for values in 0–255
@@ -47,23 +45,14 @@ def pixel_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, np
         ``mse`` Σ(A−B)² / (H·W), a sum over channels; ``mae`` mean of \\|A−B\\|;
         ``cross_correlation`` the covariance; ``histogram`` correlation of the 8×8×8 colour
         histograms; ``cosine``, NaN where a picture is black; ``ssim`` of grey(max(A−B, 0))
-        against black, near 1 where nothing of A sticks out of B.
-
-    Raises
-    ------
-    InputError
-        If the pictures are smaller than 7 pixels a side.
+        against black, near 1 where nothing of A sticks out of B, NaN if the pictures are smaller
+        than 7 pixels a side.
     """
     if generated.shape[1:] != candidates.shape[1:]:
         raise ValueError(f"pictures differ in size: {generated.shape}, {candidates.shape}")
     height, width = generated.shape[1:3]
-    if min(height, width) < WINDOW:
-        raise InputError(
-            f"the pictures to compare are {width}×{height} pixels; SSIM needs at least "
-            f"{WINDOW}×{WINDOW}: leave out the smallest images or make them larger"
-        )
     area, count = height * width, height * width * 3
-    a, b = generated.reshape(len(generated), -1), candidates.reshape(len(candidates), -1)
+    a, b = (images.reshape(len(images), count) for images in (generated, candidates))
     products, squares_a, squares_b = _exact_products(a, b)
     sum_a = a.sum(axis=1, dtype=np.int64).astype(float)[:, None]
     sum_b = b.sum(axis=1, dtype=np.int64).astype(float)[None, :]
@@ -75,7 +64,7 @@ def pixel_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, np
         # |A−B| = (B−A) + 2·max(A−B, 0)
         "mae": (sum_b - sum_a + 2 * excess) / count,
         "cross_correlation": (products - sum_a * sum_b / count) / count,
-        "histogram": _correlation(_histograms(generated), _histograms(candidates)),
+        "histogram": _correlation(colour_histograms(generated), colour_histograms(candidates)),
         "cosine": cosine,
         "ssim": ssim,
     }
@@ -117,24 +106,35 @@ def _ssim_against_black(images: np.ndarray) -> np.ndarray:
 
     With a black second image its mean, variance and the covariance vanish, and SSIM is
     C1·C2 / ((μ² + C1)(σ² + C2)), averaged over windows that lie inside the image (Wang et al.,
-    2004; sample variance and uniform window as scikit-image).
+    2004; sample variance and uniform window as scikit-image). NaN where no window does.
     """
     n, height, width, _ = images.shape
-    # The batch as one tall image: windows that reach from one image into the next are cut below.
-    grey = cv2.cvtColor(images.reshape(n * height, width, 3), cv2.COLOR_RGB2GRAY)
-    window, pixels = (WINDOW, WINDOW), WINDOW**2
-    total = cv2.boxFilter(grey, cv2.CV_32S, window, normalize=False)
-    squares = cv2.sqrBoxFilter(grey, cv2.CV_32S, window, normalize=False)
-    pad = WINDOW // 2
-    inside = (slice(None), slice(pad, height - pad), slice(pad, width - pad))
-    total = total.reshape(n, height, width)[inside].astype(float)
-    squares = squares.reshape(n, height, width)[inside]
+    if min(height, width) < WINDOW:
+        return np.full(n, np.nan)
+    tall = images.reshape(n * height, width, 3)
+    grey = cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY).reshape(n, height, width)
+    total = window_sums(grey).astype(float)
+    squares = window_sums(np.multiply(grey, grey, dtype=np.uint16))
+    pixels = WINDOW**2
     mean_square = (total / pixels) ** 2
     variance = (pixels * squares - total**2) / (pixels * (pixels - 1))
     return (C1 * C2 / ((mean_square + C1) * (variance + C2))).mean(axis=(1, 2))
 
 
-def _histograms(images: np.ndarray) -> np.ndarray:
+def window_sums(images: np.ndarray) -> np.ndarray:
+    """Return the sums over all 7×7 windows that lie inside each of (n, H, W), int32 (n, H−6, W−6).
+
+    Images are uint8 or uint16, at least 7 pixels a side.
+    """
+    n, height, width = images.shape
+    # The batch as one tall image: windows that reach from one image into the next are cut off.
+    tall = images.reshape(n * height, width)
+    sums = cv2.boxFilter(tall, cv2.CV_32S, (WINDOW, WINDOW), normalize=False)
+    pad = WINDOW // 2
+    return sums.reshape(n, height, width)[:, pad : height - pad, pad : width - pad]
+
+
+def colour_histograms(images: np.ndarray) -> np.ndarray:
     """Return joint colour histograms, 8 bins a channel: float64 counts (n, 512)."""
     counts = np.empty((len(images), 512))
     for row, image in enumerate(images):

@@ -1,14 +1,29 @@
-"""Ranking: from the metrics of all pairs to one score a candidate; higher is more influential."""
+"""Ranking: from the metrics of all pairs to one score a candidate; higher is more influential.
+
+`docs/rankings.md` says what each is good for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from untrain.errors import InputError
+from untrain.errors import InputError, did_you_mean
 from untrain.registry import Registry
+from untrain.search.comparison import METRIC_DIRECTION
+from untrain.search.metric_table import (
+    PICTURE,
+    by_candidate,
+    complete,
+    directions,
+    nearness,
+    ranked,
+    ranked_where_defined,
+    with_metrics,
+)
 
 STUDY_WEIGHTS = {  # Aivalis et al. (2025): set by hand, never fitted; the lowest sum is the nearest
     "pixel_mse": 0.0001,
@@ -21,18 +36,12 @@ STUDY_WEIGHTS = {  # Aivalis et al. (2025): set by hand, never fitted; the lowes
     "feature_manhattan": 0.00001,
     "feature_minkowski": 0.001,
 }
-# What fusion adds up, and which way is nearer. Chosen among some twenty sets on rendered families
-# of seed 0, real members made coarse and noisy in place of generated pictures, with the layout
-# encoder and MobileNetV2. It beats the study's sum where prompts are specific; where the prompt
-# names the article alone, or the encoder cannot bear the noise, the sum can be as good or better.
-FUSED = {
-    "pixel_mse": -1,
-    "pixel_mae": -1,
-    "pixel_cosine": 1,
-    "feature_cosine": 1,
-    "text": 1,
-}
-PAIR = ["prompt_id", "image_id"]
+# Chosen among some twenty sets on rendered families of seed 0, real members made coarse and noisy
+# in place of generated pictures, with the layout encoder and MobileNetV2. It beats the study's sum
+# where prompts are specific; where the prompt names the article alone, or the encoder cannot bear
+# the noise, the sum can be as good or better.
+FUSED = ["pixel_mse", "pixel_mae", "pixel_cosine", "feature_cosine", "text_tfidf"]
+RANK_CONSTANT = 60  # Cormack, Clarke & Büttcher (2009)
 
 
 def study_score(comparison: pd.DataFrame) -> pd.Series:
@@ -51,12 +60,12 @@ def study_score(comparison: pd.DataFrame) -> pd.Series:
     Series
         Indexed by ``prompt_id`` and ``image_id``, in order.
     """
-    table = comparison[list(STUDY_WEIGHTS)]
-    pairs = (table * pd.Series(STUDY_WEIGHTS)).sum(axis=1, skipna=False)
-    return _by_candidate(comparison, pairs)
+    table = with_metrics(comparison, None, list(STUDY_WEIGHTS))
+    pairs = (table[list(STUDY_WEIGHTS)] * pd.Series(STUDY_WEIGHTS)).sum(axis=1, skipna=False)
+    return by_candidate(table, pairs).iloc[:, 0]
 
 
-def rank_study(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:
+def rank_study(comparison: pd.DataFrame, retrieval: pd.DataFrame | None) -> pd.DataFrame:
     """Rank as the study did: the score is minus `study_score`.
 
     Raises
@@ -64,7 +73,7 @@ def rank_study(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFram
     InputError
         If no candidate of a prompt has a score, as with features that can be negative.
     """
-    return _rank_defined(
+    return ranked_where_defined(
         "study",
         -study_score(comparison),
         "KL divergence needs features that cannot be negative, cosines a picture that is not "
@@ -73,7 +82,7 @@ def rank_study(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFram
     )
 
 
-def rank_fusion(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:
+def rank_fusion(comparison: pd.DataFrame, retrieval: pd.DataFrame | None) -> pd.DataFrame:
     """Rank by the mean z-score of pixel, feature and text metrics, so that no scale decides.
 
     Each metric of `FUSED` is turned so that higher is nearer, standardised over the candidates
@@ -81,37 +90,47 @@ def rank_fusion(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFra
     Where a candidate has no value of a metric, the metric is left out for that prompt, and
     ``attrs["notes"]`` says so.
     """
-    text = retrieval.set_index(PAIR)["score"].rename("text")
-    table = comparison.join(text, on=PAIR)
-    groups = [table["prompt_id"], table["generation"]]
-    scores = {}
-    for metric, direction in FUSED.items():
-        values = table[metric] * direction
-        grouped = values.groupby(groups)
-        mean, spread = grouped.transform("mean"), grouped.transform("std", ddof=0)
-        # Rounding leaves a little spread in equal values; dividing by it would rank noise.
-        flat = spread <= 1e-12 * mean.abs()
-        standard = ((values - mean) / spread).mask(flat & values.notna(), 0.0)
-        scores[metric] = _by_candidate(table, standard)
-    metrics = pd.DataFrame(scores)
-    incomplete = metrics.isna().groupby(level="prompt_id").any()
-    notes = []
-    for prompt, row in incomplete.iterrows():
-        left_out = list(row.index[row])
-        if len(left_out) == len(FUSED):
-            raise InputError(f"no metric of prompt '{prompt}' is defined for all its candidates")
-        if left_out:
-            notes.append(f"fusion, prompt {prompt}: left out {', '.join(left_out)}, undefined")
-            metrics.loc[[prompt], left_out] = np.nan
-    return _ranked("fusion", metrics.mean(axis=1), notes)
+    scores, notes = _nearness("fusion", comparison, retrieval, FUSED)
+    return ranked("fusion", scores.mean(axis=1), notes)
 
 
-def rank_text(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:
-    """Rank by the retrieval score alone: what the captions say, whatever was generated."""
-    return _ranked("text", retrieval.set_index(PAIR)["score"], [])
+def rank_zscore(comparison: pd.DataFrame, retrieval: pd.DataFrame | None) -> pd.DataFrame:
+    """Rank by the sum of the z-scores of the study's nine metrics, made and left out as in fusion.
+
+    It is the study's choice of metrics without its hand-set scales.
+    """
+    scores, notes = _nearness("zscore", comparison, retrieval, list(STUDY_WEIGHTS))
+    return ranked("zscore", scores.sum(axis=1), notes)
 
 
-def rank_pixel_cosine(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:
+def rank_rrf(comparison: pd.DataFrame, retrieval: pd.DataFrame | None) -> pd.DataFrame:
+    """Rank by reciprocal rank fusion of the metrics of `FUSED`: the sum of 1 / (60 + rank).
+
+    Ranks are taken among the candidates of each generated picture, equal values sharing their mean
+    rank, and the sums averaged over generations. A metric is left out as in fusion.
+    Source: Cormack, Clarke & Büttcher (2009).
+    """
+    table = with_metrics(comparison, retrieval, FUSED)
+    values = table[FUSED] * -directions(FUSED)
+    ranks = values.groupby([table[key] for key in PICTURE]).rank()
+    scores, notes = complete("rrf", by_candidate(table, 1 / (RANK_CONSTANT + ranks)))
+    return ranked("rrf", scores.sum(axis=1), notes)
+
+
+def rank_text(comparison: pd.DataFrame, retrieval: pd.DataFrame | None) -> pd.DataFrame:
+    """Rank by the TF-IDF cosine of prompt and caption alone, whatever was generated.
+
+    Raises
+    ------
+    InputError
+        If the comparison has no ``text_tfidf`` and there is no retrieval, as without a prompt.
+    """
+    return _rank_metric(
+        "text", "text_tfidf", comparison, retrieval, "it needs a prompt: use `fusion`"
+    )
+
+
+def rank_pixel_cosine(comparison: pd.DataFrame, retrieval: pd.DataFrame | None) -> pd.DataFrame:
     """Rank by the cosine of the pixels, averaged over generations.
 
     Raises
@@ -119,36 +138,114 @@ def rank_pixel_cosine(comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.D
     InputError
         If it is undefined for all candidates of a prompt.
     """
-    return _rank_defined(
+    return _rank_metric(
         "pixel_cosine",
-        _by_candidate(comparison, comparison["pixel_cosine"]),
+        "pixel_cosine",
+        comparison,
+        retrieval,
         "the cosine needs pictures that are not black: use the ranking `text`",
     )
 
 
-Ranking = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+Ranking = Callable[[pd.DataFrame, pd.DataFrame | None], pd.DataFrame]
 
 RANKINGS: Registry[Ranking] = Registry(
     "ranking",
     {
-        "study": rank_study,
         "fusion": rank_fusion,
+        "study": rank_study,
+        "zscore": rank_zscore,
+        "rrf": rank_rrf,
         "text": rank_text,
         "pixel_cosine": rank_pixel_cosine,
     },
 )
+OPEN = {
+    "metric": "a metric, such as metric:feature_cosine",
+    "fitted": "weights of `untrain weights`, such as fitted:weights.json",
+    "scores": "scores of your own, such as scores:file.parquet",
+}
 
 
-def rank(method: str, comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:
-    """Rank the candidates of every prompt by a method in `RANKINGS`.
+class Method(NamedTuple):
+    """A ranking's name taken apart: ``kind`` is a key of `OPEN`, or "" for one of `RANKINGS`."""
+
+    kind: str
+    argument: str
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the ranking is read from, if any."""
+        return Path(self.argument) if self.kind in ("fitted", "scores") else None
+
+    def beside(self, folder: Path) -> str:
+        """Return the name again, a relative file as seen from ``folder``."""
+        argument = self.argument if self.file is None else str(folder / self.file.expanduser())
+        return f"{self.kind}:{argument}" if self.kind else argument
+
+
+def parse_method(name: str) -> Method:
+    """Take a ranking's name apart: ``fusion``, ``metric:…``, ``fitted:FILE`` or ``scores:FILE``.
+
+    Raises
+    ------
+    InputError
+        If the name, or the metric, is none that is known, or nothing follows the colon.
+    """
+    kind, colon, argument = name.partition(":")
+    if not colon:
+        RANKINGS.check(name)
+        return Method("", name)
+    if kind not in OPEN or not argument:
+        raise InputError(
+            f"unknown ranking '{name}'; expected one of {', '.join(RANKINGS)}, or "
+            + ", or ".join(OPEN.values())
+        )
+    if kind == "metric" and argument not in METRIC_DIRECTION:
+        raise InputError(f"unknown metric '{argument}'{did_you_mean(argument, METRIC_DIRECTION)}")
+    return Method(kind, argument)
+
+
+def check_method(name: str) -> None:
+    """Raise what can be known to be wrong with a ranking before anything is compared.
+
+    Raises
+    ------
+    InputError
+        As `parse_method`; or if the file is absent or, for fitted weights, not to be read.
+    """
+    method = parse_method(name)
+    if method.file is not None and not method.file.is_file():
+        raise InputError(f"the ranking '{name}' needs {method.file}, which is no file")
+    if method.kind == "fitted":
+        from untrain.search.fitted import Weights
+
+        Weights.load(Path(method.argument))
+
+
+def rank(
+    method: str,
+    comparison: pd.DataFrame,
+    retrieval: pd.DataFrame | None = None,
+    prompts: pd.DataFrame | None = None,
+    ids: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Rank the candidates of every prompt by a method.
 
     Parameters
     ----------
     method : str
+        One of `RANKINGS`, ``metric:<column>``, ``fitted:<file>`` (`untrain.search.fitted`) or
+        ``scores:<file>`` (`untrain.search.scores`).
     comparison : DataFrame
         As `untrain.search.comparison.compare` returns it, for any number of prompts.
-    retrieval : DataFrame
-        As `untrain.search.retrieval.retrieve` returns it.
+    retrieval : DataFrame, optional
+        As `untrain.search.retrieval.retrieve` returns it; its score stands in where the comparison
+        has no ``text_tfidf``.
+    prompts : DataFrame, optional
+        Columns prompt_id and prompt, and
+    ids : sequence of str
+        all images of the catalogue; both are for ``scores:`` alone.
 
     Returns
     -------
@@ -157,37 +254,36 @@ def rank(method: str, comparison: pd.DataFrame, retrieval: pd.DataFrame) -> pd.D
         ``rank`` (from 1); by prompt, best first, equal scores by id. ``attrs["notes"]`` lists
         what was left out for want of a value.
     """
+    kind, argument = parse_method(method)
+    if kind == "metric":
+        remedy = "it is undefined for these pictures or was not measured: use another"
+        return _rank_metric(method, argument, comparison, retrieval, remedy)
+    if kind == "fitted":
+        from untrain.search.fitted import Weights
+
+        return Weights.load(Path(argument)).rank(comparison, retrieval, method)
+    if kind == "scores":
+        from untrain.search.scores import read_scores
+
+        known = prompts if prompts is not None else comparison[["prompt_id"]].drop_duplicates()
+        return read_scores(Path(argument), known, ids, method)
     return RANKINGS[method](comparison, retrieval)
 
 
-def _by_candidate(table: pd.DataFrame, values: pd.Series) -> pd.Series:
-    """Mean over generations of the values that are defined, by prompt and image."""
-    return values.groupby([table["prompt_id"], table["image_id"]]).mean()
+def _rank_metric(
+    method: str,
+    metric: str,
+    comparison: pd.DataFrame,
+    retrieval: pd.DataFrame | None,
+    remedy: str,
+) -> pd.DataFrame:
+    table = with_metrics(comparison, retrieval, [metric])
+    scores = by_candidate(table, table[metric] * METRIC_DIRECTION[metric]).iloc[:, 0]
+    return ranked_where_defined(method, scores, remedy)
 
 
-def _rank_defined(method: str, scores: pd.Series, remedy: str) -> pd.DataFrame:
-    """Rank the candidates that have a score and note the others; a prompt needs at least one."""
-    defined = scores.notna()
-    without = (~defined).groupby(level="prompt_id").agg(["sum", "all"])
-    notes = []
-    for prompt, (count, every) in without.iterrows():
-        if every:
-            raise InputError(
-                f"the ranking '{method}' is undefined for prompt '{prompt}': every pair of its "
-                f"{count} candidates has a NaN; {remedy}"
-            )
-        if count:
-            notes.append(f"{method}, prompt {prompt}: left out {count} candidates, undefined")
-    return _ranked(method, scores[defined], notes)
-
-
-def _ranked(method: str, scores: pd.Series, notes: list[str]) -> pd.DataFrame:
-    """Order scores, indexed by prompt and image, into the table that every ranking returns."""
-    table = scores.rename("score").reset_index()
-    table.insert(0, "method", method)
-    table = table.sort_values(
-        ["prompt_id", "score", "image_id"], ascending=[True, False, True], ignore_index=True
-    )
-    table["rank"] = table.groupby("prompt_id").cumcount() + 1
-    table.attrs["notes"] = notes
-    return table
+def _nearness(
+    method: str, comparison: pd.DataFrame, retrieval: pd.DataFrame | None, metrics: list[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    table = with_metrics(comparison, retrieval, metrics)
+    return complete(method, nearness(table, metrics))

@@ -1,100 +1,108 @@
-"""Retrieval: the training captions nearest to a prompt."""
+"""Retrieval: the training images that may answer a prompt, by their captions, features, or both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from untrain.cache import cache_folder
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
+from untrain.files import fingerprint
 from untrain.registry import Registry
+from untrain.search.text_retrieval import (
+    TEXT_RETRIEVERS,
+    Bm25Retriever,
+    Retriever,
+    TfidfRetriever,
+    best,
+)
+from untrain.search.vector_index import VECTOR_INDEXES
+from untrain.search.vectors import unit
 
-PROMPTS_AT_ONCE = 64  # bounds the dense block of scores, prompts × captions
+__all__ = [
+    "RETRIEVERS",
+    "Bm25Retriever",
+    "Method",
+    "PictureSearch",
+    "Retriever",
+    "TfidfRetriever",
+    "best",
+    "fuse",
+    "needs_pictures",
+    "retrieve",
+    "text_index",
+    "text_similarity",
+]
+
+FUSION_K = 60  # Cormack, Clarke & Büttcher (2009)
+FUSION_DEPTH = 1000  # of each list that is fused
+KEPT_FROM = 10_000  # captions; fewer are indexed faster than they are found in the cache
 
 
-class Retriever(Protocol):
-    """A way to find the captions that answer a prompt."""
+@dataclass(frozen=True)
+class Method:
+    """What a method searches: captions, by a text retriever; pictures, by an index; or both, fused.
 
-    def fit(self, captions: Sequence[str]) -> Self:
-        """Index the captions, once."""
-        ...
-
-    def query(self, prompts: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best captions of each prompt, best first, equal scores by position.
-
-        Both arrays are (prompts, min(top, captions)): positions, int64, and scores, float64.
-        """
-        ...
-
-
-class TfidfRetriever:
-    """Cosine of TF-IDF vectors, as in the study: `TfidfVectorizer` defaults on all captions.
-
-    Examples
-    --------
-    >>> retriever = TfidfRetriever().fit(["red shirt", "blue shirt", "red hat"])
-    >>> retriever.query(["hat in red"], top=2)[0].tolist()
-    [[2, 0]]
+    Attributes
+    ----------
+    text : str, optional
+        A name in `TEXT_RETRIEVERS`.
+    index : str, optional
+        A name in `VECTOR_INDEXES`.
     """
 
-    def fit(self, captions: Sequence[str]) -> Self:
-        """Learn the vocabulary and weights of all captions and index them."""
-        from sklearn.feature_extraction.text import TfidfVectorizer  # slow to import
-
-        self._vectorizer = TfidfVectorizer()
-        try:
-            weights = self._vectorizer.fit_transform(captions)
-        except ValueError as error:
-            raise InputError(
-                f"the captions cannot be indexed ({error}); expected words of two or more letters"
-            ) from None
-        # Rows of words: a query then visits only the captions that share a word with it.
-        self._postings = weights.T.tocsr()
-        return self
-
-    def query(self, prompts: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and cosines of the ``top`` nearest captions of each prompt.
-
-        Raises
-        ------
-        InputError
-            If no word of a prompt occurs in any caption, or ``top`` is below 1.
-        """
-        if top < 1:
-            raise InputError(f"{top} candidates were asked for; expected at least 1")
-        queries = self._vectorizer.transform(prompts).tocsr()
-        for prompt, words in zip(prompts, np.diff(queries.indptr), strict=True):
-            if words == 0:
-                raise InputError(
-                    f"no word of the prompt '{prompt}' occurs in any caption; "
-                    "expected words that the catalogue uses"
-                )
-        top = min(top, self._postings.shape[1])
-        indices = np.empty((len(prompts), top), np.int64)
-        scores = np.empty((len(prompts), top))
-        for start in range(0, len(prompts), PROMPTS_AT_ONCE):
-            block = (queries[start : start + PROMPTS_AT_ONCE] @ self._postings).toarray()
-            for row, cosines in enumerate(block, start):
-                indices[row] = best(cosines, top)
-                scores[row] = cosines[indices[row]]
-        return indices, scores
+    text: str | None = None
+    index: str | None = None
 
 
-def best(scores: np.ndarray, top: int) -> np.ndarray:
-    """Return the positions of the ``top`` highest scores, highest first, equals by position."""
-    threshold = np.partition(scores, len(scores) - top)[len(scores) - top]
-    among = np.flatnonzero(scores >= threshold)
-    return among[np.argsort(-scores[among], kind="stable")][:top]
+RETRIEVERS: Registry[Method] = Registry(
+    "retriever",
+    {
+        "tfidf": Method(text="tfidf"),
+        "bm25": Method(text="bm25"),
+        "features": Method(index="exact"),
+        "hnsw": Method(index="hnsw"),
+        "ivfpq": Method(index="ivfpq"),
+        "hybrid": Method(text="tfidf", index="exact"),
+    },
+)
 
 
-RETRIEVERS: Registry[Callable[[], Retriever]] = Registry("retriever", {"tfidf": TfidfRetriever})
+@dataclass(frozen=True, eq=False)
+class PictureSearch:
+    """What a search by pictures needs.
+
+    Attributes
+    ----------
+    features : ndarray, (m, d)
+        float16 or float32, may be a memory map, as `FeatureStore.index` returns it.
+    rows : ndarray of int64, (images,)
+        The row of each image of the catalogue in ``features``.
+    queries : mapping
+        Prompt id → features of its generated pictures, (generations, d).
+    """
+
+    features: np.ndarray
+    rows: np.ndarray
+    queries: Mapping[str, np.ndarray]
+
+
+def needs_pictures(method: str) -> bool:
+    """Tell whether a method searches by generated pictures, and so needs a `PictureSearch`."""
+    return RETRIEVERS[method].index is not None
 
 
 def retrieve(
-    catalog: Catalog, prompts: pd.DataFrame, method: str = "tfidf", top: int = 100
+    catalog: Catalog,
+    prompts: pd.DataFrame,
+    method: str = "tfidf",
+    top: int = 100,
+    pictures: PictureSearch | None = None,
 ) -> pd.DataFrame:
     """Return the ``top`` candidates of each prompt, or all images if there are fewer.
 
@@ -107,20 +115,130 @@ def retrieve(
         A name in `RETRIEVERS`.
     top : int
         Candidates a prompt.
+    pictures : PictureSearch, optional
+        For the methods that search by pictures (`needs_pictures`).
 
     Returns
     -------
     DataFrame
-        Columns ``prompt_id``, ``image_id``, ``rank`` (from 1) and ``score``, best first.
+        Columns ``prompt_id``, ``image_id``, ``rank`` (from 1) and ``score``, best first. The score
+        is the retriever's for text, the mean cosine over the prompt's generations for pictures,
+        and the sum of 1 / (60 + rank) over both lists where they are fused.
     """
-    retriever = RETRIEVERS[method]().fit(catalog.captions)
-    indices, scores = retriever.query(prompts["prompt"].tolist(), top)
-    found = indices.shape[1]
+    how = RETRIEVERS[method]
+    depth = max(top, FUSION_DEPTH) if how.text and how.index else top
+    lists = []
+    if how.text:
+        lists.append(text_index(catalog, how.text).query(prompts["prompt"].tolist(), depth))
+    if how.index:
+        if pictures is None:
+            raise InputError(f"'{method}' searches by generated pictures; none were given")
+        lists.append(_by_pictures(how.index, prompts["prompt_id"], pictures, depth))
+    positions, scores = lists[0] if len(lists) == 1 else _fused(lists, min(top, len(catalog)))
+    found = positions.shape[1]
     return pd.DataFrame(
         {
             "prompt_id": np.repeat(prompts["prompt_id"].to_numpy(), found),
-            "image_id": np.array(catalog.ids, dtype=object)[indices.ravel()],
+            "image_id": np.array(catalog.ids, dtype=object)[positions.ravel()],
             "rank": np.tile(np.arange(1, found + 1), len(prompts)),
             "score": scores.ravel(),
         }
     )
+
+
+def fuse(rankings: Sequence[np.ndarray], top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best of several rankings by reciprocal rank fusion.
+
+    An image scores the sum of 1 / (60 + rank) over the rankings that have it, rank from 1.
+    G. Cormack, C. Clarke & S. Büttcher (2009), Reciprocal Rank Fusion outperforms Condorcet and
+    individual Rank Learning Methods.
+
+    Parameters
+    ----------
+    rankings : sequence of ndarray of int64
+        Positions, each best first and without repeats.
+    top : int
+
+    Returns
+    -------
+    positions, scores : ndarray
+        At most ``top``, best first, equal scores by position.
+
+    Examples
+    --------
+    >>> fuse([np.array([5, 2]), np.array([2, 7])], top=2)[0].tolist()
+    [2, 5]
+    """
+    positions, where = np.unique(np.concatenate(rankings), return_inverse=True)
+    scores = np.zeros(len(positions))
+    parts = np.concatenate([1 / (FUSION_K + 1 + np.arange(len(r))) for r in rankings])
+    np.add.at(scores, where, parts)
+    order = best(scores, min(top, len(scores)))
+    return positions[order], scores[order]
+
+
+def text_similarity(catalog: Catalog, prompts: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
+    """Return the TF-IDF cosine of prompt and caption of any pairs, 0 where they share no word.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    prompts : DataFrame
+        Columns ``prompt_id`` and ``prompt``.
+    pairs : DataFrame
+        Columns ``prompt_id`` and ``image_id``.
+
+    Returns
+    -------
+    Series of float64
+        Named ``text_tfidf``, with the index of ``pairs``.
+    """
+    retriever = text_index(catalog, "tfidf")
+    texts = dict(zip(prompts["prompt_id"], prompts["prompt"], strict=True))
+    positions = pairs["image_id"].map(catalog.index).to_numpy()
+    scores = np.empty(len(pairs))
+    for prompt_id, where in pairs.groupby("prompt_id").indices.items():
+        scores[where] = retriever.similarity([texts[str(prompt_id)]], positions[None, where])[0]
+    return pd.Series(scores, index=pairs.index, name="text_tfidf")
+
+
+def text_index(catalog: Catalog, name: str = "tfidf") -> Retriever:
+    """Return a text retriever fitted on the catalogue's captions.
+
+    If they are many it is kept in the cache; one that is damaged there is made anew.
+    """
+    kind = TEXT_RETRIEVERS[name]
+    if len(catalog) < KEPT_FROM:
+        return kind().fit(catalog.captions)
+    folder = cache_folder("indexes", f"{fingerprint(list(catalog.captions))}-{name}")
+    if folder.is_dir():
+        with suppress(InputError):
+            return kind.load(folder)
+    retriever = kind().fit(catalog.captions)
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        retriever.save(folder)
+    return retriever
+
+
+def _by_pictures(
+    index: str, prompt_ids: pd.Series, pictures: PictureSearch, top: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions and mean cosines over a prompt's generations.
+
+    The mean of cosines with unit vectors is the scalar product with their mean, so one query a
+    prompt, by the mean vector, gives the exact order.
+    """
+    means = np.stack([unit(np.asarray(pictures.queries[p])).mean(axis=0) for p in prompt_ids])
+    fitted = VECTOR_INDEXES[index]().fit(pictures.features, pictures.rows)
+    positions, cosines = fitted.query(means, top)
+    return positions, cosines * np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def _fused(lists: list[tuple[np.ndarray, np.ndarray]], top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fuse the rankings of each prompt. What scores 0 shares nothing with it and has no rank."""
+    rows = []
+    for prompt in range(len(lists[0][0])):
+        rankings = [found[prompt][scores[prompt] != 0] for found, scores in lists]
+        rows.append(fuse(rankings, top))
+    positions, scores = zip(*rows, strict=True)
+    return np.stack(positions), np.stack(scores)

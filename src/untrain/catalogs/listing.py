@@ -1,0 +1,183 @@
+"""Listings of catalogues, kept: what was read and checked once is not read again.
+
+To check 44,000 images takes a quarter of a minute, to look whether any file changed a moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+from rich.markup import escape
+
+from untrain.cache import cache_folder
+from untrain.catalogs.base import Catalog, Skipped
+from untrain.catalogs.folder import FolderReader, refuse_if_unusable
+from untrain.catalogs.zipped import Member, ZipReader
+from untrain.files import atomic_path, fingerprint, read_json, write_json
+from untrain.progress import console
+
+VERSION = 1  # raise it when what is read, or what counts as a good image, changes
+TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files
+
+
+def remembered(
+    build: Callable[..., Catalog],
+    format: str,
+    strict: bool,
+    fresh: bool,
+    options: Mapping[str, Any],
+) -> Catalog:
+    """Return ``build(strict=strict, **options)``, from its listing if nothing changed since.
+
+    Parameters
+    ----------
+    build : callable
+        A format whose images lie in a zip or in folders at ``options["path"]``.
+    format : str
+        Its name.
+    strict : bool
+        Refuse a catalogue of which anything was skipped.
+    fresh : bool
+        Read anew.
+    options : mapping
+        What the format takes; other options, another listing.
+
+    Raises
+    ------
+    InputError
+        What the format raises. A listing that cannot be read or kept never is an error.
+    """
+    source = Path(options["path"]).expanduser()
+    folder = cache_folder("catalogs", _key(format, source, options))
+    catalog = None if fresh else _recall(folder, source)
+    if catalog is not None:
+        refuse_if_unusable(str(source), len(catalog), catalog.skipped, strict)
+        return catalog
+    started = time.time_ns()
+    catalog = build(strict=strict, **options)
+    try:
+        _keep(folder, source, format, catalog, started)
+    except OSError as error:
+        console.print(escape(f"the listing of {source} was not kept ({error})"))
+    return catalog
+
+
+def _key(format: str, source: Path, options: Mapping[str, Any]) -> str:
+    others = {
+        name: sorted(map(str, value)) if isinstance(value, set | frozenset) else value
+        for name, value in options.items()
+        if name != "path"
+    }
+    return fingerprint(VERSION, format, str(source.resolve()), others)
+
+
+def _recall(folder: Path, source: Path) -> Catalog | None:
+    """Return the catalogue as it was listed; None if there is no such listing or it is outdated."""
+    try:
+        meta = read_json(folder / "meta.json")
+        if meta["version"] != VERSION:
+            return None
+        if _stamp(source, meta["folders"])[0] != meta["stamp"]:
+            console.print(escape(f"{source} has changed since it was read: reading it again"))
+            return None
+        catalog = _read(folder, source, meta)
+        os.utime(folder / "meta.json")  # when it was last used
+    except (OSError, ValueError, KeyError, TypeError):  # none, damaged, or of a vanished source
+        return None
+    return catalog
+
+
+def _read(folder: Path, source: Path, meta: dict[str, Any]) -> Catalog:
+    images = pd.read_parquet(folder / "images.parquet")
+    ids = images["id"].tolist()
+    attributes = pd.DataFrame(index=range(len(ids)))
+    if (folder / "attributes.parquet").exists():
+        attributes = pd.read_parquet(folder / "attributes.parquet")
+    files = [images[column].tolist() for column in Member._fields if column in images]
+    read: ZipReader | FolderReader
+    if meta["zip"]:
+        read = ZipReader(source, dict(zip(ids, map(Member, *files), strict=True)))
+    else:
+        read = FolderReader(source, dict(zip(ids, files[0], strict=True)))
+    catalog = Catalog(
+        name=meta["name"],
+        ids=tuple(ids),
+        captions=tuple(images["caption"].tolist()),
+        hashes=tuple(images["hash"].tolist()),
+        read=read,
+        attributes=attributes,
+        skipped=tuple(Skipped(*item) for item in meta["skipped"]),
+    )
+    vars(catalog)["fingerprint"] = meta["fingerprint"]  # a cached property: not computed again
+    return catalog
+
+
+def _keep(folder: Path, source: Path, format: str, catalog: Catalog, started: int) -> None:
+    read = catalog.read
+    assert isinstance(read, ZipReader | FolderReader)
+    names = [m.name if isinstance(m, Member) else m for m in read.files.values()]
+    folders = [] if isinstance(read, ZipReader) else _folders(names)
+    stamp, newest = _stamp(source, folders)
+    if newest >= started:  # something changed while it was read: which state, nobody knows
+        return
+    files = [read.files[image_id] for image_id in catalog.ids]
+    columns = Member._fields if isinstance(read, ZipReader) else Member._fields[:1]
+    images = pd.DataFrame(files, columns=list(columns)).assign(
+        id=catalog.ids, caption=catalog.captions, hash=catalog.hashes
+    )
+    meta = {
+        "description": f"{catalog.name}: {len(catalog):,} images ({format}, {source.resolve()})",
+        "version": VERSION,
+        "rows": len(catalog),
+        "name": catalog.name,
+        "fingerprint": catalog.fingerprint,
+        "stamp": stamp,
+        "folders": folders,
+        "zip": isinstance(read, ZipReader),
+        "skipped": [[item.name, item.reason] for item in catalog.skipped],
+    }
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        images.to_parquet(temporary / "images.parquet", index=False)
+        if len(catalog.attributes.columns):
+            catalog.attributes.to_parquet(temporary / "attributes.parquet", index=False)
+        write_json(temporary / "meta.json", meta)
+
+
+def _folders(names: Iterable[str]) -> list[str]:
+    """Return the folders that files lie in, and those above: ``.`` and maybe ``images``."""
+    parents = {PurePosixPath(name.rpartition("/")[0]) for name in names}
+    return sorted({str(above) for folder in parents for above in (folder, *folder.parents)})
+
+
+def _stamp(source: Path, folders: Iterable[str]) -> tuple[str, int]:
+    """Return a digest of a source's state, as far as a look tells, and the newest time in it.
+
+    Of a zip: size, time and the bytes at its end. Of folders: name, size and time (of content,
+    nanoseconds) of each file that is not hidden.
+    """
+    digest = hashlib.sha256()
+    if not source.is_dir():
+        with source.open("rb") as file:
+            state = os.fstat(file.fileno())
+            file.seek(max(0, state.st_size - TAIL))
+            digest.update(repr((state.st_size, state.st_mtime_ns)).encode() + file.read())
+        return digest.hexdigest(), state.st_mtime_ns
+    newest = 0
+    for folder in folders:
+        with os.scandir(source / folder) as entries:
+            states = [
+                (entry.name, state.st_size, state.st_mtime_ns)
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_file()
+                for state in [entry.stat()]
+            ]
+        digest.update(repr((folder, sorted(states))).encode())
+        newest = max([newest, *(time for _, _, time in states)])
+    return digest.hexdigest(), newest

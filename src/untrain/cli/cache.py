@@ -1,0 +1,99 @@
+"""``untrain cache``: what is kept across runs, how large it is, and getting rid of it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from untrain.cache import KINDS, Entry, cache_folder, entries, remove
+from untrain.errors import InputError, did_you_mean
+
+DAY = 86_400
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="Show and prune what runs share: features, listings of catalogues, indexes.\n\n"
+    "Example: untrain cache",
+)
+
+
+@app.callback()
+def _show_by_default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        show(as_json=False)
+
+
+@app.command()
+def show(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """List what is in the cache: what it is, images, size, when it was last used.
+
+    Example: untrain cache show --json
+    """
+    found = entries()
+    if as_json:
+        rows = [
+            {
+                "kind": entry.kind,
+                "name": entry.folder.name,
+                "description": entry.description,
+                "rows": entry.rows,
+                "bytes": entry.size,
+                "last_used": entry.used,
+            }
+            for entry in found
+        ]
+        typer.echo(json.dumps({"folder": str(cache_folder()), "entries": rows}, indent=2))
+        return
+    console = Console(highlight=False)
+    if found:
+        table = Table("kind", "name", "what it is", box=None, header_style="bold", pad_edge=False)
+        for column in ("images", "size", "last used"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for entry in found:
+            images = "" if entry.rows is None else f"{entry.rows:,}"
+            name, words = escape(entry.folder.name[:12]), escape(entry.description)
+            table.add_row(entry.kind, name, words, images, _megabytes(entry.size), _ago(entry.used))
+        console.print(table)
+    total = _megabytes(sum(entry.size for entry in found))
+    console.print(f"{_count(found)}, {total} in {escape(str(cache_folder()))}", soft_wrap=True)
+
+
+@app.command()
+def prune(
+    everything: bool = typer.Option(False, "--all", help="Everything in the cache."),
+    older_than: float | None = typer.Option(
+        None, "--older-than", min=0, metavar="DAYS", help="What was not used for so many days."
+    ),
+    kind: str | None = typer.Option(None, help="features, catalogs, indexes or paces alone."),
+) -> None:
+    """Delete from the cache; what is needed again is made again, at the cost of time.
+
+    Example: untrain cache prune --older-than 30 --kind features
+    """
+    if not everything and older_than is None and kind is None:
+        raise InputError("say what to prune: --older-than DAYS, --kind KIND or --all")
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, KINDS)}")
+    before = time.time() - DAY * (older_than or 0)
+    old = [e for e in entries((kind,) if kind else KINDS) if e.used <= before]
+    for entry in old:
+        remove(entry)
+    typer.echo(f"{_count(old)}, {_megabytes(sum(entry.size for entry in old))} freed")
+
+
+def _count(found: list[Entry]) -> str:
+    return "1 entry" if len(found) == 1 else f"{len(found)} entries"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _ago(used: float) -> str:
+    days = int((time.time() - used) / DAY)
+    return "today" if days < 1 else "yesterday" if days == 1 else f"{days:,} days ago"

@@ -1,0 +1,215 @@
+"""``untrain trace``: the training images nearest to a picture, without retraining."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from untrain.catalogs import Catalog
+    from untrain.encoders import Encoder
+    from untrain.search.trace import Trace
+
+KINDS = (".csv", ".parquet", ".json", ".html")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("trace")(trace)
+
+
+def trace(
+    images: list[Path] = typer.Argument(help="Pictures, in any format that Pillow reads."),
+    catalog: str = typer.Option(
+        "", "--catalog", "-c", help="Training images: a folder, a zip, or 'rendered'."
+    ),
+    format: str = typer.Option("", help="rendered, folder or fashion; guessed if left out."),
+    run: Path | None = typer.Option(
+        None, help="A run folder: its training images and its encoder, instead of --catalog."
+    ),
+    prompt: str | None = typer.Option(
+        None, "--prompt", "-p", help="What the pictures were drawn for: captions count, too."
+    ),
+    encoder: str = typer.Option(
+        "", help="layout (default), a model's folder or hub id, or module:function."
+    ),
+    pooling: str = typer.Option(
+        "", help="Of a model's features: mean, flatten, cls, pooler or projection."
+    ),
+    top: int = typer.Option(10, min=1, help="Training images to show."),
+    candidates: int = typer.Option(200, min=1, help="Images to compare by every metric."),
+    index: str = typer.Option("exact", help="exact, hnsw or ivfpq."),
+    ranking: str = typer.Option("fusion", help="How metrics become one score."),
+    out: list[Path] = typer.Option(
+        [], "--out", "-o", help="Write .csv, .parquet, .json or .html; may be given often."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    fresh: bool = typer.Option(False, "--fresh", help="Read the catalogue and index it anew."),
+) -> None:
+    """Find the training images nearest to a picture, out of a whole catalogue.
+
+    The first call indexes the catalogue, later ones take about a second. Nearness is no proof of
+    influence: what a run measures is.
+
+    Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
+    """
+    from untrain.catalogs.base import read_image
+    from untrain.search.trace import trace as find
+
+    _check_outputs(out)
+    pictures = {name: read_image(path) for name, path in zip(_names(images), images, strict=True)}
+    seconds: dict[str, float] = {}
+    start = time.perf_counter()
+    opened, own_encoder = _open(catalog, format, run, fresh)
+    seconds["catalogue"] = time.perf_counter() - start
+    start = time.perf_counter()
+    used = _encoder(encoder, pooling) or own_encoder
+    loading = time.perf_counter() - start
+    found = find(pictures, opened, prompt, used, top, candidates, index, ranking, fresh)
+    found = replace(
+        found,
+        seconds={**seconds, **found.seconds},
+        about={**found.about, "encoder_load_seconds": round(loading, 4)},
+    )
+    for path in out:
+        _write(path, found, pictures, opened)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        _print(found, out)
+
+
+def _check_outputs(out: Sequence[Path]) -> None:
+    from untrain.errors import InputError
+
+    for path in out:
+        if path.suffix.lower() not in KINDS:
+            raise InputError(
+                f"cannot write {path}: expected a name that ends in {', '.join(KINDS)}"
+            )
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Name pictures by their files, without the ending or folder where that is enough."""
+    from untrain.errors import InputError
+
+    for names in ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths]):
+        if len(set(names)) == len(names):
+            return names
+    raise InputError("a picture was given twice; name each once")
+
+
+def _open(
+    catalog: str, format: str, run: Path | None, fresh: bool
+) -> tuple[Catalog, Encoder | None]:
+    """Return the training images and, of a run, its encoder."""
+    from untrain.catalogs import load_catalog
+    from untrain.errors import InputError
+
+    if bool(catalog) == (run is not None):
+        raise InputError("where are the training images? Expected either --catalog or --run")
+    if run is not None:
+        from untrain.experiment.run import open_run
+
+        opened = open_run(run)
+        return opened.catalog, opened.encoder
+    name = format or _guess(catalog)
+    options: dict[str, Any] = {} if name == "rendered" else {"path": Path(catalog)}
+    return load_catalog(name, fresh=fresh, **options), None
+
+
+def _guess(catalog: str) -> str:
+    path = Path(catalog)
+    if catalog == "rendered" and not path.exists():
+        return "rendered"
+    is_fashion = path.suffix == ".zip" or any(path.glob("**/styles.csv"))
+    return "fashion" if is_fashion else "folder"
+
+
+def _encoder(name: str, pooling: str) -> Encoder | None:
+    """Return the encoder that was asked for, if any was."""
+    from untrain.encoders import load_encoder
+    from untrain.errors import InputError
+
+    if not name:
+        if pooling:
+            raise InputError("--pooling needs --encoder, a model's folder or hub id")
+        return None
+    return load_encoder(name, **({"pooling": pooling} if pooling else {}))
+
+
+def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: Catalog) -> None:
+    from untrain.files import atomic_path, write_json, write_parquet, write_text
+
+    kind = path.suffix.lower()
+    if kind == ".html":
+        from untrain.report.trace_page import trace_page
+
+        write_text(path, trace_page(found, pictures, catalog))
+    elif kind == ".json":
+        write_json(path, found.to_dict())
+    elif kind == ".parquet":
+        write_parquet(path, found.table)
+    else:
+        with atomic_path(path) as temporary:
+            found.table.to_csv(temporary, index=False)
+
+
+def _print(found: Trace, out: Sequence[Path]) -> None:
+    from untrain.report.trace_page import copy_words
+
+    console = Console(highlight=False)
+    for copy in found.copies.itertuples():
+        console.print(_table(found, str(copy.query)))
+        style = "bold" if copy.near_copy else ""
+        console.print(Text(copy_words(copy), style), soft_wrap=True)
+        console.print()
+    for note in found.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+    about = found.about
+    console.print(
+        f"{sum(found.seconds.values()):.2f} s for {about['images']:,} images of "
+        f"{escape(about['catalog'])}; {about['candidates']} compared by every metric, ranking "
+        f"{escape(about['ranking'])}",
+        soft_wrap=True,
+    )
+    for path in out:
+        console.print(f"written: [bold]{escape(str(path))}[/]", soft_wrap=True)
+
+
+def _table(found: Trace, query: str) -> Table:
+    hits = found.table[found.table["query"] == query]
+    table = Table(title=escape(query), title_justify="left")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("image", no_wrap=True, max_width=24)
+    with_text = "text_tfidf" in hits
+    for name in ("score", "cosine", *(["text"] if with_text else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("copy", no_wrap=True)
+    table.add_column("caption")  # the one that gives way on a narrow terminal
+    for hit in hits.to_dict("records"):
+        row: list[Any] = [hit["rank"], escape(hit["image_id"]), f"{hit['score']:.2f}"]
+        row.append(f"{1 - hit['distance']:.3f}")
+        row += [f"{hit['text_tfidf']:.2f}"] if with_text else []
+        caption = Text(hit["caption"], no_wrap=True, overflow="ellipsis")
+        table.add_row(*map(str, row), _copy(hit), caption)
+    return table
+
+
+def _copy(hit: dict) -> str:
+    if hit["same_as"]:
+        return f"= {escape(hit['same_as'])}"
+    return "[bold]near copy[/]" if hit["near_copy"] else ""

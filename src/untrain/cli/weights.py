@@ -1,0 +1,75 @@
+"""``untrain weights``: fit the weights of a ranking on what finished runs have measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from untrain.search.fitted import Weights
+
+USEFUL = 0.1  # of the variance of effects, least; weights fitted on noise have about nothing
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("weights")(weights)
+
+
+def weights(
+    runs: list[Path] = typer.Argument(help="Folders of finished runs."),
+    out: Path = typer.Option(Path("weights.json"), help="JSON to write."),
+) -> None:
+    """Fit weights of the metrics on the measured effects of forget sets.
+
+    Use them with ranking: {method: "fitted:weights.json"} in an experiment. Try them on runs that
+    they were not fitted on before you trust them.
+
+    Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
+    """
+    from untrain.search.fitted import fit_weights
+
+    fitted = fit_weights(runs)
+    fitted.save(out)
+    console = Console(highlight=False)
+    console.print(_table(fitted))
+    for line in _summary(fitted):
+        console.print(escape(line), soft_wrap=True)
+    typer.echo(f"weights: {out}")
+
+
+def _table(fitted: Weights) -> Table:
+    table = Table("metric", title="what a standard deviation nearer adds to the score")
+    table.add_column("weight", justify="right")
+    for metric, weight in sorted(fitted.weights.items(), key=lambda item: -item[1]):
+        table.add_row(metric, f"{weight:.4f}")
+    return table
+
+
+def _summary(fitted: Weights) -> list[str]:
+    about = fitted.about
+    quality = about["cross_validation"]
+    lines = [
+        f"fitted on {about['sets']} sets of {about['prompts']} prompts in "
+        f"{len(about['runs'])} runs: {', '.join(run['name'] for run in about['runs'])}",
+        f"target: {about['measure']}; ridge strength {about['ridge']:.3g}",
+        f"on prompts left out: R² {quality['r2']:.2f}, rank correlation "
+        f"{_number(quality['spearman'])}; ranking fusion: {_number(quality['spearman_of_fusion'])}",
+        "rank correlation within "
+        + ", ".join(f"{arm} {_number(r)}" for arm, r in quality["spearman_by_arm"].items()),
+    ]
+    if quality["r2"] < USEFUL:
+        lines.append(f"R² below {USEFUL}: these weights predict next to nothing; do not use them")
+    for key, words in (("without_weight", "without weight"), ("left_out", "not in all runs")):
+        if about[key]:
+            lines.append(f"{words}: {', '.join(about[key])}")
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

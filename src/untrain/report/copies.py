@@ -1,0 +1,55 @@
+"""The copy test in words: which generated pictures look like copies, and whether all of them do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from untrain.report.folder import Run
+from untrain.report.tables import interval, p_value
+
+LEVEL = 0.05
+
+
+def copy_words(meta: dict[str, Any]) -> str:
+    """Return what the copy test of a run found, or nothing if there was none.
+
+    Parameters
+    ----------
+    meta : dict
+        The run's ``run.json``; its ``copies`` is the summary of `untrain.search.copies`.
+    """
+    found = meta.get("copies")
+    if not isinstance(found, dict) or not found.get("queries"):
+        return ""
+    parts = [f"{found['near_copies']} of {found['queries']} generated pictures flagged"]
+    rate = found.get("false_positive_rate")
+    if rate is not None:
+        low, high = found["false_positive_low"], found["false_positive_high"]
+        ends = interval(100 * low, 100 * high, 1)
+        parts.append(f"of held-out ones {100 * rate:.1f} % are (95 % interval {ends})")
+    if found.get("auc") is not None:
+        nearer = "nearer" if found["p"] <= LEVEL else "no nearer"
+        parts.append(
+            f"together they are {nearer} to training images than held-out ones "
+            f"(AUC {found['auc']:.2f}, {p_value(found['p'])})"
+        )
+    return "; ".join(parts)
+
+
+def copy_warnings(run: Run) -> list[str]:
+    """Return a warning if pictures were flagged as near copies."""
+    flagged = run.copies[run.copies["near_copy"].astype(bool)]
+    if flagged.empty:
+        return []
+    names = [f"{p}/{g}" for p, g in zip(flagged["prompt_id"], flagged["generation"], strict=True)]
+    shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    return [
+        f"{len(flagged)} of {len(run.copies)} generated pictures look like copies of a training "
+        f"image ({shown}): look at the two side by side before you call it one."
+    ]
+
+
+def copied_from(run: Run, prompt_id: str) -> dict[str, str]:
+    """Return the training image that each flagged picture of a prompt looks like, by number."""
+    own = run.copies[(run.copies["prompt_id"] == prompt_id) & run.copies["near_copy"].astype(bool)]
+    return dict(zip(own["generation"].astype(int).astype(str), own["image_id"], strict=True))

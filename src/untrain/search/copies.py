@@ -1,0 +1,351 @@
+"""The copy test: are generated pictures nearer to training images than new pictures would be?
+
+A picture's *distance* is one minus the cosine of its features with those of the nearest training
+image; its *ratio* sets that against the mean distance to the `NEIGHBOURS` nearest, so that a plain
+shirt among a hundred plain shirts is no copy (Carlini et al., 2023, Extracting training data from
+diffusion models). How small a ratio is by chance is read off training images, each
+against all others: the share of them that are as near is a conformal p-value (Vovk, Gammerman and
+Shafer, 2005). Held-out pictures, which no model saw, take no part in that: they measure how often
+the flag is wrong, and are what all generated pictures together are compared with (Meehan,
+Chaudhuri and Dasgupta, 2020, A non-parametric test to detect data-copying in generative models).
+
+A flag is a reason to look at two pictures side by side, not a proof of where one comes from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.stats import binomtest, norm, rankdata
+
+from untrain.catalogs.base import fit_into
+from untrain.errors import InputError
+from untrain.files import read_json, rng, write_json
+from untrain.progress import track
+from untrain.search.nearest import Nearest, nearest
+
+SAMPLE = 2000  # training images in a calibration: at 1 %, the threshold is the 20th smallest
+SIDE = 32  # pixels a side at which two pictures are laid over each other
+SAME = 0.97  # agreement of a near copy: the same shapes and shades in the same places
+REENCODED = 0.99, 3.0  # agreement and RMS difference (of 255) that saving again does not exceed
+VERSION = 1  # of a saved calibration; raise it when the numbers change
+
+ReadPicture = Callable[[int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How to get the pictures behind features: each a function position → uint8 H×W×3."""
+
+    train: ReadPicture
+    held_out: ReadPicture
+    queries: ReadPicture
+
+
+def overlay(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Lay two pictures over each other at 32×32 pixels, aspect kept, on white.
+
+    Returns
+    -------
+    agreement : float
+        Correlation of all their numbers, −1 to 1; 0 if one is a single grey, and the other not
+        the same.
+    difference : float
+        Root mean square difference, 0 to 255.
+    """
+    a, b = (
+        fit_into(Image.fromarray(picture), (SIDE, SIDE)).astype(float) for picture in (one, other)
+    )
+    difference = math.sqrt(((a - b) ** 2).mean())
+    a, b = a - a.mean(), b - b.mean()
+    length = math.sqrt((a**2).sum() * (b**2).sum())
+    return (float((a * b).sum()) / length if length else float(difference == 0)), difference
+
+
+def _overlays(
+    read: ReadPicture, positions: Iterable[int], read_other: ReadPicture, others: Iterable[int]
+) -> np.ndarray:
+    """Return `overlay` of each pair, float64 (n, 2)."""
+    pairs = zip(positions, others, strict=True)
+    laid = [overlay(read(int(i)), read_other(int(j))) for i, j in pairs]
+    return np.array(laid, dtype=float).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How near training images are to each other.
+
+    Attributes
+    ----------
+    ratios : ndarray of float64, shape (n,)
+        Of training images, each against all others, ascending.
+    copies : int
+        Images left out since their nearest is the same picture, saved again.
+    """
+
+    ratios: np.ndarray
+    copies: int
+
+    def p_values(self, ratios: np.ndarray) -> np.ndarray:
+        """Return (1 + number of training images as near) / (1 + their number), float64 (q,)."""
+        return (1 + np.searchsorted(self.ratios, ratios, side="right")) / (1 + len(self.ratios))
+
+    def threshold(self, alpha: float) -> float:
+        """Return the ratio below which p ≤ alpha; NaN if there are too few images for that."""
+        rank = math.floor(alpha * (1 + len(self.ratios)) + 1e-9)
+        return float(self.ratios[rank - 1]) if rank else math.nan
+
+    def save(self, path: Path) -> None:
+        """Write JSON."""
+        about = {"version": VERSION, "copies": self.copies}
+        write_json(path, {**about, "ratios": self.ratios.tolist()})
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read what `save` wrote; `InputError` if it is something else, or of another version."""
+        try:
+            saved = read_json(path)
+            if saved["version"] == VERSION:
+                return cls(np.array(saved["ratios"], dtype=float), int(saved["copies"]))
+            found = f"of version {saved['version']}"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = f"not readable ({error!r})"
+        raise InputError(
+            f"the copy test's calibration {path} is {found}; expected version {VERSION}: "
+            "delete it, and it is made anew"
+        )
+
+
+def calibrate(
+    train: np.ndarray,
+    rows: np.ndarray | None = None,
+    read: ReadPicture | None = None,
+    sample: int = SAMPLE,
+    seed: int = 0,
+) -> Calibration:
+    """Measure how near training images are to each other: each against all others.
+
+    Parameters
+    ----------
+    train, rows
+        As in `nearest`; byte-identical copies are left out.
+    read : callable, optional
+        position → picture. Without it, pictures that are in the catalogue twice but not byte for
+        byte stay in, and the test sees less.
+    sample : int
+        At most so many images, drawn at random.
+    seed : int
+    """
+    rows = np.arange(len(train)) if rows is None else np.asarray(rows)
+    different = np.sort(np.unique(rows, return_index=True)[1])
+    draw = rng("copy test", seed).permutation(different)[:sample]
+    found = nearest(train, train[rows[draw]], rows, own=draw)
+    ratios = found.ratio
+    if read is not None:
+        shown = track(draw, "calibrating the copy test", len(draw))
+        ratios = ratios[~is_reencoded(_overlays(read, shown, read, found.position))]
+    return Calibration(np.sort(ratios), len(draw) - len(ratios))
+
+
+def is_reencoded(overlays: np.ndarray) -> np.ndarray:
+    """Tell where two pictures differ no more than one saved again, bool (n,), of `overlay` (n, 2).
+
+    False where an overlay is NaN.
+    """
+    agreement, difference = overlays.T
+    return (agreement >= REENCODED[0]) & (difference <= REENCODED[1])
+
+
+def judge(
+    calibration: Calibration,
+    found: Nearest,
+    overlays: np.ndarray | None = None,
+    alpha: float = 0.01,
+) -> pd.DataFrame:
+    """Flag near copies.
+
+    A picture is one if it is its nearest training image saved again, or if p ≤ alpha and the two
+    agree, laid over each other (where ``overlays`` tells that, see `overlay`).
+
+    Returns
+    -------
+    DataFrame
+        One row a query: ``query`` and ``nearest`` (positions), ``distance``, ``ratio``,
+        ``p_value``, ``agreement`` and ``difference`` (NaN without overlays), ``near_copy``.
+    """
+    if overlays is None:
+        overlays = np.full((len(found.position), 2), np.nan)
+    p_values = calibration.p_values(found.ratio)
+    unlikely = (p_values <= alpha) & ~(overlays[:, 0] < SAME)
+    return pd.DataFrame(
+        {
+            "query": np.arange(len(found.position)),
+            "nearest": found.position,
+            "distance": found.distance,
+            "ratio": found.ratio,
+            "p_value": p_values,
+            "agreement": overlays[:, 0],
+            "difference": overlays[:, 1],
+            "near_copy": is_reencoded(overlays) | unlikely,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class CopyTest:
+    """What `copy_test` found.
+
+    Attributes
+    ----------
+    table, held_out : DataFrame
+        As `judge`, of the queries and of the held-out pictures.
+    summary : dict
+        Numbers that JSON can hold, None where undefined. All queries together: ``auc``, ``z``,
+        ``p`` of `nearer`. One by one: ``near_copies``, ``alpha``, ``threshold`` of the ratio,
+        ``false_positive_rate`` among held-out pictures with the ends of its exact 95 % interval.
+        ``queries``, ``held_out``, ``training``, ``calibration``: how many; ``held_out_copies``,
+        ``calibration_copies``: left out as they are a training image saved again.
+    """
+
+    table: pd.DataFrame
+    held_out: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def copy_test(
+    train: np.ndarray,
+    held_out: np.ndarray,
+    queries: np.ndarray,
+    rows: np.ndarray | None = None,
+    alpha: float = 0.01,
+    pictures: Pictures | None = None,
+    groups: Sequence[str] | None = None,
+    calibration: Calibration | None = None,
+) -> CopyTest:
+    """Compare generated pictures with training images, and with held-out pictures in that.
+
+    Like must be compared with like. A generator that draws coarsely cannot come near a crisp photo
+    even if it knows it by heart: give training and held-out pictures as its autoencoder redraws
+    them, and a memorised picture is at distance 0.
+
+    Parameters
+    ----------
+    train, rows
+        As in `nearest`.
+    held_out, queries : ndarray of float, shapes (m, d) and (q, d)
+        Features of held-out and of generated pictures; m may be 0.
+    alpha : float
+        Share of new pictures that may be flagged, in (0, 1).
+    pictures : Pictures, optional
+        With them, a flag needs the pictures to agree, and true copies are told apart.
+    groups : sequence of str, length q, optional
+        Prompt of each query: pictures of one prompt are not independent, which ``p`` heeds.
+    calibration : Calibration, optional
+        As `calibrate` gives; made if left out.
+    """
+    if not 0 < alpha < 1:
+        raise InputError(f"the copy test's alpha is {alpha}; expected more than 0, less than 1")
+    if calibration is None:
+        calibration = calibrate(train, rows, pictures.train if pictures else None)
+    table, held = (
+        _judged(calibration, train, features, rows, pictures, side, alpha)
+        for features, side in ((queries, "queries"), (held_out, "held_out"))
+    )
+    copies = is_reencoded(held[["agreement", "difference"]].to_numpy())
+    others = held[~copies]
+    auc, z, p = nearer(table["distance"].to_numpy(), others["distance"].to_numpy(), groups)
+    wrong = int(others["near_copy"].sum())
+    ends = binomtest(wrong, len(others)).proportion_ci() if len(others) else (math.nan, math.nan)
+    numbers = {
+        "auc": auc,
+        "z": z,
+        "p": p,
+        "near_copies": int(table["near_copy"].sum()),
+        "alpha": alpha,
+        "threshold": calibration.threshold(alpha),
+        "false_positive_rate": wrong / len(others) if len(others) else math.nan,
+        "false_positive_low": float(ends[0]),
+        "false_positive_high": float(ends[1]),
+        "queries": len(table),
+        "held_out": len(held),
+        "held_out_copies": int(copies.sum()),
+        "training": len(train) if rows is None else len(np.unique(rows)),
+        "calibration": len(calibration.ratios),
+        "calibration_copies": calibration.copies,
+    }
+    return CopyTest(table, held, {k: None if v != v else v for k, v in numbers.items()})
+
+
+def _judged(
+    calibration: Calibration,
+    train: np.ndarray,
+    features: np.ndarray,
+    rows: np.ndarray | None,
+    pictures: Pictures | None,
+    side: str,
+    alpha: float,
+) -> pd.DataFrame:
+    found = nearest(train, features, rows)
+    laid = None
+    if pictures is not None:
+        laid = _overlays(
+            getattr(pictures, side), range(len(features)), pictures.train, found.position
+        )
+    return judge(calibration, found, laid, alpha)
+
+
+def nearer(
+    generated: np.ndarray, held_out: np.ndarray, groups: Sequence[str] | None = None
+) -> tuple[float, float, float]:
+    """Test whether generated pictures are nearer to training images than held-out ones.
+
+    The Mann–Whitney test of Meehan et al. (2020), with the sign turned: above 0 is nearer. Where
+    pictures come in groups, the variance is inflated by the design effect of their placements
+    (Obuchowski, 1997), at most the largest group's size.
+
+    Parameters
+    ----------
+    generated, held_out : ndarray of float, shapes (q,) and (m,)
+        Distance of each to its nearest training image.
+    groups : sequence of str, length q, optional
+
+    Returns
+    -------
+    auc, z, p : float
+        Chance that a generated picture is nearer than a held-out one (ties half), its standard
+        score and one-sided p-value; NaN if either side is empty.
+    """
+    q, m = len(generated), len(held_out)
+    if not q or not m:
+        return math.nan, math.nan, math.nan
+    # A picture's placement is the share of held-out ones that are farther.
+    placements = 1 - (rankdata([*generated, *held_out])[:q] - rankdata(generated)) / m
+    ties = np.unique([*generated, *held_out], return_counts=True)[1].astype(float)
+    total = q + m
+    tied = 1 - float((ties**3 - ties).sum()) / (total**3 - total)
+    variance = tied / 12 * (_design_effect(placements, groups) / q + 1 / m + 1 / (q * m))
+    auc = float(placements.mean())
+    z = (auc - 0.5) / math.sqrt(variance) if variance > 0 else 0.0
+    return auc, z, float(norm.sf(z))
+
+
+def _design_effect(placements: np.ndarray, groups: Sequence[str] | None) -> float:
+    """Return variance of the placements' mean by groups over that of independent pictures."""
+    if groups is None:
+        return 1.0
+    off = placements - placements.mean()
+    _, group, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    q, g = len(placements), len(sizes)
+    spread = float((off**2).sum())
+    if g < 2 or spread == 0:  # nothing tells how alike those of a group are
+        return float(sizes.max())
+    sums = np.bincount(group, weights=off)
+    ratio = float((sums**2).sum()) * g / (g - 1) / (spread * q / (q - 1))
+    return float(np.clip(ratio, 1, sizes.max()))

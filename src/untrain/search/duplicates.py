@@ -1,0 +1,288 @@
+"""Copies in a catalogue: byte-identical images, and the same picture stored another way.
+
+Two images are near copies if three tests agree. A perceptual hash finds candidates fast but sees
+neither colour nor detail; the cosine of the layout features sees colour but not patterns; so what
+is left is compared cell by cell. `benchmarks/bench_catalog.py --copies` measures what is
+found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from untrain.cache import cache_folder
+from untrain.catalogs.base import Catalog
+from untrain.catalogs.folder import in_threads
+from untrain.catalogs.sheet import contact_sheet
+from untrain.files import atomic_path, fingerprint, rng, write_json
+
+HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ
+COSINE = 0.99  # least cosine of the layout features
+DIFFERENCE = 5.0  # most that colours may differ anywhere, of 255
+VERSION = 1  # raise it when the groups change
+
+SIDE = 32  # pixels a side of the thumbnails, whatever the aspect
+BORDER = 2  # pixels of a thumbnail's edge that a crop may change
+SHEET_COLUMNS = 6
+BLOCK = 4096  # images whose candidates are looked for at a time
+PAIRS = 8192  # pairs compared at a time
+
+COLUMNS = ["group", "image_id", "kind", "hash_distance", "cosine", "difference"]
+
+
+def duplicate_groups(
+    catalog: Catalog, near: bool = True, features: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Return the groups of images that are copies of one another, one row an image.
+
+    A group is its first image in catalogue order and all that are copies of *that* image: copies
+    of copies do not chain. No image is in two groups.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        What is searched.
+    near : bool
+        Look for near copies too, which decodes every image: the same picture compressed again,
+        resized or cropped by a percent or so; not one that is mirrored, cut or recoloured.
+    features : ndarray, shape (n, d), optional
+        Features of the images in catalogue order; by default those of `LayoutEncoder` from the
+        feature store of the cache, for which the thresholds were chosen.
+
+    Returns
+    -------
+    DataFrame
+        In order of group and image:
+
+        - group: from 1; two or more rows each
+        - image_id
+        - kind: ``"exact"`` (byte-identical to the group's first image, or itself that) or
+          ``"near"``
+        - hash_distance: bits of 64 in which the perceptual hash differs from the first's
+        - cosine: of the features with the first's
+        - difference: largest difference in colour from the first, 0–255, see `local_difference`
+
+    Raises
+    ------
+    InputError
+        An image cannot be read.
+    """
+    if not near:
+        nothing = _no_pairs().assign(difference=0.0)
+        return _groups(catalog, _first_of_each_content(catalog), nothing)
+    if features is None:
+        return _remembered(catalog)
+    return _with_near(catalog, features, np.arange(len(catalog)))
+
+
+def describe(catalog: Catalog, groups: pd.DataFrame) -> dict[str, Any]:
+    """Return what `duplicate_groups` found as a dictionary that JSON can hold.
+
+    Returns
+    -------
+    dict
+        ``name``; ``exact``: ``groups`` of byte-identical images and ``images`` in them; ``near``:
+        ``images`` that are near copies of their group's first; ``all``: ``groups`` and ``images``
+        of either kind; ``different_captions``: groups with more than one caption; ``thresholds``
+        of near copies; ``groups``: for each its ``group`` and its ``images``, the columns of the
+        table and the ``caption``.
+    """
+    exact = catalog.duplicates()
+    captions = pd.Series(catalog.captions, dtype=object)[groups["image_id"].map(catalog.index)]
+    table = groups.assign(caption=captions.to_numpy())
+    return {
+        "name": catalog.name,
+        "exact": {"groups": len(exact), "images": sum(map(len, exact))},
+        "near": {"images": int((groups["kind"] == "near").sum())},
+        "all": {"groups": int(groups["group"].nunique()), "images": len(groups)},
+        "different_captions": int((table.groupby("group")["caption"].nunique() > 1).sum()),
+        "thresholds": {"hash_distance": HASH_BITS, "cosine": COSINE, "difference": DIFFERENCE},
+        "groups": [
+            {"group": int(str(group)), "images": part.drop(columns="group").to_dict("records")}
+            for group, part in table.groupby("group")
+        ],
+    }
+
+
+def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: int = 60) -> None:
+    """Write a PNG with a row a group: of its images the first six; of ``most`` groups, drawn.
+
+    Groups with near copies come first, and have the hash distance and cosine under them.
+    """
+    near = groups.loc[groups["kind"] == "near", "group"].unique()
+    random = rng("duplicates-sheet", 0)
+    exact = np.setdiff1d(groups["group"].unique(), near)
+    chosen = [*random.permutation(near), *random.permutation(exact)][:most]
+    images: list[Image.Image] = []
+    labels: list[str] = []
+    for group in chosen:
+        rows = groups[groups["group"] == group].head(SHEET_COLUMNS)
+        images += [catalog.image(image_id) for image_id in rows["image_id"]]
+        labels += [
+            row.image_id + (f"  {row.hash_distance} {row.cosine:.3f}" if row.kind == "near" else "")
+            for row in rows.itertuples()
+        ]
+        images += [Image.new("RGB", (1, 1), "white")] * (SHEET_COLUMNS - len(rows))
+        labels += [""] * (SHEET_COLUMNS - len(rows))
+    with atomic_path(Path(path)) as temporary:
+        contact_sheet(images, SHEET_COLUMNS, 96, labels).save(temporary, "PNG")
+
+
+def perceptual_hash(image: Image.Image) -> np.ndarray:
+    """Return the 64-bit DCT hash of a picture as 8 bytes, equal to ``imagehash.phash``."""
+    from scipy.fft import dctn
+
+    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    low = dctn(np.asarray(grey, np.float64), type=2)[:8, :8].ravel()
+    return np.packbits(low > np.median(low))
+
+
+def thumbnail(image: Image.Image) -> np.ndarray:
+    """Return a picture as uint8 (32, 32, 3), whatever its aspect."""
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
+def local_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return by how much pictures differ where they differ most, 0–255.
+
+    A pixel counts by how far it lies outside the range of the other picture's 3 × 3 pixels round
+    that place, in its worst channel, so that a shift by a pixel or a blurred edge count little;
+    the mean of this over 3 × 3 pixels is taken where it is largest, inside the border.
+
+    Parameters
+    ----------
+    a, b : ndarray of uint8, shape (n, height, width, 3)
+        Thumbnails; row i of one is compared with row i of the other.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+    """
+    from scipy.ndimage import uniform_filter
+
+    outside = np.maximum(_outside(a, b), _outside(b, a)).max(axis=-1).astype(np.float32)
+    mean = uniform_filter(outside, (0, 3, 3))[:, BORDER:-BORDER, BORDER:-BORDER]
+    return mean.max(axis=(1, 2))
+
+
+def _outside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return how far ``a`` lies outside what ``b`` has in the neighbourhood."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    window = (1, 3, 3, 1)
+    most, least = maximum_filter(b, window), minimum_filter(b, window)
+    return np.maximum(a, most) - most + least - np.minimum(a, least)
+
+
+def _remembered(catalog: Catalog) -> pd.DataFrame:
+    """Look for near copies once for a content; later read what was found."""
+    from untrain.encoders.layout import LayoutEncoder
+    from untrain.encoders.store import FeatureStore
+
+    encoder = LayoutEncoder()
+    thresholds = HASH_BITS, COSINE, DIFFERENCE
+    key = fingerprint(VERSION, thresholds, encoder.fingerprint, catalog.fingerprint)
+    folder = cache_folder("indexes", f"duplicates-{key}")
+    with suppress(OSError, ValueError):  # none yet, or damaged
+        return pd.read_parquet(folder / "groups.parquet")
+    stored, rows = FeatureStore(None, encoder).index(catalog, "embedding images")
+    groups = _with_near(catalog, stored, rows)
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        groups.to_parquet(temporary / "groups.parquet", index=False)
+        meta = {"description": f"copies in {catalog.name}", "rows": len(groups)}
+        write_json(temporary / "meta.json", meta)
+    return groups
+
+
+def _with_near(catalog: Catalog, features: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
+    """Return the groups; image i has row ``rows[i]`` of ``features``."""
+    firsts = _first_of_each_content(catalog)
+    images = np.unique(firsts)
+    names = [catalog.ids[i] for i in images]
+    hashes = in_threads(lambda i: perceptual_hash(catalog.image(i)), names, "hashing images")
+    found = [
+        _with_cosine(pairs, features, rows)
+        for pairs in _pairs_by_hash(np.array(hashes, np.uint8).reshape(-1, 8), images)
+    ]
+    pairs = pd.concat([_no_pairs(), *found], ignore_index=True)
+    return _groups(catalog, firsts, _with_difference(pairs, catalog))
+
+
+def _first_of_each_content(catalog: Catalog) -> np.ndarray:
+    """Return, for each image, the index of the first one with the same bytes."""
+    codes, contents = pd.factorize(np.array(catalog.hashes, dtype=object))
+    first = np.full(len(contents), len(codes), np.int64)
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    return first[codes]
+
+
+def _no_pairs() -> pd.DataFrame:
+    kinds = {"a": "int64", "b": "int64", "hash_distance": "int64", "cosine": "float64"}
+    return pd.DataFrame(columns=list(kinds)).astype(kinds)
+
+
+def _pairs_by_hash(hashes: np.ndarray, images: np.ndarray) -> Iterator[pd.DataFrame]:
+    """Yield the pairs a < b of ``images`` (ascending) whose hashes are close, block by block."""
+    import faiss
+
+    index = faiss.IndexBinaryFlat(64)
+    index.add(hashes)
+    for start in range(0, len(hashes), BLOCK):
+        ends, bits, b = index.range_search(hashes[start : start + BLOCK], HASH_BITS + 1)
+        a = np.repeat(
+            start + np.arange(len(ends) - 1), ends[1:].astype(int) - ends[:-1].astype(int)
+        )
+        once = a < b
+        pairs = {"a": images[a[once]], "b": images[b[once]], "hash_distance": bits[once]}
+        yield pd.DataFrame(pairs).astype({"hash_distance": np.int64})
+
+
+def _with_cosine(pairs: pd.DataFrame, features: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
+    """Keep the pairs of similar features."""
+    cosines = np.empty(len(pairs))
+    for start in range(0, len(pairs), PAIRS):
+        part = pairs.iloc[start : start + PAIRS]
+        a, b = (features[rows[part[side].to_numpy()]].astype(np.float32) for side in "ab")
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        cosines[start : start + PAIRS] = (a * b).sum(axis=1) / np.maximum(lengths, 1e-12)
+    return pairs.assign(cosine=cosines)[cosines >= COSINE]
+
+
+def _with_difference(pairs: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+    """Keep the pairs that look the same everywhere."""
+    images = np.unique(pairs[["a", "b"]].to_numpy(np.int64))
+    names = [catalog.ids[i] for i in images]
+    thumbnails = np.array(in_threads(lambda i: thumbnail(catalog.image(i)), names, "comparing"))
+    a, b = (np.searchsorted(images, pairs[side].to_numpy(np.int64)) for side in "ab")
+    differences = np.empty(len(pairs))
+    for start in range(0, len(pairs), PAIRS):
+        part = slice(start, start + PAIRS)
+        differences[part] = local_difference(thumbnails[a[part]], thumbnails[b[part]])
+    return pairs.assign(difference=differences)[differences <= DIFFERENCE]
+
+
+def _groups(catalog: Catalog, firsts: np.ndarray, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Gather images round the first of which they are copies; who joined another leads nobody."""
+    joined: dict[int, tuple[int, int, float, float]] = {}
+    for a, b, *distances in pairs.sort_values(["a", "b"]).itertuples(index=False):
+        if a not in joined and b not in joined:
+            joined[b] = (a, *distances)
+    leads = np.array([joined[first][0] if first in joined else first for first in firsts])
+    sizes = np.bincount(leads, minlength=len(firsts))[leads]
+    order = np.argsort(leads, kind="stable")
+    order = order[sizes[order] > 1]
+    rows = [
+        (leads[i], catalog.ids[i], "near" if firsts[i] in joined else "exact")
+        + (joined[firsts[i]][1:] if firsts[i] in joined else (0, 1.0, 0.0))
+        for i in order.tolist()
+    ]
+    groups = pd.DataFrame(rows, columns=COLUMNS)
+    return groups.assign(group=pd.factorize(groups["group"])[0] + 1)

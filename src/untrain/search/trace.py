@@ -1,0 +1,331 @@
+"""Trace: the training images nearest to a picture, out of a whole catalogue, without retraining."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from untrain.catalogs.base import Catalog
+from untrain.encoders.base import Encoder, describe, encode_text
+from untrain.encoders.layout import LayoutEncoder
+from untrain.encoders.store import FeatureStore
+from untrain.errors import InputError
+from untrain.search.comparison import METRIC_DIRECTION, compare
+from untrain.search.copies import Calibration, judge, overlay
+from untrain.search.index import CatalogIndex, open_calibration, open_index, open_text
+from untrain.search.nearest import NEIGHBOURS, NOISE, Nearest
+from untrain.search.ranking import check_method, parse_method, rank
+
+HIT = ("query", "rank", "image_id", "score", "caption", "same_as", "near_copy", "distance")
+NO_TEXT = ": left out text_tfidf, undefined"  # a note that says nothing new without a prompt
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What `trace` found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The hits, by query, best first: columns `HIT`, then every metric. ``same_as`` is the id of
+        the hit above with the very same bytes (empty if there is none), ``distance`` one minus the
+        cosine of pooled features.
+    copies : DataFrame
+        The copy test, one row a query.
+    about : dict
+        Catalogue, images, encoder, index, ranking, prompt, candidates.
+    seconds : dict of str to float
+        Seconds by part.
+    notes : tuple of str
+        What was made anew, left out or not understood.
+    """
+
+    table: pd.DataFrame
+    copies: pd.DataFrame
+    about: dict[str, Any]
+    seconds: dict[str, float]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON holds it; what is undefined is None."""
+        queries = []
+        for copy in _records(self.copies):
+            hits = self.table[self.table["query"] == copy["query"]].drop(columns="query")
+            queries.append({"query": copy.pop("query"), "copy_test": copy, "hits": _records(hits)})
+        return {
+            **self.about,
+            "queries": queries,
+            "seconds": {part: round(took, 4) for part, took in self.seconds.items()},
+            "notes": list(self.notes),
+        }
+
+
+def trace(
+    images: Mapping[str, np.ndarray],
+    catalog: Catalog,
+    prompt: str | None = None,
+    encoder: Encoder | None = None,
+    top: int = 10,
+    candidates: int = 200,
+    index: str = "exact",
+    ranking: str = "fusion",
+    fresh: bool = False,
+) -> Trace:
+    """Return the training images nearest to each picture.
+
+    The whole catalogue is searched by pooled features, and by text where there is a prompt; the
+    best of both are compared by every metric and ranked. Byte-identical images have identical
+    metrics but for text; of equal scores the image that bears the query's name comes first, then
+    the order of ids.
+
+    Parameters
+    ----------
+    images : mapping of str to ndarray of uint8, each H×W×3
+        Pictures to be explained, by name; each is traced by itself.
+    catalog : Catalog
+    prompt : str, optional
+        What the pictures were drawn for. If no caption has any of its words, the pictures alone
+        count, and a note says so.
+    encoder : Encoder, optional
+        `LayoutEncoder` if left out.
+    top : int
+        Hits a picture.
+    candidates : int
+        Images that each way of searching finds, all to be compared by every metric.
+    index : str
+        A name in `untrain.search.vector_index.VECTOR_INDEXES`.
+    ranking : str
+        As `untrain.search.ranking.rank` takes it.
+    fresh : bool
+        Make the index anew.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to search or search for, or an option is none that is known.
+    """
+    _check(images, prompt, top, candidates, ranking)
+    encoder = encoder or LayoutEncoder()
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "index"):
+        opened = open_index(catalog, encoder, index, fresh)
+        calibration = open_calibration(opened, fresh)
+    with _timed(seconds, "encode"):
+        pooled = opened.encoder.encode(list(images.values()))
+        own = encoder.fingerprint != opened.encoder.fingerprint
+        features = encoder.encode(list(images.values())) if own else pooled
+    with _timed(seconds, "search"):
+        count = max(top, candidates)
+        words = _search_text(opened, encoder, prompt, count, fresh)
+        near, cosines = opened.vectors.query(pooled, max(count, 2 * NEIGHBOURS))
+        found = [np.unique(np.concatenate([row[:count], *words.found])) for row in near]
+    queries = [
+        _Query(name, picture, features[row], pooled[row], near[row], cosines[row], found[row])
+        for row, (name, picture) in enumerate(images.items())
+    ]
+    with _timed(seconds, "read"):
+        pictures = _read(catalog, np.unique(np.concatenate(found)))
+    with _timed(seconds, "compare"):
+        compared = [_compare(query, opened, encoder, pictures, words.likeness) for query in queries]
+    with _timed(seconds, "rank"):
+        ranked = rank(ranking, pd.concat(compared, ignore_index=True))
+        hits = [_best(query, ranked, catalog, top) for query in queries]
+    with _timed(seconds, "copy test"):
+        judged = [
+            _judge(query, opened, calibration, pictures, part)
+            for query, part in zip(queries, hits, strict=True)
+        ]
+    tables = [
+        _tables(*parts, catalog) for parts in zip(queries, hits, compared, judged, strict=True)
+    ]
+    table, copies = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
+    notes = [*opened.notes, *words.notes, *ranked.attrs["notes"]]
+    about = {
+        "catalog": catalog.name,
+        "images": len(catalog),
+        "encoder": describe(encoder),
+        "index": index,
+        **opened.vectors.measured,
+        "candidates": max(map(len, found)),
+        "ranking": ranking,
+        "prompt": prompt,
+    }
+    told = tuple(note for note in notes if "tfidf" in words.likeness or NO_TEXT not in note)
+    return Trace(table, copies, about, seconds, told)
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A picture asked about: its features, what is nearest to them, and all its candidates."""
+
+    name: str
+    picture: np.ndarray
+    features: np.ndarray
+    pooled: np.ndarray
+    near: np.ndarray
+    cosines: np.ndarray
+    candidates: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What a prompt finds, and its likeness to any images by the name of the metric."""
+
+    found: list[np.ndarray]
+    likeness: dict[str, Callable[[np.ndarray], np.ndarray]]
+    notes: list[str]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[part] = time.perf_counter() - start
+
+
+def _check(
+    images: Mapping[str, np.ndarray], prompt: str | None, top: int, candidates: int, ranking: str
+) -> None:
+    if not images:
+        raise InputError("there is no picture to trace; expected at least one")
+    if prompt is not None and not prompt.strip():
+        raise InputError("the prompt is empty; expected words, or no prompt at all")
+    for name, number in (("top", top), ("candidates", candidates)):
+        if number < 1:
+            raise InputError(f"{name} is {number}; expected at least 1")
+    check_method(ranking)
+    if parse_method(ranking).kind == "scores":
+        raise InputError(f"the ranking '{ranking}' knows the prompts of an experiment alone")
+    if ranking == "text" and prompt is None:
+        raise InputError("the ranking 'text' needs a prompt; give one, or use 'fusion'")
+
+
+def _search_text(
+    opened: CatalogIndex, encoder: Encoder, prompt: str | None, count: int, fresh: bool
+) -> _Words:
+    """Search captions by the prompt and, if the encoder has a text side, pictures too."""
+    words = _Words([], {}, [])
+    if prompt is None:
+        return words
+    retriever = open_text(opened.catalog, fresh)
+    try:
+        words.found.append(retriever.query([prompt], count)[0][0])
+        words.likeness["tfidf"] = lambda at: retriever.similarity([prompt], at[None])[0]
+    except InputError as error:
+        words.notes.append(f"{error}; the captions were left out of the search")
+    text = encode_text(encoder, [prompt])
+    if text is not None:
+        words.found.append(opened.vectors.query(text, count)[0][0])
+        words.likeness["clip"] = lambda at: opened.vectors.cosines(text, at[None])[0]
+    return words
+
+
+def _read(catalog: Catalog, positions: np.ndarray) -> dict[int, np.ndarray]:
+    """Decode the images at ``positions``, in threads: Pillow lets go of the interpreter."""
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        ids = [catalog.ids[position] for position in positions]
+        decoded = pool.map(lambda image_id: np.asarray(catalog.image(image_id)), ids)
+        return dict(zip(positions.tolist(), decoded, strict=True))
+
+
+def _compare(
+    query: _Query,
+    opened: CatalogIndex,
+    encoder: Encoder,
+    pictures: dict[int, np.ndarray],
+    likeness: dict[str, Callable[[np.ndarray], np.ndarray]],
+) -> pd.DataFrame:
+    """Measure a query against its candidates, byte-identical ones alike to the last bit."""
+    catalog, at = opened.catalog, query.candidates
+    ids = [catalog.ids[position] for position in at]
+    stored = opened.features[opened.rows[at]].astype(np.float32)
+    whole, pooled = stored, None
+    if encoder.fingerprint != opened.encoder.fingerprint:
+        whole = FeatureStore(None, encoder).features(catalog, ids, "features of candidates")
+        pooled = query.pooled[None], stored
+    table = compare(
+        query.name,
+        [query.picture],
+        ids,
+        [pictures[position] for position in at.tolist()],
+        query.features[None],
+        whole,
+        pooled=pooled,
+    )
+    metrics = [column for column in table if column in METRIC_DIRECTION]
+    # A matrix product may round equal columns apart, and then chance would order copies.
+    table[metrics] = table.groupby(opened.rows[at])[metrics].transform("first")
+    for name, of in likeness.items():
+        table[f"text_{name}"] = of(at)
+    return table
+
+
+def _best(query: _Query, ranked: pd.DataFrame, catalog: Catalog, top: int) -> pd.DataFrame:
+    """Return the best candidates of a query, ``image_id`` and ``score``, ties as `trace` says."""
+    table = ranked.loc[ranked["prompt_id"] == query.name, ["image_id", "score"]]
+    table = table.assign(other=table["image_id"] != query.name)
+    order = table.sort_values(["score", "other", "image_id"], ascending=[False, True, True])
+    return order.drop(columns="other").head(top).reset_index(drop=True)
+
+
+def _judge(
+    query: _Query,
+    opened: CatalogIndex,
+    calibration: Calibration,
+    pictures: dict[int, np.ndarray],
+    hits: pd.DataFrame,
+) -> pd.DataFrame:
+    """Test for copies: the nearest image by features (first row), then each hit."""
+    shown = hits["image_id"].map(opened.catalog.index).to_numpy()
+    # Of byte-identical images the one that ranks first.
+    same = shown[opened.rows[shown] == opened.rows[query.near[0]]]
+    positions = np.concatenate([[*same, query.near[0]][:1], shown])
+    distances = 1 - opened.vectors.cosines(query.pooled[None], positions[None])[0]
+    distances[distances < NOISE] = 0
+    once = np.sort(np.unique(opened.rows[query.near], return_index=True)[1])[:NEIGHBOURS]
+    around = np.mean(1 - query.cosines[once])
+    ratios = distances / around if around > NOISE else np.ones(len(distances))
+    laid = np.array([overlay(query.picture, pictures[at]) for at in positions.tolist()])
+    return judge(calibration, Nearest(positions, distances, ratios), laid)
+
+
+def _tables(
+    query: _Query,
+    hits: pd.DataFrame,
+    compared: pd.DataFrame,
+    judged: pd.DataFrame,
+    catalog: Catalog,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of a query in `Trace.table` and `Trace.copies`."""
+    measured = compared.set_index("image_id")
+    metrics = [column for column in METRIC_DIRECTION if column in measured]
+    places = hits["image_id"].map(catalog.index)
+    content = places.map(catalog.hashes.__getitem__)
+    first = hits["image_id"].groupby(content).transform("first")
+    of_hits = judged.iloc[1:].reset_index(drop=True)
+    table = hits.assign(
+        query=query.name,
+        rank=range(1, len(hits) + 1),
+        caption=places.map(catalog.captions.__getitem__),
+        same_as=first.where(first != hits["image_id"], ""),
+        near_copy=of_hits["near_copy"],
+        distance=of_hits["distance"],
+    )[list(HIT)]
+    values = measured.loc[hits["image_id"], metrics].reset_index(drop=True)
+    copy = judged.iloc[:1].drop(columns=["query", "nearest"]).reset_index(drop=True)
+    copy.insert(0, "query", query.name)
+    copy.insert(1, "image_id", catalog.ids[judged["nearest"].iloc[0]])
+    return table.join(values), copy
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = table.astype(object).where(table.notna(), None)
+    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]

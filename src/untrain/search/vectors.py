@@ -1,0 +1,118 @@
+"""Arithmetic on many stored vectors: a pass over them in blocks, cosines, fewer dimensions."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from untrain.files import rng
+
+BLOCK = 2**20  # numbers a block, 4 MiB: it stays in the processor's cache
+MANY = 2**29  # numbers from which half precision is widened faster with PyTorch, import included
+SAMPLE = 8192  # vectors that a reduction is fitted on
+
+
+def blocks(features: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (start, float32 block) over ``features[rows]``; a block is gone at the next one.
+
+    ``features`` may be a memory map in half precision: of it, one block at a time is read.
+    """
+    height = max(64, BLOCK // features.shape[1])
+    buffer = np.empty((min(height, len(rows)), features.shape[1]), np.float32)
+    if features.dtype == np.float16 and len(rows) * features.shape[1] >= MANY:
+        import torch  # noqa: F401  # see _widen
+    for start in range(0, len(rows), height):
+        wanted = rows[start : start + height]
+        first, last = int(wanted[0]), int(wanted[-1])
+        in_order = last - first == len(wanted) - 1 and bool((np.diff(wanted) == 1).all())
+        block = buffer[: len(wanted)]
+        _widen(features[first : last + 1] if in_order else features[wanted], block)
+        yield start, block
+
+
+def _widen(stored: np.ndarray, block: np.ndarray) -> None:
+    """Copy to float32. PyTorch, if it is there, is 15 times as fast at half precision as NumPy."""
+    torch = sys.modules.get("torch")
+    if torch is None or stored.dtype != np.float16:
+        block[:] = stored
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a map cannot be written to: it is only read
+        torch.from_numpy(block).copy_(torch.from_numpy(stored))
+
+
+def inverse(norms: np.ndarray) -> np.ndarray:
+    """Return 1/norm, and 0 for a zero vector, whose cosine with anything is thus 0."""
+    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Return rows of length one in their own precision; a zero row stays zero."""
+    return vectors * inverse(np.linalg.norm(vectors, axis=1))[:, None]
+
+
+def inverse_norms(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return 1/norm, float32, of ``features[rows]``."""
+    norms = np.empty(len(rows), np.float32)
+    for start, block in blocks(features, rows):
+        norms[start : start + len(block)] = np.sqrt(np.einsum("nd,nd->n", block, block))
+    return inverse(norms)
+
+
+def scan(
+    features: np.ndarray, rows: np.ndarray, scale: np.ndarray, queries: np.ndarray
+) -> np.ndarray:
+    """Return scores, float32 (q, n): ``queries`` (q, d) by ``features[rows]``, times ``scale``."""
+    queries = queries.astype(np.float32)
+    scores = np.empty((len(queries), len(rows)), np.float32)
+    for start, block in blocks(features, rows):
+        np.matmul(queries, block.T, out=scores[:, start : start + len(block)])
+    scores *= scale
+    return scores
+
+
+def cosines(features: np.ndarray, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Return the cosines, float64 (m,), of one vector (d,) with ``features[rows]``.
+
+    Each row is computed by itself, so equal rows have equal cosines to the last bit.
+    """
+    of_query = unit(vector[None].astype(np.float64))[0]
+    result = np.empty(len(rows))
+    height = max(64, BLOCK // features.shape[1])
+    for start in range(0, len(rows), height):
+        block = features[rows[start : start + height]].astype(np.float64)
+        dots = np.einsum("nd,d->n", block, of_query)
+        norms = np.sqrt(np.einsum("nd,nd->n", block, block))
+        result[start : start + height] = dots * inverse(norms)
+    return result
+
+
+def sampled(rows: np.ndarray, count: int, what: str) -> np.ndarray:
+    """Return ``count`` of ``rows`` (or all), in order, drawn by a seed that ``what`` gives."""
+    if count >= len(rows):
+        return rows
+    return rows[np.sort(rng(what, len(rows)).choice(len(rows), count, replace=False))]
+
+
+def principal_axes(features: np.ndarray, rows: np.ndarray, dimensions: int) -> np.ndarray:
+    """Return the axes, float32 (d, dimensions), that keep most of the cosines' spread.
+
+    Principal components of the unit vectors, not centred, so that scalar products of projected
+    vectors approximate cosines; from a seeded sample of `SAMPLE` vectors.
+    """
+    sample = features[sampled(rows, SAMPLE, "principal axes")].astype(np.float32)
+    sample = unit(sample)
+    _, axes = np.linalg.eigh(sample.T @ sample)  # rising eigenvalues
+    return np.ascontiguousarray(axes[:, ::-1][:, :dimensions])
+
+
+def projected(
+    features: np.ndarray, rows: np.ndarray, scale: np.ndarray, axes: np.ndarray | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (start, float32 block) of ``features[rows]`` × ``scale``, projected on ``axes``."""
+    for start, block in blocks(features, rows):
+        block *= scale[start : start + len(block), None]
+        yield start, block if axes is None else block @ axes

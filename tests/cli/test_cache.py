@@ -1,0 +1,86 @@
+"""``untrain cache`` shows what is kept and deletes what it is told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from untrain.cli.cache import app
+from untrain.errors import InputError
+from untrain.files import write_json
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Features of 3 images, an old listing, and an index that was never finished."""
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "160")
+    write_json(tmp_path / "features" / "0123" / "meta.json", {"description": "resnet, mean"})
+    (tmp_path / "features" / "0123" / "hashes.bin").write_bytes(b"x" * 96)
+    (tmp_path / "features" / "0123" / "features.bin").write_bytes(b"x" * 2_000_000)
+    listing = tmp_path / "catalogs" / "4567" / "meta.json"
+    write_json(listing, {"description": "fashion [zip]", "rows": 44072})
+    os.utime(listing, (time.time() - 40 * 86400,) * 2)
+    (tmp_path / "indexes" / "89ab").mkdir(parents=True)
+    return tmp_path
+
+
+def call(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments)
+    if done.exception:
+        raise done.exception
+    return done.output
+
+
+def test_it_shows_what_is_there(cache: Path) -> None:
+    for shown in (call(), call("show")):
+        lines = shown.splitlines()
+        assert any("resnet, mean" in x and "3" in x and "2.0 MB" in x for x in lines)
+        assert any("fashion [zip]" in x and "44,072" in x and "40 days ago" in x for x in lines)
+        assert "unfinished or unreadable" in shown
+        assert "3 entries" in shown
+
+
+def test_programs_can_read_it(cache: Path) -> None:
+    found = json.loads(call("show", "--json"))
+    assert found["folder"] == str(cache)
+    assert [(e["kind"], e["rows"]) for e in found["entries"]] == [
+        ("features", 3),
+        ("catalogs", 44072),
+        ("indexes", None),
+    ]
+    assert found["entries"][0]["bytes"] > 2_000_096
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (["--all"], set()),
+        (["--older-than", "30"], {"0123", "89ab"}),
+        (["--kind", "features"], {"4567", "89ab"}),
+        (["--older-than", "30", "--kind", "features"], {"0123", "4567", "89ab"}),
+    ],
+)
+def test_it_deletes_what_it_is_told_to(cache: Path, arguments: list[str], left: set[str]) -> None:
+    words = {0: "0 entries", 1: "1 entry", 3: "3 entries"}[3 - len(left)]
+    assert call("prune", *arguments).startswith(words)
+    assert {path.name for path in cache.glob("*/*")} == left
+
+
+def test_it_deletes_nothing_unasked(cache: Path) -> None:
+    with pytest.raises(InputError, match="say what to prune"):
+        call("prune")
+    with pytest.raises(InputError, match="did you mean 'features'"):
+        call("prune", "--kind", "feature")
+    assert len(list(cache.glob("*/*"))) == 3
+
+
+def test_an_empty_cache_is_no_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNTRAIN_CACHE", str(cache / "nothing"))
+    assert "0 entries" in call()
+    assert "0 entries" in call("prune", "--all")

@@ -1,0 +1,204 @@
+"""Fitted weights recover what made the effects, and say where they come from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from untrain.errors import InputError
+from untrain.search.fitted import Weights, examples, fit_weights, ridge
+from untrain.search.metric_table import nearness, with_metrics
+from untrain.search.ranking import check_method, rank
+
+METRICS = [
+    *("pixel_mse", "pixel_mae", "pixel_cosine", "feature_cosine", "feature_kl"),
+]
+TRUE = {"pixel_mse": 0.3, "feature_cosine": 0.1, "text_tfidf": 0.2}
+INTERCEPT = 0.05
+
+
+def make_run(folder: Path, prompts: int = 12, seed: int = 0, noise: float = 0.0) -> Path:
+    """Write what a finished run leaves; effects are sums of ``TRUE`` over the sets' images."""
+    random = np.random.default_rng(seed)
+    names = [f"p{n:02d}" for n in range(prompts)]
+    ids = [f"i{n:02d}" for n in range(20)]
+    index = pd.MultiIndex.from_product(
+        [names, range(2), ids], names=["prompt_id", "generation", "image_id"]
+    )
+    values = random.random((len(index), len(METRICS)))
+    comparison = pd.DataFrame(values, index, METRICS).reset_index()
+    retrieval = comparison.loc[comparison["generation"] == 0, ["prompt_id", "image_id"]].copy()
+    retrieval["score"] = random.random(len(retrieval))
+    z = nearness(with_metrics(comparison, retrieval, list(TRUE)), list(TRUE))
+    single = INTERCEPT + (z * pd.Series(TRUE)).sum(axis=1)
+    sets, effects = [], []
+    for name in names:
+        shuffled = list(random.permutation(ids))
+        for arm, members in (
+            ("targeted", {4: shuffled[:4], 10: shuffled[4:10]}),
+            ("random_candidate", {4: shuffled[10:14]}),
+            ("random_uniform", {4: ["far away", "farther", *shuffled[:2]]}),
+        ):
+            total = 0.0
+            for k, of_k in members.items():
+                sets += [(f"{arm}/{name}/k{k}", arm, name, 0, k, image) for image in of_k]
+                total += float(single.reindex([(name, i) for i in of_k]).fillna(9.0).sum())
+                estimate = total + noise * random.normal()
+                effects.append(("randomised", arm, name, "nll", estimate, k))
+        effects.append(("naive", "targeted", name, "nll", 99.0, 4))
+    effects.append(("randomised", "targeted", "", "nll", 99.0, 4))
+    (folder / "results").mkdir(parents=True)
+    comparison.to_parquet(folder / "comparison.parquet")
+    retrieval.to_parquet(folder / "retrieval.parquet")
+    columns = "forget_set_id arm prompt_id draw k image_id"
+    pd.DataFrame(sets, columns=columns.split()).to_parquet(folder / "forget_sets.parquet")
+    columns = "design arm prompt_id measure estimate k"
+    table = pd.DataFrame(effects, columns=columns.split())
+    table.to_parquet(folder / "results" / "effects.parquet")
+    texts = pd.DataFrame({"prompt_id": names, "prompt": [f"{seed} {n}" for n in names]})
+    texts.assign(family="").to_csv(folder / "prompts.csv", index=False)
+    record = {"name": folder.name, "fingerprints": {"catalog": "0123456789abcdef"}}
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_weights_of_known_effects_are_found_again(tmp_path: Path) -> None:
+    fitted = fit_weights([make_run(tmp_path / "a", seed=1), make_run(tmp_path / "b", seed=2)])
+    for metric, weight in TRUE.items():
+        assert fitted.weights[metric] == pytest.approx(weight, rel=0.05)
+    assert all(weight > 0 for weight in fitted.weights.values())
+    assert sum(fitted.weights[m] for m in set(fitted.weights) - set(TRUE)) < 0.01
+    assert fitted.intercept == pytest.approx(INTERCEPT, abs=0.01)
+    assert fitted.about["cross_validation"]["r2"] > 0.99
+    assert fitted.about["cross_validation"]["spearman"] > 0.99
+    assert fitted.about["sets"] == 2 * 12 * 3
+    assert fitted.about["prompts"] == 24
+    assert [run["name"] for run in fitted.about["runs"]] == ["a", "b"]
+    assert "pixel_ssim" in fitted.about["left_out"]
+
+
+@pytest.mark.parametrize("strength", [0.1, 30.0])
+def test_ridge_agrees_with_scikit_learn(strength: float) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(2.0, [1.0, 3.0, 0.2], (50, 3))
+    y = x @ [0.5, -0.2, 1.0] + random.normal(size=50)
+    scaler = StandardScaler().fit(x)
+    expected = Ridge(strength, positive=True, tol=1e-10).fit(scaler.transform(x), y)
+    weights, intercept = ridge(x, y, strength)
+    np.testing.assert_allclose(weights * scaler.scale_, expected.coef_, atol=1e-5)
+    np.testing.assert_allclose(
+        x @ weights + intercept, expected.predict(scaler.transform(x)), atol=1e-5
+    )
+    assert weights[1] == 0
+
+
+def test_noise_is_not_mistaken_for_skill(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", prompts=30)
+    effects = pd.read_parquet(run / "results" / "effects.parquet")
+    effects["estimate"] = np.random.default_rng(3).normal(size=len(effects))
+    effects.to_parquet(run / "results" / "effects.parquet")
+    quality = fit_weights([run]).about["cross_validation"]
+    assert abs(quality["r2"]) < 0.1
+
+
+def test_a_set_counts_with_its_increments_and_only_if_its_images_were_compared(
+    tmp_path: Path,
+) -> None:
+    found = examples(make_run(tmp_path / "a"))
+    assert set(found["arm"]) == {"targeted", "random_candidate"}
+    images = found[found["prompt_id"] == "p00"].set_index(["arm", "k"])["images"].to_dict()
+    assert images == {
+        ("targeted", 4): 4,
+        ("targeted", 10): 10,
+        ("random_candidate", 4): 4,
+    }
+    # The effect of an image is the mean over the set of the true rule.
+    predicted = INTERCEPT + (found[list(TRUE)] * pd.Series(TRUE)).sum(axis=1)
+    np.testing.assert_allclose(found["effect"], predicted)
+
+
+def test_saved_weights_rank_as_those_in_memory(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a")
+    fitted = Weights({"pixel_mse": 0.3, "feature_kl": 0.01, "text_tfidf": 0.2}, 0.05, {"sets": 9})
+    path = tmp_path / "weights.json"
+    fitted.save(path)
+    assert Weights.load(path) == fitted
+    comparison = pd.read_parquet(run / "comparison.parquet")
+    retrieval = pd.read_parquet(run / "retrieval.parquet")
+    check_method(f"fitted:{path}")
+    ranked = rank(f"fitted:{path}", comparison, retrieval)
+    pd.testing.assert_frame_equal(
+        ranked, fitted.rank(comparison, retrieval, method=f"fitted:{path}")
+    )
+    # The score is the rule that the file states, which any program can follow.
+    told = json.loads(path.read_text())
+    score = pd.Series(told["intercept"], ranked.set_index(["prompt_id", "image_id"]).index)
+    table = comparison.join(
+        retrieval.set_index(["prompt_id", "image_id"])["score"].rename("text_tfidf"),
+        on=["prompt_id", "image_id"],
+    )
+    for metric, weight in told["weights"].items():
+        pictures = table.groupby(["prompt_id", "generation"])[metric]
+        z = (table[metric] - pictures.transform("mean")) / pictures.transform(
+            lambda v: v.std(ddof=0)
+        )
+        mean = z.groupby([table["prompt_id"], table["image_id"]]).mean()
+        score += weight * told["directions"][metric] * mean
+    by_hand = score.loc[list(zip(ranked["prompt_id"], ranked["image_id"], strict=True))]
+    np.testing.assert_allclose(ranked["score"], by_hand)
+
+
+def test_an_undefined_metric_is_left_out_of_the_score_and_said(tmp_path: Path) -> None:
+    comparison = pd.read_parquet(make_run(tmp_path / "a") / "comparison.parquet")
+    weights = Weights({"pixel_mse": 1.0, "text_tfidf": 1.0}, 0.0, {})
+    ranked = weights.rank(comparison[comparison["prompt_id"] == "p00"])
+    assert ranked.attrs["notes"] == ["fitted, prompt p00: left out text_tfidf, undefined"]
+    assert ranked["score"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["comparison.parquet", "results/effects.parquet", "prompts.csv", "run.json"],
+)
+def test_an_unfinished_run_is_named(tmp_path: Path, name: str) -> None:
+    run = make_run(tmp_path / "half")
+    (run / name).unlink()
+    with pytest.raises(InputError, match=rf"half: found no {name}.*finished run"):
+        fit_weights([run])
+
+
+def test_runs_that_teach_nothing_are_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a")
+    with pytest.raises(InputError, match="given twice"):
+        fit_weights([run, tmp_path / "." / "a"])
+    with pytest.raises(InputError, match="no run"):
+        fit_weights([])
+    with pytest.raises(InputError, match=r"found 3 prompts .*expected at least 10"):
+        fit_weights([make_run(tmp_path / "few", prompts=3)])
+    effects = pd.read_parquet(run / "results" / "effects.parquet")
+    effects.assign(design="before-after").to_parquet(run / "results" / "effects.parquet")
+    with pytest.raises(InputError, match="randomised design"):
+        fit_weights([run])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read as fitted weights"),
+        ("[]", "not fitted weights of format 1"),
+        ('{"format": 9}', "not fitted weights of format 1"),
+        ('{"format": 1, "intercept": 0}', "not a mapping of known metrics"),
+        ('{"format": 1, "intercept": 0, "weights": {"pixel_wow": 1}}', "known metrics"),
+        ('{"format": 1, "intercept": 0, "weights": {"pixel_mse": "x"}}', "is no number"),
+        ('{"format": 1, "weights": {"pixel_mse": 1}}', "is no number"),
+        ('{"format": 1, "intercept": 0, "weights": {"pixel_mse": NaN}}', "not finite"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "w.json").write_text(text)
+    with pytest.raises(InputError, match=rf"w\.json.*{message}"):
+        check_method(f"fitted:{tmp_path / 'w.json'}")

@@ -1,0 +1,217 @@
+"""Vector indexes: the exact one finds what a plain sort finds, the others nearly, none misjudges."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from untrain.errors import InputError
+from untrain.search import faiss_index, vectors
+from untrain.search.vector_index import VECTOR_INDEXES, ExactIndex, VectorIndex
+from untrain.search.vectors import cosines, principal_axes
+
+KINDS = ["exact", "hnsw", "ivfpq"]
+
+
+def clustered(count: int, wide: int = 32, seed: int = 0) -> np.ndarray:
+    """Vectors round a few centres, positive and negative, of unequal length."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(20, wide))
+    noise = random.normal(size=(count, wide))
+    lengths = random.uniform(0.5, 3, size=(count, 1))
+    return (lengths * (centres[random.integers(20, size=count)] + 0.5 * noise)).astype(np.float32)
+
+
+def plainly(features: np.ndarray, query: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    wide = features.astype(np.float64)
+    values = wide @ query / np.linalg.norm(wide, axis=1) / np.linalg.norm(query)
+    order = np.argsort(-values, kind="stable")[:top]
+    return order, values[order]
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "BLOCK", 2048)  # so that a pass takes many blocks
+    monkeypatch.setattr(faiss_index, "WORTHWHILE", 1000)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_exact_is_a_plain_sort(dtype: type) -> None:
+    features, queries = clustered(700).astype(dtype), clustered(5, seed=1)
+    positions, values = ExactIndex().fit(features).query(queries, 40)
+    for row, query in enumerate(queries):
+        expected, cosine = plainly(features, query.astype(np.float64), 40)
+        np.testing.assert_array_equal(positions[row], expected)
+        np.testing.assert_allclose(values[row], cosine, rtol=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    arrays(np.float16, (12, 3), elements=st.sampled_from([-1, 0, 0.5, 1, 2])),
+    arrays(np.float32, (1, 3), elements=st.sampled_from([-1, 0, 1])),
+    st.integers(1, 14),
+)
+def test_equal_cosines_come_by_position(features: np.ndarray, query: np.ndarray, top: int) -> None:
+    positions, values = ExactIndex().fit(features).query(query, top)
+    assert positions.shape == (1, min(top, 12))
+    for a, b, va, vb in zip(positions[0], positions[0, 1:], values[0], values[0, 1:], strict=False):
+        assert va > vb or (va == vb and a < b)
+    left_out = np.setdiff1d(np.arange(12), positions[0])
+    rest = cosines(features, left_out, query[0]) if len(left_out) else np.zeros(0)
+    assert all(value < values[0, -1] or value == values[0, -1] for value in rest)
+    assert all(p > positions[0, -1] for p in left_out[rest == values[0, -1]])
+
+
+def test_images_that_share_a_row_come_together(kind: str, small_blocks: None) -> None:
+    features = clustered(1500)
+    rows = np.concatenate([np.arange(1500)[::-1], [7, 7, 3]])  # 1500 and 1501 are copies of 1492
+    index = VECTOR_INDEXES[kind]().fit(features, rows)
+    positions, values = index.query(features[[7, 3]], 4)
+    assert positions[0, :3].tolist() == [1492, 1500, 1501]
+    assert positions[1, :2].tolist() == [1496, 1502]
+    np.testing.assert_allclose(values[0, :3], 1)
+    assert len(index) == 1503
+
+
+def test_a_memory_map_is_read_as_an_array_is(tmp_path: Path, small_blocks: None) -> None:
+    features = clustered(400).astype(np.float16)
+    features.tofile(tmp_path / "features.bin")
+    mapped = np.memmap(tmp_path / "features.bin", np.float16, "r", shape=features.shape)
+    rows = np.random.default_rng(2).permutation(400)[:300]
+    for one, other in zip(
+        ExactIndex().fit(mapped, rows).query(clustered(3, seed=1), 10),
+        ExactIndex().fit(features[rows]).query(clustered(3, seed=1), 10),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(
+    ("kind", "dimensions", "least"),
+    [("hnsw", None, 0.95), ("ivfpq", None, 0.95), ("exact", 16, 0.9), ("hnsw", 16, 0.9)],
+)
+def test_approximate_ones_find_nearly_all_and_measure_it(
+    kind: str, dimensions: int | None, least: float
+) -> None:
+    features, queries = clustered(4000), clustered(20, seed=1)
+    index = VECTOR_INDEXES[kind](dimensions).fit(features)
+    assert index.measured["recall_at_10"] >= least
+    assert index.recall(10, queries) >= least
+    positions, values = index.query(queries, 10)
+    np.testing.assert_allclose(values, index.cosines(queries, positions), rtol=1e-12)
+    true = np.stack([plainly(features, query.astype(np.float64), 10)[0] for query in queries])
+    shared = [len(set(a) & set(b)) / 10 for a, b in zip(true, positions, strict=True)]
+    assert np.mean(shared) == pytest.approx(index.recall(10, queries))
+
+
+def test_recall_counts_what_is_missed() -> None:
+    class Blind(ExactIndex):
+        def _find(self, queries: np.ndarray, top: int) -> list[np.ndarray]:
+            return [np.arange(1, len(self._rows), 2) for _ in queries]  # never an even one
+
+    features = np.eye(8, dtype=np.float32) + 0.1
+    assert Blind().fit(features).recall(1, features) == 0.5
+    assert ExactIndex().fit(clustered(300)).recall() == 1
+
+
+def test_all_images_can_be_asked_for(kind: str, small_blocks: None) -> None:
+    """An approximate search comes back short then: the rest is looked up exactly."""
+    features = clustered(1200)
+    positions, values = VECTOR_INDEXES[kind]().fit(features).query(features[:2], 5000)
+    assert positions.shape == (2, 1200)
+    np.testing.assert_array_equal(np.sort(positions[0]), np.arange(1200))
+    assert (np.diff(values) <= 0).all()
+
+
+def test_principal_axes_keep_cosines_where_vectors_lie_in_a_plane() -> None:
+    random = np.random.default_rng(3)
+    features = (random.normal(size=(200, 4)) @ random.normal(size=(4, 50))).astype(np.float32)
+    axes = principal_axes(features, np.arange(200), 4)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(4), atol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(features @ axes, axis=1), np.linalg.norm(features, axis=1), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("dimensions", [None, 16])
+def test_a_loaded_index_answers_as_the_saved_one(
+    kind: str, dimensions: int | None, tmp_path: Path, small_blocks: None
+) -> None:
+    features, rows = clustered(1300), np.arange(1300)[::-1]
+    index = VECTOR_INDEXES[kind](dimensions).fit(features, rows)
+    index.save(tmp_path / "index")
+    loaded = VECTOR_INDEXES[kind].load(tmp_path / "index", features, rows)
+    assert loaded.measured == index.measured
+    for one, other in zip(
+        index.query(clustered(4, seed=1), 20), loaded.query(clustered(4, seed=1), 20), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_damaged_of_another_version_or_of_other_features_is_said(
+    kind: str, tmp_path: Path, small_blocks: None
+) -> None:
+    features, folder = clustered(1300), tmp_path / "index"
+    index: VectorIndex = VECTOR_INDEXES[kind]().fit(features)
+    index.save(folder)
+    load = VECTOR_INDEXES[kind].load
+    for other in (features + 1, features[:-1], features[:, :-1]):
+        with pytest.raises(InputError, match="other features"):
+            load(folder, other)
+    with pytest.raises(InputError, match="other features"):
+        load(folder, features, np.arange(1300)[::-1])
+    largest = max(folder.iterdir(), key=lambda path: path.stat().st_size)
+    whole = largest.read_bytes()
+    largest.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"cannot be read .* delete it"):
+        load(folder, features)
+    largest.write_bytes(whole)
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "version": 0}))
+    with pytest.raises(InputError, match="version 0; expected"):
+        load(folder, features)
+
+
+def test_a_full_disk_leaves_the_old_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = clustered(50)
+    ExactIndex().fit(features).save(tmp_path / "index")
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(OSError, match="No space"):
+            ExactIndex().fit(features[:20]).save(tmp_path / "index")
+    assert len(ExactIndex.load(tmp_path / "index", features)) == 50
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_queries_that_cannot_be_answered_are_said(kind: str) -> None:
+    index = VECTOR_INDEXES[kind]().fit(clustered(30))
+    with pytest.raises(InputError, match=r"expected \(queries, 32\)"):
+        index.query(np.ones((1, 31)), 1)
+    with pytest.raises(InputError, match="not finite"):
+        index.query(np.full((1, 32), np.nan), 1)
+    with pytest.raises(InputError, match="at least 1"):
+        index.query(np.ones((1, 32)), 0)
+    with pytest.raises(InputError, match="no images"):
+        VECTOR_INDEXES[kind]().fit(clustered(30), np.zeros(0, np.int64))
+    with pytest.raises(InputError, match="at least 1"):
+        VECTOR_INDEXES[kind](0)
+    with pytest.raises(InputError, match="did you mean 'hnsw'"):
+        VECTOR_INDEXES["hnws"]
