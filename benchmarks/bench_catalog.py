@@ -26,11 +26,12 @@ from untrain.encoders.layout import LayoutEncoder
 from untrain.files import rng
 from untrain.progress import console
 from untrain.search.duplicates import (
+    COLOUR_DIFFERENCE,
     COSINE,
     DIFFERENCE,
     HASH_BITS,
+    differences,
     duplicate_groups,
-    local_difference,
     perceptual_hash,
     thumbnail,
 )
@@ -112,10 +113,11 @@ def pass_tests(a: list[Image.Image], b: list[Image.Image]) -> dict[str, np.ndarr
     features = [LayoutEncoder().encode([np.asarray(i) for i in side]) for side in (a, b)]
     units = [f / np.linalg.norm(f, axis=1, keepdims=True) for f in features]
     small = [np.stack([thumbnail(i) for i in side]) for side in (a, b)]
+    brightness, colour = differences(*small)
     return {
         "hash": (hashes[0] != hashes[1]).sum(axis=1) <= HASH_BITS,
         "cosine": (units[0] * units[1]).sum(axis=1) >= COSINE,
-        "difference": local_difference(*small) <= DIFFERENCE,
+        "difference": (brightness <= DIFFERENCE) & (colour <= COLOUR_DIFFERENCE),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from untrain.catalogs.base import Catalog, decode, fit_into
+from untrain.catalogs.base import Catalog, decode, fit_into, read_image
 from untrain.errors import InputError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
@@ -168,3 +169,58 @@ def test_pixels_keep_the_aspect_and_pad_with_white() -> None:
 def test_fitting_into_the_same_size_changes_nothing() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     np.testing.assert_array_equal(fit_into(Image.fromarray(pixels), (4, 6)), pixels)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (6, 4)])
+def test_a_picture_of_any_format_is_read(
+    tmp_path: Path, format: str, size: tuple[int, int]
+) -> None:
+    (tmp_path / "query").write_bytes(encoded(flat(RED, size=size), format))
+    pixels = read_image(tmp_path / "query")
+    assert pixels.shape == (size[1], size[0], 3) and pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+    assert np.abs(pixels.astype(int) - RED).max() <= 4
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK"])
+def test_a_picture_of_any_mode_is_read(tmp_path: Path, mode: str) -> None:
+    image = flat(0, "I").convert(mode) if mode in ("I;16", "I", "F") else flat(RED).convert(mode)
+    (tmp_path / "query.tif").write_bytes(encoded(image, "TIFF" if mode != "LA" else "PNG"))
+    pixels = read_image(tmp_path / "query.tif")
+    assert pixels.shape == (4, 6, 3)
+    assert (pixels == pixels[0, 0]).all() or mode == "1"  # which is dithered
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, format: str) -> None:
+    frames = [flat(BLUE), flat(RED)]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:], lossless=True)
+    (tmp_path / "moving").write_bytes(data)
+    assert (read_image(tmp_path / "moving") == BLUE).all()
+
+
+def test_a_rotated_photo_is_read_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "photo.jpg").write_bytes(encoded(flat(RED, size=(6, 4)), "JPEG", exif=exif))
+    assert read_image(str(tmp_path / "photo.jpg")).shape == (6, 4, 3)
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    whole = encoded(Image.fromarray(noise))
+    files = {"empty.png": b"", "half.png": whole[: len(whole) // 2], "text.jpg": b"words"}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    faults = {
+        "nowhere.png": "does not exist",
+        "": "is a folder",
+        "empty.png": "is empty",
+        "half.png": "cannot be decoded",
+        "text.jpg": "in no image format",
+    }
+    for name, fault in faults.items():
+        with pytest.raises(InputError, match=fault) as caught:
+            read_image(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)

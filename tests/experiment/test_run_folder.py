@@ -18,12 +18,17 @@ from untrain.experiment.run import open_run
 
 PAIR_METRICS = [
     *("pixel_mse", "pixel_mae", "pixel_cross_correlation", "pixel_histogram", "pixel_cosine"),
-    *("pixel_ssim", "feature_cosine", "feature_mse", "feature_kl", "feature_manhattan"),
-    "feature_minkowski",
+    *("pixel_ssim", "pixel_ssim_standard", "pixel_phash", "pixel_histogram_intersection"),
+    *("feature_cosine", "feature_mse", "feature_kl", "feature_manhattan", "feature_minkowski"),
+    "text_tfidf",
 ]
 TABLES = {
     "retrieval": ["prompt_id", "image_id", "rank", "score"],
     "comparison": ["prompt_id", "generation", "image_id", *PAIR_METRICS],
+    "copies": [
+        *("prompt_id", "generation", "image_id", "distance", "ratio", "p_value", "agreement"),
+        *("difference", "near_copy"),
+    ],
     "ranking": ["method", "prompt_id", "image_id", "score", "rank"],
     "forget_sets": [
         *("forget_set_id", "arm", "prompt_id", "draw", "k", "image_id", "rank", "reason")

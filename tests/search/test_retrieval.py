@@ -113,15 +113,12 @@ def test_pictures_are_found_by_the_mean_cosine_over_generations(method: str) -> 
 
 def test_hybrid_fuses_the_ranks_in_captions_and_in_pictures() -> None:
     catalog, pictures = catalog_of(captions(40)), pictures_of(40)
-    whole = {
-        method: retrieve(catalog, PROMPTS, method, 40, pictures).set_index(
-            ["prompt_id", "image_id"]
-        )
+    text, features = (
+        retrieve(catalog, PROMPTS, method, 40, pictures).set_index(["prompt_id", "image_id"])
         for method in ("tfidf", "features")
-    }
-    text = whole["tfidf"]
+    )
     text = text[text["score"] > 0]  # captions that share no word with the prompt have no rank
-    by_hand = (1 / (60 + text["rank"])).add(1 / (60 + whole["features"]["rank"]), fill_value=0)
+    by_hand = (1 / (60 + text["rank"])).add(1 / (60 + features["rank"]), fill_value=0)
     table = retrieve(catalog, PROMPTS, "hybrid", 10, pictures)
     scores = table.set_index(["prompt_id", "image_id"])["score"]
     np.testing.assert_allclose(scores, by_hand[scores.index])

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from rich.markup import escape
 
-from untrain.cache import cache_folder
+from untrain.cache import cache_folder, mark_used
 from untrain.catalogs.base import Catalog, Skipped
 from untrain.catalogs.folder import FolderReader, refuse_if_unusable
 from untrain.catalogs.zipped import Member, ZipReader
@@ -87,7 +87,7 @@ def _recall(folder: Path, source: Path) -> Catalog | None:
             console.print(escape(f"{source} has changed since it was read: reading it again"))
             return None
         catalog = _read(folder, source, meta)
-        os.utime(folder / "meta.json")  # when it was last used
+        mark_used(folder)
     except (OSError, ValueError, KeyError, TypeError):  # none, damaged, or of a vanished source
         return None
     return catalog

@@ -59,8 +59,8 @@ def trace(
 ) -> None:
     """Find the training images nearest to a picture, out of a whole catalogue.
 
-    The first call indexes the catalogue, later ones take about a second. Nearness is no proof of
-    influence: what a run measures is.
+    The first call indexes the catalogue; later ones take about a second. Nearness is no proof
+    of influence: `untrain run` measures that.
 
     Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
     """

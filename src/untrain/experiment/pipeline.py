@@ -19,6 +19,7 @@ from untrain.experiment.run import Run
 from untrain.files import fingerprint
 from untrain.progress import console
 from untrain.search.ranking import parse_method
+from untrain.search.retrieval import needs_pictures
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,18 @@ STAGES = (
     Stage(
         "retrieve",
         searching.retrieve,
-        lambda r: [r.catalog.fingerprint, _section(r, "retrieval"), _section(r, "encoder")],
-        ("generate",),
+        lambda r: [
+            *(r.catalog.fingerprint, r.prompts.to_dict("list")),
+            *(_section(r, "retrieval"), _searched_pictures(r)),
+        ],
+        (),
         ("retrieval.parquet",),
     ),
     Stage(
         "compare",
         searching.compare,
         lambda r: [_section(r, "encoder"), _section(r, "copies")],
-        ("retrieve",),
+        ("generate", "retrieve"),
         ("comparison.parquet", "copies.parquet"),
     ),
     Stage(
@@ -122,6 +126,14 @@ NAMES = tuple(stage.name for stage in STAGES)
 
 def _section(run: Run, name: str) -> Any:
     return getattr(run.config, name).model_dump(mode="json")
+
+
+def _searched_pictures(run: Run) -> Any:
+    """Return what generated pictures and their features depend on, if a search is by pictures."""
+    if not needs_pictures(run.config.retrieval.method):
+        return None
+    drawn = [run.generator.preset.to_dict(), run.config.seed, run.config.generations]
+    return [*drawn, _section(run, "encoder")]
 
 
 def _ranking_files(run: Run) -> list[str]:

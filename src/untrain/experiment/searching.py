@@ -130,10 +130,12 @@ def test_copies(run: Run) -> None:
         Pictures(_redraw(run, catalog), _redraw(run, run.held_out), queries.__getitem__),
         list(groups),
     )
+    table = test.table.rename(columns={"query": "prompt_id", "nearest": "image_id"})
+    table["prompt_id"] = groups
+    table["image_id"] = np.array(catalog.ids, dtype=object)[table["image_id"]]
     generations = np.tile(np.arange(run.config.generations), len(run.prompts))
-    table = test.table.assign(query=groups, generation=generations)
-    table["nearest"] = np.array(catalog.ids, dtype=object)[table["nearest"]]
-    run.keep("copies", table.rename(columns={"query": "prompt_id", "nearest": "image_id"}))
+    table.insert(1, "generation", generations)
+    run.keep("copies", table)
     run.record["copies"] = test.summary
 
 

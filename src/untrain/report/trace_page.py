@@ -64,7 +64,7 @@ def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog)
             }
         )
     return environment.get_template("trace.html.j2").render(
-        title=", ".join(images) if len(images) < 4 else f"{len(images)} pictures",
+        title=", ".join(found.copies["query"]) if len(queries) < 4 else f"{len(queries)} pictures",
         style=Markup("\n".join(style)),
         answer=_answer(found),
         prompt=found.about["prompt"],
@@ -90,7 +90,7 @@ def _answer(found: Trace) -> str:
     if asked == 1:
         said = "It is a near copy of one" if copies else "It is no near copy of any"
     else:
-        are = "is a near copy" if copies == 1 else "are near copies"
+        are = "are near copies" if copies > 1 else "is a near copy"
         said = f"{copies or 'None'} of these {asked} pictures {are} of one"
     return f"{said} of {images}. Those nearest to {'it' if asked == 1 else 'each'}:"
 
@@ -146,7 +146,9 @@ def _metrics(hits: pd.DataFrame) -> list[tuple[str, list[str]]]:
 
 def number(value: float) -> str:
     """Return a metric for people: four digits, or a dash where it is undefined."""
-    return f"{value:.4g}" if math.isfinite(value) else "–"
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def data_uri(image: Image.Image, side: int) -> str:

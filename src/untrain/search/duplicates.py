@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from untrain.cache import cache_folder
+from untrain.cache import cache_folder, mark_used
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.folder import in_threads
 from untrain.catalogs.sheet import contact_sheet
@@ -25,16 +25,19 @@ from untrain.files import atomic_path, fingerprint, rng, write_json
 
 HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ
 COSINE = 0.99  # least cosine of the layout features
-DIFFERENCE = 5.0  # most that colours may differ anywhere, of 255
+DIFFERENCE = 3.5  # most that brightness may differ anywhere, of 255
+COLOUR_DIFFERENCE = 6.0  # and colour
 VERSION = 1  # raise it when the groups change
 
 SIDE = 32  # pixels a side of the thumbnails, whatever the aspect
+CELLS = 8  # a side, for colours
 BORDER = 2  # pixels of a thumbnail's edge that a crop may change
 SHEET_COLUMNS = 6
 BLOCK = 4096  # images whose candidates are looked for at a time
 PAIRS = 8192  # pairs compared at a time
 
-COLUMNS = ["group", "image_id", "kind", "hash_distance", "cosine", "difference"]
+DISTANCES = ["hash_distance", "cosine", "difference", "colour_difference"]
+COLUMNS = ["group", "image_id", "kind", *DISTANCES]
 
 
 def duplicate_groups(
@@ -67,7 +70,7 @@ def duplicate_groups(
           ``"near"``
         - hash_distance: bits of 64 in which the perceptual hash differs from the first's
         - cosine: of the features with the first's
-        - difference: largest difference in colour from the first, 0–255, see `local_difference`
+        - difference, colour_difference: from the first, 0–255, see `differences`
 
     Raises
     ------
@@ -75,7 +78,7 @@ def duplicate_groups(
         An image cannot be read.
     """
     if not near:
-        nothing = _no_pairs().assign(difference=0.0)
+        nothing = _no_pairs().assign(difference=0.0, colour_difference=0.0)
         return _groups(catalog, _first_of_each_content(catalog), nothing)
     if features is None:
         return _remembered(catalog)
@@ -103,7 +106,9 @@ def describe(catalog: Catalog, groups: pd.DataFrame) -> dict[str, Any]:
         "near": {"images": int((groups["kind"] == "near").sum())},
         "all": {"groups": int(groups["group"].nunique()), "images": len(groups)},
         "different_captions": int((table.groupby("group")["caption"].nunique() > 1).sum()),
-        "thresholds": {"hash_distance": HASH_BITS, "cosine": COSINE, "difference": DIFFERENCE},
+        "thresholds": dict(
+            zip(DISTANCES, (HASH_BITS, COSINE, DIFFERENCE, COLOUR_DIFFERENCE), strict=True)
+        ),
         "groups": [
             {"group": int(str(group)), "images": part.drop(columns="group").to_dict("records")}
             for group, part in table.groupby("group")
@@ -149,36 +154,49 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
-def local_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return by how much pictures differ where they differ most, 0–255.
+def differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much pictures differ in brightness and in colour, where they differ most.
 
-    A pixel counts by how far it lies outside the range of the other picture's 3 × 3 pixels round
-    that place, in its worst channel, so that a shift by a pixel or a blurred edge count little;
-    the mean of this over 3 × 3 pixels is taken where it is largest, inside the border.
+    Brightness: a pixel counts by how far it lies outside the range of the other picture's 3 × 3
+    pixels round that place, so that a shift by a pixel or a blurred edge count little; the mean
+    of this over 3 × 3 pixels is taken where it is largest. Colour: distance of the mean colour
+    (Cb, Cr), where it is largest of 8 × 8 cells, because JPEG keeps no finer colour than that.
+    What lies at the border is left to crops.
 
     Parameters
     ----------
-    a, b : ndarray of uint8, shape (n, height, width, 3)
+    a, b : ndarray of uint8, shape (n, 32, 32, 3)
         Thumbnails; row i of one is compared with row i of the other.
 
     Returns
     -------
-    ndarray of float32, shape (n,)
+    two ndarrays of float, shape (n,)
+        Each in 0–255.
     """
     from scipy.ndimage import uniform_filter
 
-    outside = np.maximum(_outside(a, b), _outside(b, a)).max(axis=-1).astype(np.float32)
-    mean = uniform_filter(outside, (0, 3, 3))[:, BORDER:-BORDER, BORDER:-BORDER]
-    return mean.max(axis=(1, 2))
+    (y_a, colour_a), (y_b, colour_b) = _brightness_and_colour(a), _brightness_and_colour(b)
+    outside = np.maximum(_outside(y_a, y_b), _outside(y_b, y_a))
+    brightness = uniform_filter(outside, (0, 3, 3))[:, BORDER:-BORDER, BORDER:-BORDER]
+    colour = np.linalg.norm(colour_a - colour_b, axis=-1)[:, 1:-1, 1:-1]
+    return brightness.max(axis=(1, 2)), colour.max(axis=(1, 2))
+
+
+def _brightness_and_colour(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Y of every pixel and the mean (Cb, Cr) of each cell, as JPEG (BT.601) has them."""
+    red, green, blue = np.moveaxis(images.astype(np.float32), -1, 0)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue
+    colour = np.stack([0.564 * (blue - y), 0.713 * (red - y)], axis=-1)
+    cells = colour.reshape(len(images), CELLS, SIDE // CELLS, CELLS, SIDE // CELLS, 2)
+    return y, cells.mean(axis=(2, 4))
 
 
 def _outside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return how far ``a`` lies outside what ``b`` has in the neighbourhood."""
     from scipy.ndimage import maximum_filter, minimum_filter
 
-    window = (1, 3, 3, 1)
-    most, least = maximum_filter(b, window), minimum_filter(b, window)
-    return np.maximum(a, most) - most + least - np.minimum(a, least)
+    most, least = maximum_filter(b, (1, 3, 3)), minimum_filter(b, (1, 3, 3))
+    return np.maximum(np.maximum(a - most, least - a), 0)
 
 
 def _remembered(catalog: Catalog) -> pd.DataFrame:
@@ -187,17 +205,19 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
     from untrain.encoders.store import FeatureStore
 
     encoder = LayoutEncoder()
-    thresholds = HASH_BITS, COSINE, DIFFERENCE
+    thresholds = HASH_BITS, COSINE, DIFFERENCE, COLOUR_DIFFERENCE
     key = fingerprint(VERSION, thresholds, encoder.fingerprint, catalog.fingerprint)
     folder = cache_folder("indexes", f"duplicates-{key}")
     with suppress(OSError, ValueError):  # none yet, or damaged
-        return pd.read_parquet(folder / "groups.parquet")
+        groups = pd.read_parquet(folder / "groups.parquet")
+        mark_used(folder)
+        return groups
     stored, rows = FeatureStore(None, encoder).index(catalog, "embedding images")
     groups = _with_near(catalog, stored, rows)
-    with atomic_path(folder) as temporary:
+    meta = {"description": f"copies in {catalog.name}", "rows": len(catalog)}
+    with suppress(OSError), atomic_path(folder) as temporary:  # found again if it is not kept
         temporary.mkdir()
         groups.to_parquet(temporary / "groups.parquet", index=False)
-        meta = {"description": f"copies in {catalog.name}", "rows": len(groups)}
         write_json(temporary / "meta.json", meta)
     return groups
 
@@ -262,16 +282,17 @@ def _with_difference(pairs: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     names = [catalog.ids[i] for i in images]
     thumbnails = np.array(in_threads(lambda i: thumbnail(catalog.image(i)), names, "comparing"))
     a, b = (np.searchsorted(images, pairs[side].to_numpy(np.int64)) for side in "ab")
-    differences = np.empty(len(pairs))
+    brightness, colour = np.empty(len(pairs)), np.empty(len(pairs))
     for start in range(0, len(pairs), PAIRS):
         part = slice(start, start + PAIRS)
-        differences[part] = local_difference(thumbnails[a[part]], thumbnails[b[part]])
-    return pairs.assign(difference=differences)[differences <= DIFFERENCE]
+        brightness[part], colour[part] = differences(thumbnails[a[part]], thumbnails[b[part]])
+    alike = (brightness <= DIFFERENCE) & (colour <= COLOUR_DIFFERENCE)
+    return pairs.assign(difference=brightness, colour_difference=colour)[alike]
 
 
 def _groups(catalog: Catalog, firsts: np.ndarray, pairs: pd.DataFrame) -> pd.DataFrame:
     """Gather images round the first of which they are copies; who joined another leads nobody."""
-    joined: dict[int, tuple[int, int, float, float]] = {}
+    joined: dict[int, tuple[int, int, float, float, float]] = {}
     for a, b, *distances in pairs.sort_values(["a", "b"]).itertuples(index=False):
         if a not in joined and b not in joined:
             joined[b] = (a, *distances)
@@ -281,7 +302,7 @@ def _groups(catalog: Catalog, firsts: np.ndarray, pairs: pd.DataFrame) -> pd.Dat
     order = order[sizes[order] > 1]
     rows = [
         (leads[i], catalog.ids[i], "near" if firsts[i] in joined else "exact")
-        + (joined[firsts[i]][1:] if firsts[i] in joined else (0, 1.0, 0.0))
+        + (joined[firsts[i]][1:] if firsts[i] in joined else (0, 1.0, 0.0, 0.0))
         for i in order.tolist()
     ]
     groups = pd.DataFrame(rows, columns=COLUMNS)

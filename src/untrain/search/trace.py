@@ -83,8 +83,8 @@ def trace(
 
     The whole catalogue is searched by pooled features, and by text where there is a prompt; the
     best of both are compared by every metric and ranked. Byte-identical images have identical
-    metrics but for text; of equal scores the image that bears the query's name comes first, then
-    the order of ids.
+    metrics but for text, and follow each other, whatever their captions. Of equal scores the image
+    that bears the query's name comes first, then the order of ids.
 
     Parameters
     ----------
@@ -269,11 +269,13 @@ def _compare(
 
 
 def _best(query: _Query, ranked: pd.DataFrame, catalog: Catalog, top: int) -> pd.DataFrame:
-    """Return the best candidates of a query, ``image_id`` and ``score``, ties as `trace` says."""
+    """Return the best candidates of a query, ``image_id`` and ``score``, as `trace` orders them."""
     table = ranked.loc[ranked["prompt_id"] == query.name, ["image_id", "score"]]
     table = table.assign(other=table["image_id"] != query.name)
-    order = table.sort_values(["score", "other", "image_id"], ascending=[False, True, True])
-    return order.drop(columns="other").head(top).reset_index(drop=True)
+    table = table.sort_values(["score", "other", "image_id"], ascending=[False, True, True])
+    content = table["image_id"].map(catalog.index).map(catalog.hashes.__getitem__)
+    together = np.argsort(pd.factorize(content)[0], kind="stable")
+    return table[["image_id", "score"]].iloc[together].head(top).reset_index(drop=True)
 
 
 def _judge(

@@ -19,16 +19,14 @@ from untrain.search.index_files import read_index, write_index
 from untrain.search.vectors import (
     cosines,
     inverse_norms,
+    nearly_best,
     principal_axes,
     projected,
     sampled,
-    scan,
     unit,
 )
 
 VERSION = 1  # of what is saved
-SCORES = 2**26  # scores held at once, queries × vectors: 256 MiB
-ROUNDING = 2.0**-16  # well above the float32 error of a cosine: all that could be among the best
 OVERSAMPLED = 4  # candidates found for each one wanted, where finding is approximate
 PROBES = 100  # stored vectors that recall is measured with
 CHECKED = 64  # rows that tell whether features are those that an index was made from
@@ -108,13 +106,10 @@ class VectorIndex(ABC):
         top = min(top, len(self))
         positions = np.empty((len(queries), top), np.int64)
         values = np.empty((len(queries), top))
-        at_once = max(1, SCORES // len(self._rows))
-        for start in range(0, len(queries), at_once):
-            block = queries[start : start + at_once]
-            for row, found in enumerate(self._find(unit(block), top), start):
-                if self._counts[found].sum() < top:  # an approximate search may come back short
-                    found = self._scanned(unit(queries[row : row + 1]), top)[0]
-                positions[row], values[row] = self._decided(queries[row], found, top)
+        for row, found in enumerate(self._find(unit(queries), top)):
+            if self._counts[found].sum() < top:  # an approximate search may come back short
+                found = self._scanned(unit(queries[row : row + 1]), top)[0]
+            positions[row], values[row] = self._decided(queries[row], found, top)
         return positions, values
 
     def cosines(self, vectors: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -249,11 +244,8 @@ class VectorIndex(ABC):
         return positions[order], values[order]
 
     def _scanned(self, queries: np.ndarray, top: int) -> list[np.ndarray]:
-        """Return all rows that could be among the ``top`` best of each unit query."""
-        return [
-            candidates(scores, top)
-            for scores in scan(self._features, self._rows, self._scale, queries)
-        ]
+        """Return, for each unit query, all of ``_rows`` that could be among its ``top`` best."""
+        return nearly_best(self._features, self._rows, self._scale, queries, top)
 
 
 class ExactIndex(VectorIndex):
@@ -281,9 +273,9 @@ class ExactIndex(VectorIndex):
     def _find(self, queries: np.ndarray, top: int) -> list[np.ndarray]:
         if self._axes is None:
             return self._scanned(queries, top)
-        rows = np.arange(len(self._rows))
-        of_all = scan(self._narrow, rows, np.ones(1, np.float32), queries @ self._axes)
-        return [candidates(scores, max(OVERSAMPLED * top, 100)) for scores in of_all]
+        every, ones = np.arange(len(self._narrow)), np.ones(1, np.float32)
+        queries = unit(queries @ self._axes)
+        return nearly_best(self._narrow, every, ones, queries, max(OVERSAMPLED * top, 100))
 
     def _is_exact(self) -> bool:
         return self._axes is None
@@ -294,14 +286,6 @@ class ExactIndex(VectorIndex):
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
         if self._axes is not None:
             self._narrow = arrays["narrow"]
-
-
-def candidates(scores: np.ndarray, top: int) -> np.ndarray:
-    """Return where scores are within rounding of the ``top`` highest, in no order."""
-    if top >= len(scores):
-        return np.arange(len(scores))
-    threshold = np.partition(scores, len(scores) - top)[len(scores) - top]
-    return np.flatnonzero(scores >= threshold - ROUNDING)
 
 
 VECTOR_INDEXES: Registry[type[VectorIndex]] = Registry(

@@ -12,6 +12,8 @@ from untrain.files import rng
 
 BLOCK = 2**20  # numbers a block, 4 MiB: it stays in the processor's cache
 MANY = 2**29  # numbers from which half precision is widened faster with PyTorch, import included
+SCORES = 2**26  # scores held at once, queries × vectors: 256 MiB
+ROUNDING = 2.0**-16  # well above the float32 error of a cosine
 SAMPLE = 8192  # vectors that a reduction is fitted on
 
 
@@ -62,16 +64,31 @@ def inverse_norms(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return inverse(norms)
 
 
-def scan(
-    features: np.ndarray, rows: np.ndarray, scale: np.ndarray, queries: np.ndarray
-) -> np.ndarray:
-    """Return scores, float32 (q, n): ``queries`` (q, d) by ``features[rows]``, times ``scale``."""
-    queries = queries.astype(np.float32)
-    scores = np.empty((len(queries), len(rows)), np.float32)
-    for start, block in blocks(features, rows):
-        np.matmul(queries, block.T, out=scores[:, start : start + len(block)])
-    scores *= scale
-    return scores
+def nearly_best(
+    features: np.ndarray, rows: np.ndarray, scale: np.ndarray, queries: np.ndarray, top: int
+) -> list[np.ndarray]:
+    """Return, for each query, where it could have one of its ``top`` best scores, in no order.
+
+    Scores, float32, are scalar products of ``queries`` (q, d), unit vectors, with
+    ``features[rows]``, times ``scale``; all within rounding of the best are returned.
+    """
+    found = []
+    at_once = max(1, SCORES // len(rows))
+    for first in range(0, len(queries), at_once):
+        group = queries[first : first + at_once].astype(np.float32)
+        scores = np.empty((len(group), len(rows)), np.float32)
+        for start, block in blocks(features, rows):
+            np.matmul(group, block.T, out=scores[:, start : start + len(block)])
+        scores *= scale
+        found += [_highest(of_query, top) for of_query in scores]
+    return found
+
+
+def _highest(scores: np.ndarray, top: int) -> np.ndarray:
+    if top >= len(scores):
+        return np.arange(len(scores))
+    threshold = np.partition(scores, len(scores) - top)[len(scores) - top]
+    return np.flatnonzero(scores >= threshold - ROUNDING)
 
 
 def cosines(features: np.ndarray, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -112,7 +129,14 @@ def principal_axes(features: np.ndarray, rows: np.ndarray, dimensions: int) -> n
 def projected(
     features: np.ndarray, rows: np.ndarray, scale: np.ndarray, axes: np.ndarray | None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (start, float32 block) of ``features[rows]`` × ``scale``, projected on ``axes``."""
+    """Yield (start, float32 block) of unit vectors: ``features[rows]``, of norms 1/``scale``.
+
+    With ``axes`` they are projected, and brought back to length one: that ranks better by far for
+    queries that lie partly outside the axes.
+    """
     for start, block in blocks(features, rows):
-        block *= scale[start : start + len(block), None]
-        yield start, block if axes is None else block @ axes
+        if axes is None:
+            block *= scale[start : start + len(block), None]
+            yield start, block
+        else:
+            yield start, unit(block @ axes)

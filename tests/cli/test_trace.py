@@ -1,0 +1,235 @@
+"""``untrain trace`` reads any picture, says what is wrong, and writes what was asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from untrain.cli import trace
+from untrain.errors import InputError
+
+app = typer.Typer()
+trace.add_to(app)
+
+
+def call(*arguments: object) -> str:
+    said = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(said.exception, Exception):
+        raise said.exception
+    assert said.exit_code == 0, said.output
+    return said.stdout
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def photo(photos: Path, tmp_path: Path) -> Path:
+    """A training image under a name of its own, and a copy of it in the catalogue."""
+    source = min(photos.glob("*.png"))
+    shutil.copy(source, photos / "zz-copy.png")
+    (photos / "zz-copy.txt").write_text("a copy [bold]again[/]")
+    return Path(shutil.copy(source, tmp_path / "asked.png"))
+
+
+def test_the_table_shows_the_image_its_copy_and_their_captions(photo: Path) -> None:
+    said = call(photo, "-c", "photos", "--top", 3)
+    lines = [line for line in said.splitlines() if line.startswith("│")]
+    assert len(lines) == 3
+    assert "000000" in lines[0] and "near copy" in lines[0] and "1.000" in lines[0]
+    assert "zz-copy" in lines[1] and "= 000000" in lines[1] and "[bold]again[/]" in lines[1]
+    assert "Near copy of 000000: distance 0.000" in said
+    assert "33 images of photos" in said
+
+
+def test_json_on_the_screen_is_nothing_else(photo: Path) -> None:
+    said = json.loads(call(photo, "-c", "photos", "--json", "-p", "a fashion shirt"))
+    assert said["prompt"] == "a fashion shirt" and said["images"] == 33
+    assert said["queries"][0]["query"] == "asked"
+    assert said["queries"][0]["copy_test"]["near_copy"] is True
+    assert [hit["image_id"] for hit in said["queries"][0]["hits"][:2]] == ["000000", "zz-copy"]
+    assert {"catalogue", "index", "compare"} < set(said["seconds"])
+
+
+def test_files_of_every_kind_hold_the_same(photo: Path) -> None:
+    names = ("t.csv", "t.parquet", "t.json", "t.html", "sub/t.csv")
+    call(photo, "-c", "photos", *(part for name in names for part in ("-o", name)))
+    table = pd.read_parquet("t.parquet")
+    assert len(table) == 10
+    text = {"image_id": str, "query": str}
+    csv = pd.read_csv("t.csv", dtype=text, keep_default_na=False, na_values={"feature_kl": [""]})
+    pd.testing.assert_frame_equal(csv, table)
+    assert Path("sub/t.csv").read_bytes() == Path("t.csv").read_bytes()
+    hits = json.loads(Path("t.json").read_text())["queries"][0]["hits"]
+    assert [hit["score"] for hit in hits] == table["score"].tolist()
+    assert "data:image/" in Path("t.html").read_text()
+
+
+def test_pictures_are_named_by_what_tells_them_apart(photo: Path, tmp_path: Path) -> None:
+    for name in ("asked.jpg", "sub/asked.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.open(photo).convert("RGB").save(tmp_path / name)
+
+    def queries(*pictures: object) -> list[str]:
+        said = json.loads(call(*pictures, "-c", "photos", "--json", "--top", 1))
+        return [query["query"] for query in said["queries"]]
+
+    assert queries("asked.png", "asked.jpg") == ["asked.png", "asked.jpg"]
+    assert queries("asked.jpg", "sub/asked.jpg") == ["asked.jpg", "sub/asked.jpg"]
+
+
+def test_a_picture_given_twice_is_refused(photo: Path) -> None:
+    with pytest.raises(InputError, match="given twice"):
+        call(photo, photo, "-c", "photos")
+
+
+def test_a_rendered_catalogue_needs_no_path(monkeypatch: pytest.MonkeyPatch, photo: Path) -> None:
+    from untrain.catalogs import CATALOGS, rendered
+
+    monkeypatch.setitem(
+        CATALOGS._targets, "rendered", lambda: rendered(families=4, size_of_family=3, resolution=16)
+    )
+    assert "12 images of rendered" in call(photo, "--catalog", "rendered")
+
+
+def test_a_run_gives_its_training_images_and_its_encoder(micro_run: Path) -> None:
+    picture = min(micro_run.glob("queries/*/0.png"))
+    said = json.loads(call(picture, "--run", micro_run, "--json"))
+    record = json.loads((micro_run / "run.json").read_text())
+    assert said["images"] == record["catalog"]["images"]
+    assert said["encoder"].startswith("layout")
+
+
+def save_grey(image: Image.Image, path: Path) -> None:
+    image.convert("L").save(path, "PNG")
+
+
+def save_palette(image: Image.Image, path: Path) -> None:
+    image.quantize(200).save(path, "PNG")
+
+
+def save_transparent(image: Image.Image, path: Path) -> None:
+    image.convert("RGBA").save(path, "PNG")
+
+
+def save_16_bit(image: Image.Image, path: Path) -> None:
+    grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(path, "PNG")
+
+
+def save_cmyk(image: Image.Image, path: Path) -> None:
+    image.convert("CMYK").save(path, "TIFF")
+
+
+def save_animated(image: Image.Image, path: Path) -> None:
+    image.save(path, "GIF", save_all=True, append_images=[Image.new("RGB", image.size, "red")])
+
+
+def save_rotated(image: Image.Image, path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it by 90° to see it upright
+    image.rotate(90, expand=True).save(path, "PNG", exif=exif)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        save_grey,
+        save_palette,
+        save_transparent,
+        save_16_bit,
+        save_cmyk,
+        save_animated,
+        save_rotated,
+    ],
+)
+def test_pictures_of_any_mode_find_their_original(
+    photo: Path, save: Callable[[Image.Image, Path], None]
+) -> None:
+    save(Image.open(photo).convert("RGB"), Path("other"))
+    found = json.loads(call("other", "-c", "photos", "--json"))["queries"][0]["hits"]
+    assert "000000" in [hit["image_id"] for hit in found[:4]]  # colour may be gone
+
+
+def test_a_single_pixel_is_a_picture(photos: Path) -> None:
+    Image.new("RGB", (1, 1), "red").save("dot.png")
+    assert "No near copy" in call("dot.png", "-c", "photos")
+
+
+def truncated(photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:-40])
+
+
+def empty(photo: Path) -> None:
+    photo.write_bytes(b"")
+
+
+def no_picture(photo: Path) -> None:
+    photo.write_text("a shirt")
+
+
+def absent(photo: Path) -> None:
+    photo.unlink()
+
+
+def a_folder(photo: Path) -> None:
+    photo.unlink()
+    photo.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [truncated, empty, no_picture, absent, a_folder])
+def test_what_is_no_picture_is_named(photo: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(photo)
+    with pytest.raises(InputError, match=r"asked\.png"):
+        call(photo, "-c", "photos")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-c", "nowhere"), "nowhere"),
+        ((), "--catalog or --run"),
+        (("-c", "photos", "--run", "runs/x"), "--catalog or --run"),
+        (("--run", "photos"), "no run folder"),
+        (("-c", "photos", "-p", " "), "the prompt is empty"),
+        (("-c", "photos", "--format", "fodler"), "did you mean 'folder'"),
+        (("-c", "photos", "--encoder", "layuot"), "did you mean 'layout'"),
+        (("-c", "photos", "--pooling", "mean"), "--pooling needs --encoder"),
+        (("-c", "photos", "--encoder", "layout", "--pooling", "mean"), "pooling"),
+        (("-c", "photos", "--index", "exat"), "did you mean 'exact'"),
+        (("-c", "photos", "--ranking", "study!"), "did you mean 'study'"),
+        (("-c", "photos", "-o", "table.xlsx"), "expected a name that ends in .csv"),
+    ],
+)
+def test_wrong_options_say_so(photo: Path, options: tuple, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call(photo, *options)
+
+
+def test_a_prompt_of_unknown_words_is_noted(photo: Path) -> None:
+    said = call(photo, "-c", "photos", "-p", "xyzzy")
+    assert "note: no word of the prompt 'xyzzy'" in said and "left out" in said
+
+
+def test_a_catalogue_that_changed_is_read_and_indexed_again(
+    photo: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
+    call(photo, "-c", "photos")
+    for name in ("zz-copy.png", "zz-copy.txt"):
+        (photos / name).unlink()
+    said = call(photo, "-c", "photos")
+    assert "zz-copy" not in said and "33 images then, 32 now" in said
+    assert "note:" not in call(photo, "-c", "photos")

@@ -1,0 +1,77 @@
+"""The page of a trace is whole in one file, safe with any text, and says what was found."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.report.test_page import Page
+from untrain.catalogs import Catalog, rendered
+from untrain.report.trace_page import trace_page
+from untrain.search.trace import trace
+
+HOSTILE = "<script>alert(1)</script> & \"quotes\" <img src='http://example.org/x'>"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """Twelve pictures with hostile captions, of which the last is a copy of the first."""
+    made = rendered(families=4, size_of_family=3, resolution=24)
+    first = made.ids[0]
+    return Catalog(
+        name="made & <b>mine</b>",
+        ids=(*made.ids, "copy<i>"),
+        captions=(*(f"{HOSTILE} {caption}" for caption in made.captions), "again"),
+        hashes=(*made.hashes, made.hashes[0]),
+        read=lambda image_id: made.read(first if image_id == "copy<i>" else image_id),
+        attributes=pd.DataFrame(index=range(13)),
+    )
+
+
+@pytest.fixture(scope="module")
+def text(catalog: Catalog) -> str:
+    images = {
+        "first <u>": np.asarray(catalog.image(catalog.ids[0])),
+        "black": np.zeros((300, 900, 3), np.uint8),
+    }
+    return trace_page(trace(images, catalog, f"shirt {HOSTILE}", top=4), images, catalog)
+
+
+def test_it_is_well_formed_and_needs_no_network(text: str) -> None:
+    page = Page(text)
+    assert page.stack == []
+    assert not page.all("script") and not page.all("link")
+    policy = next(m["content"] for m in page.all("meta") if "http-equiv" in m) or ""
+    assert "default-src 'none'" in policy and "script-src" not in policy
+    assert not re.search(r"url\((?!#)|@import", text)
+
+
+def test_every_picture_is_in_it_and_described(text: str) -> None:
+    images = Page(text).all("img")
+    assert len(images) == 2 * (1 + 4)
+    for image in images:
+        assert (image["src"] or "").startswith("data:image/") and image["alt"]
+
+
+def test_text_stays_text(text: str) -> None:
+    for hostile in ("<script>", "<b>mine", "<i>", "<u>", "<img src='http"):
+        assert hostile not in re.sub(r"<i style=", "", text)
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_it_says_what_was_found(text: str) -> None:
+    assert "1 of these 2 pictures is a near copy of one of 13 training images" in text
+    assert "the same file as 000000" in text
+    assert text.count('class="flag"') == 2
+    assert "pixel_cosine" in text and "left out" in text  # of the black picture
+    assert not re.search(r"\bnan\b|\binf\b", re.sub(r"base64,[^\"]*", "", text))
+
+
+def test_a_trace_of_one_picture_speaks_of_one(catalog: Catalog) -> None:
+    images = {"grey": np.full((20, 20, 3), 120, np.uint8)}
+    page = trace_page(trace(images, catalog), images, catalog)
+    assert "It is no near copy of any of 13 training images. Those nearest to it:" in page
+    assert "is this picture made of?" in page
