@@ -33,12 +33,15 @@ _PUBLIC = {
     "open_run": "untrain.experiment.run",
     "plan": "untrain.experiment.plan",
     "preset_of": "untrain.generators.presets",
+    "read_image": "untrain.catalogs.base",
     "run": "untrain.experiment.pipeline",
+    "trace": "untrain.search.trace",
 }
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
+    from untrain.catalogs.base import read_image
     from untrain.encoders import Encoder, load_encoder
     from untrain.errors import InputError, UntrainError
     from untrain.experiment.config import Config, load_config
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from untrain.generators.base import Generator
     from untrain.generators.dalle import DalleGenerator
     from untrain.generators.presets import preset_of
+    from untrain.search.trace import trace
 
 
 def __getattr__(name: str) -> Any:

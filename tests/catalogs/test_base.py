@@ -184,7 +184,7 @@ def test_a_picture_of_any_format_is_read(
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK"])
-def test_a_picture_of_any_mode_is_read(tmp_path: Path, mode: str) -> None:
+def test_any_mode_is_read(tmp_path: Path, mode: str) -> None:
     image = flat(0, "I").convert(mode) if mode in ("I;16", "I", "F") else flat(RED).convert(mode)
     (tmp_path / "query.tif").write_bytes(encoded(image, "TIFF" if mode != "LA" else "PNG"))
     pixels = read_image(tmp_path / "query.tif")

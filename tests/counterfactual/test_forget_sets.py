@@ -74,6 +74,47 @@ def test_copies_leave_together_and_controls_match_the_size():
     assert ids(sets, "least_similar/p01/k3") == ["i29", "i28", "i27", "i26"]
 
 
+def near(*groups: str) -> pd.DataFrame:
+    rows = [
+        (g, i, 2 * n, 1 - n / 100)
+        for g, ids in enumerate(groups)
+        for n, i in enumerate(ids.split())
+    ]
+    return pd.DataFrame(rows, columns=["group", "image_id", "hash_distance", "cosine"])
+
+
+def test_near_copies_leave_together_and_say_why():
+    images = catalog(60, copies={41: 40})  # 41 has the bytes of 40
+    groups = near("i2 i40 i41 i50", "i30 i31")
+    sets = build(ranking(p01=[0, 1, 40, 30, 4, 5]), images, copies=groups)
+    assert ids(sets, "targeted/p01/k3") == ["i0", "i1", "i40", "i2", "i41", "i50"]
+    reason = dict(zip(sets["image_id"], sets["reason"], strict=True))
+    assert reason["i41"] == "copy of i40"
+    assert reason["i2"] == "near copy of i40 (2 of 64 hash bits, cosine 0.990)"
+    assert reason["i50"] == "near copy of i40 (both of i2)"
+    sets = build(ranking(p01=[30, 2, 1, 4]), images, copies=groups)
+    reason = dict(zip(sets["image_id"], sets["reason"], strict=True))
+    assert reason["i50"] == "near copy of i2 (6 of 64 hash bits, cosine 0.970)"
+    assert list(reason) == ["i30", "i31", "i2", "i40", "i41", "i50"]
+
+
+def test_random_sets_are_closed_under_near_copies_too():
+    groups = near(*(f"i{n} i{n + 40}" for n in range(20)))
+    arms = ["targeted", "random_uniform", "random_candidate", "least_similar"]
+    sets = build(ranking(p01=[*range(30)]), catalog(80), arms, ks=(4,), copies=groups)
+    unit_of = dict(zip(sets["image_id"], sets["forget_set_id"], strict=True))
+    for _, group in groups.groupby("group"):
+        assert len({unit_of.get(i) for i in group["image_id"]}) == 1
+    assert set(sets["arm"].value_counts()) == {4}
+
+
+def test_no_groups_and_none_are_the_same():
+    table, images = ranking(p01=[0, 1, 2, 3]), catalog(20, copies={9: 1})
+    pd.testing.assert_frame_equal(build(table, images), build(table, images, copies=near()))
+    with pytest.raises(InputError, match="groups of copies hold image 'i99'"):
+        build(table, images, copies=near("i1 i99"))
+
+
 def test_nested_sizes_are_increments():
     sets = build(ranking(p01=list(range(8))), catalog(30, copies={20: 1}), ks=[2, 5])
     assert ids(sets, "targeted/p01/k2") == ["i0", "i1", "i20"]  # 20 is a copy of 1

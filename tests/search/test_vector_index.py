@@ -52,7 +52,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_exact_is_a_plain_sort(dtype: type) -> None:
-    features, queries = clustered(700).astype(dtype), clustered(5, seed=1)
+    queries = clustered(5, seed=1)
+    features: np.ndarray = clustered(700).astype(dtype)
     positions, values = ExactIndex().fit(features).query(queries, 40)
     for row, query in enumerate(queries):
         expected, cosine = plainly(features, query.astype(np.float64), 40)
@@ -137,6 +138,15 @@ def test_all_images_can_be_asked_for(kind: str, small_blocks: None) -> None:
     assert positions.shape == (2, 1200)
     np.testing.assert_array_equal(np.sort(positions[0]), np.arange(1200))
     assert (np.diff(values) <= 0).all()
+
+
+def test_every_finite_half_is_widened_to_the_same_number() -> None:
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)][:, None]
+    rows = np.arange(len(halves))
+    wide = np.concatenate([block.copy() for _, block in vectors.blocks(halves, rows)])
+    np.testing.assert_array_equal(wide, halves.astype(np.float32))
+    assert np.array_equal(np.signbit(wide), np.signbit(halves))
 
 
 def test_principal_axes_keep_cosines_where_vectors_lie_in_a_plane() -> None:

@@ -64,8 +64,12 @@ def remembered(
     try:
         _keep(folder, source, format, catalog, started)
     except OSError as error:
-        console.print(escape(f"the listing of {source} was not kept ({error})"))
+        _say(f"the listing of {source} was not kept ({error})")
     return catalog
+
+
+def _say(what: str) -> None:
+    console.print(escape(what), soft_wrap=True)
 
 
 def _key(format: str, source: Path, options: Mapping[str, Any]) -> str:
@@ -84,7 +88,9 @@ def _recall(folder: Path, source: Path) -> Catalog | None:
         if meta["version"] != VERSION:
             return None
         if _stamp(source, meta["folders"])[0] != meta["stamp"]:
-            console.print(escape(f"{source} has changed since it was read: reading it again"))
+            console.print(
+                escape(f"{source} has changed since it was read: reading it again"), soft_wrap=True
+            )
             return None
         catalog = _read(folder, source, meta)
         mark_used(folder)
@@ -97,7 +103,7 @@ def _read(folder: Path, source: Path, meta: dict[str, Any]) -> Catalog:
     images = pd.read_parquet(folder / "images.parquet")
     ids = images["id"].tolist()
     attributes = pd.DataFrame(index=range(len(ids)))
-    if (folder / "attributes.parquet").exists():
+    if meta["attributes"]:
         attributes = pd.read_parquet(folder / "attributes.parquet")
     files = [images[column].tolist() for column in Member._fields if column in images]
     read: ZipReader | FolderReader
@@ -139,13 +145,14 @@ def _keep(folder: Path, source: Path, format: str, catalog: Catalog, started: in
         "fingerprint": catalog.fingerprint,
         "stamp": stamp,
         "folders": folders,
+        "attributes": len(catalog.attributes.columns),
         "zip": isinstance(read, ZipReader),
         "skipped": [[item.name, item.reason] for item in catalog.skipped],
     }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         images.to_parquet(temporary / "images.parquet", index=False)
-        if len(catalog.attributes.columns):
+        if meta["attributes"]:
             catalog.attributes.to_parquet(temporary / "attributes.parquet", index=False)
         write_json(temporary / "meta.json", meta)
 

@@ -66,21 +66,27 @@ class FeatureStore:
         wanted = tuple(ids)
         if not wanted:
             return self.encoder.encode([])
-        hashes = [catalog.hashes[catalog.index[image_id]] for image_id in wanted]
-        rows = self._rows(catalog, wanted, digests_of(hashes), label)
-        return self._mapped()[rows].astype(np.float32)
+        stored, rows = self.index(catalog, label, wanted)
+        return stored[rows].astype(np.float32)
 
-    def index(self, catalog: Catalog, label: str) -> tuple[np.ndarray, np.ndarray]:
+    def index(
+        self, catalog: Catalog, label: str, ids: Iterable[str] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return all that is stored, float16 (rows, d), and the row of every image, int64 (n,).
 
-        The features are a memory map, not a copy; images not yet stored are embedded first.
+        The images are those of the catalogue, or ``ids`` of it. The features are a memory map, not
+        a copy; images not yet stored are embedded first.
 
         Raises
         ------
         InputError
             As `features` does.
         """
-        rows = self._rows(catalog, catalog.ids, digests_of(catalog.hashes), label)
+        wanted, hashes = catalog.ids, catalog.hashes
+        if ids is not None:
+            wanted = tuple(ids)
+            hashes = tuple(catalog.hashes[catalog.index[image_id]] for image_id in wanted)
+        rows = self._rows(catalog, wanted, digests_of(hashes), label)
         return self._mapped(), rows
 
     def _rows(

@@ -51,9 +51,8 @@ def compare(run: Run) -> None:
     retrieval = run.table("retrieval")
     encoder = run.encoder
     needed = sorted(set(retrieval["image_id"]))
-    row = {image_id: i for i, image_id in enumerate(needed)}
-    features = FeatureStore(None, encoder).features(run.catalog, needed, "features")
-    pictures = {i: np.asarray(run.catalog.image(i)) for i in track(needed, "reading", len(needed))}
+    stored, rows = FeatureStore(None, encoder).index(run.catalog, "features", needed)
+    row = dict(zip(needed, rows, strict=True))
     words = retrieval.assign(text=text_similarity(run.catalog, run.prompts, retrieval).to_numpy())
     asked = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
     parts = []
@@ -61,17 +60,17 @@ def compare(run: Run) -> None:
     for prompt_id, candidates in track(groups, "comparing", len(groups)):
         ids = list(candidates["image_id"])
         generated = _queries(run, str(prompt_id))
-        of_candidates = features[[row[i] for i in ids]]
+        features = stored[[row[i] for i in ids]]
         text = {"tfidf": candidates["text"].to_numpy()}
-        text |= _text_to_picture(encoder, asked[str(prompt_id)], of_candidates)
+        text |= _text_to_picture(encoder, asked[str(prompt_id)], features.astype(np.float32))
         parts.append(
             compare_prompt(
                 str(prompt_id),
                 generated,
                 ids,
-                [pictures[i] for i in ids],
+                [np.asarray(run.catalog.image(i)) for i in ids],
                 encoder.encode(generated),
-                of_candidates,
+                features,
                 text=text,
             )
         )

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy.stats import binomtest, norm, rankdata
 
 from untrain.catalogs.base import fit_into
 from untrain.errors import InputError
@@ -250,6 +249,8 @@ def copy_test(
     calibration : Calibration, optional
         As `calibrate` gives; made if left out.
     """
+    from scipy.stats import binomtest  # slow to import
+
     if not 0 < alpha < 1:
         raise InputError(f"the copy test's alpha is {alpha}; expected more than 0, less than 1")
     if calibration is None:
@@ -322,6 +323,8 @@ def nearer(
         Chance that a generated picture is nearer than a held-out one (ties half), its standard
         score and one-sided p-value; NaN if either side is empty.
     """
+    from scipy.stats import norm, rankdata
+
     q, m = len(generated), len(held_out)
     if not q or not m:
         return math.nan, math.nan, math.nan

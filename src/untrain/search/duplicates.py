@@ -296,7 +296,8 @@ def _groups(catalog: Catalog, firsts: np.ndarray, pairs: pd.DataFrame) -> pd.Dat
     for a, b, *distances in pairs.sort_values(["a", "b"]).itertuples(index=False):
         if a not in joined and b not in joined:
             joined[b] = (a, *distances)
-    leads = np.array([joined[first][0] if first in joined else first for first in firsts])
+    followed = [joined[first][0] if first in joined else first for first in firsts.tolist()]
+    leads = np.array(followed, np.int64)
     sizes = np.bincount(leads, minlength=len(firsts))[leads]
     order = np.argsort(leads, kind="stable")
     order = order[sizes[order] > 1]
@@ -305,5 +306,6 @@ def _groups(catalog: Catalog, firsts: np.ndarray, pairs: pd.DataFrame) -> pd.Dat
         + (joined[firsts[i]][1:] if firsts[i] in joined else (0, 1.0, 0.0, 0.0))
         for i in order.tolist()
     ]
-    groups = pd.DataFrame(rows, columns=COLUMNS)
+    kinds = {"group": "int64", "hash_distance": "int64"} | dict.fromkeys(DISTANCES[1:], "float64")
+    groups = pd.DataFrame(rows, columns=COLUMNS).astype(kinds)
     return groups.assign(group=pd.factorize(groups["group"])[0] + 1)

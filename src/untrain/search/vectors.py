@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from untrain.files import rng
 
 BLOCK = 2**20  # numbers a block, 4 MiB: it stays in the processor's cache
-MANY = 2**29  # numbers from which half precision is widened faster with PyTorch, import included
+SIGN_EXPONENT_FRACTION = np.int32(0x8FFFE000 - 2**32)  # of a half shifted by 13 bits
 SCORES = 2**26  # scores held at once, queries × vectors: 256 MiB
 ROUNDING = 2.0**-16  # well above the float32 error of a cosine
 SAMPLE = 8192  # vectors that a reduction is fitted on
@@ -24,8 +22,6 @@ def blocks(features: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.nda
     """
     height = max(64, BLOCK // features.shape[1])
     buffer = np.empty((min(height, len(rows)), features.shape[1]), np.float32)
-    if features.dtype == np.float16 and len(rows) * features.shape[1] >= MANY:
-        import torch  # noqa: F401  # see _widen
     for start in range(0, len(rows), height):
         wanted = rows[start : start + height]
         first, last = int(wanted[0]), int(wanted[-1])
@@ -36,14 +32,18 @@ def blocks(features: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.nda
 
 
 def _widen(stored: np.ndarray, block: np.ndarray) -> None:
-    """Copy to float32. PyTorch, if it is there, is 15 times as fast at half precision as NumPy."""
-    torch = sys.modules.get("torch")
-    if torch is None or stored.dtype != np.float16:
+    """Copy to float32: half precision by moving its bits, five times as fast as NumPy's own way.
+
+    Sign and exponent go to their places in single precision, whose exponent has another origin:
+    hence the factor. Right for all finite numbers.
+    """
+    if stored.dtype != np.float16:
         block[:] = stored
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a map cannot be written to: it is only read
-        torch.from_numpy(block).copy_(torch.from_numpy(stored))
+    bits = block.view(np.int32)
+    np.left_shift(stored.view(np.int16), 13, out=bits, dtype=np.int32, casting="unsafe")
+    np.bitwise_and(bits, SIGN_EXPONENT_FRACTION, out=bits)
+    np.multiply(block, np.float32(2.0**112), out=block)
 
 
 def inverse(norms: np.ndarray) -> np.ndarray:

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from tests.cli.conftest import Untrain
+
+
+def with_copies(photos: Path) -> list[str]:
+    """Add to the folder a byte-identical copy and a resized one; return all ids of the groups."""
+    first, second = sorted(photos.glob("*.png"))[:2]
+    shutil.copyfile(first, photos / "x1.png")
+    with Image.open(second) as image:
+        image.resize((48, 48), Image.Resampling.NEAREST).save(photos / "x2.png")
+    for name in ("x1", "x2"):
+        (photos / f"{name}.txt").write_text(f"another [caption] {name}")
+    return [first.stem, "x1", second.stem, "x2"]
+
+
+def test_duplicates_in_words_a_table_and_a_sheet(untrain: Untrain, photos: Path) -> None:
+    ids = with_copies(photos)
+    said = untrain("data", "duplicates", photos, "--csv", "[all].csv", "--sheet", "sheet.png")
+    assert said.code == 0
+    assert "byte-identical: 1 groups, 2 images" in said.out
+    assert "near copies: 1 images" in said.out
+    assert "groups with different captions: 2" in said.out
+    assert "table: [all].csv" in said.out
+    assert pd.read_csv("[all].csv", dtype=str)["image_id"].tolist() == ids
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > 6 * 90
+
+
+def test_duplicates_json_and_exact_alone(untrain: Untrain, photos: Path) -> None:
+    ids = with_copies(photos)
+    found = json.loads(untrain("data", "duplicates", photos, "--json", "--csv", "a.csv").out)
+    assert found["near"] == {"images": 1} and found["all"] == {"groups": 2, "images": 4}
+    said = untrain("data", "duplicates", photos, "--json", "--exact")
+    (group,) = json.loads(said.out)["groups"]
+    assert [image["image_id"] for image in group["images"]] == ids[:2]
+
+
+def test_no_duplicates(untrain: Untrain, photos: Path) -> None:
+    said = untrain("data", "duplicates", photos, "--exact", "--sheet", "none.png")
+    assert said.code == 0
+    assert "byte-identical: 0 groups, 0 images" in said.out
+
+
+def test_duplicates_of_nothing_is_an_input_error(untrain: Untrain) -> None:
+    assert untrain("data", "duplicates", "nowhere").code == 2
+    assert "needs a path" in untrain("data", "duplicates", "--format", "folder").err
+
+
+def test_fresh_reads_everything_again(untrain: Untrain, photos: Path) -> None:
+    untrain("data", "inspect", photos)
+    assert "checking images" not in untrain("data", "inspect", photos).err
+    assert "checking images" in untrain("data", "inspect", photos, "--fresh").err
