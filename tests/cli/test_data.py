@@ -11,11 +11,11 @@ from tests.cli.conftest import Untrain
 
 
 def with_copies(photos: Path) -> list[str]:
-    """Add to the folder a byte-identical copy and a resized one; return all ids of the groups."""
+    """Add a copy of the bytes and one packed otherwise; return all ids of the groups."""
     first, second = sorted(photos.glob("*.png"))[:2]
     shutil.copyfile(first, photos / "x1.png")
     with Image.open(second) as image:
-        image.resize((48, 48), Image.Resampling.NEAREST).save(photos / "x2.png")
+        image.save(photos / "x2.png", compress_level=1)
     for name in ("x1", "x2"):
         (photos / f"{name}.txt").write_text(f"another [caption] {name}")
     return [first.stem, "x1", second.stem, "x2"]
@@ -29,6 +29,8 @@ def test_duplicates_in_words_a_table_and_a_sheet(untrain: Untrain, photos: Path)
     assert "near copies: 1 images" in said.out
     assert "groups with different captions: 2" in said.out
     assert "table: [all].csv" in said.out
+    row = next(line for line in said.out.splitlines() if " near " in line).split()
+    assert row[1:5] == ["x2", "near", "0", "1.000"] and row[5] == "another"
     assert pd.read_csv("[all].csv", dtype=str)["image_id"].tolist() == ids
     with Image.open("sheet.png") as sheet:
         assert sheet.width > 6 * 90

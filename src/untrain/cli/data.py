@@ -133,8 +133,10 @@ def _print_groups(found: dict[str, Any]) -> None:
     console.print(f"near copies: {near:,} images")
     console.print(f"groups with different captions: {found['different_captions']:,}")
     groups = sorted(found["groups"], key=lambda g: all(i["kind"] == "exact" for i in g["images"]))
-    table = Table("group", "image", "copy", "hash bits", "cosine", box=None)
-    table.add_column("caption", no_wrap=True)
+    table = Table(box=None)
+    for column in ("group", "image", "copy", "hash bits", "cosine"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("caption", no_wrap=True, max_width=max(20, console.width - 48))
     for group in groups[:SHOWN]:
         for image in group["images"]:
             is_near = image["kind"] == "near"
