@@ -24,8 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from untrain.catalogs import load_catalog
-from untrain.cli.trace import _guess
+from untrain.catalogs import guess_format, load_catalog
 from untrain.progress import console
 
 TRACE = "import typer; from untrain.cli.trace import trace; typer.run(trace)"
@@ -43,7 +42,7 @@ def python(code: str, *arguments: str) -> tuple[float, str]:
 
 def queries(args: argparse.Namespace, folder: Path) -> list[str]:
     """Write some images of the catalogue, a little noisy, as the pictures to trace."""
-    name = _guess(args.catalog)
+    name = "rendered" if args.catalog == "rendered" else guess_format(Path(args.catalog))
     options: dict[str, Any] = {} if name == "rendered" else {"path": Path(args.catalog)}
     catalog = load_catalog(name, **options)
     chosen = np.linspace(0, len(catalog) - 1, args.pictures + 2).astype(int)[1:-1]

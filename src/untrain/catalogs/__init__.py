@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any
 
 from untrain.catalogs.base import Catalog, Skipped
@@ -33,6 +34,7 @@ __all__ = [
     "family_prompt",
     "from_fashion",
     "from_folder",
+    "guess_format",
     "hold_out",
     "inspect",
     "inspect_sheet",
@@ -53,6 +55,15 @@ CATALOGS: Registry[Callable[..., Catalog]] = Registry(
 
 
 REMEMBERED = ("folder", "fashion")  # whatever they read lies below ``path``, as files
+
+
+def guess_format(path: Path) -> str:
+    """Return the format that the data at ``path`` seem to have: ``"fashion"`` or ``"folder"``."""
+    if path.suffix == ".zip":
+        return "fashion"
+    # The places where `from_fashion` looks.
+    tables = ("styles.csv", "*/styles.csv", "*/*/styles.csv")
+    return "fashion" if any(any(path.glob(table)) for table in tables) else "folder"
 
 
 def load_catalog(format: str, strict: bool = False, fresh: bool = False, **options: Any) -> Catalog:

@@ -85,10 +85,10 @@ def duplicates(
 
 
 def _open(path: Path | None, format: str, strict: bool = False, fresh: bool = False) -> Catalog:
-    from untrain.catalogs import load_catalog
+    from untrain.catalogs import guess_format, load_catalog
     from untrain.errors import InputError
 
-    name = format or _guess(path)
+    name = format or (guess_format(path) if path else "rendered")
     if name != "rendered" and path is None:
         raise InputError(f"a catalogue of format '{name}' needs a path")
     if name == "rendered" and path is not None:
@@ -97,13 +97,6 @@ def _open(path: Path | None, format: str, strict: bool = False, fresh: bool = Fa
     if fresh:
         options["fresh"] = True
     return load_catalog(name, strict=strict, **options)
-
-
-def _guess(path: Path | None) -> str:
-    if path is None:
-        return "rendered"
-    is_fashion = path.suffix == ".zip" or any(path.glob("**/styles.csv"))
-    return "fashion" if is_fashion else "folder"
 
 
 def _print(summary: dict, indent: int = 0) -> None:

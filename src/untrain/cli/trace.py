@@ -117,7 +117,7 @@ def _open(
     catalog: str, format: str, run: Path | None, fresh: bool
 ) -> tuple[Catalog, Encoder | None]:
     """Return the training images and, of a run, its encoder."""
-    from untrain.catalogs import load_catalog
+    from untrain.catalogs import guess_format, load_catalog
     from untrain.errors import InputError
 
     if bool(catalog) == (run is not None):
@@ -127,17 +127,10 @@ def _open(
 
         opened = open_run(run)
         return opened.catalog, opened.encoder
-    name = format or _guess(catalog)
+    named = catalog == "rendered" and not Path(catalog).exists()
+    name = format or ("rendered" if named else guess_format(Path(catalog)))
     options: dict[str, Any] = {} if name == "rendered" else {"path": Path(catalog)}
     return load_catalog(name, fresh=fresh, **options), None
-
-
-def _guess(catalog: str) -> str:
-    path = Path(catalog)
-    if catalog == "rendered" and not path.exists():
-        return "rendered"
-    is_fashion = path.suffix == ".zip" or any(path.glob("**/styles.csv"))
-    return "fashion" if is_fashion else "folder"
 
 
 def _encoder(name: str, pooling: str) -> Encoder | None:
