@@ -32,9 +32,9 @@ from untrain.search.duplicates import (
     HASH_BITS,
     differences,
     duplicate_groups,
-    perceptual_hash,
     thumbnail,
 )
+from untrain.search.extra_metrics import perceptual_hash
 
 
 def bench_content(catalog: Catalog, args: argparse.Namespace) -> None:
@@ -96,7 +96,9 @@ def bench_copies(catalog: Catalog, count: int) -> None:
     groups = duplicate_groups(catalog)
     report("  near copies, first time", time.perf_counter() - start, len(catalog), "images")
     near = groups[groups["kind"] == "near"]
-    print(f"  {len(near)} images are near copies of {near['group'].nunique()} others")
+    sizes = groups["group"].value_counts()
+    print(f"  {len(near)} near copies, in {near['group'].nunique()} of {len(sizes)} groups")
+    print(f"  images in the largest groups: {', '.join(map(str, sizes.head(5)))}")
     ids = rng("bench-copies").choice(catalog.ids, min(count, len(catalog)), replace=False)
     originals = [catalog.image(image_id) for image_id in ids]
     for way, change in WAYS.items():

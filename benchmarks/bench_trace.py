@@ -19,12 +19,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from untrain.catalogs import guess_format, load_catalog
+from untrain.cli.catalogue import open_catalogue
 from untrain.progress import console
 
 TRACE = "import typer; from untrain.cli.trace import trace; typer.run(trace)"
@@ -42,9 +41,7 @@ def python(code: str, *arguments: str) -> tuple[float, str]:
 
 def queries(args: argparse.Namespace, folder: Path) -> list[str]:
     """Write some images of the catalogue, a little noisy, as the pictures to trace."""
-    name = "rendered" if args.catalog == "rendered" else guess_format(Path(args.catalog))
-    options: dict[str, Any] = {} if name == "rendered" else {"path": Path(args.catalog)}
-    catalog = load_catalog(name, **options)
+    catalog = open_catalogue(None if args.catalog == "rendered" else Path(args.catalog))
     chosen = np.linspace(0, len(catalog) - 1, args.pictures + 2).astype(int)[1:-1]
     noise = np.random.default_rng(0)
     paths = []

@@ -59,7 +59,8 @@ def entries(kinds: tuple[str, ...] = KINDS) -> list[Entry]:
     for kind in kinds:
         root = cache_folder(kind)
         folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-        found += sorted((_entry(kind, f) for f in folders), key=lambda e: -e.used)
+        known = [entry for folder in folders if (entry := _entry(kind, folder))]
+        found += sorted(known, key=lambda e: -e.used)
     return found
 
 
@@ -74,14 +75,28 @@ def mark_used(folder: Path) -> None:
         os.utime(folder / "meta.json")
 
 
-def _entry(kind: str, folder: Path) -> Entry:
+def _entry(kind: str, folder: Path) -> Entry | None:
+    """Return what lies in a folder; None if somebody has just deleted it."""
     try:
+        sizes = _sizes(folder)
+        used = folder.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    description, rows = UNFINISHED, None
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         meta = read_json(folder / "meta.json")
         description, rows = str(meta["description"]), meta.get("rows")
         used = (folder / "meta.json").stat().st_mtime
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        description, rows, used = UNFINISHED, None, folder.stat().st_mtime
-    sizes = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     if kind == "features" and rows is None:
-        rows = sizes.get("hashes.bin", 0) // 32  # which grows while its meta.json stays
+        rows = sizes.get(folder / "hashes.bin", 0) // 32  # which grows while its meta.json stays
     return Entry(kind, folder, description, rows, sum(sizes.values()), used)
+
+
+def _sizes(folder: Path) -> dict[Path, int]:
+    """Return the bytes of every file in a folder."""
+    sizes = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # it was a temporary one
+            if path.is_file():
+                sizes[path] = path.stat().st_size
+    return sizes

@@ -18,7 +18,7 @@ from PIL import Image
 from tests.catalogs.test_fashion import FILES, REAL, unpacked, zipped
 from tests.catalogs.test_folder import picture
 from untrain.cache import cache_folder
-from untrain.catalogs import Catalog, folder, listing, load_catalog
+from untrain.catalogs import Catalog, fashion, folder, guess_format, listing, load_catalog
 from untrain.errors import InputError
 
 
@@ -173,14 +173,63 @@ def test_other_options_are_another_listing(tmp_path: Path) -> None:
     assert len(list(cache_folder("catalogs").iterdir())) == 2
 
 
+def arrive(path: Path, number: int = 5) -> None:
+    """Add a pair with old times, as rsync and unzip do."""
+    for name, data in ((f"{number}.jpg", picture(number)), (f"{number}.txt", b"an old shirt")):
+        (path / name).write_bytes(data)
+        os.utime(path / name, (10**9, 10**9))
+
+
+def touch(path: Path) -> None:
+    os.utime(path / "7.txt", (10**9, 10**9))
+
+
+@pytest.mark.parametrize("change", [arrive, touch, remove_pair])
 def test_what_changes_while_it_is_read_is_not_remembered(
+    tmp_path: Path,
+    change: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = in_folder(tmp_path)
+    check = folder.check_images
+
+    def checking_while_it_changes(*arguments: Any) -> Any:
+        checked = check(*arguments)
+        change(source[1])
+        return checked
+
+    monkeypatch.setattr(folder, "check_images", checking_while_it_changes)
+    assert len(load(source)) == 3
+    assert not cache_folder("catalogs").exists()
+    assert "changed while it was read" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
+    assert load(source).fingerprint == load(source, fresh=True).fingerprint
+
+
+def test_images_that_arrive_below_a_folder_while_it_is_read_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    source = unzipped(tmp_path)
+    check = fashion.check_images
+
+    def checking_while_it_changes(*arguments: Any) -> Any:
+        arrive(source[1] / "below" / "images", 13)
+        return check(*arguments)
+
+    monkeypatch.setattr(fashion, "check_images", checking_while_it_changes)
+    assert "13" not in load(source).ids
+    assert not cache_folder("catalogs").exists()
+
+
+def test_files_of_any_time_are_remembered(tmp_path: Path, decoded: list[str]) -> None:
     source = in_folder(tmp_path)
     later = time.time_ns() + 10**12
     os.utime(source[1] / "2.txt", ns=(later, later))
     load(source)
-    assert not cache_folder("catalogs").exists()
+    load(source)
+    assert len(decoded) == 3
 
 
 @pytest.mark.parametrize("name", ["meta.json", "images.parquet", "attributes.parquet"])
@@ -225,6 +274,12 @@ def test_a_source_that_is_gone_is_said_so(source: tuple[str, Path]) -> None:
     shutil.rmtree(source[1]) if source[1].is_dir() else source[1].unlink()
     with pytest.raises(InputError, match="does not exist"):
         load(source)
+
+
+def test_the_format_is_guessed_by_what_is_there(tmp_path: Path) -> None:
+    assert guess_format(in_folder(tmp_path)[1]) == "folder"
+    assert guess_format(unzipped(tmp_path)[1]) == "fashion"
+    assert guess_format(tmp_path / "A.ZIP") == "fashion"
 
 
 @pytest.mark.slow

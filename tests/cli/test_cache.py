@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from untrain import cache as module
 from untrain.cli.cache import app
 from untrain.errors import InputError
 from untrain.files import write_json
@@ -78,6 +81,34 @@ def test_it_deletes_nothing_unasked(cache: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'features'"):
         call("prune", "--kind", "feature")
     assert len(list(cache.glob("*/*"))) == 3
+
+
+def test_what_vanishes_while_it_is_looked_at_is_no_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, sizes = module.read_json, module._sizes
+
+    def reading(path: Path) -> Any:
+        (path.parent / "hashes.bin").unlink(missing_ok=True)
+        return read(path)
+
+    def sizing(folder: Path) -> dict[Path, int]:
+        if folder.name == "4567":
+            shutil.rmtree(folder)
+        return sizes(folder)
+
+    monkeypatch.setattr(module, "read_json", reading)
+    monkeypatch.setattr(module, "_sizes", sizing)
+    assert [(e.kind, e.description) for e in module.entries()] == [
+        ("features", "resnet, mean"),
+        ("indexes", "unfinished or unreadable"),
+    ]
+
+
+def test_files_of_one_name_count_each(cache: Path) -> None:
+    for name in ("meta.json", "index/meta.json"):
+        write_json(cache / "indexes" / "cdef" / name, {"description": "x" * 1000})
+    assert {e.size // 1000 for e in module.entries(("indexes",))} == {0, 2}
 
 
 def test_an_empty_cache_is_no_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

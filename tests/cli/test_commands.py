@@ -227,7 +227,7 @@ def test_inspect_rendered(untrain: Untrain, monkeypatch: pytest.MonkeyPatch) -> 
     import untrain.catalogs as catalogs
 
     small = catalogs.rendered(families=3, size_of_family=2, resolution=16)
-    monkeypatch.setattr(catalogs, "load_catalog", lambda name, strict: small)
+    monkeypatch.setattr(catalogs, "load_catalog", lambda name, **options: small)
     said = untrain("data", "inspect", "--json")
     assert json.loads(said.out)["attributes"]["family"]["distinct"] == 3
 

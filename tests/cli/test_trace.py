@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from untrain.cli import trace
 from untrain.errors import InputError
+from untrain.search.ranking import RANKINGS
 
 app = typer.Typer()
 trace.add_to(app)
@@ -112,6 +114,45 @@ def test_a_run_gives_its_training_images_and_its_encoder(micro_run: Path) -> Non
     assert said["encoder"].startswith("layout")
 
 
+def test_what_the_runs_own_copy_test_found_is_told(micro_run: Path, photo: Path) -> None:
+    copies = pd.read_parquet(micro_run / "copies.parquet")
+    prompt = copies["prompt_id"][0]
+    row = copies[(copies["prompt_id"] == prompt) & (copies["generation"] == 0)].iloc[0]
+    own = micro_run / "queries" / str(prompt) / "0.png"
+    call(own, photo, "--run", micro_run, "-o", "t.json", "-o", "t.html")
+    notes = json.loads(Path("t.json").read_text())["notes"]
+    assert sum("its generator makes of them" in note for note in notes) == 1
+    told = [note for note in notes if "in the run's own test" in note]
+    assert len(told) == 1 and told[0].startswith("0, ") and row["image_id"] in told[0]
+    assert ("no near copy" in told[0]) != row["near_copy"]
+    assert told[0].replace("'", "&#39;") in Path("t.html").read_text()
+
+
+def test_fresh_reads_the_catalogue_of_a_run_again(
+    photo: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    data = f"data: {{format: folder, path: {photos}, holdout: 0}}"
+    (run / "config.yaml").write_text(f"name: mine\n{data}\nprompts: {{texts: [shirt]}}\n")
+    caption = photos / "000000.txt"
+    before, times = caption.read_text(), caption.stat()
+    os.utime(photos / "zz-copy.png", (1, 1))
+    os.utime(photos / "zz-copy.txt", (1, 1))
+
+    def first(*options: str) -> str:
+        said = json.loads(call(photo, "--run", run, "--json", *options))
+        return said["queries"][0]["hits"][0]["caption"]
+
+    assert first() == before
+    caption.write_text(before.upper())  # nothing but its content tells
+    os.utime(caption, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert first() == before
+    assert first("--fresh") == before.upper()
+
+
 def save_grey(image: Image.Image, path: Path) -> None:
     image.convert("L").save(path, "PNG")
 
@@ -205,6 +246,9 @@ def test_what_is_no_picture_is_named(photo: Path, spoil: Callable[[Path], None])
         (("--run", "photos"), "no run folder"),
         (("-c", "photos", "-p", " "), "the prompt is empty"),
         (("-c", "photos", "--format", "fodler"), "did you mean 'folder'"),
+        (("-c", "photos", "--format", "rendered"), "takes no path"),
+        (("-c", "rendered", "--format", "folder"), "needs a path"),
+        (("-c", "photos", "-p", "xyzzy", "--ranking", "text"), "no word of the prompt 'xyzzy'"),
         (("-c", "photos", "--encoder", "layuot"), "did you mean 'layout'"),
         (("-c", "photos", "--pooling", "mean"), "--pooling needs --encoder"),
         (("-c", "photos", "--encoder", "layout", "--pooling", "mean"), "pooling"),
@@ -216,6 +260,12 @@ def test_what_is_no_picture_is_named(photo: Path, spoil: Callable[[Path], None])
 def test_wrong_options_say_so(photo: Path, options: tuple, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call(photo, *options)
+
+
+def test_the_help_names_every_ranking() -> None:
+    said = " ".join(call("--help").replace("│", " ").split())
+    for name in (*RANKINGS, "metric:feature_cosine", "fitted:FILE"):
+        assert name in said
 
 
 def test_a_prompt_of_unknown_words_is_noted(photo: Path) -> None:
@@ -232,4 +282,5 @@ def test_a_catalogue_that_changed_is_read_and_indexed_again(
         (photos / name).unlink()
     said = call(photo, "-c", "photos")
     assert "zz-copy" not in said and "33 images then, 32 now" in said
+    assert "a catalogue named photos was indexed before with other content" in said
     assert "note:" not in call(photo, "-c", "photos")

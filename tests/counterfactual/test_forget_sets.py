@@ -74,13 +74,16 @@ def test_copies_leave_together_and_controls_match_the_size():
     assert ids(sets, "least_similar/p01/k3") == ["i29", "i28", "i27", "i26"]
 
 
-def near(*groups: str) -> pd.DataFrame:
-    rows = [
-        (g, i, 2 * n, 1 - n / 100)
-        for g, ids in enumerate(groups)
-        for n, i in enumerate(ids.split())
-    ]
-    return pd.DataFrame(rows, columns=["group", "image_id", "hash_distance", "cosine"])
+def near(*groups: str, chained: bool = False) -> pd.DataFrame:
+    """Groups whose images are near copies of the first, or each of the one before."""
+    rows = []
+    for g, ids in enumerate(groups):
+        names = ids.split()
+        rows.append((g, names[0], "exact", "", 0, 1.0))
+        for n, i in enumerate(names[1:], start=1):
+            rows.append((g, i, "near", names[n - 1 if chained else 0], 2 * n, 1 - n / 100))
+    columns = ["group", "image_id", "kind", "copy_of", "hash_distance", "cosine"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def test_near_copies_leave_together_and_say_why():
@@ -91,11 +94,26 @@ def test_near_copies_leave_together_and_say_why():
     reason = dict(zip(sets["image_id"], sets["reason"], strict=True))
     assert reason["i41"] == "copy of i40"
     assert reason["i2"] == "near copy of i40 (2 of 64 hash bits, cosine 0.990)"
-    assert reason["i50"] == "near copy of i40 (both of i2)"
+    assert reason["i50"] == "near copy of i2 (6 of 64 hash bits, cosine 0.970), and so of i40"
     sets = build(ranking(p01=[30, 2, 1, 4]), images, copies=groups)
     reason = dict(zip(sets["image_id"], sets["reason"], strict=True))
     assert reason["i50"] == "near copy of i2 (6 of 64 hash bits, cosine 0.970)"
     assert list(reason) == ["i30", "i31", "i2", "i40", "i41", "i50"]
+
+
+def test_copies_of_copies_leave_too_and_say_how_they_hang_together():
+    groups = near("i2 i40 i50 i55", chained=True)
+    for asked, reasons in (
+        (2, {40: "i2 (2 of", 50: "i40 (4 of", 55: "i50 (6 of"}),
+        (50, {2: "i50 (by way of i40)", 40: "i50 (4 of", 55: "i50 (6 of"}),
+        (40, {2: "i40 (2 of", 50: "i40 (4 of", 55: "i50 (6 of"}),
+    ):
+        sets = build(ranking(p01=[asked, 7, 8]), catalog(60), ks=(1,), copies=groups)
+        reason = dict(zip(sets["image_id"], sets["reason"], strict=True))
+        assert set(reason) == {"i2", "i40", "i50", "i55"}
+        for i, start in reasons.items():
+            assert reason[f"i{i}"].startswith(f"near copy of {start}")
+            assert reason[f"i{i}"].endswith(f", and so of i{asked}") == (f"i{asked}" not in start)
 
 
 def test_random_sets_are_closed_under_near_copies_too():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from untrain.encoders import ENCODERS, describe, encode_text, load_encoder, pooled
-from untrain.encoders.function import CallableEncoder
+from untrain.encoders.function import BATCH, CallableEncoder
 from untrain.errors import InputError
 
 OWN = """
@@ -110,6 +110,20 @@ def test_features_whose_length_depends_on_the_picture_are_refused() -> None:
     encoder = CallableEncoder(lambda images: [[1.0] * len(images)] * len(images), "odd")
     with pytest.raises(InputError, match="returned 2 numbers a picture, and 3 before"):
         encoder.encode(pictures())
+
+
+def test_a_function_is_called_with_few_images_at_a_time() -> None:
+    asked: list[int] = []
+
+    def mean(images: list[np.ndarray]) -> list[np.ndarray]:
+        asked.append(len(images))
+        return [image.mean((0, 1)) for image in images]
+
+    encoder = CallableEncoder(mean, "mean")
+    many = [np.full((2, 2, 3), i, np.uint8) for i in range(2 * BATCH + 3)]
+    features = encoder.encode(many)
+    assert asked[1:] == [BATCH, BATCH, 3]
+    np.testing.assert_array_equal(features[:, 0], range(len(many)))
 
 
 def test_names_are_checked_without_importing() -> None:

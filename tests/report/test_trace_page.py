@@ -73,5 +73,6 @@ def test_it_says_what_was_found(text: str) -> None:
 def test_a_trace_of_one_picture_speaks_of_one(catalog: Catalog) -> None:
     images = {"grey": np.full((20, 20, 3), 120, np.uint8)}
     page = trace_page(trace(images, catalog), images, catalog)
-    assert "It is no near copy of any of 13 training images. Those nearest to it:" in page
+    assert "No near copy of it is among those nearest, out of 13 training images:" in page
+    assert "No near copy among those nearest: " in page
     assert "is this picture made of?" in page

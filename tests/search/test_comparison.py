@@ -69,7 +69,7 @@ def test_every_metric_has_a_direction_and_equal_pictures_are_nearest() -> None:
 
 def test_what_is_undefined_is_nan_and_noted() -> None:
     generated, candidates, e, f = inputs()
-    f[0, 0] = -0.1
+    e[0, 0] = -0.1
     black = [np.zeros((5, 5, 3), np.uint8), *(picture[:6] for picture in generated[1:])]
     table = compare("p", black, list("abc"), [picture[:6] for picture in candidates], e, f)
     undefined = {"pixel_cosine", "pixel_ssim", "pixel_ssim_standard", "feature_kl"}
@@ -81,8 +81,8 @@ def test_what_is_undefined_is_nan_and_noted() -> None:
         "the pictures are smaller than 7×7 pixels",
         "prompt p: pixel_ssim_standard is undefined for 6 of 6 pairs: "
         "the pictures are smaller than 7×7 pixels",
-        "prompt p: feature_kl is undefined for 6 of 6 pairs: a feature is negative, "
-        "NaN or infinite",
+        "prompt p: feature_kl is undefined for 3 of 6 pairs: a feature of the generated picture "
+        "is negative, or one is NaN or infinite",
     ]
 
 
@@ -91,8 +91,8 @@ def test_notes_are_by_prompt() -> None:
         {"prompt_id": ["q", "q", "p"], "feature_kl": [1, np.nan, 2], "text_clip": [1, 2, np.nan]}
     )
     assert undefined_notes(table) == [
-        "prompt q: feature_kl is undefined for 1 of 2 pairs: a feature is negative, "
-        "NaN or infinite",
+        "prompt q: feature_kl is undefined for 1 of 2 pairs: a feature of the generated picture "
+        "is negative, or one is NaN or infinite",
         "prompt p: text_clip is undefined for 1 of 1 pairs: no value was given",
     ]
 

@@ -16,7 +16,7 @@ from scipy.stats import mannwhitneyu
 from untrain.catalogs.rendered import rendered
 from untrain.encoders.layout import LayoutEncoder
 from untrain.errors import InputError
-from untrain.search import nearest as nearest_module
+from untrain.search import vectors
 from untrain.search.copies import (
     Calibration,
     Pictures,
@@ -68,7 +68,7 @@ def test_neither_blocks_nor_a_memory_map_change_anything(
     whole = nearest(train, query)
     train.tofile(tmp_path / "features.bin")
     mapped = np.memmap(tmp_path / "features.bin", np.float16, "r", shape=train.shape)
-    monkeypatch.setattr(nearest_module, "BLOCK", 24 * 7)
+    monkeypatch.setattr(vectors, "BLOCK", 24 * 7)
     blocks = nearest(mapped, query)
     assert (whole.position == blocks.position).all()
     assert whole.ratio == pytest.approx(blocks.ratio, rel=1e-5)
@@ -296,6 +296,55 @@ def test_true_copies_are_counted_apart(
         np.concatenate([train_features, features, held_features[:6]]), read=everything.__getitem__
     )
     assert calibration.copies == 12
+
+
+def coarse(picture: np.ndarray) -> np.ndarray:
+    """Draw a picture again as a generator does that knows its mean colour alone, and that badly."""
+    mean = picture.reshape(-1, 3).mean(axis=0) // 32 * 32
+    return np.broadcast_to(mean.astype(np.uint8), picture.shape)
+
+
+def test_pictures_that_a_coarse_generator_makes_equal_are_no_copies(
+    shown: tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray],
+) -> None:
+    train, held, *_ = shown
+    drawn, drawn_held = ([coarse(picture) for picture in side] for side in (train, held))
+    features, held_features = LayoutEncoder().encode(drawn), LayoutEncoder().encode(drawn_held)
+    redrawn = drawn.__getitem__, drawn_held.__getitem__, drawn_held.__getitem__
+    originals = train.__getitem__, held.__getitem__
+    pictures = Pictures(*redrawn, originals=originals)
+    # What was generated are the held-out pictures themselves: as new, and as coarse.
+    test = copy_test(features, held_features, held_features, pictures=pictures)
+    summary = test.summary
+    assert summary["held_out_copies"] == summary["calibration_copies"] == 0
+    assert summary["auc"] == pytest.approx(0.5)
+    assert test.held_out["near_copy"].mean() > 0.8  # by the one route: they look the same
+    assert (test.held_out["p_value"] > 0.01).all()
+    assert summary["false_positive_rate"] == pytest.approx(summary["near_copies"] / len(held))
+    # Without the originals, all of these would pass for copies and none for an error.
+    unknowing = copy_test(features, held_features, held_features, pictures=Pictures(*redrawn))
+    assert unknowing.summary["held_out_copies"] > 0.8 * len(held)
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    small = Image.fromarray(picture).resize((16, 16), Image.Resampling.BOX)
+    return np.asarray(small.resize(picture.shape[1::-1], Image.Resampling.BILINEAR))
+
+
+def test_true_copies_are_known_by_their_originals(
+    shown: tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray],
+) -> None:
+    train, held, *_ = shown
+    train = [*train, *(np.maximum(picture, 1) - 1 for picture in held[:6])]
+    drawn, drawn_held = ([blurred(picture) for picture in side] for side in (train, held))
+    features, held_features = LayoutEncoder().encode(drawn), LayoutEncoder().encode(drawn_held)
+    redrawn = drawn.__getitem__, drawn_held.__getitem__, drawn_held.__getitem__
+    originals = train.__getitem__, held.__getitem__
+    test = copy_test(
+        features, held_features, held_features[6:], pictures=Pictures(*redrawn, originals)
+    )
+    assert test.summary["held_out_copies"] == 6
+    assert test.summary["auc"] == pytest.approx(0.5)
 
 
 def test_without_held_out_pictures_the_flags_still_stand(

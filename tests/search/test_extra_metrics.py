@@ -55,9 +55,11 @@ def test_ssim_does_not_depend_on_how_the_work_is_cut(monkeypatch: pytest.MonkeyP
 
 
 def test_hashes_and_distances_are_imagehashs() -> None:
-    images = [*smooth(3, 40, 30), *noise(2, 9, 70), np.zeros((1, 1, 3), np.uint8)]
+    flat = [np.full((4, 4, 3), grey, np.uint8) for grey in range(0, 256, 5)]
+    images = [*smooth(3, 40, 30), *noise(2, 9, 70), np.zeros((1, 1, 3), np.uint8), *flat]
     hashes = perceptual_hashes(images)
-    assert hashes.shape == (6, 64)
+    assert hashes.shape == (len(images), 64)
+    assert perceptual_hashes([]).shape == (0, 64)
     expected = [imagehash.phash(Image.fromarray(image)) for image in images]
     distances = hamming(hashes, hashes)
     for i, a in enumerate(expected):

@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
-from untrain.search import retrieval
+from untrain.search import faiss_index, retrieval
 from untrain.search.retrieval import (
     RETRIEVERS,
     PictureSearch,
@@ -125,6 +125,29 @@ def test_hybrid_fuses_the_ranks_in_captions_and_in_pictures() -> None:
     for _, rows in table.groupby("prompt_id"):
         assert rows["rank"].tolist() == list(range(1, 11))
         assert rows["score"].min() >= by_hand[rows["prompt_id"].iloc[0]].nlargest(10).min() - 1e-15
+
+
+def test_hybrid_finds_as_many_for_every_prompt() -> None:
+    """Words and pictures that have nothing in common with a prompt come last, but come."""
+    texts = ["red hat", "red shoe", "blue bag", "green bag", "green bag"]
+    features = np.eye(5, dtype=np.float32)
+    queries = {"p0": features[:1], "p1": features[1:2] - features[2:3]}
+    pictures = PictureSearch(features, np.arange(5), queries)
+    table = retrieve(catalog_of(texts), PROMPTS, "hybrid", 4, pictures)
+    assert table.groupby("prompt_id").size().tolist() == [4, 4]
+    first = table[table["prompt_id"] == "p0"]
+    assert first["image_id"].tolist() == ["i0000", "i0001", "i0002", "i0003"]
+    by_hand = [2 / 61, 2 / 62, 1 / 63, 1 / 64]  # cosines of 0 rank by position
+    np.testing.assert_allclose(first["score"], by_hand)
+
+
+def test_what_an_approximate_search_misses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faiss_index, "WORTHWHILE", 100)
+    catalog, pictures = catalog_of(captions(150)), pictures_of(150)
+    measured = retrieve(catalog, PROMPTS, "hnsw", 10, pictures).attrs["measured"]
+    assert 0.5 < measured["recall_at_10"] <= 1 and measured["queries"] == 100
+    for method in ("tfidf", "features", "hybrid"):
+        assert retrieve(catalog, PROMPTS, method, 10, pictures).attrs["measured"] == {}
 
 
 def test_fusion_by_hand() -> None:

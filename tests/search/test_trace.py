@@ -16,8 +16,12 @@ from PIL import Image, ImageFilter
 from untrain.catalogs import Catalog, load_catalog, rendered
 from untrain.encoders.layout import LayoutEncoder
 from untrain.errors import InputError
-from untrain.search import index as index_module
+from untrain.search import kept as kept_module
+from untrain.search import retrieval
+from untrain.search import trace as trace_module
+from untrain.search.copies import judge
 from untrain.search.index import open_index
+from untrain.search.nearest import nearest
 from untrain.search.trace import HIT, Trace, trace
 
 
@@ -113,6 +117,35 @@ def test_a_coarse_noisy_picture_finds_its_family(catalog: Catalog, number: int) 
     noisy = (np.asarray(drawn) + noise).clip(0, 255).astype(np.uint8)
     found = hits(trace({"q": noisy}, catalog, top=5))
     assert [family[catalog.index[i]] for i in found] == [family[number]] * 5
+
+
+def test_a_flagged_hit_is_told_where_the_nearest_is_no_copy(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flagging_the_third(*args: object) -> pd.DataFrame:
+        judged = judge(*args)  # type: ignore[arg-type]
+        return judged.assign(near_copy=judged.index == 3)
+
+    image = {"q": np.full((20, 20, 3), 90, np.uint8)}
+    plain = trace(image, catalog)
+    assert not plain.copies["near_copy"].any()  # of the nearest
+    assert plain.copies["distance"][0] <= plain.table["distance"].min()
+    monkeypatch.setattr(trace_module, "judge", flagging_the_third)
+    found = trace(image, catalog)
+    assert found.copies["near_copy"].all()
+    assert found.copies["image_id"][0] == found.table["image_id"][2]
+    assert found.table["near_copy"].tolist() == [False, False, True] + 7 * [False]
+    assert found.copies["distance"][0] == found.table["distance"][2]
+
+
+def test_copies_take_no_places_among_the_neighbours(catalog: Catalog) -> None:
+    many = copied(catalog, {f"zz{i:03d}": "000009" for i in range(200)})
+    image = np.asarray(catalog.image("000009").filter(ImageFilter.GaussianBlur(1)))
+    found = trace({"q": image}, many, candidates=10)
+    opened = open_index(many, LayoutEncoder())
+    expected = nearest(opened.features, LayoutEncoder().encode([image]), opened.rows)
+    assert expected.position[0] == 9 and 0 < expected.ratio[0] < 1
+    np.testing.assert_allclose(found.copies["ratio"], expected.ratio, rtol=1e-9)
 
 
 def test_every_picture_is_traced_by_itself(catalog: Catalog) -> None:
@@ -211,8 +244,29 @@ def test_pictures_of_any_size_are_traced(catalog: Catalog, shape: tuple[int, int
 def test_a_black_picture_is_ranked_by_what_is_defined(catalog: Catalog) -> None:
     found = trace({"q": np.zeros((8, 8, 3), np.uint8)}, catalog)
     assert found.table["pixel_cosine"].isna().all()
-    assert any("pixel_cosine" in note for note in found.notes)
+    assert "pixel_cosine is undefined for 50 of 50 pairs: a picture is black" in found.notes
+    assert "fusion, q: left out pixel_cosine, text_tfidf, undefined" in found.notes
     assert np.isfinite(found.table["score"]).all()
+
+
+class Centred(Counting):
+    """Features of either sign."""
+
+    fingerprint = "centred"
+    non_negative = False
+
+    def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        features = super().encode(images)
+        return features - features.mean(axis=1, keepdims=True)
+
+
+def test_an_undefined_metric_is_noted_once_for_all_pictures(catalog: Catalog) -> None:
+    pictures = {i: picture(catalog, i) for i in catalog.ids[:3]}
+    found = trace(pictures, catalog, encoder=Centred())
+    assert found.table["feature_kl"].isna().all()
+    assert len(found.notes) == 1
+    assert found.notes[0].startswith("feature_kl is undefined for 150 of 150 pairs: ")
+    assert found.to_dict()["notes"] == list(found.notes)
 
 
 def test_a_catalogue_of_one_image_is_enough(catalog: Catalog) -> None:
@@ -238,6 +292,9 @@ def test_it_is_json(catalog: Catalog) -> None:
         ({"candidates": -1}, "candidates is -1"),
         ({"ranking": "fusoin"}, "did you mean 'fusion'"),
         ({"ranking": "text"}, "needs a prompt"),
+        ({"ranking": "metric:text_tfidf"}, "needs a prompt"),
+        ({"ranking": "text", "prompt": "xyzzy"}, "no word of the prompt 'xyzzy'"),
+        ({"ranking": "metric:text_tfidf", "prompt": "xyzzy"}, "no word of the prompt"),
         ({"ranking": "scores:mine.csv"}, "mine.csv"),
         ({"index": "hnws"}, "did you mean 'hnsw'"),
     ],
@@ -277,6 +334,7 @@ def test_a_changed_catalogue_is_noticed_and_only_new_images_are_embedded(
     assert open_index(part, encoder).notes == ()
     before = encoder.count
     opened = open_index(catalog, encoder)
+    assert f"a catalogue named {catalog.name} was indexed before" in opened.notes[0]
     assert "40 images then, 50 now" in opened.notes[0]
     assert encoder.count - before == len(set(catalog.hashes) - set(part.hashes))
     assert open_index(catalog, encoder).notes == ()
@@ -332,12 +390,19 @@ def test_a_disk_that_fills_leaves_no_index_and_the_next_call_makes_it(
 
     image = {"q": picture(catalog, "000002")}
     with monkeypatch.context() as patch:
-        patch.setattr(index_module, "write_json", full)
-        with pytest.raises(OSError, match="No space"):
-            trace(image, catalog)
+        patch.setattr(kept_module, "write_json", full)
+        without = trace(image, catalog, "fashion")
+    assert hits(without)[0] == "000002"
+    assert [note.partition(",")[0] for note in without.notes] == [
+        "exact index of pictures",
+        "calibration of the copy test",
+        "tfidf index of captions",
+    ]
+    assert all("cannot be kept" in note and "No space" in note for note in without.notes)
     assert not list(cache.glob("indexes/*/*"))
-    found = trace(image, catalog)
-    assert hits(found)[0] == "000002" and found.notes == ()
+    found = trace(image, catalog, "fashion")
+    pd.testing.assert_frame_equal(found.table, without.table)
+    assert found.notes == ()
 
 
 def test_the_cache_knows_what_the_indexes_are(catalog: Catalog, cache: Path) -> None:
@@ -347,6 +412,16 @@ def test_the_cache_knows_what_the_indexes_are(catalog: Catalog, cache: Path) -> 
     said = [(entry.description, entry.rows) for entry in entries(("indexes",))]
     assert len(said) == 3
     assert all(catalog.name in description and rows == 50 for description, rows in said)
+
+
+def test_a_run_and_a_trace_share_the_index_of_the_captions(
+    catalog: Catalog, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace({"q": picture(catalog, "000002")}, catalog, "fashion")
+    monkeypatch.setattr(retrieval, "KEPT_FROM", 20)
+    monkeypatch.setattr(retrieval.TfidfRetriever, "fit", lambda *_: pytest.fail("fitted again"))
+    renamed = dataclasses.replace(catalog, name="another")  # captions alone count
+    assert retrieval.text_index(renamed).query(["fashion"], 3)[0].shape == (1, 3)
 
 
 @pytest.mark.slow

@@ -213,6 +213,37 @@ def test_a_full_disk_leaves_the_old_index(tmp_path: Path, monkeypatch: pytest.Mo
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
+def test_a_disk_that_fills_is_an_os_error_whatever_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise RuntimeError("Error in write: No space left on device\nfaiss/impl/io.cpp:67")
+
+    monkeypatch.setattr(faiss_index, "WORTHWHILE", 100)
+    index = VECTOR_INDEXES["hnsw"]().fit(clustered(200))
+    monkeypatch.setattr(faiss_index._library(), "write_index", full)
+    with pytest.raises(OSError, match=r"No space left on device$"):
+        index.save(tmp_path / "index")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_images_that_share_a_row_are_found_once(kind: str) -> None:
+    features, queries = clustered(1500), clustered(4, seed=1)
+    rows = np.random.default_rng(3).integers(0, 1500, 4000)
+    index = VECTOR_INDEXES[kind]().fit(features, rows)
+    positions, values = index.distinct(queries, 30)
+    used, first = np.unique(rows, return_index=True)
+    for row in range(len(queries)):
+        every, cosine = index.query(queries[row : row + 1], 200)
+        _, where = np.unique(rows[every[0]], return_index=True)
+        once = np.sort(where)[:30]
+        np.testing.assert_array_equal(positions[row], every[0][once])
+        np.testing.assert_array_equal(values[row], cosine[0][once])
+        assert set(positions[row]) <= set(first)
+    assert index.distinct(queries, 5000)[0].shape == (4, len(used))
+
+
 def test_queries_that_cannot_be_answered_are_said(kind: str) -> None:
     index = VECTOR_INDEXES[kind]().fit(clustered(30))
     with pytest.raises(InputError, match=r"expected \(queries, 32\)"):

@@ -54,12 +54,13 @@ CATALOGS: Registry[Callable[..., Catalog]] = Registry(
 )
 
 
-REMEMBERED = ("folder", "fashion")  # whatever they read lies below ``path``, as files
+# Whatever these read lies at ``path``, as files: how many folders deep.
+REMEMBERED = {"folder": 0, "fashion": 3}
 
 
 def guess_format(path: Path) -> str:
     """Return the format that the data at ``path`` seem to have: ``"fashion"`` or ``"folder"``."""
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         return "fashion"
     # The places where `from_fashion` looks.
     tables = ("styles.csv", "*/styles.csv", "*/*/styles.csv")
@@ -100,5 +101,5 @@ def load_catalog(format: str, strict: bool = False, fresh: bool = False, **optio
         if named and parameter.default is Parameter.empty and name not in {*options, "strict"}:
             raise InputError(f"catalogue format '{format}' needs the option '{name}'")
     if format in REMEMBERED:
-        return remembered(build, format, strict, fresh, options)
+        return remembered(build, format, strict, fresh, options, REMEMBERED[format])
     return build(**options, **({"strict": strict} if "strict" in known else {}))

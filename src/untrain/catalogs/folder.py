@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -107,14 +108,17 @@ def check_images(ids: Sequence[str], read: ReadBytes) -> tuple[dict[str, str], l
     return hashes, [result for result in results if isinstance(result, Skipped)]
 
 
-def in_threads(function: Callable[[str], T], ids: Sequence[str], label: str) -> list[T]:
-    """Return ``[function(id) for id in ids]`` behind a progress bar, on all cores.
+def in_threads(function: Callable[[str], T], ids: Sequence[str], label: str = "") -> list[T]:
+    """Return ``[function(id) for id in ids]``, on all cores; with a label, behind a progress bar.
 
     Pillow lets go of the interpreter while it decodes, so threads pay off for large images.
     """
-    chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+    threads = min(os.cpu_count() or 1, 8)
+    size = max(1, min(CHUNK, len(ids) // (4 * threads)))
+    chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
     results: list[T] = []
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool, bar(label, len(ids)) as advance:
+    shown = bar(label, len(ids)) if label else nullcontext(lambda n: None)
+    with ThreadPoolExecutor(threads) as pool, shown as advance:
         for part in pool.map(lambda chunk: [function(i) for i in chunk], chunks):
             results += part
             advance(len(part))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +22,7 @@ from untrain.catalogs.zipped import Member, ZipReader
 from untrain.files import atomic_path, fingerprint, read_json, write_json
 from untrain.progress import console
 
-VERSION = 1  # raise it when what is read, or what counts as a good image, changes
+VERSION = 2  # raise it when what is read, or what counts as a good image, changes
 TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files
 
 
@@ -32,6 +32,7 @@ def remembered(
     strict: bool,
     fresh: bool,
     options: Mapping[str, Any],
+    depth: int = 0,
 ) -> Catalog:
     """Return ``build(strict=strict, **options)``, from its listing if nothing changed since.
 
@@ -47,6 +48,8 @@ def remembered(
         Read anew.
     options : mapping
         What the format takes; other options, another listing.
+    depth : int
+        How many folders below ``path`` its files may lie.
 
     Raises
     ------
@@ -59,10 +62,10 @@ def remembered(
     if catalog is not None:
         refuse_if_unusable(str(source), len(catalog), catalog.skipped, strict)
         return catalog
-    started = time.time_ns()
+    before = _states(source, _places(source, depth))
     catalog = build(strict=strict, **options)
     try:
-        _keep(folder, source, format, catalog, started)
+        _keep(folder, source, format, catalog, before)
     except OSError as error:
         _say(f"the listing of {source} was not kept ({error})")
     return catalog
@@ -87,10 +90,8 @@ def _recall(folder: Path, source: Path) -> Catalog | None:
         meta = read_json(folder / "meta.json")
         if meta["version"] != VERSION:
             return None
-        if _stamp(source, meta["folders"])[0] != meta["stamp"]:
-            console.print(
-                escape(f"{source} has changed since it was read: reading it again"), soft_wrap=True
-            )
+        if fingerprint(_states(source, meta["folders"])) != meta["stamp"]:
+            _say(f"{source} has changed since it was read: reading it again")
             return None
         catalog = _read(folder, source, meta)
         mark_used(folder)
@@ -124,13 +125,17 @@ def _read(folder: Path, source: Path, meta: dict[str, Any]) -> Catalog:
     return catalog
 
 
-def _keep(folder: Path, source: Path, format: str, catalog: Catalog, started: int) -> None:
+def _keep(
+    folder: Path, source: Path, format: str, catalog: Catalog, before: Mapping[str, str]
+) -> None:
+    """Write a listing, unless its source is not as it was ``before`` it was read."""
     read = catalog.read
     assert isinstance(read, ZipReader | FolderReader)
     names = [m.name if isinstance(m, Member) else m for m in read.files.values()]
-    folders = [] if isinstance(read, ZipReader) else _folders(names)
-    stamp, newest = _stamp(source, folders)
-    if newest >= started:  # something changed while it was read: which state, nobody knows
+    folders = ["."] if isinstance(read, ZipReader) else _folders(names)
+    states = _states(source, folders)
+    if states != {name: before.get(name) for name in folders}:
+        _say(f"{source} changed while it was read: it is read again next time")
         return
     files = [read.files[image_id] for image_id in catalog.ids]
     columns = Member._fields if isinstance(read, ZipReader) else Member._fields[:1]
@@ -143,7 +148,7 @@ def _keep(folder: Path, source: Path, format: str, catalog: Catalog, started: in
         "rows": len(catalog),
         "name": catalog.name,
         "fingerprint": catalog.fingerprint,
-        "stamp": stamp,
+        "stamp": fingerprint(states),
         "folders": folders,
         "attributes": len(catalog.attributes.columns),
         "zip": isinstance(read, ZipReader),
@@ -163,28 +168,44 @@ def _folders(names: Iterable[str]) -> list[str]:
     return sorted({str(above) for folder in parents for above in (folder, *folder.parents)})
 
 
-def _stamp(source: Path, folders: Iterable[str]) -> tuple[str, int]:
-    """Return a digest of a source's state, as far as a look tells, and the newest time in it.
+def _places(source: Path, depth: int) -> list[str]:
+    """Return a source and the folders in it, relative to it, so many levels down."""
+    places = ["."]
+    for path, names, _ in os.walk(source, followlinks=True):
+        here = PurePosixPath(Path(path).relative_to(source).as_posix())
+        names[:] = names if len(here.parts) < depth else []
+        places += [str(here / name) for name in names]
+    return places
 
-    Of a zip: size, time and the bytes at its end. Of folders: name, size and time (of content,
-    nanoseconds) of each file that is not hidden.
+
+def _states(source: Path, places: Iterable[str]) -> dict[str, str]:
+    """Return a digest of each place's state, as far as a look tells; of none that is not there.
+
+    Of a file, a zip: size, time and the bytes at its end. Of a folder: name, size and time (of
+    content, nanoseconds) of each file in it that is not hidden.
     """
-    digest = hashlib.sha256()
-    if not source.is_dir():
-        with source.open("rb") as file:
-            state = os.fstat(file.fileno())
-            file.seek(max(0, state.st_size - TAIL))
-            digest.update(repr((state.st_size, state.st_mtime_ns)).encode() + file.read())
-        return digest.hexdigest(), state.st_mtime_ns
-    newest = 0
-    for folder in folders:
-        with os.scandir(source / folder) as entries:
-            states = [
-                (entry.name, state.st_size, state.st_mtime_ns)
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_file()
-                for state in [entry.stat()]
-            ]
-        digest.update(repr((folder, sorted(states))).encode())
-        newest = max([newest, *(time for _, _, time in states)])
-    return digest.hexdigest(), newest
+    states = {}
+    for place in places:
+        with suppress(OSError):
+            path = source / place
+            states[place] = _state_of_folder(path) if path.is_dir() else _state_of_file(path)
+    return states
+
+
+def _state_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        state = os.fstat(file.fileno())
+        file.seek(max(0, state.st_size - TAIL))
+        about = repr((state.st_size, state.st_mtime_ns)).encode()
+        return hashlib.sha256(about + file.read()).hexdigest()
+
+
+def _state_of_folder(path: Path) -> str:
+    with os.scandir(path) as entries:
+        states = [
+            (entry.name, state.st_size, state.st_mtime_ns)
+            for entry in entries
+            if not entry.name.startswith(".") and entry.is_file()
+            for state in [entry.stat()]
+        ]
+    return hashlib.sha256(repr(sorted(states)).encode()).hexdigest()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-if TYPE_CHECKING:
-    from untrain.catalogs import Catalog
+from untrain.cli.catalogue import open_catalogue
 
 SHOWN = 12  # groups on the terminal
 
@@ -40,7 +39,7 @@ def inspect(
     from untrain.catalogs import inspect as summarise
     from untrain.catalogs import inspect_sheet
 
-    catalog = _open(path, format, strict, fresh)
+    catalog = open_catalogue(path, format, strict, fresh)
     summary = summarise(catalog)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
@@ -68,7 +67,7 @@ def duplicates(
     from untrain.files import atomic_path
     from untrain.search.duplicates import describe, duplicate_groups, duplicates_sheet
 
-    catalog = _open(path, format, fresh=fresh)
+    catalog = open_catalogue(path, format, fresh=fresh)
     groups = duplicate_groups(catalog, near=not exact)
     found = describe(catalog, groups)
     if as_json:
@@ -82,21 +81,6 @@ def duplicates(
     if sheet:
         duplicates_sheet(catalog, groups, sheet)
         typer.echo(f"sheet: {sheet}", err=as_json)
-
-
-def _open(path: Path | None, format: str, strict: bool = False, fresh: bool = False) -> Catalog:
-    from untrain.catalogs import guess_format, load_catalog
-    from untrain.errors import InputError
-
-    name = format or (guess_format(path) if path else "rendered")
-    if name != "rendered" and path is None:
-        raise InputError(f"a catalogue of format '{name}' needs a path")
-    if name == "rendered" and path is not None:
-        raise InputError("the rendered catalogue takes no path")
-    options: dict[str, Any] = {} if path is None else {"path": path}
-    if fresh:
-        options["fresh"] = True
-    return load_catalog(name, strict=strict, **options)
 
 
 def _print(summary: dict, indent: int = 0) -> None:
@@ -124,6 +108,8 @@ def _print_groups(found: dict[str, Any]) -> None:
     copies, near = found["exact"], found["near"]["images"]
     console.print(f"byte-identical: {copies['groups']:,} groups, {copies['images']:,} images")
     console.print(f"near copies: {near:,} images")
+    if found["all"]["groups"]:
+        console.print(f"largest group: {found['all']['largest']:,} images")
     console.print(f"groups with different captions: {found['different_captions']:,}")
     groups = sorted(found["groups"], key=lambda g: all(i["kind"] == "exact" for i in g["images"]))
     table = Table(box=None)

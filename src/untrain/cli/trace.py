@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from untrain.cli.catalogue import open_catalogue
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -51,7 +53,11 @@ def trace(
     top: int = typer.Option(10, min=1, help="Training images to show."),
     candidates: int = typer.Option(200, min=1, help="Images to compare by every metric."),
     index: str = typer.Option("exact", help="exact, hnsw or ivfpq."),
-    ranking: str = typer.Option("fusion", help="How metrics become one score."),
+    ranking: str = typer.Option(
+        "fusion",
+        help="How metrics become one score: fusion, study, zscore, rrf, text, pixel_cosine, "
+        "metric:NAME (such as metric:feature_cosine) or fitted:FILE (of untrain weights).",
+    ),
     out: list[Path] = typer.Option(
         [], "--out", "-o", help="Write .csv, .parquet, .json or .html; may be given often."
     ),
@@ -60,16 +66,19 @@ def trace(
 ) -> None:
     """Find the training images nearest to a picture, out of a whole catalogue.
 
-    The first call indexes the catalogue; later ones take about a second. Nearness is no proof
-    of influence: `untrain run` measures that.
+    The first call indexes the catalogue; a later one has about a second of work to do, beside
+    starting up, for some ten thousand images. Nearness is no proof of influence: `untrain run`
+    measures that.
 
     Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
     """
     from untrain.catalogs.base import read_image
+    from untrain.report.trace_words import run_notes
     from untrain.search.trace import trace as find
 
     _check_outputs(out)
-    pictures = {name: read_image(path) for name, path in zip(_names(images), images, strict=True)}
+    named = dict(zip(_names(images), images, strict=True))
+    pictures = {name: read_image(path) for name, path in named.items()}
     seconds: dict[str, float] = {}
     start = time.perf_counter()
     opened, own_encoder = _open(catalog, format, run, fresh)
@@ -82,6 +91,7 @@ def trace(
         found,
         seconds={**seconds, **found.seconds},
         about={**found.about, "encoder_load_seconds": round(loading, 4)},
+        notes=(*found.notes, *(run_notes(run, named) if run else ())),
     )
     for path in out:
         _write(path, found, pictures, opened)
@@ -117,20 +127,20 @@ def _open(
     catalog: str, format: str, run: Path | None, fresh: bool
 ) -> tuple[Catalog, Encoder | None]:
     """Return the training images and, of a run, its encoder."""
-    from untrain.catalogs import guess_format, load_catalog
     from untrain.errors import InputError
 
     if bool(catalog) == (run is not None):
         raise InputError("where are the training images? Expected either --catalog or --run")
     if run is not None:
+        from untrain.experiment.inputs import open_catalog
         from untrain.experiment.run import open_run
 
         opened = open_run(run)
+        if fresh:
+            open_catalog(opened.config, fresh=True)  # which is remembered
         return opened.catalog, opened.encoder
     named = catalog == "rendered" and not Path(catalog).exists()
-    name = format or ("rendered" if named else guess_format(Path(catalog)))
-    options: dict[str, Any] = {} if name == "rendered" else {"path": Path(catalog)}
-    return load_catalog(name, fresh=fresh, **options), None
+    return open_catalogue(None if named else Path(catalog), format, fresh=fresh), None
 
 
 def _encoder(name: str, pooling: str) -> Encoder | None:
@@ -163,13 +173,13 @@ def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: C
 
 
 def _print(found: Trace, out: Sequence[Path]) -> None:
-    from untrain.report.trace_page import copy_words
+    from untrain.report.trace_words import copy_verdict
 
     console = Console(highlight=False)
     for copy in found.copies.itertuples():
         console.print(_table(found, str(copy.query)))
         style = "bold" if copy.near_copy else ""
-        console.print(Text(copy_words(copy), style), soft_wrap=True)
+        console.print(Text(copy_verdict(copy), style), soft_wrap=True)
         console.print()
     for note in found.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)

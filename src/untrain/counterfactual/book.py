@@ -45,7 +45,7 @@ class Book:
     ) -> None:
         self.catalog, self.seed, self.ks, self.draws = catalog, seed, ks, draws
         self.user_ids = list(dict.fromkeys(user_ids))
-        self.near: dict[int, tuple[int, str]] = {}  # near copy → what of, how near
+        self.near: dict[int, tuple[int, str]] = {}  # near copy → of which image, how near
         self.group_of = self._groups(copies)
         self.sizes = np.bincount(self.group_of)
         order = np.argsort(self.group_of, kind="stable")
@@ -66,10 +66,10 @@ class Book:
         first = index.groupby(copies["group"].to_numpy()).transform("first").to_numpy()
         merged = np.arange(len(self.catalog))
         merged[content[index]] = content[first]
-        for row, (i, of) in enumerate(zip(index.tolist(), first.tolist(), strict=True)):
-            if content[i] != content[of]:
-                bits, cosine = copies["hash_distance"].iloc[row], copies["cosine"].iloc[row]
-                self.near[i] = of, f"{bits} of 64 hash bits, cosine {cosine:.3f}"
+        for row in copies[copies["kind"] == "near"].itertuples():
+            of = self.catalog.index[str(row.copy_of)]
+            detail = f"{row.hash_distance} of 64 hash bits, cosine {row.cosine:.3f}"
+            self.near[self.catalog.index[str(row.image_id)]] = of, detail
         return pd.factorize(merged[content])[0]
 
     def _index_of(self, image_ids: pd.Series, holder: str) -> np.ndarray:
@@ -115,13 +115,18 @@ class Book:
         unit.images += [(i, self._copy_of(index, i)) for i in others]
 
     def _copy_of(self, index: int, copy: int) -> str:
-        """Say why ``copy`` leaves with image ``index``: closeness is known to one of a group."""
-        ids, hashes = self.catalog.ids, self.catalog.hashes
+        """Say why ``copy`` leaves with image ``index``, of the same group."""
+        name, hashes = self.catalog.ids[index], self.catalog.hashes
         if hashes[copy] == hashes[index]:
-            return f"copy of {ids[index]}"
-        known = [self.near[i] for i in (copy, index) if i in self.near]
-        detail = known[0][1] if len(known) == 1 else f"both of {ids[known[0][0]]}"
-        return f"near copy of {ids[index]} ({detail})"
+            return f"copy of {name}"
+        for one, other in ((copy, index), (index, copy)):
+            of, detail = self.near.get(one, (one, ""))
+            if hashes[of] == hashes[other]:
+                return f"near copy of {name} ({detail})"
+        if copy not in self.near:  # the first of its group, which index is not a direct copy of
+            return f"near copy of {name} (by way of {self.catalog.ids[self.near[index][0]]})"
+        of, detail = self.near[copy]
+        return f"near copy of {self.catalog.ids[of]} ({detail}), and so of {name}"
 
     def finish(self, arms: Sequence[str]) -> pd.DataFrame:
         """Return the units of ``arms`` as a table, with the ranks of their images."""

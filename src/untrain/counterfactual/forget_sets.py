@@ -46,7 +46,8 @@ def build_forget_sets(
     aside for this even if their arm is not asked for.
 
     **Copies.** Byte-identical images, and those of a group in ``copies``, leave together and all
-    count toward K; ``reason`` says of which image they are copies. A targeted set that
+    count toward K, so that no copy of what left stays, nor a copy of a copy; ``reason`` says of
+    which image they are copies. A targeted set that
     ends within such a group takes it whole and is larger than K by the rest of it. Random and
     least_similar sets match the size of their prompt's targeted set, copies included.
 

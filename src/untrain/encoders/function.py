@@ -19,6 +19,7 @@ from untrain.files import fingerprint
 Function = Callable[[list[np.ndarray]], ArrayLike]
 
 DIRECTIONS = 4  # onto which a probe's features are projected
+BATCH = 32  # images that the function is called with at a time
 DIGITS = 4  # significant ones that count: what is below may differ between threads
 
 
@@ -32,7 +33,7 @@ class CallableEncoder:
     ----------
     function : callable
         A list of images, each uint8 H×W×3 RGB of any size → numbers (n, d), finite. Called with
-        at most a few dozen images at a time.
+        at most `BATCH` images at a time.
     name : str, optional
         What it is called; by default its module and name.
     non_negative : bool, optional
@@ -82,13 +83,17 @@ class CallableEncoder:
         size = self._probed.shape[1]
         if not len(images):
             return np.zeros((0, size), np.float32)
-        features = self._call(list(images))
-        if features.shape[1] != size:
-            raise InputError(
-                f"encoder '{self.name}' returned {features.shape[1]} numbers a picture, and "
-                f"{size} before; their number must not depend on the picture"
-            )
-        return features
+        parts = [
+            self._call(list(images[start : start + BATCH]))
+            for start in range(0, len(images), BATCH)
+        ]
+        for part in parts:
+            if part.shape[1] != size:
+                raise InputError(
+                    f"encoder '{self.name}' returned {part.shape[1]} numbers a picture, and "
+                    f"{size} before; their number must not depend on the picture"
+                )
+        return np.concatenate(parts)
 
     def _call(self, images: list[np.ndarray]) -> np.ndarray:
         try:

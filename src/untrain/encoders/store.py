@@ -17,6 +17,7 @@ from untrain.cache import cache_folder, mark_used
 from untrain.catalogs.base import Catalog
 from untrain.encoders.base import Encoder, describe
 from untrain.encoders.digests import WORDS, DigestTable, digests_of
+from untrain.encoders.half import widen
 from untrain.errors import InputError
 from untrain.files import read_json, write_json
 from untrain.progress import bar, console
@@ -67,7 +68,7 @@ class FeatureStore:
         if not wanted:
             return self.encoder.encode([])
         stored, rows = self.index(catalog, label, wanted)
-        return stored[rows].astype(np.float32)
+        return widen(stored[rows])
 
     def index(
         self, catalog: Catalog, label: str, ids: Iterable[str] | None = None

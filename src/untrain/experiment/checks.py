@@ -30,17 +30,28 @@ def check(run: Run, due: Collection[str]) -> None:
     if {"compare", "evaluate"} & set(due):
         _ = run.encoder
     if "rank" in due:
-        for method in run.ranking_methods:
-            check_method(method)
-            wanted = parse_method(method)
-            if wanted.kind == "scores" and wanted.file:
-                read_scores(wanted.file, run.prompts, run.catalog.ids)
+        _check_rankings(run)
     if "remove" in due:
         count_removed(run)
     if "retrain" in due and run.config.design.kind == "randomised":
         units = pd.DataFrame({"forget_set_id": [str(unit) for unit in range(count_sets(run))]})
         drawn = design.randomised(units, run.config.design.models, run.config.seed)
         design.refuse_repeated_models(drawn)
+
+
+def _check_rankings(run: Run) -> None:
+    """Read the files that rankings are made of; refuse what the encoder cannot give."""
+    for method in run.ranking_methods:
+        check_method(method)
+        wanted = parse_method(method)
+        if wanted.kind == "scores" and wanted.file:
+            read_scores(wanted.file, run.prompts, run.catalog.ids)
+    if run.config.ranking.method == "study" and not run.encoder.non_negative:
+        raise InputError(
+            "ranking.method is 'study', whose KL divergence needs features that cannot be "
+            "negative, and those of this encoder can: use another encoder, such as layout, or the "
+            "rankings fusion or zscore, which leave KL out"
+        )
 
 
 def count_sets(run: Run) -> int:

@@ -51,8 +51,8 @@ def open_inputs(config: Config) -> Inputs:
     return Inputs(train, held_out, prompts)
 
 
-def open_catalog(config: Config) -> Catalog:
-    """Open the catalogue that a configuration names, whole."""
+def open_catalog(config: Config, fresh: bool = False) -> Catalog:
+    """Open the catalogue that a configuration names, whole; ``fresh``: whatever is remembered."""
     data = config.data
     if data.format == "rendered":
         return load_catalog(
@@ -63,7 +63,7 @@ def open_catalog(config: Config) -> Catalog:
         )
     if data.path is None:
         raise InputError(f"data.format '{data.format}' needs data.path")
-    return load_catalog(data.format, strict=data.strict, path=data.path)
+    return load_catalog(data.format, strict=data.strict, fresh=fresh, path=data.path)
 
 
 def read_lines(path: Path, what: str) -> list[str]:

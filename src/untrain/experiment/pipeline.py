@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from untrain import __version__
+from untrain.encoders import load_encoder
 from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
 from untrain.experiment import evaluate as evaluation
 from untrain.experiment import searching, stages
@@ -16,6 +17,7 @@ from untrain.experiment.checks import check
 from untrain.experiment.config import Config
 from untrain.experiment.names import STAGE_HELP
 from untrain.experiment.run import Run
+from untrain.experiment.sections import EncoderConfig
 from untrain.files import fingerprint
 from untrain.progress import console
 from untrain.search.ranking import parse_method
@@ -74,7 +76,11 @@ STAGES = (
     Stage(
         "compare",
         searching.compare,
-        lambda r: [_section(r, "encoder"), _section(r, "copies")],
+        lambda r: [
+            _encoder(r, r.config.encoder),
+            _section(r, "copies"),
+            _encoder(r, r.config.copies.encoder),
+        ],
         ("generate", "retrieve"),
         ("comparison.parquet", "copies.parquet"),
     ),
@@ -109,7 +115,7 @@ STAGES = (
     Stage(
         "evaluate",
         evaluation.evaluate,
-        lambda r: [_section(r, "evaluation"), _section(r, "encoder")],
+        lambda r: [_section(r, "evaluation"), _encoder(r, r.config.encoder)],
         ("regenerate",),
         ("results/measures.parquet", "results/effects.parquet", "results/summary.json"),
     ),
@@ -128,12 +134,22 @@ def _section(run: Run, name: str) -> Any:
     return getattr(run.config, name).model_dump(mode="json")
 
 
+def _encoder(run: Run, section: EncoderConfig) -> Any:
+    """Return what an encoder's features depend on, without loading its weights: their files."""
+    folder = Path(str(section.options.get("path") or section.name))
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    # A function of the user's is quick to load, and known by what it returns.
+    own = load_encoder(section.name, **section.options).fingerprint if ":" in section.name else ""
+    return [section.model_dump(mode="json"), stamps, own]
+
+
 def _searched_pictures(run: Run) -> Any:
     """Return what generated pictures and their features depend on, if a search is by pictures."""
     if not needs_pictures(run.config.retrieval.method):
         return None
     drawn = [run.generator.preset.to_dict(), run.config.seed, run.config.generations]
-    return [*drawn, _section(run, "encoder")]
+    return [*drawn, _encoder(run, run.config.encoder)]
 
 
 def _ranking_files(run: Run) -> list[str]:

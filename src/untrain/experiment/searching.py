@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,13 @@ from untrain.catalogs.base import Catalog
 from untrain.encoders import load_encoder
 from untrain.encoders.base import Encoder, encode_text, pooled
 from untrain.encoders.store import FeatureStore
+from untrain.errors import InputError
 from untrain.experiment.run import Run, read_picture
 from untrain.experiment.stages import prepare
 from untrain.progress import bar, track
 from untrain.search.comparison import compare as compare_prompt
 from untrain.search.copies import Pictures, copy_test
+from untrain.search.feature_metrics import cosine
 from untrain.search.ranking import rank as rank_by
 from untrain.search.retrieval import PictureSearch, needs_pictures, text_similarity
 from untrain.search.retrieval import retrieve as retrieve_by
@@ -28,6 +31,8 @@ def retrieve(run: Run) -> None:
     settings = run.config.retrieval
     pictures = _picture_search(run) if needs_pictures(settings.method) else None
     found = retrieve_by(run.catalog, run.prompts, settings.method, settings.top, pictures)
+    if found.attrs["measured"]:
+        run.record["retrieval"] = found.attrs["measured"]
     run.keep("retrieval", found)
 
 
@@ -56,13 +61,16 @@ def compare(run: Run) -> None:
     words = retrieval.assign(text=text_similarity(run.catalog, run.prompts, retrieval).to_numpy())
     asked = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
     parts = []
+    # Where pictures were searched, their pooled features are in the store already.
+    searched = needs_pictures(run.config.retrieval.method)
+    whole = FeatureStore(None, pooled(encoder)) if searched else None
     groups = list(words.groupby("prompt_id", sort=False))
     for prompt_id, candidates in track(groups, "comparing", len(groups)):
         ids = list(candidates["image_id"])
         generated = _queries(run, str(prompt_id))
         features = stored[[row[i] for i in ids]]
         text = {"tfidf": candidates["text"].to_numpy()}
-        text |= _text_to_picture(encoder, asked[str(prompt_id)], features.astype(np.float32))
+        text |= _text_to_picture(encoder, asked[str(prompt_id)], features)
         parts.append(
             compare_prompt(
                 str(prompt_id),
@@ -71,41 +79,42 @@ def compare(run: Run) -> None:
                 [np.asarray(run.catalog.image(i)) for i in ids],
                 encoder.encode(generated),
                 features,
+                pooled=_pooled_pair(run, whole, generated, ids) if whole else None,
                 text=text,
             )
         )
-    for note in _summed_up([note for part in parts for note in part.attrs["notes"]]):
-        run.warn(note)
+    for metric, prompts in _by_rest(n for part in parts for n in part.attrs["notes"]).items():
+        run.warn(f"Undefined for {prompts}: {metric}.")
     run.keep("comparison", pd.concat(parts, ignore_index=True))
     test_copies(run)
+
+
+def _pooled_pair(
+    run: Run, store: FeatureStore, generated: list[np.ndarray], ids: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pooled features of generated pictures and of candidates."""
+    return store.encoder.encode(generated), store.features(run.catalog, ids, "pooled features")
 
 
 def _text_to_picture(encoder: Encoder, prompt: str, features: np.ndarray) -> dict[str, np.ndarray]:
     """Return the cosine of a prompt with each candidate's picture, if the encoder reads words."""
     words = encode_text(encoder, [prompt])
-    if words is None:
-        return {}
-    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(words[0])
-    return {"clip": features @ words[0] / np.maximum(lengths, 1e-12)}
+    return {} if words is None else {"clip": cosine(words, features)[0]}
 
 
-def _summed_up(notes: Sequence[str]) -> list[str]:
-    """Return one note for each metric that is undefined somewhere, not one for each prompt."""
-    metrics: dict[str, list[str]] = {}
+def _by_rest(notes: Iterable[str]) -> dict[str, str]:
+    """Turn notes of the form "… prompt p: what" into the prompts of each "… what", in words."""
+    prompts: dict[str, list[str]] = {}
     for note in notes:
-        prompt, _, rest = note.removeprefix("prompt ").partition(": ")
-        metric, _, why = rest.partition(" is undefined for ")
-        metrics.setdefault(f"{metric}|{why.partition(': ')[2]}", []).append(prompt)
-    return [
-        "The metric {} is undefined for some pairs of {} prompts ({}): {}. Rankings leave it "
-        "out there.".format(
-            key.partition("|")[0],
-            len(prompts),
-            ", ".join(prompts[:3]) + (" …" if len(prompts) > 3 else ""),
-            key.partition("|")[2],
-        )
-        for key, prompts in metrics.items()
-    ]
+        before, _, rest = note.partition("prompt ")
+        prompt, _, what = rest.partition(": ")
+        # How many of its pairs differs from prompt to prompt.
+        what = re.sub(r" is undefined for .*? pairs: ", ", where ", what)
+        prompts.setdefault(before + what, []).append(prompt)
+    return {
+        what: f"{len(those)} of the prompts ({', '.join(those[:3])}{' …' * (len(those) > 3)})"
+        for what, those in prompts.items()
+    }
 
 
 def test_copies(run: Run) -> None:
@@ -126,7 +135,7 @@ def test_copies(run: Run) -> None:
         encoder.encode(queries),
         np.array([first.setdefault(content, i) for i, content in enumerate(catalog.hashes)]),
         settings.alpha,
-        Pictures(_redraw(run, catalog), _redraw(run, run.held_out), queries.__getitem__),
+        _pictures(run, queries),
         list(groups),
     )
     table = test.table.rename(columns={"query": "prompt_id", "nearest": "image_id"})
@@ -136,6 +145,21 @@ def test_copies(run: Run) -> None:
     table.insert(1, "generation", generations)
     run.keep("copies", table)
     run.record["copies"] = test.summary
+
+
+def _pictures(run: Run, queries: Sequence[np.ndarray]) -> Pictures:
+    """Return what the copy test lays over each other: drawn again, and for true copies as it was.
+
+    A coarse generator draws many different pictures alike.
+    """
+    sides = run.catalog, run.held_out
+    train, held_out = (_redraw(run, side) for side in sides)
+    originals = _originals(run.catalog), _originals(run.held_out)
+    return Pictures(train, held_out, queries.__getitem__, originals)
+
+
+def _originals(catalog: Catalog) -> Callable[[int], np.ndarray]:
+    return lambda position: np.asarray(catalog.image(catalog.ids[position]))
 
 
 def _redrawn(run: Run, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
@@ -150,20 +174,32 @@ def _redraw(run: Run, catalog: Catalog) -> Callable[[int], np.ndarray]:
 
 def _redrawn_features(run: Run, catalog: Catalog, encoder: Encoder) -> np.ndarray:
     """Return the features of all images, drawn again."""
-    features = [encoder.encode([])]
+    features = np.empty((len(catalog), encoder.encode([]).shape[1]), np.float16)
     with bar("copy test", len(catalog)) as advance:
         for start in range(0, len(catalog), BATCH):
             ids = catalog.ids[start : start + BATCH]
-            features.append(encoder.encode(list(_redrawn(run, catalog, ids))))
+            features[start : start + len(ids)] = encoder.encode(list(_redrawn(run, catalog, ids)))
             advance(len(ids))
-    return np.concatenate(features)
+    return features
 
 
 def rank(run: Run) -> None:
-    """Score and order the candidates of each prompt, by every ranking asked for."""
+    """Score and order the candidates of each prompt, by every ranking asked for.
+
+    The first decides what is removed and must be defined; one that is only shown beside it and
+    cannot be computed, as the study's is not with features below zero, is a warning.
+    """
     comparison, retrieval = run.table("comparison"), run.table("retrieval")
-    tables = [
-        rank_by(method, comparison, retrieval, run.prompts, run.catalog.ids)
-        for method in run.ranking_methods
-    ]
+    tables = []
+    for method in run.ranking_methods:
+        try:
+            table = rank_by(method, comparison, retrieval, run.prompts, run.catalog.ids)
+        except InputError as error:
+            if method == run.config.ranking.method:
+                raise
+            run.warn(f"The ranking {method} is left out: {error}.")
+            continue
+        for what, prompts in _by_rest(table.attrs["notes"]).items():
+            run.warn(f"Ranking {what}, for {prompts}.")
+        tables.append(table)
     run.keep("ranking", pd.concat(tables, ignore_index=True))

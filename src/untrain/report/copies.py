@@ -37,7 +37,11 @@ def copy_words(meta: dict[str, Any]) -> str:
 
 
 def copy_warnings(run: Run) -> list[str]:
-    """Return a warning if pictures were flagged as near copies."""
+    """Return a warning if pictures were flagged as near copies, and what flags are worth if little.
+
+    They are where held-out pictures, which nothing can have copied, are flagged more often than
+    the test was asked to allow, as those are that a coarse generator makes equal.
+    """
     flagged = run.copies[run.copies["near_copy"].astype(bool)]
     if flagged.empty:
         return []
@@ -46,7 +50,21 @@ def copy_warnings(run: Run) -> list[str]:
     return [
         f"{len(flagged)} of {len(run.copies)} generated pictures look like copies of a training "
         f"image ({shown}): look at the two side by side before you call it one."
+        + _worth(run.meta.get("copies"))
     ]
+
+
+def _worth(found: object) -> str:
+    """Return a sentence about the flags if more held-out pictures have one than alpha allows."""
+    if not isinstance(found, dict) or found.get("false_positive_rate") is None:
+        return ""
+    if found["false_positive_low"] <= found["alpha"]:
+        return ""
+    rate, alpha = 100 * found["false_positive_rate"], 100 * found["alpha"]
+    return (
+        f" Of held-out pictures, which it never saw, {rate:.0f} % look so too, where {alpha:g} % "
+        "were to be expected: the flags of this run say little."
+    )
 
 
 def copied_from(run: Run, prompt_id: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ outputs_reference_{n}, outputs_before_{n}, outputs_after_{n}
     without the prompt's set. One model a prompt: see folders.csv. In a randomised trial every model
     lacks a random half of all sets, so that this differs from prompt to prompt; of all pairs of a
     model with and one without the set, the pair was taken that differs least in what else is out.
+    Before and after are the study's "Experiment 1".
 outputs_control_{n}
     Not in the study: the other model of that pair. It has the same seed and noise as the one of
     outputs_after_{n}, but was trained with the prompt's set.

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
+from untrain.report.trace_words import answer, copy_verdict
 from untrain.search.comparison import METRIC_DIRECTION
 from untrain.search.trace import Trace
 
@@ -58,7 +59,7 @@ def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog)
                 "name": copy.query,
                 "uri": data_uri(Image.fromarray(images[str(copy.query)]), QUERY_SIDE),
                 "near_copy": copy.near_copy,
-                "copies": copy_words(copy),
+                "copies": copy_verdict(copy),
                 "hits": _hits(hits, catalog),
                 "metrics": _metrics(hits),
             }
@@ -66,33 +67,12 @@ def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog)
     return environment.get_template("trace.html.j2").render(
         title=", ".join(found.copies["query"]) if len(queries) < 4 else f"{len(queries)} pictures",
         style=Markup("\n".join(style)),
-        answer=_answer(found),
+        answer=answer(found),
         prompt=found.about["prompt"],
         notes=found.notes,
         queries=queries,
         facts=facts(found),
     )
-
-
-def copy_words(copy: Any) -> str:
-    """Return what the copy test says of one query, a row of `Trace.copies`."""
-    p = f"p = {copy.p_value:.2g}" if copy.p_value >= 0.001 else "p < 0.001"
-    if copy.near_copy:
-        return f"Near copy of {copy.image_id}: distance {copy.distance:.3f}, {p}."
-    return (
-        f"No near copy: {copy.image_id} is nearest by features, distance {copy.distance:.3f}, {p}."
-    )
-
-
-def _answer(found: Trace) -> str:
-    copies, asked = int(found.copies["near_copy"].sum()), len(found.copies)
-    images = f"{found.about['images']:,} training images"
-    if asked == 1:
-        said = "It is a near copy of one" if copies else "It is no near copy of any"
-    else:
-        are = "are near copies" if copies > 1 else "is a near copy"
-        said = f"{copies or 'None'} of these {asked} pictures {are} of one"
-    return f"{said} of {images}. Those nearest to {'it' if asked == 1 else 'each'}:"
 
 
 def facts(found: Trace) -> list[tuple[str, str]]:

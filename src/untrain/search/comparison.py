@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import ThreadpoolController
 
 from untrain.search.extra_metrics import (
     EXTRA_METRICS,
@@ -49,7 +51,7 @@ REASONS = {
     "pixel_ssim": "the pictures are smaller than 7×7 pixels",
     "pixel_ssim_standard": "the pictures are smaller than 7×7 pixels",
     "feature_cosine": "features are all zero, NaN or infinite",
-    "feature_kl": "a feature is negative, NaN or infinite",
+    "feature_kl": "a feature of the generated picture is negative, or one is NaN or infinite",
     "feature_mse": "a feature is NaN or infinite",
     "feature_manhattan": "a feature is NaN or infinite",
     "feature_minkowski": "a feature is NaN or infinite",
@@ -98,8 +100,9 @@ def compare(
         and len(generated) == len(generated_features)
     ):
         raise ValueError("ids, pictures and features differ in number")
-    # Side by side: NumPy and OpenCV let go of the interpreter, and both take about as long.
-    with ThreadPoolExecutor(1) as pool:
+    # Side by side: NumPy and OpenCV let go of the interpreter, and both take about as long. Matrix
+    # products on all cores would only make the other half wait.
+    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(1) as pool:
         by_pixels = pool.submit(_pixel_columns, generated, candidates)
         by_features = feature_metrics(generated_features, candidate_features)
         metrics = by_pixels.result()
@@ -119,6 +122,12 @@ def compare(
     )
     table.attrs["notes"] = undefined_notes(table)
     return table
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """Return what limits the threads of the libraries at hand; finding them takes a while."""
+    return ThreadpoolController()
 
 
 def _pixel_columns(
@@ -145,8 +154,8 @@ def undefined_notes(comparison: pd.DataFrame) -> list[str]:
 
     Examples
     --------
-    >>> undefined_notes(pd.DataFrame({"prompt_id": ["p"], "feature_kl": [np.nan]}))
-    ['prompt p: feature_kl is undefined for 1 of 1 pairs: a feature is negative, NaN or infinite']
+    >>> undefined_notes(pd.DataFrame({"prompt_id": ["p"], "pixel_cosine": [np.nan]}))
+    ['prompt p: pixel_cosine is undefined for 1 of 1 pairs: a picture is black']
     """
     columns = [name for name in METRIC_DIRECTION if name in comparison]
     notes = []

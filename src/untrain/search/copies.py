@@ -41,11 +41,22 @@ ReadPicture = Callable[[int], np.ndarray]
 
 @dataclass(frozen=True)
 class Pictures:
-    """How to get the pictures behind features: each a function position → uint8 H×W×3."""
+    """How to get the pictures behind features: each a function position → uint8 H×W×3.
+
+    Attributes
+    ----------
+    train, held_out, queries
+        What is laid over each other.
+    originals : two functions, optional
+        Training and held-out pictures as they were, if those above were drawn again: they tell
+        whether two are the same picture saved again. A coarse autoencoder makes different
+        pictures equal.
+    """
 
     train: ReadPicture
     held_out: ReadPicture
     queries: ReadPicture
+    originals: tuple[ReadPicture, ReadPicture] | None = None
 
 
 def overlay(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
@@ -136,8 +147,8 @@ def calibrate(
     train, rows
         As in `nearest`; byte-identical copies are left out.
     read : callable, optional
-        position → picture. Without it, pictures that are in the catalogue twice but not byte for
-        byte stay in, and the test sees less.
+        position → picture as it was, not drawn again. Without it, pictures that are in the
+        catalogue twice but not byte for byte stay in, and the test sees less.
     sample : int
         At most so many images, drawn at random.
     seed : int
@@ -210,7 +221,8 @@ class CopyTest:
         ``p`` of `nearer`. One by one: ``near_copies``, ``alpha``, ``threshold`` of the ratio,
         ``false_positive_rate`` among held-out pictures with the ends of its exact 95 % interval.
         ``queries``, ``held_out``, ``training``, ``calibration``: how many; ``held_out_copies``,
-        ``calibration_copies``: left out as they are a training image saved again.
+        ``calibration_copies``: left out as they are a training image saved again, which their
+        originals tell. All other held-out pictures count, whatever the reason for a flag.
     """
 
     table: pd.DataFrame
@@ -232,7 +244,7 @@ def copy_test(
 
     Like must be compared with like. A generator that draws coarsely cannot come near a crisp photo
     even if it knows it by heart: give training and held-out pictures as its autoencoder redraws
-    them, and a memorised picture is at distance 0.
+    them, and a memorised picture is at distance 0. Then `Pictures` needs the originals too.
 
     Parameters
     ----------
@@ -243,7 +255,8 @@ def copy_test(
     alpha : float
         Share of new pictures that may be flagged, in (0, 1).
     pictures : Pictures, optional
-        With them, a flag needs the pictures to agree, and true copies are told apart.
+        With them, a flag needs the pictures to agree, and true copies are told apart. Without
+        them, there are none.
     groups : sequence of str, length q, optional
         Prompt of each query: pictures of one prompt are not independent, which ``p`` heeds.
     calibration : Calibration, optional
@@ -254,12 +267,16 @@ def copy_test(
     if not 0 < alpha < 1:
         raise InputError(f"the copy test's alpha is {alpha}; expected more than 0, less than 1")
     if calibration is None:
-        calibration = calibrate(train, rows, pictures.train if pictures else None)
+        calibration = calibrate(train, rows, _originals(pictures)[0] if pictures else None)
     table, held = (
         _judged(calibration, train, features, rows, pictures, side, alpha)
         for features, side in ((queries, "queries"), (held_out, "held_out"))
     )
-    copies = is_reencoded(held[["agreement", "difference"]].to_numpy())
+    copies = np.zeros(len(held), dtype=bool)
+    if pictures is not None:
+        original, original_held = _originals(pictures)
+        laid = _overlays(original_held, held["query"], original, held["nearest"])
+        copies = is_reencoded(laid)
     others = held[~copies]
     auc, z, p = nearer(table["distance"].to_numpy(), others["distance"].to_numpy(), groups)
     wrong = int(others["near_copy"].sum())
@@ -282,6 +299,10 @@ def copy_test(
         "calibration_copies": calibration.copies,
     }
     return CopyTest(table, held, {k: None if v != v else v for k, v in numbers.items()})
+
+
+def _originals(pictures: Pictures) -> tuple[ReadPicture, ReadPicture]:
+    return pictures.originals or (pictures.train, pictures.held_out)
 
 
 def _judged(

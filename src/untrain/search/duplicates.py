@@ -8,26 +8,27 @@ found.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from untrain.cache import cache_folder, mark_used
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.folder import in_threads
 from untrain.catalogs.sheet import contact_sheet
-from untrain.files import atomic_path, fingerprint, rng, write_json
+from untrain.files import atomic_path, fingerprint, rng
+from untrain.search.extra_metrics import perceptual_hash
+from untrain.search.kept import kept
 
 HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ
 COSINE = 0.99  # least cosine of the layout features
 DIFFERENCE = 3.5  # most that brightness may differ anywhere, of 255
 COLOUR_DIFFERENCE = 6.0  # and colour
-VERSION = 1  # raise it when the groups change
+VERSION = 2  # raise it when the groups change
 
 SIDE = 32  # pixels a side of the thumbnails, whatever the aspect
 CELLS = 8  # a side, for colours
@@ -37,7 +38,7 @@ BLOCK = 4096  # images whose candidates are looked for at a time
 PAIRS = 8192  # pairs compared at a time
 
 DISTANCES = ["hash_distance", "cosine", "difference", "colour_difference"]
-COLUMNS = ["group", "image_id", "kind", *DISTANCES]
+COLUMNS = ["group", "image_id", "kind", "copy_of", *DISTANCES]
 
 
 def duplicate_groups(
@@ -45,8 +46,8 @@ def duplicate_groups(
 ) -> pd.DataFrame:
     """Return the groups of images that are copies of one another, one row an image.
 
-    A group is its first image in catalogue order and all that are copies of *that* image: copies
-    of copies do not chain. No image is in two groups.
+    Copies of copies are in one group: outside a group nothing is a copy of any image in it. Its
+    first image is the first in catalogue order.
 
     Parameters
     ----------
@@ -68,9 +69,11 @@ def duplicate_groups(
         - image_id
         - kind: ``"exact"`` (byte-identical to the group's first image, or itself that) or
           ``"near"``
-        - hash_distance: bits of 64 in which the perceptual hash differs from the first's
-        - cosine: of the features with the first's
-        - difference, colour_difference: from the first, 0–255, see `differences`
+        - copy_of: the image that it is a direct copy of: the group's first, or of a near copy of
+          copies one that has fewer steps to the first; empty for the first
+        - hash_distance: bits of 64 in which the perceptual hash differs from that of ``copy_of``
+        - cosine: of the features with those of ``copy_of``
+        - difference, colour_difference: from ``copy_of``, 0–255, see `differences`
 
     Raises
     ------
@@ -92,10 +95,10 @@ def describe(catalog: Catalog, groups: pd.DataFrame) -> dict[str, Any]:
     -------
     dict
         ``name``; ``exact``: ``groups`` of byte-identical images and ``images`` in them; ``near``:
-        ``images`` that are near copies of their group's first; ``all``: ``groups`` and ``images``
-        of either kind; ``different_captions``: groups with more than one caption; ``thresholds``
-        of near copies; ``groups``: for each its ``group`` and its ``images``, the columns of the
-        table and the ``caption``.
+        ``images`` that are near copies in their group; ``all``: ``groups`` and ``images`` of either
+        kind, and how many images the ``largest`` group has; ``different_captions``: groups with
+        more than one caption; ``thresholds`` of near copies; ``groups``: for each its ``group`` and
+        its ``images``, the columns of the table and the ``caption``.
     """
     exact = catalog.duplicates()
     captions = pd.Series(catalog.captions, dtype=object)[groups["image_id"].map(catalog.index)]
@@ -104,7 +107,11 @@ def describe(catalog: Catalog, groups: pd.DataFrame) -> dict[str, Any]:
         "name": catalog.name,
         "exact": {"groups": len(exact), "images": sum(map(len, exact))},
         "near": {"images": int((groups["kind"] == "near").sum())},
-        "all": {"groups": int(groups["group"].nunique()), "images": len(groups)},
+        "all": {
+            "groups": int(groups["group"].nunique()),
+            "images": len(groups),
+            "largest": int(groups["group"].value_counts().max()) if len(groups) else 0,
+        },
         "different_captions": int((table.groupby("group")["caption"].nunique() > 1).sum()),
         "thresholds": dict(
             zip(DISTANCES, (HASH_BITS, COSINE, DIFFERENCE, COLOUR_DIFFERENCE), strict=True)
@@ -138,15 +145,6 @@ def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: i
         labels += [""] * (SHEET_COLUMNS - len(rows))
     with atomic_path(Path(path)) as temporary:
         contact_sheet(images, SHEET_COLUMNS, 96, labels).save(temporary, "PNG")
-
-
-def perceptual_hash(image: Image.Image) -> np.ndarray:
-    """Return the 64-bit DCT hash of a picture as 8 bytes, equal to ``imagehash.phash``."""
-    from scipy.fft import dctn
-
-    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    low = dctn(np.asarray(grey, np.float64), type=2)[:8, :8].ravel()
-    return np.packbits(low > np.median(low))
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
@@ -207,18 +205,18 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
     encoder = LayoutEncoder()
     thresholds = HASH_BITS, COSINE, DIFFERENCE, COLOUR_DIFFERENCE
     key = fingerprint(VERSION, thresholds, encoder.fingerprint, catalog.fingerprint)
-    folder = cache_folder("indexes", f"duplicates-{key}")
-    with suppress(OSError, ValueError):  # none yet, or damaged
-        groups = pd.read_parquet(folder / "groups.parquet")
-        mark_used(folder)
-        return groups
-    stored, rows = FeatureStore(None, encoder).index(catalog, "embedding images")
-    groups = _with_near(catalog, stored, rows)
-    meta = {"description": f"copies in {catalog.name}", "rows": len(catalog)}
-    with suppress(OSError), atomic_path(folder) as temporary:  # found again if it is not kept
-        temporary.mkdir()
-        groups.to_parquet(temporary / "groups.parquet", index=False)
-        write_json(temporary / "meta.json", meta)
+
+    def find() -> pd.DataFrame:
+        stored, rows = FeatureStore(None, encoder).index(catalog, "embedding images")
+        return _with_near(catalog, stored, rows)
+
+    groups, _ = kept(
+        f"duplicates-{key}",
+        {"description": f"copies in {catalog.name}", "rows": len(catalog)},
+        make=find,
+        save=lambda groups, path: groups.to_parquet(path, index=False),
+        load=pd.read_parquet,
+    )
     return groups
 
 
@@ -290,21 +288,55 @@ def _with_difference(pairs: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     return pairs.assign(difference=brightness, colour_difference=colour)[alike]
 
 
-def _groups(catalog: Catalog, firsts: np.ndarray, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Gather images round the first of which they are copies; who joined another leads nobody."""
-    joined: dict[int, tuple[int, int, float, float, float]] = {}
+class _Link(NamedTuple):
+    """How an image joined its group: what it is a copy of, and how near."""
+
+    first: int
+    copy_of: int
+    hash_distance: int
+    cosine: float
+    difference: float
+    colour_difference: float
+
+
+def _joined(pairs: pd.DataFrame) -> dict[int, _Link]:
+    """Gather images that pairs connect round the first of them, by the fewest steps."""
+    near: dict[int, list[tuple]] = defaultdict(list)
     for a, b, *distances in pairs.sort_values(["a", "b"]).itertuples(index=False):
-        if a not in joined and b not in joined:
-            joined[b] = (a, *distances)
-    followed = [joined[first][0] if first in joined else first for first in firsts.tolist()]
-    leads = np.array(followed, np.int64)
+        near[a].append((b, *distances))
+        near[b].append((a, *distances))
+    joined: dict[int, _Link] = {}
+    for first in sorted(near):
+        waiting = deque([] if first in joined else [first])
+        while waiting:
+            image = waiting.popleft()
+            for other, *distances in near[image]:
+                if other != first and other not in joined:
+                    joined[other] = _Link(first, image, *distances)
+                    waiting.append(other)
+    return joined
+
+
+def _groups(catalog: Catalog, firsts: np.ndarray, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of groups: images connected by equal bytes and by ``pairs``."""
+    joined = _joined(pairs)
+    links = [
+        joined.get(content) or _Link(content, content, 0, 1.0, 0.0, 0.0)
+        for content in firsts.tolist()
+    ]
+    leads = np.array([link.first for link in links], np.int64)
     sizes = np.bincount(leads, minlength=len(firsts))[leads]
     order = np.argsort(leads, kind="stable")
-    order = order[sizes[order] > 1]
+    ids = catalog.ids
     rows = [
-        (leads[i], catalog.ids[i], "near" if firsts[i] in joined else "exact")
-        + (joined[firsts[i]][1:] if firsts[i] in joined else (0, 1.0, 0.0, 0.0))
-        for i in order.tolist()
+        (
+            leads[i],
+            ids[i],
+            "near" if firsts[i] in joined else "exact",
+            ids[links[i].copy_of] if i != leads[i] else "",
+            *links[i][2:],
+        )
+        for i in order[sizes[order] > 1].tolist()
     ]
     kinds = {"group": "int64", "hash_distance": "int64"} | dict.fromkeys(DISTANCES[1:], "float64")
     groups = pd.DataFrame(rows, columns=COLUMNS).astype(kinds)

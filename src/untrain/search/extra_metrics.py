@@ -12,6 +12,7 @@ from untrain.search.pixel_metrics import BLOCK, C1, C2, WINDOW, colour_histogram
 
 EXTRA_METRICS = ("ssim_standard", "phash", "histogram_intersection")
 PIXELS = WINDOW**2
+HASH_SIDE = 32  # pixels a side of a picture that is hashed
 
 
 def standard_ssim(generated: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -51,15 +52,22 @@ def standard_ssim(generated: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 
 def perceptual_hashes(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the 64-bit perceptual hash of each image, bool (n, 64), by the library `imagehash`.
+    """Return the `perceptual_hash` of each image, uint8 H×W×3 of any size, as bool (n, 64)."""
+    hashes = [perceptual_hash(Image.fromarray(image)) for image in images]
+    return np.unpackbits(np.array(hashes, np.uint8).reshape(-1, 8), axis=1).astype(bool)
+
+
+def perceptual_hash(image: Image.Image) -> np.ndarray:
+    """Return 64 bits that survive another size or compression, as 8 bytes.
 
     Which of the 8×8 lowest frequencies of the grey picture, at 32×32 pixels, are above their
-    median. Images are uint8 H×W×3 of any size.
+    median: ``phash`` of the library imagehash, to the bit.
     """
-    import imagehash
+    from scipy.fft import dct
 
-    hashes = [imagehash.phash(Image.fromarray(image)).hash.ravel() for image in images]
-    return np.array(hashes, dtype=bool).reshape(len(images), 64)
+    grey = image.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.LANCZOS)
+    low = dct(dct(np.asarray(grey, np.float64), axis=0), axis=1)[:8, :8]
+    return np.packbits(low > np.median(low))
 
 
 def hamming(a: np.ndarray, b: np.ndarray) -> np.ndarray:

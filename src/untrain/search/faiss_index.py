@@ -66,8 +66,13 @@ class _FaissIndex(VectorIndex):
     def _files(self) -> dict[str, Any]:
         if self._faiss is None:
             return {}
-        faiss = _library()
-        return {FILE: lambda path: faiss.write_index(self._faiss, str(path))}
+        return {FILE: self._write}
+
+    def _write(self, path: Path) -> None:
+        try:
+            _library().write_index(self._faiss, str(path))
+        except RuntimeError as error:  # what faiss makes of a full disk
+            raise OSError(f"cannot write {path}: {str(error).splitlines()[0]}") from None
 
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
         if len(self._rows) < WORTHWHILE:

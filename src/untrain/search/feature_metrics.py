@@ -25,8 +25,9 @@ def feature_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, 
     -------
     dict of str to ndarray of float64, shape (g, n)
         ``cosine``, NaN where a row is all zero; ``mse`` mean (e−f)²; ``kl`` Σ e·log(e / max(f,
-        1e-10)), NaN throughout if any feature is negative; ``manhattan`` Σ|e−f|; ``minkowski``
-        ‖e−f‖₂. Every metric of a pair is NaN where a feature of either is NaN or infinite.
+        1e-10)), NaN where a feature e is negative (one below zero in f counts 1e-10, as the
+        formula has it); ``manhattan`` Σ|e−f|; ``minkowski`` ‖e−f‖₂. Every metric of a pair is NaN
+        where a feature of either is NaN or infinite.
     """
     if generated.shape[1] != candidates.shape[1]:
         raise ValueError(f"features differ in length: {generated.shape}, {candidates.shape}")
@@ -66,18 +67,18 @@ def _products_and_kl(
     generated: np.ndarray, candidates: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return Σ e·f and Σ e·log(e / max(f, 1e-10)), in float64, both (g, n)."""
-    with_kl = not ((generated < 0).any() or (candidates < 0).any())
+    defined = (generated >= 0).all(axis=1, keepdims=True)
     shape = (len(generated), len(candidates))
-    products, kl = np.zeros(shape), np.full(shape, 0.0 if with_kl else np.nan)
+    products, kl = np.zeros(shape), np.zeros(shape)
     step = max(1, BLOCK // max(1, sum(shape)))
     for start in range(0, generated.shape[1], step):
         e = generated[:, start : start + step].astype(float)
         f = candidates[:, start : start + step].astype(float)
         products += e @ f.T
-        if with_kl and f.size:
+        if defined.any() and f.size:
             logs = cv2.log(np.maximum(f, 1e-10, out=f), f)  # NumPy's takes four times as long
             kl += xlogy(e, e).sum(axis=1)[:, None] - e @ logs.T
-    return products, kl
+    return products, np.where(defined, kl, np.nan)
 
 
 def _norms(generated: np.ndarray, candidates: np.ndarray, kind: int) -> np.ndarray:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from untrain.errors import InputError
+from untrain.search.vector_index import ExactIndex
 
 NEIGHBOURS = 50  # as Carlini et al. (2023)
 NOISE = 1e-6  # distances below are rounding
-BLOCK = 1 << 24  # numbers held at a time
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Nearest:
     position : ndarray of int64, shape (q,)
         Of byte-identical images the first.
     distance, ratio : ndarray of float64, shape (q,)
-        1 − cosine, and that over the mean distance of the `NEIGHBOURS` nearest training images:
-        1 where all of them are at distance 0.
+        1 − cosine, and that over the mean distance of the `NEIGHBOURS` nearest training images
+        that differ: 1 where all of them are at distance 0.
     """
 
     position: np.ndarray
@@ -33,11 +33,21 @@ class Nearest:
     @classmethod
     def of(cls, positions: np.ndarray, cosines: np.ndarray) -> Nearest:
         """Return that of neighbours (q, k), nearest first, byte-identical images once."""
-        distances = 1 - np.asarray(cosines, dtype=float)
-        distances[distances < NOISE] = 0
-        mean = distances.mean(axis=1)
-        ratio = np.divide(distances[:, 0], mean, out=np.ones(len(mean)), where=mean > 0)
-        return cls(np.asarray(positions)[:, 0], distances[:, 0], ratio)
+        return cls.among(positions[:, 0], cosines[:, 0], cosines)
+
+    @classmethod
+    def among(cls, positions: np.ndarray, cosines: np.ndarray, neighbours: np.ndarray) -> Nearest:
+        """Return that of any images (q,), given the cosines of the neighbours (q, k) or (1, k)."""
+        distances = _distances(cosines)
+        mean = np.broadcast_to(_distances(neighbours).mean(axis=1), distances.shape)
+        ratio = np.divide(distances, mean, out=np.ones(len(distances)), where=mean > 0)
+        return cls(positions, distances, ratio)
+
+
+def _distances(cosines: np.ndarray) -> np.ndarray:
+    distances = 1 - np.asarray(cosines, dtype=float)
+    distances[distances < NOISE] = 0
+    return distances
 
 
 def nearest(
@@ -62,40 +72,15 @@ def nearest(
         A training image to be left out for each query, with those that share its row.
     """
     rows = np.arange(len(train)) if rows is None else np.asarray(rows)
-    used, first = np.unique(rows, return_index=True)
-    skipped = None if own is None else np.searchsorted(used, rows[own])
-    k = min(NEIGHBOURS, len(used) - (own is not None))
+    different = len(np.unique(rows))
+    k = min(NEIGHBOURS, different - (own is not None))
     if k < 1:
         raise InputError(
-            f"the copy test found {len(used)} different training images; expected more to compare"
+            f"the copy test found {different} different training images; expected more to compare"
         )
-    q = _unit(queries)
-    best = np.full((len(q), k), -np.inf, np.float32)
-    which = np.full((len(q), k), -1)
-    step = max(1, BLOCK // max(train.shape[1], len(q)))
-    for start in range(0, len(used), step):
-        block = used[start : start + step]
-        cosines = q @ _unit(train[block]).T
-        if skipped is not None:
-            inside = np.flatnonzero((skipped >= start) & (skipped < start + len(block)))
-            cosines[inside, skipped[inside] - start] = -np.inf
-        _keep_best(best, which, cosines, first[start : start + step])
-    order = np.lexsort((which, -best), axis=1)
-    return Nearest.of(np.take_along_axis(which, order, 1), np.take_along_axis(best, order, 1))
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    features = np.asarray(features, dtype=np.float32)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
-def _keep_best(
-    best: np.ndarray, which: np.ndarray, cosines: np.ndarray, positions: np.ndarray
-) -> None:
-    """Merge a block's cosines (q, b) into the k best so far (q, k), in place and in no order."""
-    k = best.shape[1]
-    every = np.concatenate([best, cosines], axis=1)
-    chosen = np.argpartition(-every, k - 1, axis=1)[:, :k]
-    names = np.concatenate([which, np.broadcast_to(positions, cosines.shape)], axis=1)
-    best[:] = np.take_along_axis(every, chosen, 1)
-    which[:] = np.take_along_axis(names, chosen, 1)
+    found = ExactIndex().fit(train, rows).distinct(queries, k + (own is not None))
+    if own is not None:
+        others = rows[found[0]] != rows[own][:, None]
+        others[others.all(axis=1), -1] = False  # so many are equally near that it is not among them
+        found = found[0][others].reshape(-1, k), found[1][others].reshape(-1, k)
+    return Nearest.of(*found)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from untrain.cache import cache_folder
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
 from untrain.files import fingerprint
 from untrain.registry import Registry
+from untrain.search.kept import kept
 from untrain.search.text_retrieval import (
     TEXT_RETRIEVERS,
     Bm25Retriever,
@@ -34,6 +33,7 @@ __all__ = [
     "best",
     "fuse",
     "needs_pictures",
+    "open_text",
     "retrieve",
     "text_index",
     "text_similarity",
@@ -123,20 +123,23 @@ def retrieve(
     DataFrame
         Columns ``prompt_id``, ``image_id``, ``rank`` (from 1) and ``score``, best first. The score
         is the retriever's for text, the mean cosine over the prompt's generations for pictures,
-        and the sum of 1 / (60 + rank) over both lists where they are fused.
+        and the sum of 1 / (60 + rank) over both lists where they are fused. ``attrs["measured"]``
+        is `VectorIndex.measured`, empty where the search cannot miss.
     """
     how = RETRIEVERS[method]
     depth = max(top, FUSION_DEPTH) if how.text and how.index else top
-    lists = []
+    lists: list[tuple[np.ndarray, np.ndarray]] = []
+    measured: dict[str, float] = {}
     if how.text:
         lists.append(text_index(catalog, how.text).query(prompts["prompt"].tolist(), depth))
     if how.index:
         if pictures is None:
             raise InputError(f"'{method}' searches by generated pictures; none were given")
-        lists.append(_by_pictures(how.index, prompts["prompt_id"], pictures, depth))
+        seen, measured = _by_pictures(how.index, prompts["prompt_id"], pictures, depth)
+        lists.append(seen)
     positions, scores = lists[0] if len(lists) == 1 else _fused(lists, min(top, len(catalog)))
     found = positions.shape[1]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "prompt_id": np.repeat(prompts["prompt_id"].to_numpy(), found),
             "image_id": np.array(catalog.ids, dtype=object)[positions.ravel()],
@@ -144,6 +147,8 @@ def retrieve(
             "score": scores.ravel(),
         }
     )
+    table.attrs["measured"] = measured
+    return table
 
 
 def fuse(rankings: Sequence[np.ndarray], top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -203,27 +208,35 @@ def text_similarity(catalog: Catalog, prompts: pd.DataFrame, pairs: pd.DataFrame
 
 
 def text_index(catalog: Catalog, name: str = "tfidf") -> Retriever:
-    """Return a text retriever fitted on the catalogue's captions.
+    """Return a text retriever fitted on the catalogue's captions; kept if they are many."""
+    if len(catalog) < KEPT_FROM:
+        return TEXT_RETRIEVERS[name]().fit(catalog.captions)
+    return open_text(catalog, name)[0]
 
-    If they are many it is kept in the cache; one that is damaged there is made anew.
+
+def open_text(
+    catalog: Catalog, name: str = "tfidf", fresh: bool = False
+) -> tuple[Retriever, tuple[str, ...]]:
+    """Return the index of a catalogue's captions, from the cache or made now.
+
+    It is known by the captions. And notes, as `untrain.search.kept.kept` returns them.
     """
     kind = TEXT_RETRIEVERS[name]
-    if len(catalog) < KEPT_FROM:
-        return kind().fit(catalog.captions)
-    folder = cache_folder("indexes", f"{fingerprint(list(catalog.captions))}-{name}")
-    if folder.is_dir():
-        with suppress(InputError):
-            return kind.load(folder)
-    retriever = kind().fit(catalog.captions)
-    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
-        retriever.save(folder)
-    return retriever
+    description = f"{name} index of captions, {catalog.name}: {len(catalog):,} images"
+    return kept(
+        f"{fingerprint(list(catalog.captions))}-{name}",
+        {"description": description, "rows": len(catalog)},
+        make=lambda: kind().fit(catalog.captions),
+        save=lambda retriever, folder: retriever.save(folder),
+        load=kind.load,
+        fresh=fresh,
+    )
 
 
 def _by_pictures(
     index: str, prompt_ids: pd.Series, pictures: PictureSearch, top: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions and mean cosines over a prompt's generations.
+) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, float]]:
+    """Return positions and mean cosines over a prompt's generations, and the recall measured.
 
     The mean of cosines with unit vectors is the scalar product with their mean, so one query a
     prompt, by the mean vector, gives the exact order.
@@ -231,14 +244,18 @@ def _by_pictures(
     means = np.stack([unit(np.asarray(pictures.queries[p])).mean(axis=0) for p in prompt_ids])
     fitted = VECTOR_INDEXES[index]().fit(pictures.features, pictures.rows)
     positions, cosines = fitted.query(means, top)
-    return positions, cosines * np.linalg.norm(means, axis=1, keepdims=True)
+    return (positions, cosines * np.linalg.norm(means, axis=1, keepdims=True)), fitted.measured
 
 
 def _fused(lists: list[tuple[np.ndarray, np.ndarray]], top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fuse the rankings of each prompt. What scores 0 shares nothing with it and has no rank."""
+    """Fuse what captions and pictures give for each prompt.
+
+    A caption that scores 0 shares no word with it and has no rank; a picture always has one, so
+    that there are ``top`` to be found.
+    """
     rows = []
-    for prompt in range(len(lists[0][0])):
-        rankings = [found[prompt][scores[prompt] != 0] for found, scores in lists]
-        rows.append(fuse(rankings, top))
-    positions, scores = zip(*rows, strict=True)
-    return np.stack(positions), np.stack(scores)
+    words, (pictures, _) = lists
+    for positions, scores, seen in zip(*words, pictures, strict=True):
+        rows.append(fuse([positions[scores != 0], seen], top))
+    fused, summed = zip(*rows, strict=True)
+    return np.stack(fused), np.stack(summed)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +12,20 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.folder import in_threads
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
 from untrain.encoders.store import FeatureStore
 from untrain.errors import InputError
-from untrain.search.comparison import METRIC_DIRECTION, compare
+from untrain.search.comparison import METRIC_DIRECTION, compare, undefined_notes
 from untrain.search.copies import Calibration, judge, overlay
-from untrain.search.index import CatalogIndex, open_calibration, open_index, open_text
-from untrain.search.nearest import NEIGHBOURS, NOISE, Nearest
+from untrain.search.index import CatalogIndex, open_calibration, open_index
+from untrain.search.nearest import NEIGHBOURS, Nearest
 from untrain.search.ranking import check_method, parse_method, rank
+from untrain.search.retrieval import open_text
 
 HIT = ("query", "rank", "image_id", "score", "caption", "same_as", "near_copy", "distance")
+WORDS_ALONE = ("text", "metric:text_tfidf")  # rankings that are undefined without a prompt
 NO_TEXT = ": left out text_tfidf, undefined"  # a note that says nothing new without a prompt
 
 
@@ -39,13 +40,14 @@ class Trace:
         the hit above with the very same bytes (empty if there is none), ``distance`` one minus the
         cosine of pooled features.
     copies : DataFrame
-        The copy test, one row a query.
+        The copy test, one row a query: of the image nearest by features and the hits, in this
+        order, the first that is flagged; or else the nearest.
     about : dict
         Catalogue, images, encoder, index, ranking, prompt, candidates.
     seconds : dict of str to float
         Seconds by part.
     notes : tuple of str
-        What was made anew, left out or not understood.
+        What was made anew, undefined, left out or not understood.
     """
 
     table: pd.DataFrame
@@ -117,18 +119,19 @@ def trace(
     seconds: dict[str, float] = {}
     with _timed(seconds, "index"):
         opened = open_index(catalog, encoder, index, fresh)
-        calibration = open_calibration(opened, fresh)
+        calibration, uncalibrated = open_calibration(opened, fresh)
     with _timed(seconds, "encode"):
         pooled = opened.encoder.encode(list(images.values()))
         own = encoder.fingerprint != opened.encoder.fingerprint
         features = encoder.encode(list(images.values())) if own else pooled
     with _timed(seconds, "search"):
         count = max(top, candidates)
-        words = _search_text(opened, encoder, prompt, count, fresh)
+        words = _search_text(opened, encoder, prompt, count, fresh, ranking in WORDS_ALONE)
         near, cosines = opened.vectors.query(pooled, max(count, 2 * NEIGHBOURS))
         found = [np.unique(np.concatenate([row[:count], *words.found])) for row in near]
+        around = [_neighbours(opened, *each) for each in zip(pooled, near, cosines, strict=True)]
     queries = [
-        _Query(name, picture, features[row], pooled[row], near[row], cosines[row], found[row])
+        _Query(name, picture, features[row], pooled[row], near[row][0], around[row], found[row])
         for row, (name, picture) in enumerate(images.items())
     ]
     with _timed(seconds, "read"):
@@ -136,7 +139,8 @@ def trace(
     with _timed(seconds, "compare"):
         compared = [_compare(query, opened, encoder, pictures, words.likeness) for query in queries]
     with _timed(seconds, "rank"):
-        ranked = rank(ranking, pd.concat(compared, ignore_index=True))
+        every = pd.concat(compared, ignore_index=True)
+        ranked = rank(ranking, every)
         hits = [_best(query, ranked, catalog, top) for query in queries]
     with _timed(seconds, "copy test"):
         judged = [
@@ -147,7 +151,11 @@ def trace(
         _tables(*parts, catalog) for parts in zip(queries, hits, compared, judged, strict=True)
     ]
     table, copies = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
-    notes = [*opened.notes, *words.notes, *ranked.attrs["notes"]]
+    # One line a metric, whatever the number of pictures.
+    undefined = [note.partition(": ")[2] for note in undefined_notes(every.assign(prompt_id=""))]
+    left_out = [note.replace(", prompt ", ", ", 1) for note in ranked.attrs["notes"]]
+    if "tfidf" not in words.likeness:
+        left_out = [note for note in left_out if NO_TEXT not in note]
     about = {
         "catalog": catalog.name,
         "images": len(catalog),
@@ -158,20 +166,23 @@ def trace(
         "ranking": ranking,
         "prompt": prompt,
     }
-    told = tuple(note for note in notes if "tfidf" in words.likeness or NO_TEXT not in note)
-    return Trace(table, copies, about, seconds, told)
+    notes = (*opened.notes, *uncalibrated, *words.notes, *undefined, *left_out)
+    return Trace(table, copies, about, seconds, notes)
 
 
 @dataclass(frozen=True)
 class _Query:
-    """A picture asked about: its features, what is nearest to them, and all its candidates."""
+    """A picture asked about: its features, the image nearest to them, and all its candidates.
+
+    ``around`` are cosines of the nearest images, byte-identical ones once.
+    """
 
     name: str
     picture: np.ndarray
     features: np.ndarray
     pooled: np.ndarray
-    near: np.ndarray
-    cosines: np.ndarray
+    nearest: int
+    around: np.ndarray
     candidates: np.ndarray
 
 
@@ -204,22 +215,30 @@ def _check(
     check_method(ranking)
     if parse_method(ranking).kind == "scores":
         raise InputError(f"the ranking '{ranking}' knows the prompts of an experiment alone")
-    if ranking == "text" and prompt is None:
-        raise InputError("the ranking 'text' needs a prompt; give one, or use 'fusion'")
+    if ranking in WORDS_ALONE and prompt is None:
+        raise InputError(f"the ranking '{ranking}' needs a prompt; give one, or use 'fusion'")
 
 
 def _search_text(
-    opened: CatalogIndex, encoder: Encoder, prompt: str | None, count: int, fresh: bool
+    opened: CatalogIndex,
+    encoder: Encoder,
+    prompt: str | None,
+    count: int,
+    fresh: bool,
+    needed: bool,
 ) -> _Words:
     """Search captions by the prompt and, if the encoder has a text side, pictures too."""
     words = _Words([], {}, [])
     if prompt is None:
         return words
-    retriever = open_text(opened.catalog, fresh)
+    retriever, notes = open_text(opened.catalog, fresh=fresh)
+    words.notes.extend(notes)
     try:
         words.found.append(retriever.query([prompt], count)[0][0])
         words.likeness["tfidf"] = lambda at: retriever.similarity([prompt], at[None])[0]
     except InputError as error:
+        if needed:
+            raise
         words.notes.append(f"{error}; the captions were left out of the search")
     text = encode_text(encoder, [prompt])
     if text is not None:
@@ -228,12 +247,20 @@ def _search_text(
     return words
 
 
+def _neighbours(
+    opened: CatalogIndex, pooled: np.ndarray, near: np.ndarray, cosines: np.ndarray
+) -> np.ndarray:
+    """Return the cosines of the nearest images, byte-identical ones once: `NEIGHBOURS` at most."""
+    first = np.sort(np.unique(opened.rows[near], return_index=True)[1])
+    if len(first) < NEIGHBOURS and len(near) < len(opened.catalog):  # copies took their places
+        return opened.vectors.distinct(pooled[None], NEIGHBOURS)[1][0]
+    return cosines[first[:NEIGHBOURS]]
+
+
 def _read(catalog: Catalog, positions: np.ndarray) -> dict[int, np.ndarray]:
-    """Decode the images at ``positions``, in threads: Pillow lets go of the interpreter."""
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        ids = [catalog.ids[position] for position in positions]
-        decoded = pool.map(lambda image_id: np.asarray(catalog.image(image_id)), ids)
-        return dict(zip(positions.tolist(), decoded, strict=True))
+    ids = [catalog.ids[position] for position in positions]
+    decoded = in_threads(lambda image_id: np.asarray(catalog.image(image_id)), ids)
+    return dict(zip(positions.tolist(), decoded, strict=True))
 
 
 def _compare(
@@ -288,15 +315,11 @@ def _judge(
     """Test for copies: the nearest image by features (first row), then each hit."""
     shown = hits["image_id"].map(opened.catalog.index).to_numpy()
     # Of byte-identical images the one that ranks first.
-    same = shown[opened.rows[shown] == opened.rows[query.near[0]]]
-    positions = np.concatenate([[*same, query.near[0]][:1], shown])
-    distances = 1 - opened.vectors.cosines(query.pooled[None], positions[None])[0]
-    distances[distances < NOISE] = 0
-    once = np.sort(np.unique(opened.rows[query.near], return_index=True)[1])[:NEIGHBOURS]
-    around = np.mean(1 - query.cosines[once])
-    ratios = distances / around if around > NOISE else np.ones(len(distances))
+    same = shown[opened.rows[shown] == opened.rows[query.nearest]]
+    positions = np.concatenate([[*same, query.nearest][:1], shown])
+    cosines = opened.vectors.cosines(query.pooled[None], positions[None])[0]
     laid = np.array([overlay(query.picture, pictures[at]) for at in positions.tolist()])
-    return judge(calibration, Nearest(positions, distances, ratios), laid)
+    return judge(calibration, Nearest.among(positions, cosines, query.around[None]), laid)
 
 
 def _tables(
@@ -322,9 +345,9 @@ def _tables(
         distance=of_hits["distance"],
     )[list(HIT)]
     values = measured.loc[hits["image_id"], metrics].reset_index(drop=True)
-    copy = judged.iloc[:1].drop(columns=["query", "nearest"]).reset_index(drop=True)
-    copy.insert(0, "query", query.name)
-    copy.insert(1, "image_id", catalog.ids[judged["nearest"].iloc[0]])
+    copy = judged.iloc[[int(judged["near_copy"].to_numpy().argmax())]].reset_index(drop=True)
+    copy["query"] = query.name
+    copy.insert(1, "image_id", [catalog.ids[position] for position in copy.pop("nearest")])
     return table.join(values), copy
 
 

@@ -100,17 +100,15 @@ class VectorIndex(ABC):
         cosines : ndarray of float64, the same shape
             Of all dimensions, also where finding used fewer. Zero vectors have cosine 0.
         """
-        queries = self._checked(vectors)
-        if top < 1:
-            raise InputError(f"{top} images were asked for; expected at least 1")
-        top = min(top, len(self))
-        positions = np.empty((len(queries), top), np.int64)
-        values = np.empty((len(queries), top))
-        for row, found in enumerate(self._find(unit(queries), top)):
-            if self._counts[found].sum() < top:  # an approximate search may come back short
-                found = self._scanned(unit(queries[row : row + 1]), top)[0]
-            positions[row], values[row] = self._decided(queries[row], found, top)
-        return positions, values
+        return self._answered(vectors, min(top, len(self)), self._counts)
+
+    def distinct(self, vectors: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `query` does, of images that share a row the first alone.
+
+        Shapes are (q, min(top, rows that are used)).
+        """
+        ones = np.ones_like(self._counts)
+        return self._answered(vectors, min(top, len(self._rows)), ones)
 
     def cosines(self, vectors: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the cosines, float64 (q, m), of each query with its images at ``positions``."""
@@ -132,7 +130,7 @@ class VectorIndex(ABC):
         _, found = self.query(queries, top)
         hits = 0
         for query, truly, values in zip(queries, exact, found, strict=True):
-            _, true_values = self._decided(query, truly, found.shape[1])
+            _, true_values = self._decided(query, truly, found.shape[1], self._counts)
             hits += int((values >= true_values[-1] - 1e-12).sum()) - of_itself
         return max(0, hits) / (len(queries) * max(1, found.shape[1] - of_itself))
 
@@ -205,6 +203,21 @@ class VectorIndex(ABC):
 
     # What they share.
 
+    def _answered(
+        self, vectors: np.ndarray, top: int, counts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Answer queries, each of ``_rows`` standing for the first of its images, ``counts``."""
+        queries = self._checked(vectors)
+        if top < 1:
+            raise InputError(f"{top} images were asked for; expected at least 1")
+        positions = np.empty((len(queries), top), np.int64)
+        values = np.empty((len(queries), top))
+        for row, found in enumerate(self._find(unit(queries), top)):
+            if counts[found].sum() < top:  # an approximate search may come back short
+                found = self._scanned(unit(queries[row : row + 1]), top)[0]
+            positions[row], values[row] = self._decided(queries[row], found, top, counts)
+        return positions, values
+
     def _attach(self, features: np.ndarray, rows: np.ndarray | None) -> None:
         """Keep the features; search each row once, however many images share it."""
         members = np.arange(len(features)) if rows is None else np.asarray(rows, np.int64)
@@ -233,13 +246,14 @@ class VectorIndex(ABC):
         return vectors.astype(np.float32)
 
     def _decided(
-        self, query: np.ndarray, found: np.ndarray, top: int
+        self, query: np.ndarray, found: np.ndarray, top: int, counts: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return positions and exact cosines of the best images among the rows ``found``."""
         of_rows = cosines(self._features, self._rows[found], query)
-        images = [self._by_row[self._ends[r] - self._counts[r] : self._ends[r]] for r in found]
+        starts = self._ends[found] - self._counts[found]
+        images = [self._by_row[s : s + n] for s, n in zip(starts, counts[found], strict=True)]
         positions = np.concatenate(images)
-        values = np.repeat(of_rows, self._counts[found])
+        values = np.repeat(of_rows, counts[found])
         order = np.lexsort((positions, -values))[:top]
         return positions[order], values[order]
 

@@ -1,0 +1,156 @@
+"""What a run makes of its search settings: retrieval, encoders, rankings, the copy test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.experiment.conftest import record
+from untrain.errors import InputError
+from untrain.experiment import searching, stages
+from untrain.experiment.config import Config
+from untrain.experiment.pipeline import run
+from untrain.experiment.run import Run, open_run
+from untrain.search.comparison import METRIC_DIRECTION
+
+Make = Callable[..., Config]
+Copy = Callable[..., Path]
+
+
+def signed(images: list[np.ndarray]) -> np.ndarray:
+    """Features of which half are below zero."""
+    means = np.stack([image.reshape(-1, 3).mean(axis=0) for image in images])
+    return np.concatenate([means, -means], axis=1) / 255
+
+
+SIGNED = f"encoder={__name__}:signed"
+
+
+@pytest.mark.parametrize("method", ["bm25", "features", "hybrid", "hnsw", "ivfpq"])
+def test_every_method_of_retrieval_finds_candidates(
+    config: Make, micro_copy: Copy, method: str
+) -> None:
+    folder = micro_copy()
+    run(config(f"retrieval.method={method}", "retrieval.top=12"), until="compare")
+    found = pd.read_parquet(folder / "retrieval.parquet")
+    assert (found.groupby("prompt_id").size() == 12).all()
+    assert not found.duplicated(["prompt_id", "image_id"]).any()
+    compared = pd.read_parquet(folder / "comparison.parquet")
+    pairs = compared[["prompt_id", "image_id"]].drop_duplicates()
+    assert len(pairs) == len(found)
+    assert ("pooled_cosine" in compared) == (method != "bm25")
+
+
+def test_a_search_by_pictures_follows_the_pictures(config: Make, micro_copy: Copy) -> None:
+    """With one generation less other images may be nearest; the text search is left alone."""
+    folder = micro_copy()
+    run(config("retrieval.method=features"), until="retrieve")
+    stamp = (folder / "retrieval.parquet").stat().st_mtime_ns
+    run(config("retrieval.method=features"), until="retrieve")
+    assert (folder / "retrieval.parquet").stat().st_mtime_ns == stamp
+    run(config("retrieval.method=features", "generations=1"), until="retrieve")
+    assert (folder / "retrieval.parquet").stat().st_mtime_ns != stamp
+
+
+def test_features_below_zero_leave_kl_and_the_studys_ranking_out(
+    config: Make, micro_copy: Copy
+) -> None:
+    folder = micro_copy()
+    run(config(SIGNED), until="rank")
+    assert pd.read_parquet(folder / "comparison.parquet")["feature_kl"].isna().all()
+    assert set(pd.read_parquet(folder / "ranking.parquet")["method"]) == {"fusion"}
+    told = " ".join(record(folder)["warnings"])
+    assert "feature_kl" in told and "The ranking study is left out" in told
+
+
+def test_the_studys_ranking_is_refused_before_anything_is_trained(
+    config: Make, trained: list[str]
+) -> None:
+    with pytest.raises(InputError, match="cannot be negative"):
+        run(config(SIGNED, "ranking.method=study"))
+    assert not trained
+
+
+def test_what_a_ranking_leaves_out_is_told(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    run(config(SIGNED, "ranking.method=zscore", "ranking.also=[fusion]"), until="rank")
+    told = [w for w in record(folder)["warnings"] if w.startswith("Ranking zscore")]
+    assert len(told) == 1 and "feature_kl" in told[0] and "6 of the prompts" in told[0]
+
+
+def test_scores_of_ones_own_decide(config: Make, micro_copy: Copy, tmp_path: Path) -> None:
+    folder = micro_copy()
+    opened = open_run(folder)
+    asked = opened.prompts[opened.prompts["role"] == "query"]["prompt_id"]
+    ids = opened.catalog.ids
+    draw = np.random.default_rng(0).normal(size=(len(asked), len(ids)))
+    scores = pd.DataFrame(draw, index=list(asked), columns=list(ids)).rename_axis("prompt_id")
+    scores = scores.reset_index().melt("prompt_id", var_name="image_id", value_name="score")
+    path = tmp_path / "own.parquet"
+    scores.to_parquet(path)
+    settings = (f"ranking.method=scores:{path}", "ranking.also=[]")
+    run(config(*settings), until="remove")
+    sets = pd.read_parquet(folder / "forget_sets.parquet")
+    best = dict(zip(asked, np.array(ids)[draw.argmax(axis=1)], strict=True))
+    first = sets[(sets["arm"] == "targeted") & (sets["rank"] == 1)]
+    assert len(first)
+    assert all(best[p] == i for p, i in zip(first["prompt_id"], first["image_id"], strict=True))
+
+    scores.assign(score=-scores["score"]).to_parquet(path)
+    run(config(*settings), until="remove")
+    again = pd.read_parquet(folder / "forget_sets.parquet")
+    assert set(again[again["arm"] == "targeted"]["image_id"]) != set(
+        sets[sets["arm"] == "targeted"]["image_id"]
+    )
+
+
+def test_scores_for_unknown_images_are_refused_before_anything_is_trained(
+    config: Make, tmp_path: Path, trained: list[str]
+) -> None:
+    path = tmp_path / "own.parquet"
+    table = {"prompt_id": ["p00"], "image_id": ["nobody"], "score": [1.0]}
+    pd.DataFrame(table).to_parquet(path)
+    with pytest.raises(InputError, match="nobody"):
+        run(config(f"ranking.method=scores:{path}"))
+    assert not trained
+
+
+def test_the_copy_test_knows_what_a_model_has_by_heart(
+    config: Make, micro_copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Queries that are training images, as the frozen parts draw them, are flagged; all of them."""
+    folder = micro_copy()
+    learnt = iter(range(10_000))
+
+    def by_heart(of: Run, prompt_id: str) -> list[np.ndarray]:
+        stages.prepare(of)
+        ids = of.catalog.ids
+        known = [ids[(7 * next(learnt)) % len(ids)] for _ in range(of.config.generations)]
+        return list(searching._redrawn(of, of.catalog, known))
+
+    before = record(folder)["copies"]
+    monkeypatch.setattr(searching, "_queries", by_heart)
+    monkeypatch.setattr(searching, "compare_prompt", lambda *a, **k: _nothing())
+    run(config("copies.alpha=0.02"), until="compare")
+    found = record(folder)["copies"]
+    assert found["near_copies"] == found["queries"] == 12
+    assert before["near_copies"] < 12
+    assert found["auc"] > 0.99 > before["auc"]
+
+
+def _nothing() -> pd.DataFrame:
+    table = pd.DataFrame({"prompt_id": ["p00"], "generation": [0], "image_id": ["000000"]})
+    table = table.assign(**dict.fromkeys(METRIC_DIRECTION, 0.0))
+    table.attrs["notes"] = []
+    return table
+
+
+def test_copies_are_told_in_the_summary(micro_run: Path) -> None:
+    summary = json.loads((micro_run / "results/summary.json").read_text())
+    assert summary["copies"]["queries"] == len(pd.read_parquet(micro_run / "copies.parquet"))
+    assert "Copy test: " in (micro_run / "results/summary.md").read_text()
