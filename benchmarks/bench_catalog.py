@@ -34,7 +34,7 @@ from untrain.search.duplicates import (
     duplicate_groups,
     thumbnail,
 )
-from untrain.search.extra_metrics import perceptual_hash
+from untrain.search.extra_metrics import perceptual_hashes
 
 
 def bench_content(catalog: Catalog, args: argparse.Namespace) -> None:
@@ -109,9 +109,7 @@ def bench_copies(catalog: Catalog, count: int) -> None:
 
 def pass_tests(a: list[Image.Image], b: list[Image.Image]) -> dict[str, np.ndarray]:
     """Return for each test of near copies which pairs pass."""
-    hashes = [
-        np.unpackbits(np.stack([perceptual_hash(i) for i in side]), axis=1) for side in (a, b)
-    ]
+    hashes = [perceptual_hashes([np.asarray(i) for i in side]) for side in (a, b)]
     features = [LayoutEncoder().encode([np.asarray(i) for i in side]) for side in (a, b)]
     units = [f / np.linalg.norm(f, axis=1, keepdims=True) for f in features]
     small = [np.stack([thumbnail(i) for i in side]) for side in (a, b)]

@@ -40,9 +40,11 @@ from timing import memory, seconds
 from untrain.cache import VARIABLE as CACHE_VARIABLE
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.folder import in_threads
 from untrain.catalogs.rendered import family_prompt, rendered
 from untrain.encoders import Encoder, load_encoder
 from untrain.encoders.store import FeatureStore
+from untrain.experiment.searching import TOGETHER
 from untrain.files import rng
 from untrain.search.comparison import compare
 from untrain.search.ranking import rank
@@ -99,16 +101,26 @@ def ours(study: Study, encoder: Encoder) -> tuple[dict[str, float], int]:
     with clock("text"):
         retrieval = retrieve(study.catalog, study.prompts, "tfidf", study.candidates)
     tables = []
-    for prompt_id, found in retrieval.groupby("prompt_id", sort=False):
-        ids = list(found["image_id"])
+    groups = [(str(p), found) for p, found in retrieval.groupby("prompt_id", sort=False)]
+    for start in range(0, len(groups), TOGETHER):  # as `experiment.searching` does
+        together = groups[start : start + TOGETHER]
         with clock("reading"):
-            candidates = [np.asarray(study.catalog.image(image_id)) for image_id in ids]
-            generated = [np.asarray(Image.open(path)) for path in study.generated(str(prompt_id))]
+            pictures = [
+                [np.asarray(Image.open(path)) for path in study.generated(prompt_id)]
+                for prompt_id, _ in together
+            ]
         with clock("encoder"):
-            e, f = encoder.encode(generated), features.features(study.catalog, ids, "features")
-        with clock("metrics"):
-            text = {"tfidf": found["score"].to_numpy()}
-            tables.append(compare(str(prompt_id), generated, ids, candidates, e, f, text=text))
+            encoded = encoder.encode([picture for own in pictures for picture in own])
+        parts = encoded.reshape(len(together), study.generations, -1)
+        for (prompt_id, found), generated, e in zip(together, pictures, parts, strict=True):
+            ids = list(found["image_id"])
+            with clock("reading"):
+                candidates = in_threads(lambda i: np.asarray(study.catalog.image(i)), ids)
+            with clock("encoder"):
+                f = features.features(study.catalog, ids, "features")
+            with clock("metrics"):
+                text = {"tfidf": found["score"].to_numpy()}
+                tables.append(compare(prompt_id, generated, ids, candidates, e, f, text=text))
     with clock("ranking"):
         rank("study", pd.concat(tables, ignore_index=True), retrieval)
     return clock.per(len(study.prompts)), retrieval["image_id"].nunique()

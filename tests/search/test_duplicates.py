@@ -173,7 +173,7 @@ def test_what_was_found_is_remembered_by_content(
     monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
     catalog = with_changed(items, COPIES["half"])
     first = duplicate_groups(catalog)
-    monkeypatch.setattr(duplicates, "perceptual_hash", lambda image: pytest.fail("done again"))
+    monkeypatch.setattr(duplicates, "perceptual_hashes", lambda images: pytest.fail("done again"))
     pd.testing.assert_frame_equal(duplicate_groups(catalog), first)
     monkeypatch.undo()
     features = LayoutEncoder().encode([np.asarray(catalog.image(i)) for i in catalog.ids])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.folder import in_threads
 from untrain.encoders import load_encoder
 from untrain.encoders.base import Encoder, encode_text, pooled
+from untrain.encoders.half import widen
 from untrain.encoders.store import FeatureStore
 from untrain.errors import InputError
 from untrain.experiment.run import Run, read_picture
@@ -24,6 +26,7 @@ from untrain.search.retrieval import PictureSearch, needs_pictures, text_similar
 from untrain.search.retrieval import retrieve as retrieve_by
 
 BATCH = 256  # images drawn again at a time
+TOGETHER = 8  # prompts whose pictures are encoded together: of one they seldom fill a batch
 
 
 def retrieve(run: Run) -> None:
@@ -40,8 +43,8 @@ def _picture_search(run: Run) -> PictureSearch:
     """Return pooled features of the whole catalogue and of every prompt's pictures."""
     encoder = pooled(run.encoder)
     features, rows = FeatureStore(None, encoder).index(run.catalog, "indexing images")
-    queries = {p: encoder.encode(_queries(run, p)) for p in run.prompts["prompt_id"]}
-    return PictureSearch(features, rows, queries)
+    encoded = _encoded_queries(run, encoder, list(run.prompts["prompt_id"]))
+    return PictureSearch(features, rows, {p: own for p, _, own in encoded})
 
 
 def _queries(run: Run, prompt_id: str) -> list[np.ndarray]:
@@ -49,6 +52,18 @@ def _queries(run: Run, prompt_id: str) -> list[np.ndarray]:
         read_picture(run.path("queries", prompt_id, f"{g}.png"))
         for g in range(run.config.generations)
     ]
+
+
+def _encoded_queries(
+    run: Run, encoder: Encoder, prompt_ids: Sequence[str]
+) -> Iterator[tuple[str, list[np.ndarray], np.ndarray]]:
+    """Yield each prompt, its generated pictures and their features."""
+    for start in range(0, len(prompt_ids), TOGETHER):
+        pictures = {p: _queries(run, p) for p in prompt_ids[start : start + TOGETHER]}
+        features = encoder.encode([picture for own in pictures.values() for picture in own])
+        ends = np.cumsum([len(own) for own in pictures.values()])
+        for (p, own), part in zip(pictures.items(), np.split(features, ends[:-1]), strict=True):
+            yield p, own, part
 
 
 def compare(run: Run) -> None:
@@ -64,20 +79,21 @@ def compare(run: Run) -> None:
     # Where pictures were searched, their pooled features are in the store already.
     searched = needs_pictures(run.config.retrieval.method)
     whole = FeatureStore(None, pooled(encoder)) if searched else None
-    groups = list(words.groupby("prompt_id", sort=False))
-    for prompt_id, candidates in track(groups, "comparing", len(groups)):
+    groups = dict(iter(words.groupby("prompt_id", sort=False)))
+    encoded = _encoded_queries(run, encoder, list(map(str, groups)))
+    for prompt_id, generated, own in track(encoded, "comparing", len(groups)):
+        candidates = groups[prompt_id]
         ids = list(candidates["image_id"])
-        generated = _queries(run, str(prompt_id))
-        features = stored[[row[i] for i in ids]]
+        features = widen(stored[[row[i] for i in ids]])
         text = {"tfidf": candidates["text"].to_numpy()}
-        text |= _text_to_picture(encoder, asked[str(prompt_id)], features)
+        text |= _text_to_picture(encoder, asked[prompt_id], features)
         parts.append(
             compare_prompt(
-                str(prompt_id),
+                prompt_id,
                 generated,
                 ids,
-                [np.asarray(run.catalog.image(i)) for i in ids],
-                encoder.encode(generated),
+                in_threads(lambda i: np.asarray(run.catalog.image(i)), ids),
+                own,
                 features,
                 pooled=_pooled_pair(run, whole, generated, ids) if whole else None,
                 text=text,

@@ -21,7 +21,7 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.folder import in_threads
 from untrain.catalogs.sheet import contact_sheet
 from untrain.files import atomic_path, fingerprint, rng
-from untrain.search.extra_metrics import perceptual_hash
+from untrain.search.extra_metrics import perceptual_hashes
 from untrain.search.kept import kept
 
 HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ
@@ -225,13 +225,18 @@ def _with_near(catalog: Catalog, features: np.ndarray, rows: np.ndarray) -> pd.D
     firsts = _first_of_each_content(catalog)
     images = np.unique(firsts)
     names = [catalog.ids[i] for i in images]
-    hashes = in_threads(lambda i: perceptual_hash(catalog.image(i)), names, "hashing images")
+    hashes = in_threads(lambda i: _hash(catalog.image(i)), names, "hashing images")
     found = [
         _with_cosine(pairs, features, rows)
         for pairs in _pairs_by_hash(np.array(hashes, np.uint8).reshape(-1, 8), images)
     ]
     pairs = pd.concat([_no_pairs(), *found], ignore_index=True)
     return _groups(catalog, firsts, _with_difference(pairs, catalog))
+
+
+def _hash(image: Image.Image) -> np.ndarray:
+    """Return the perceptual hash of a picture as 8 bytes."""
+    return np.packbits(perceptual_hashes([np.asarray(image)])[0])
 
 
 def _first_of_each_content(catalog: Catalog) -> np.ndarray:

@@ -52,22 +52,20 @@ def standard_ssim(generated: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 
 def perceptual_hashes(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the `perceptual_hash` of each image, uint8 H×W×3 of any size, as bool (n, 64)."""
-    hashes = [perceptual_hash(Image.fromarray(image)) for image in images]
-    return np.unpackbits(np.array(hashes, np.uint8).reshape(-1, 8), axis=1).astype(bool)
-
-
-def perceptual_hash(image: Image.Image) -> np.ndarray:
-    """Return 64 bits that survive another size or compression, as 8 bytes.
+    """Return 64 bits of each image that survive another size or compression, bool (n, 64).
 
     Which of the 8×8 lowest frequencies of the grey picture, at 32×32 pixels, are above their
-    median: ``phash`` of the library imagehash, to the bit.
+    median: ``phash`` of the library imagehash, to the bit. Images are uint8 H×W×3 of any size.
     """
     from scipy.fft import dct
 
-    grey = image.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.LANCZOS)
-    low = dct(dct(np.asarray(grey, np.float64), axis=0), axis=1)[:8, :8]
-    return np.packbits(low > np.median(low))
+    small = (HASH_SIDE, HASH_SIDE)
+    greys = np.empty((len(images), *small))
+    for row, image in enumerate(images):
+        grey = Image.fromarray(image).convert("L")
+        greys[row] = np.asarray(grey.resize(small, Image.Resampling.LANCZOS))
+    low = dct(dct(greys, axis=1), axis=2)[:, :8, :8].reshape(-1, 64)
+    return low > np.median(low, axis=1, keepdims=True)
 
 
 def hamming(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def feature_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, 
     kind = np.result_type(generated, candidates, np.float32)
     generated, candidates = (np.ascontiguousarray(x, kind) for x in (generated, candidates))
     # Not ‖e‖² + ‖f‖² − 2e·f, which loses the difference of near-identical pictures.
-    squared = _norms(generated, candidates, cv2.NORM_L2SQR)
+    manhattan, squared = _norms(generated, candidates)
     with np.errstate(invalid="ignore"):  # what is not finite is taken out below
         products, kl = _products_and_kl(generated, candidates)
         lengths_e = [cv2.norm(e, cv2.NORM_L2) for e in generated]
@@ -44,7 +44,7 @@ def feature_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, 
         "cosine": cosines,
         "mse": squared / generated.shape[1],
         "kl": kl,
-        "manhattan": _norms(generated, candidates, cv2.NORM_L1),
+        "manhattan": manhattan,
         "minkowski": np.sqrt(squared),
     }
     # A NaN or an infinity on either side makes the product of the two one as well.
@@ -81,9 +81,13 @@ def _products_and_kl(
     return products, np.where(defined, kl, np.nan)
 
 
-def _norms(generated: np.ndarray, candidates: np.ndarray, kind: int) -> np.ndarray:
-    """Return a norm of e−f of every pair, (g, n): OpenCV goes through both once, nothing kept."""
-    norms = np.empty((len(generated), len(candidates)))
-    for row, e in enumerate(generated):
-        norms[row] = [cv2.norm(e, f, kind) for f in candidates]
+def _norms(generated: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Return Σ|e−f| and Σ(e−f)² of every pair, (2, g, n).
+
+    OpenCV keeps no difference, and of each candidate, read once, all is asked while it is at hand.
+    """
+    norms = np.empty((2, len(generated), len(candidates)))
+    for column, f in enumerate(candidates):
+        for row, e in enumerate(generated):
+            norms[:, row, column] = cv2.norm(e, f, cv2.NORM_L1), cv2.norm(e, f, cv2.NORM_L2SQR)
     return norms
