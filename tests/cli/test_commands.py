@@ -31,7 +31,9 @@ def test_help_is_quick_and_names_every_stage(untrain: Untrain) -> None:
         assert name in said.out
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "plan", "fit", "export", "data inspect"])
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "plan", "fit", "export", "data inspect", "bank", "leaderboard"]
+)
 def test_every_help_has_an_example(untrain: Untrain, command: str) -> None:
     said = untrain(*command.split(), "--help")
     assert said.code == 0

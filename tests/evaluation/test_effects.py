@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,8 @@ from scipy import stats
 
 from untrain.counterfactual.design import Assignment, randomised
 from untrain.errors import InputError
-from untrain.evaluation.effects import before_after_effects, trial_effects
+from untrain.evaluation.before_after import before_after_effects
+from untrain.evaluation.effects import group_effects, trial_effects
 
 
 def units(n_prompts: int, ks=(10,), arms=("targeted", "random_uniform"), draws=1) -> pd.DataFrame:
@@ -288,3 +290,31 @@ def test_adjusted_controls_are_not_called_harmful_too_often():
     # binomial(60, 0.1): more than 12 has probability 0.7 %
     assert np.mean(np.array(p) <= 0.1) <= 12 / 60
     assert 0.35 < np.mean(p) < 0.65
+
+
+def test_groups_have_overall_effects_of_their_own():
+    table = units(6)
+    assignment = randomised(table, 10, seed=1)
+    y = outcomes(table, assignment, lambda arm, k: 0.5 * (arm == "targeted"))
+    for p in ("p4", "p5"):
+        y[p] = y[p] + 1.0 * assignment.out[int(p[1])]
+    measures = measured(y, assignment.model_ids)
+    estimate = partial(trial_effects, units=table, assignment=assignment, draws=200)
+    groups = {f"p{i}": "new" if i < 4 else "seen" for i in range(6)}
+    found = group_effects(estimate, measures, groups).set_index(["arm", "group"])
+    assert set(found["prompt_id"]) == {""} and set(found["design"]) == {"randomised"}
+    assert found.loc[("targeted", "new"), "n_units"] == 4
+    of_prompts = estimate(measures).query("arm == 'targeted'").set_index("prompt_id")["estimate"]
+    for group, ids in (("new", ["p0", "p1", "p2", "p3"]), ("seen", ["p4", "p5"])):
+        expected = of_prompts[ids].mean()
+        assert found.loc[("targeted", group), "estimate"] == pytest.approx(expected)
+
+
+def test_one_group_or_a_group_of_one_is_not_compared():
+    def never(measures):
+        raise AssertionError("nothing is to be estimated")
+
+    measures = pd.DataFrame(columns=["prompt_id", "measure"])
+    for groups in ({}, {"p0": "new", "p1": "new"}, {"p0": "new", "p1": "new", "p2": "seen"}):
+        found = group_effects(never, measures, groups)
+        assert found.empty and "group" in found

@@ -1,4 +1,5 @@
 import math
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from untrain.evaluation.randomisation import (
     exact_test,
     holm,
     randomisation_test,
+    slope_test,
     unit_effects,
     with_observed,
 )
@@ -139,3 +141,19 @@ def test_holm_adjusts_as_published():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.6, math.nan, 0.7]), [1.0, math.nan, 1.0])
     assert holm([]).shape == (0,)
+
+
+def test_slope_is_that_of_least_squares_and_its_p_that_of_the_correlation():
+    generator = np.random.default_rng(0)
+    x, y = np.array([1.0, 2.0, 4.0, 4.0, 7.0]), generator.normal(size=5)
+    null = np.array(list(permutations(x)))
+    result = slope_test(y, x, null)
+    assert result.estimate == pytest.approx(stats.linregress(x, y).slope)
+    drawn = np.array([stats.pearsonr(row, y).statistic for row in null])
+    observed = stats.pearsonr(x, y).statistic
+    assert result.p_value == pytest.approx(np.mean(drawn >= observed - 1e-9))
+    assert result.two_sided_p == pytest.approx(np.mean(np.abs(drawn) >= abs(observed) - 1e-9))
+    for limit, sign in ((result.low, 1.0), (result.high, -1.0)):
+        for step, inside in ((1e-6, True), (-1e-6, False)):
+            p = slope_test(sign * (y - (limit + sign * step) * x), x, null).p_value
+            assert (p > 0.025) == inside

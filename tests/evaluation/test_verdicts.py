@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from untrain.errors import InputError
-from untrain.evaluation.verdicts import DEFAULT_MARGIN, verdicts
+from untrain.evaluation.verdicts import DEFAULT_MARGIN, holm_over, verdicts
 
 
 def effects(*rows: tuple) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def test_three_verdicts():
         ("p7", -0.30, 0.03, 0.9),  # its upper end alone is inside the margin
     )
     found = verdicts(table, margin=0.05)
-    assert list(found) == ["prompt_id", "verdict", "reason"]
+    assert list(found) == ["prompt_id", "verdict", "reason", "p_value", "p_holm"]
     assert dict(zip(found["prompt_id"], found["verdict"], strict=True)) == {
         "p1": "attributable",
         "p2": "not attributable",
@@ -59,3 +59,24 @@ def test_levels_and_margins_out_of_range_are_refused():
     with pytest.raises(InputError, match="margin"):
         verdicts(table, margin=0)
     assert 0 < DEFAULT_MARGIN < 0.267
+
+
+def test_holm_is_over_the_queries_of_the_arm_alone():
+    table = effects(("", 0.3, 0.4, 0.0001), ("p1", 0.3, 0.4, 0.01), ("p2", 0.2, 0.3, 0.04))
+    others = table.assign(arm="random_uniform", p_value=1e-6)
+    found = verdicts(pd.concat([table, others])).set_index("prompt_id")
+    assert found["p_value"].to_dict() == {"p1": 0.01, "p2": 0.04}
+    assert found["p_holm"].to_dict() == pytest.approx({"p1": 0.02, "p2": 0.04})
+    assert verdicts(table[:1]).empty
+
+
+def test_holm_over_prompt_sets():
+    sets = {
+        name: effects(("", estimate, estimate + 0.1, p), ("p1", 9.0, 9.0, 1e-9))
+        for name, estimate, p in (("set 1", 0.3, 0.01), ("set 2", 0.1, 0.04), ("set 3", 0.2, 0.03))
+    }
+    found = holm_over(sets).set_index("name")
+    assert found["estimate"].to_dict() == {"set 1": 0.3, "set 2": 0.1, "set 3": 0.2}
+    assert found["p_holm"].tolist() == pytest.approx([0.03, 0.06, 0.06])
+    with pytest.raises(InputError, match="set 4: found no overall effect of the arm targeted"):
+        holm_over({"set 4": effects(("p1", 0.3, 0.4, 0.01))})

@@ -69,8 +69,8 @@ def test_the_loss_is_a_mean_over_the_full_batch(prepared, catalog):
     torch.manual_seed(0)
     model = Transformer(generator.preset, generator.tokenizer.get_vocab_size())
     half = torch.tensor([1.0] * 4 + [0.0] * 4)
-    masked = training._loss(model, text, image, half, generator.preset)
-    alone = training._loss(model, text[:4], image[:4], torch.ones(4), generator.preset)
+    masked = training.batch_loss(model, text, image, half, generator.preset, 8)
+    alone = training.batch_loss(model, text[:4], image[:4], torch.ones(4), generator.preset, 4)
     assert float(masked) == pytest.approx(float(alone) / 2, rel=1e-5)
 
 

@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from untrain.cli import cache, data, export, run, trace, weights
+from untrain.cli import bank, cache, data, export, leaderboard, run, trace, weights
 from untrain.errors import UntrainError, is_disk_full
 from untrain.progress import console
 
@@ -36,6 +36,8 @@ app = typer.Typer(
 run.add_to(app)
 trace.add_to(app)
 app.add_typer(data.app, name="data")
+bank.add_to(app)
+leaderboard.add_to(app)
 weights.add_to(app)
 export.add_to(app)
 app.add_typer(cache.app, name="cache")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -18,6 +19,13 @@ RunsOption = typer.Option(None, "--runs", help="Folder for run folders (default:
 SetOption = typer.Option(
     [], "--set", help="Replaces one setting, such as data.path=photos; may be given often."
 )
+EngineOption = typer.Option(
+    None, "--engine", help="What trains models: local, or ray (pip install untrain[ray])."
+)
+AddressOption = typer.Option(
+    None, "--address", help="The Ray cluster: auto, host:port or ray://host:port."
+)
+WorkersOption = typer.Option(None, "--workers", help="How many models to train at once.")
 StrictOption = typer.Option(False, "--strict", help="One bad image is an error.")
 
 
@@ -53,7 +61,7 @@ def demo(
     if preset not in presets:
         raise InputError(f"unknown demo preset '{preset}'{did_you_mean(preset, presets)}")
     with as_file(files("untrain.experiment") / f"{preset}.yaml") as path:
-        _run(path, "report", seed, name, runs, False)
+        _run(path, "report", {"seed": seed, "name": name, "runs": runs})
 
 
 def run(
@@ -62,6 +70,9 @@ def run(
     name: str | None = NameOption,
     runs: Path | None = RunsOption,
     settings: list[str] = SetOption,
+    engine: str | None = EngineOption,
+    address: str | None = AddressOption,
+    workers: int | None = WorkersOption,
     strict: bool = StrictOption,
 ) -> None:
     """Run an experiment from its file; run it again to continue after a stop.
@@ -71,7 +82,9 @@ def run(
 
     Example: untrain run examples/fashion-small.yaml
     """
-    _run(file, "report", seed, name, runs, strict, settings)
+    where = engine_of(engine, address)
+    changes = {"seed": seed, "name": name, "runs": runs, "engine": where, "workers": workers}
+    _run(file, "report", changes, settings, strict)
 
 
 def plan(
@@ -79,8 +92,13 @@ def plan(
     name: str | None = NameOption,
     runs: Path | None = RunsOption,
     settings: list[str] = SetOption,
+    noise: float | None = typer.Option(
+        None, "--noise", help="Noise of a query between paired models, bits a token, for the power."
+    ),
 ) -> None:
-    """Say what a run would cost before it starts: trainings, minutes, disk.
+    """Say what a run would cost, and what it could find, before it starts.
+
+    Trainings, minutes, disk; and the smallest effects that the trial finds with 80 %.
 
     Example: untrain plan experiment.yaml
     """
@@ -89,7 +107,7 @@ def plan(
 
     config = load_config(file, settings, name=name, runs=runs)
     table = Table(title=f"Plan of {config.name}", show_header=False, title_justify="left")
-    for label, value in lines_of(config):
+    for label, value in lines_of(config, noise):
         table.add_row(label, escape(value))
     Console().print(table)
 
@@ -108,29 +126,37 @@ def _stage_command(stage: str) -> Callable[..., None]:
         name: str | None = NameOption,
         runs: Path | None = RunsOption,
         settings: list[str] = SetOption,
+        engine: str | None = EngineOption,
+        address: str | None = AddressOption,
+        workers: int | None = WorkersOption,
         strict: bool = StrictOption,
         again: bool = typer.Option(False, "--again", help="Run this stage even if it is done."),
     ) -> None:
-        _run(file, stage, seed, name, runs, strict, settings, again)
+        where = engine_of(engine, address)
+        changes = {"seed": seed, "name": name, "runs": runs, "engine": where, "workers": workers}
+        _run(file, stage, changes, settings, strict, again)
 
     return command
+
+
+def engine_of(name: str | None, address: str | None) -> str | dict[str, str] | None:
+    """Return the setting ``engine`` that two options stand for; an address alone means Ray."""
+    return {"name": name or "ray", "address": address} if address else name
 
 
 def _run(
     file: Path,
     until: str,
-    seed: int | None,
-    name: str | None,
-    runs: Path | None,
-    strict: bool,
+    changes: dict[str, Any],
     settings: Sequence[str] = (),
+    strict: bool = False,
     again: bool = False,
 ) -> None:
     from untrain.experiment.config import load_config
     from untrain.experiment.pipeline import run_stages
     from untrain.experiment.run import Run
 
-    config = load_config(file, settings, seed=seed, name=name, runs=runs)
+    config = load_config(file, settings, **changes)
     if strict:
         config = config.model_copy(update={"data": config.data.model_copy(update={"strict": True})})
     folder = run_stages(Run(config), until, again)

@@ -7,49 +7,24 @@ computed beside it to show what that does.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
 
 from untrain.counterfactual.design import Assignment, redraw
-from untrain.errors import InputError
-from untrain.evaluation.randomisation import (
-    Inference,
-    can_enumerate,
-    every_half,
-    randomisation_test,
-    with_observed,
+from untrain.evaluation.contrasts import contrasts, infer, record
+from untrain.evaluation.outcomes import (
+    COLUMNS,
+    DECISIVE,
+    SAMPLER,
+    complete,
+    outcomes,
+    over_prompts,
 )
 from untrain.files import rng
 
-SAMPLER = "A"
-DECISIVE = ("targeted", "family")  # arms expected to move their own query by far the most
-COLUMNS = [
-    *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
-    *("k", "two_sided_p", "null_sd", "n_units"),
-]
-
-
-@dataclass(frozen=True)
-class _Contrast:
-    """A sum of main effects: of one arm's increments up to k, on one prompt ("" = on all)."""
-
-    arm: str
-    k: int
-    prompt_id: str
-    rows: tuple[int, ...]  # units
-    queries: tuple[str, ...]  # the prompt whose outcome each unit is held against; "" = the mean
-    weights: tuple[float, ...]
-    n_increments: int
-
-    def decisive(self, units: pd.DataFrame, query: str) -> list[int]:
-        """Return the rows of the query's targeted or family units, if they are of other arms."""
-        same = (units["prompt_id"] == query) & units["arm"].isin(DECISIVE)
-        return list(units.index[same & (units["arm"] != self.arm)]) if query else []
+FEWEST_OF_GROUP = 2
 
 
 def trial_effects(
@@ -104,143 +79,22 @@ def trial_effects(
     InputError
         If models of the assignment were not measured, or nothing was.
     """
-    outcomes = _outcomes(measures)
+    tables = outcomes(measures)
     by_id = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
     null = redraw(assignment, rng("randomisation", seed), draws)
     records: list[dict[str, object]] = []
     warnings: list[str] = []
-    for measure, table in outcomes.items():
-        complete = _complete(table, assignment.model_ids, measure, warnings)
-        for contrast in _contrasts(by_id, list(complete.index)):
-            outcomes_b = complete[list(assignment.model_ids)]
-            result = _test(contrast, outcomes_b, by_id, assignment, null)
-            records.append(_record("randomised", contrast, measure, result))
-        if SAMPLER in complete:
-            records += _naive(by_id, complete.dropna(subset=[SAMPLER]), measure, assignment, seed)
+    for measure, table in tables.items():
+        found = complete(table, assignment.model_ids, measure, warnings)
+        for contrast in contrasts(by_id, list(found.index)):
+            outcomes_b = found[list(assignment.model_ids)]
+            result = infer(contrast, outcomes_b, by_id, assignment, null)
+            records.append(record("randomised", contrast, measure, result))
+        if SAMPLER in found:
+            records += _naive(by_id, found.dropna(subset=[SAMPLER]), measure, assignment, seed)
     effects = pd.DataFrame(records, columns=COLUMNS)
     effects.attrs["warnings"] = warnings
     return effects
-
-
-def _outcomes(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return, for each measure, prompts × models, averaged over generations."""
-    prompts = measures["prompt_id"].fillna("").astype(str)
-    kept = measures.assign(prompt_id=prompts)[prompts != ""]
-    if kept.empty:
-        raise InputError("no measure of any prompt was found; measure the models of the bank first")
-    tables = {}
-    for measure, of_measure in kept.groupby("measure"):
-        cells = of_measure.groupby(["prompt_id", "model_id"])["value"].agg(["mean", "count"])
-        mean, count = cells["mean"].unstack("model_id"), cells["count"].unstack("model_id")
-        # Means must be over the same pictures: a model that lacks some of them counts as missing.
-        every = count.drop(columns=SAMPLER, errors="ignore").max(axis=1)
-        tables[str(measure)] = mean.where(count.eq(every, axis=0))
-    return tables
-
-
-def _complete(
-    table: pd.DataFrame, models: Sequence[str], measure: str, warnings: list[str]
-) -> pd.DataFrame:
-    """Return the prompts measured in all models; an effect over fewer would break the balance."""
-    absent = [model for model in models if model not in table]
-    if absent:
-        raise InputError(
-            f"measure {measure}: model {absent[0]} was not measured ({len(absent)} of "
-            f"{len(models)} models missing); finish the bank and measure it again"
-        )
-    kept = table.dropna(subset=list(models))
-    for prompt_id in table.index.difference(kept.index):
-        warnings.append(f"{measure}: prompt {prompt_id} left out, not measured in every model")
-    return kept
-
-
-def _contrasts(units: pd.DataFrame, prompts: list[str]) -> Iterator[_Contrast]:
-    """Yield the effects to estimate: each arm, each k, overall and each prompt."""
-    for arm, of_arm in units.groupby("arm", sort=False):
-        ks = sorted(of_arm["k"].unique())
-        for k in ks:
-            n_increments = sum(size <= k for size in ks)
-            by_prompt: dict[str, dict[int, list[int]]] = {}
-            for row, prompt_id, size in zip(
-                of_arm.index, of_arm["prompt_id"], of_arm["k"], strict=True
-            ):
-                if size <= k:
-                    by_prompt.setdefault(prompt_id, {}).setdefault(size, []).append(int(row))
-            shared = by_prompt.pop("", None)
-            whole = {
-                p: by_prompt[p]
-                for p in prompts
-                if p in by_prompt and len(by_prompt[p]) == n_increments
-            }
-            if whole:
-                yield _contrast(str(arm), int(k), "", whole)
-            if shared:
-                yield _contrast(str(arm), int(k), "", {"": shared})
-                whole = dict.fromkeys(prompts, shared)
-            for prompt_id, increments in whole.items():
-                yield _contrast(str(arm), int(k), prompt_id, {prompt_id: increments})
-
-
-def _contrast(
-    arm: str, k: int, prompt_id: str, increments: dict[str, dict[int, list[int]]]
-) -> _Contrast:
-    """Sum over increments of the mean over prompts of the mean over draws."""
-    rows: list[int] = []
-    queries: list[str] = []
-    weights: list[float] = []
-    for query, of_query in increments.items():
-        for draws in of_query.values():
-            rows += draws
-            queries += [query] * len(draws)
-            weights += [1 / (len(increments) * len(draws))] * len(draws)
-    n_increments = len(next(iter(increments.values())))
-    return _Contrast(arm, k, prompt_id, tuple(rows), tuple(queries), tuple(weights), n_increments)
-
-
-def _test(
-    contrast: _Contrast,
-    table: pd.DataFrame,
-    units: pd.DataFrame,
-    assignment: Assignment,
-    redrawn: np.ndarray,
-) -> Inference:
-    rows = list(contrast.rows)
-    y = np.stack([_query(table, query) for query in contrast.queries])
-    given = [assignment.out[contrast.decisive(units, query)] for query in contrast.queries]
-    out = assignment.out[rows]
-    if len(rows) == 1 and can_enumerate(out.shape[1]):
-        return randomisation_test(y, out, every_half(out.shape[1]), given=given)
-    # Under a constant effect θ of the whole set each of its increments has θ / n. Units of one
-    # query move that query together; splitting θ evenly where it is not even widens the interval.
-    queries = np.array(contrast.queries)
-    shift = np.empty(out.shape)
-    for query in set(contrast.queries):
-        same = queries == query
-        shift[same] = out[same].sum(axis=0) / contrast.n_increments
-    null = with_observed(out, redrawn[:, rows])
-    return randomisation_test(y, out, null, np.array(contrast.weights), shift, given)
-
-
-def _query(table: pd.DataFrame, query: str) -> np.ndarray:
-    values = table.loc[query] if query else table.mean(axis=0)
-    return values.to_numpy(np.float64)
-
-
-def _record(design: str, contrast: _Contrast, measure: str, result: Inference) -> dict[str, object]:
-    return {
-        "design": design,
-        "arm": contrast.arm,
-        "prompt_id": contrast.prompt_id,
-        "measure": measure,
-        "estimate": result.estimate,
-        "low": result.low if math.isfinite(result.low) else math.nan,
-        "high": result.high if math.isfinite(result.high) else math.nan,
-        "p_value": result.p_value,
-        "k": contrast.k,
-        "two_sided_p": result.two_sided_p,
-        "null_sd": result.null_sd,
-        "n_units": len(contrast.rows),
-    }
 
 
 def _naive(
@@ -262,8 +116,8 @@ def _naive(
             values = table.loc[query, list(assignment.model_ids)].to_numpy(np.float64)
             idle[query] = values[had].mean() - table.loc[query, SAMPLER]
     key: dict[str, object] = {"design": "naive", "arm": "none", "measure": measure, "k": 0}
-    records += _over_prompts(pd.Series(idle, dtype=np.float64), key, seed)
-    for contrast in _contrasts(units, list(table.index)):
+    records += over_prompts(pd.Series(idle, dtype=np.float64), key, seed)
+    for contrast in contrasts(units, list(table.index)):
         if contrast.prompt_id:
             continue
         rows, queries = np.array(contrast.rows), np.array(contrast.queries)
@@ -276,84 +130,42 @@ def _naive(
                 if without.any():
                     changes[prompt_id] = values[without].mean() - table.loc[prompt_id, SAMPLER]
         key = {**key, "arm": contrast.arm, "k": contrast.k}
-        records += _over_prompts(pd.Series(changes, dtype=np.float64), key, seed)
+        records += over_prompts(pd.Series(changes, dtype=np.float64), key, seed)
     return records
 
 
-def before_after_effects(measures: pd.DataFrame, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Return the effects of the study's own design, cross-fitted and as the study measured them.
-
-    Design ``before-after``: the models ``targeted``, ``random`` and ``reseed`` minus ``full``, all
-    of which are other models than A. Design ``before-after-naive``: the same models, and ``full``,
-    minus A; what ``full`` shows there is due to nothing that was removed. Tests are Wilcoxon
-    signed-rank tests over prompts and intervals are percentile bootstraps over prompts: prompts
-    share the two models, so both are **conditional on this pair of models** and blind to its luck.
+def group_effects(
+    estimate: Callable[[pd.DataFrame], pd.DataFrame],
+    measures: pd.DataFrame,
+    groups: Mapping[str, str],
+    measure: str = "nll",
+) -> pd.DataFrame:
+    """Return the overall effects over each group of prompts, such as seen and new ones.
 
     Parameters
     ----------
+    estimate : callable
+        Effects of measures: `trial_effects` or `before_after_effects` with the rest filled in.
     measures : DataFrame
-        model_id (full, targeted, random, reseed; A for the naive rows), prompt_id, generation,
-        measure, value.
-    draws : int
-        Bootstrap draws.
-    seed : int
-        Seed of the bootstrap.
+        As for `trial_effects`.
+    groups : mapping
+        prompt_id → group. Unless each group has at least two prompts there is nothing to compare.
+    measure : str
+        The measure of which effects are computed.
 
     Returns
     -------
     DataFrame
-        As `trial_effects`; arm is ``targeted``, ``random_uniform``, ``reseed`` or ``full``; k is
-        0, a query alone has no p and no interval, null_sd is NaN and n_units counts prompts.
+        The overall rows of ``estimate``, with a column ``group``; empty where there is one group
+        alone, or a group too small.
     """
-    arms = {"targeted": "targeted", "random": "random_uniform", "reseed": "reseed"}
-    records: list[dict[str, object]] = []
-    warnings: list[str] = []
-    for measure, table in _outcomes(measures).items():
-        complete = _complete(table, ["full", *arms], measure, warnings)
-        for design, base, compared in (
-            ("before-after", "full", arms),
-            ("before-after-naive", SAMPLER, {**arms, "full": "full"}),
-        ):
-            if base not in complete:
-                continue
-            for model, arm in compared.items():
-                key = {"design": design, "arm": arm, "measure": measure, "k": 0}
-                change = (complete[model] - complete[base]).dropna()
-                records += _over_prompts(change, key, seed, draws)
-    effects = pd.DataFrame(records, columns=COLUMNS)
-    effects.attrs["warnings"] = warnings
-    return effects
-
-
-def _over_prompts(
-    changes: pd.Series, key: dict[str, object], seed: int, draws: int = 2000
-) -> list[dict[str, object]]:
-    """Return the overall row (Wilcoxon, bootstrap over prompts) and a bare row for each prompt."""
-    if changes.empty:
-        return []
-    values = changes.to_numpy(np.float64)
-    generator = rng("bootstrap", seed)
-    means = values[generator.integers(len(values), size=(draws, len(values)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5]) if len(values) > 1 else (math.nan, math.nan)
-    nothing = {"low": math.nan, "high": math.nan, "p_value": math.nan, "two_sided_p": math.nan}
-    overall = {
-        "prompt_id": "",
-        "estimate": float(values.mean()),
-        "low": float(low),
-        "high": float(high),
-        "p_value": _wilcoxon(values, "greater"),
-        "two_sided_p": _wilcoxon(values, "two-sided"),
-        "n_units": len(values),
-    }
-    alone = [
-        {"prompt_id": prompt_id, "estimate": float(value), **nothing, "n_units": 1}
-        for prompt_id, value in changes.items()
-    ]
-    return [{**key, **row, "null_sd": math.nan} for row in [overall, *alone]]
-
-
-def _wilcoxon(values: np.ndarray, alternative: str) -> float:
-    """Wilcoxon signed-rank p over prompts (1945); 1 where nothing changed at all."""
-    if not np.any(values):
-        return 1.0
-    return float(wilcoxon(values, alternative=alternative).pvalue)
+    sizes = pd.Series(groups, dtype=object).value_counts()
+    if len(sizes) < 2 or sizes.min() < FEWEST_OF_GROUP:
+        return pd.DataFrame(columns=[*COLUMNS, "group"])
+    asked = measures[measures["measure"] == measure]
+    parts = []
+    for group in sorted(sizes.index):
+        of_group = [prompt_id for prompt_id, other in groups.items() if other == group]
+        effects = estimate(asked[asked["prompt_id"].isin(of_group)])
+        parts.append(effects[effects["prompt_id"] == ""].assign(group=group))
+    return pd.concat(parts, ignore_index=True)

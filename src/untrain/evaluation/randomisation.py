@@ -184,18 +184,64 @@ def randomisation_test(
     drawn = unit_effects(y, null, given) @ weights
     moved = shift.astype(np.float64)
     slope = (unit_effects(moved, out, given) - unit_effects(moved, null, given)) @ weights
+    return _inverted(float(estimate), drawn, slope, 1.0, (1 - confidence) / 2)
+
+
+def slope_test(
+    y: np.ndarray, x: np.ndarray, null: np.ndarray, confidence: float = 0.95
+) -> Inference:
+    """Test the slope of an outcome on an amount that the assignment decides.
+
+    The statistic is the correlation but for y's own spread, Σ xₘ yₘ / |x| with x centred, so that
+    no assignment counts for more because its amounts spread more. The interval inverts it under
+    y = y₀ + θ · x: for draw d it is linear in θ with the slope |x| − x·x_d / |x_d|, never negative.
+
+    Parameters
+    ----------
+    y : ndarray, shape (models,)
+        Outcome.
+    x : ndarray, shape (models,)
+        Amount, such as the number of sets that a model lacks; not the same in all models.
+    null : ndarray, shape (draws, models)
+        Amounts under assignments by the same mechanism, **including the observed one**.
+
+    Returns
+    -------
+    Inference
+        Of the least-squares slope, in units of y for one of x.
+    """
+    length = float(np.linalg.norm(x - x.mean()))
+    drawn_x = null - null.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(drawn_x, axis=1, keepdims=True)
+    unit = np.divide(drawn_x, lengths, out=np.zeros_like(drawn_x), where=lengths > _TIE)
+    centred = (x - x.mean()) / length
+    return _inverted(
+        estimate=float(centred @ (y - y.mean())),
+        drawn=unit @ (y - y.mean()),
+        slope=length * (1 - unit @ centred),
+        scale=length,
+        tail=(1 - confidence) / 2,
+    )
+
+
+def _inverted(
+    estimate: float, drawn: np.ndarray, slope: np.ndarray, scale: float, tail: float
+) -> Inference:
+    """Compare a statistic with its drawn values; ``slope`` is how each gap to it moves with θ.
+
+    ``scale`` divides the statistic to give θ.
+    """
     gap = drawn - estimate
     tie = _TIE * max(np.abs(drawn).max(), abs(estimate))
     gap[np.abs(gap) <= tie] = 0.0
     slope[np.abs(slope) <= _TIE] = 0.0
-    tail = (1 - confidence) / 2
     return Inference(
-        estimate=float(estimate),
+        estimate=estimate / scale,
         low=_lower_limit(gap, slope, tail),
         high=-_lower_limit(-gap, slope, tail),
         p_value=float(np.mean(gap >= 0)),
         two_sided_p=float(np.mean(np.abs(drawn) >= abs(estimate) - tie)),
-        null_sd=float(drawn.std()),
+        null_sd=float(drawn.std()) / scale,
     )
 
 

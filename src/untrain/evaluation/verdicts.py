@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from untrain.errors import InputError
+from untrain.evaluation.randomisation import holm
 
 DEFAULT_MARGIN = 0.1
 """Bits a token, about a tenth of what it costs a picture of the demo that its model is replaced by
 one of another seed (the naive row "nothing of its own"): nobody would call that a trace."""
 
 ATTRIBUTABLE, NOT_ATTRIBUTABLE, UNDECIDED = "attributable", "not attributable", "undecided"
+COLUMNS = ["prompt_id", "verdict", "reason", "p_value", "p_holm"]
 
 
 def verdicts(
@@ -34,7 +37,8 @@ def verdicts(
 
     The verdict is about the training algorithm averaged over assignments with half of the other
     units out, not about the one set of weights that drew the query. Each verdict errs at ``alpha``
-    on its own; adjust with `untrain.evaluation.randomisation.holm` to claim several at once.
+    on its own; to claim particular queries read ``p_holm``, adjusted over the queries of the arm
+    (Holm 1979). It is at least n / C(M, M/2) for n queries: 16 need 12 models to come below 5 %.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ def verdicts(
     Returns
     -------
     DataFrame
-        prompt_id, verdict, reason (a sentence with the numbers).
+        prompt_id, verdict, reason (a sentence with the numbers), p_value, p_holm.
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha is {alpha}; it must lie between 0 and 1, such as 0.05")
@@ -66,8 +70,9 @@ def verdicts(
         & (effects["prompt_id"] != "")
     ]
     queries = queries[queries["k"] == (queries["k"].min() if k is None else k)]
-    rows = [(q.prompt_id, *_judge(q, alpha, margin)) for q in queries.itertuples()]
-    return pd.DataFrame(rows, columns=["prompt_id", "verdict", "reason"])
+    rows = [(q.prompt_id, *_judge(q, alpha, margin), q.p_value) for q in queries.itertuples()]
+    judged = pd.DataFrame(rows, columns=COLUMNS[:-1])
+    return judged.assign(p_holm=holm(judged["p_value"].to_numpy(float)))
 
 
 def _judge(query: Any, alpha: float, margin: float) -> tuple[str, str]:
@@ -82,3 +87,40 @@ def _judge(query: Any, alpha: float, margin: float) -> tuple[str, str]:
     if -margin < low and high < margin:
         return NOT_ATTRIBUTABLE, f"{found}: {between}, inside the margin of ±{margin:g}"
     return UNDECIDED, f"{found}: {between}, not inside the margin of ±{margin:g}"
+
+
+def holm_over(
+    tables: Mapping[str, pd.DataFrame],
+    arm: str = "targeted",
+    measure: str = "nll",
+    k: int | None = None,
+) -> pd.DataFrame:
+    """Return the overall effect of several trials, p adjusted for their being tested together.
+
+    Parameters
+    ----------
+    tables : mapping
+        Name of a prompt set or method → its effects, as `trial_effects` returns them. Those named
+        here are the family of tests: name all that were tried.
+    arm, measure, k
+        As for `verdicts`.
+
+    Returns
+    -------
+    DataFrame
+        name, estimate, low, high, p_value, p_holm.
+    """
+    rows = []
+    for name, effects in tables.items():
+        overall = effects[
+            (effects["design"] == "randomised")
+            & (effects["arm"] == arm)
+            & (effects["measure"] == measure)
+            & (effects["prompt_id"] == "")
+        ]
+        overall = overall[overall["k"] == (overall["k"].min() if k is None else k)]
+        if overall.empty:
+            raise InputError(f"{name}: found no overall effect of the arm {arm} on {measure}")
+        rows.append((name, *overall.iloc[0][["estimate", "low", "high", "p_value"]]))
+    found = pd.DataFrame(rows, columns=["name", "estimate", "low", "high", "p_value"])
+    return found.assign(p_holm=holm(found["p_value"].to_numpy(float)))

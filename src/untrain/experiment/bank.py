@@ -1,4 +1,4 @@
-"""Training the models of a run: found by fingerprint, else trained in workers."""
+"""Training the models of a run: found by fingerprint, else trained by an engine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pandas as pd
 
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
+from untrain.experiment.engines import Batch
 from untrain.experiment.run import Run
-from untrain.experiment.workers import default_workers, report, run_jobs
+from untrain.experiment.workers import report
 from untrain.files import atomic_path, fingerprint, read_json, write_json
 from untrain.generators.dalle import DalleGenerator
 from untrain.generators.presets import preset_of
@@ -52,15 +53,21 @@ def train_all(run: Run, orders: Sequence[Order], label: str, threads: int = 1) -
     """
     keys = {order.model_id: _key(run, order, threads) for order in orders}
     missing = {keys[o.model_id]: o for o in orders if not _found(run, keys[o.model_id])}
-    workers = run.config.workers or default_workers()
     _write_index(run)
-    jobs = [
-        (str(run.folder), str(run.shared_folder), run.config.model_dump(mode="json"), key, o.seed,
-         list(o.removed))
-        for key, o in missing.items()
-    ]  # fmt: skip
-    work = run.generator.fit_work(run.catalog) * len(jobs)
-    run_jobs(train_one, jobs, workers, threads, label, work)
+    run.engine.train(
+        Batch(
+            job=train_one,
+            folder=run.folder,
+            shared=run.shared_folder,
+            config=run.config.to_dict(),
+            models=tuple((key, o.seed, o.removed) for key, o in missing.items()),
+            threads=threads,
+            workers=run.config.workers,
+            label=label,
+            work=run.generator.fit_work(run.catalog) * len(missing),
+            warn=run.warn,
+        )
+    )
     return pd.DataFrame(
         [(o.model_id, o.seed, keys[o.model_id], f"models/{keys[o.model_id]}") for o in orders],
         columns=["model_id", "seed", "fingerprint", "path"],
@@ -69,11 +76,11 @@ def train_all(run: Run, orders: Sequence[Order], label: str, threads: int = 1) -
 
 def _key(run: Run, order: Order, threads: int) -> str:
     recipe = run.generator.shared_fingerprint
-    platform = {**_platform(), "threads": str(threads)}
-    return fingerprint("model-1", recipe, order.seed, sorted(order.removed), platform)
+    where = {**platform(), "threads": str(threads)}
+    return fingerprint("model-2", recipe, order.seed, sorted(order.removed), where)
 
 
-def _platform() -> dict[str, str]:
+def platform() -> dict[str, str]:
     """What decides the bits of a result beside recipe and threads: device and library."""
     import torch
 

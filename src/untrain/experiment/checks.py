@@ -21,14 +21,16 @@ def check(run: Run, due: Collection[str]) -> None:
     Raises
     ------
     InputError
-        A prompt without a known word, an encoder that cannot be loaded, more to be removed than
-        there is, or too few forget sets for the number of models.
+        A prompt without a known word, an encoder or engine that cannot be used, more to be removed
+        than there is, or too few forget sets for the number of models.
     """
     text = RETRIEVERS[run.config.retrieval.method].text
     if "retrieve" in due and text:
         text_index(run.catalog, text).query(run.prompts["prompt"].tolist(), top=1)
     if {"compare", "evaluate"} & set(due):
         _ = run.encoder
+    if {"fit", "retrain"} & set(due):
+        run.engine.check()
     if "rank" in due:
         _check_rankings(run)
     if "remove" in due:

@@ -16,6 +16,7 @@ from untrain.experiment.sections import (
     Data,
     Design,
     EncoderConfig,
+    EngineConfig,
     Evaluation,
     Fault,
     GeneratorConfig,
@@ -47,6 +48,7 @@ class Config(Section):
     seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1000")
     generations: int = Field(5, ge=1, description="pictures a prompt; one more is the reference")
     workers: int | None = Field(None, ge=1, description="models trained at once; default: cores")
+    engine: EngineConfig = EngineConfig()
     data: Data = Data()
     prompts: Prompts = Prompts()
     generator: GeneratorConfig = GeneratorConfig()
@@ -128,7 +130,7 @@ def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Con
     """
     node, values = _read(path)
     given: dict[tuple[str, ...], str] = {
-        (key,): f"--{key} {value}" for key, value in changes.items() if value is not None
+        (key,): _option(key, value) for key, value in changes.items() if value is not None
     }
     values.update({key: value for key, value in changes.items() if value is not None})
     for setting in settings:
@@ -186,6 +188,11 @@ def _replace(values: dict[str, Any], setting: str) -> list[str]:
         value = str(Path(value).resolve())
     values[last] = value
     return [*sections, last]
+
+
+def _option(key: str, value: Any) -> str:
+    """Return how a command line gives a setting; of a section, its name is what one writes."""
+    return f"--{key} {value['name'] if isinstance(value, dict) else value}"
 
 
 def _resolve(config: Config, base: Path) -> Config:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,19 @@ from untrain.counterfactual import design
 from untrain.encoders.base import Encoder
 from untrain.errors import InputError
 from untrain.evaluation import measures as ms
-from untrain.evaluation.effects import before_after_effects, trial_effects
+from untrain.evaluation.before_after import before_after_effects
+from untrain.evaluation.effects import group_effects, trial_effects
+from untrain.evaluation.side_effects import (
+    ANY_SET,
+    HELD_OUT,
+    NEAREST,
+    OTHERS,
+    nearest_prompts,
+    specificity_effects,
+    utility_effects,
+)
 from untrain.evaluation.study_table import study_table
+from untrain.evaluation.verdicts import COLUMNS as VERDICT_COLUMNS
 from untrain.evaluation.verdicts import verdicts
 from untrain.experiment import bank, stages
 from untrain.experiment.run import Run, read_picture
@@ -33,28 +46,62 @@ def evaluate(run: Run) -> None:
         )
     table = _measure(run)
     write_parquet(run.path("results", "measures.parquet"), table)
-    settings = run.config.evaluation
-    if run.config.design.kind == "before-after":
-        # A control's own set is out in no model of this design: it has nothing to say here.
-        controls = set(run.prompts[run.prompts["role"] == "control"]["prompt_id"])
-        asked = table[~table["prompt_id"].isin(controls)]
-        effects = before_after_effects(asked, settings.draws, run.config.seed)
-        judged = pd.DataFrame(columns=["prompt_id", "verdict", "reason"])
-    else:
-        units = design.units_of(run.table("forget_sets"))
-        effects = trial_effects(table, units, drawn, settings.draws, run.config.seed)
-        k = run.config.removal.k[0]
-        judged = verdicts(effects, settings.alpha, settings.margin, k=k)
-        positive = verdicts(effects, settings.alpha, settings.margin, arm="family")
-        judged = pd.concat([judged, positive], ignore_index=True)
-    for warning in effects.attrs.get("warnings", ()):
+    before_after = run.config.design.kind == "before-after"
+    results = _before_after(run, table) if before_after else _trial(run, table, drawn)
+    for warning in results["effects"].attrs.get("warnings", ()):
         run.warn(warning)
-    write_parquet(run.path("results", "effects.parquet"), effects)
-    write_parquet(run.path("results", "verdicts.parquet"), judged)
+    for name, found in results.items():
+        write_parquet(run.path("results", f"{name}.parquet"), found)
     for name, naive in (("similarity_results", False), ("similarity_results_naive", True)):
         study = _study(run, table, drawn, naive)
         write_text(run.path("results", f"{name}.csv"), study.to_csv(index=False))
-    _summarise(run, effects, judged)
+    _summarise(run, **results)
+
+
+def _before_after(run: Run, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return effects, effects by group and no verdicts."""
+    # A control's own set is out in no model of this design: it has nothing to say here.
+    controls = set(run.prompts[run.prompts["role"] == "control"]["prompt_id"])
+    draws = run.config.evaluation.draws
+    estimate = partial(before_after_effects, draws=draws, seed=run.config.seed)
+    return {
+        "effects": estimate(table[~table["prompt_id"].isin(controls)]),
+        "groups": group_effects(estimate, table, _groups(run)),
+        "verdicts": pd.DataFrame(columns=VERDICT_COLUMNS),
+    }
+
+
+def _trial(run: Run, table: pd.DataFrame, drawn: design.Assignment) -> dict[str, pd.DataFrame]:
+    """Return effects (on other prompts and held-out pairs, too), those by group, and verdicts."""
+    settings = run.config.evaluation
+    units = design.units_of(run.table("forget_sets"))
+    draws, seed = settings.draws, run.config.seed
+    estimate = partial(trial_effects, units=units, assignment=drawn, draws=draws, seed=seed)
+    own = estimate(table)
+    texts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+    nearest = nearest_prompts(texts)
+    others = specificity_effects(table, units, drawn, nearest, draws, seed)
+    held_out = utility_effects(table, units, drawn, draws, seed)
+    effects = _stacked([own, others, held_out])
+    effects.attrs = own.attrs
+    judge = partial(verdicts, own, settings.alpha, settings.margin)
+    return {
+        "effects": effects,
+        "groups": group_effects(estimate, table, _groups(run)),
+        "verdicts": _stacked([judge(k=run.config.removal.k[0]), judge(arm="family")]),
+    }
+
+
+def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return tables under one another; an empty one has no types to spoil the others'."""
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def _groups(run: Run) -> dict[str, str]:
+    """Return by prompt whether it is the caption of a training image; controls are left out."""
+    asked = run.prompts[run.prompts["role"] == "query"]
+    words = ["seen" if seen else "new" for seen in asked["seen"]]
+    return dict(zip(asked["prompt_id"], words, strict=True))
 
 
 def _measure(run: Run) -> pd.DataFrame:
@@ -149,26 +196,53 @@ def _study(run: Run, table: pd.DataFrame, drawn: design.Assignment, naive: bool)
     return study_table(own if naive else cosine[~out], cosine[out], wanted)
 
 
-def _summarise(run: Run, effects: pd.DataFrame, judged: pd.DataFrame) -> None:
-    overall = effects[(effects["prompt_id"] == "") & (effects["measure"] == "nll")]
-    records = overall.replace({np.nan: None}).to_dict("records")
+def _summarise(
+    run: Run, effects: pd.DataFrame, groups: pd.DataFrame, verdicts: pd.DataFrame
+) -> None:
+    overall = effects[effects["prompt_id"] == ""]
     names = run.prompts.set_index("prompt_id")["role"]
-    queries = judged[judged["prompt_id"].map(names) == "query"]["verdict"]
-    controls = judged[judged["prompt_id"].map(names) == "control"]["verdict"]
+    of_queries = verdicts[verdicts["prompt_id"].map(names) == "query"]
+    controls = verdicts[verdicts["prompt_id"].map(names) == "control"]["verdict"]
+    holm = (of_queries["p_holm"] <= run.config.evaluation.alpha).sum()
+    removed_share = _removed_share(run)
     summary = {
         "name": run.config.name,
         "design": run.config.design.kind,
         "k": list(run.config.removal.k),
         "models": len(run.table("models")),
-        "effects_nll_bits_per_token": records,
-        "verdicts": queries.value_counts().to_dict(),
+        "effects_nll_bits_per_token": _records(overall[overall["measure"] == "nll"]),
+        "effects_of_seen_and_new_prompts": _records(groups),
+        "effects_on_other_prompts": _records(overall[overall["measure"].isin([OTHERS, NEAREST])]),
+        "heldout_nll_per_tenth_removed": _utility(run, overall, removed_share),
+        "verdicts": of_queries["verdict"].value_counts().to_dict(),
+        "attributable_after_holm": int(holm),
         "control_verdicts": controls.value_counts().to_dict(),
         "random_sets_called_attributable": _false_positives(effects, run.config.evaluation.alpha),
         "copies": run.record.get("copies"),
         "quality": run.record.get("quality"),
-        "removed_share": _removed_share(run),
+        "removed_share": removed_share,
     }
     write_json(run.path("results", "summary.json"), summary)
+
+
+def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.astype(object).replace({np.nan: None}).to_dict("records")
+
+
+def _utility(run: Run, overall: pd.DataFrame, removed_share: float) -> dict[str, Any] | None:
+    """Return how much worse held-out pairs become for each tenth of the data that is removed.
+
+    A line through the models, which lack different shares; the effect of one set is turned into
+    that of a tenth by the mean size of a set. A model lacks half of all sets.
+    """
+    found = overall[(overall["measure"] == HELD_OUT) & (overall["arm"] == ANY_SET)]
+    if found.empty:
+        return None
+    row = found.iloc[0]
+    sets = 0.1 * row["n_units"] / (2 * removed_share)
+    scaled = {name: row[name] * sets for name in ("estimate", "low", "high")}
+    values = {**scaled, "two_sided_p": row["two_sided_p"]}
+    return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
 
 
 def _false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]]:

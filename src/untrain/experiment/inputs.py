@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ class Inputs:
     train, held_out : Catalog
         Disjoint; no model sees the second.
     prompts : DataFrame
-        Columns prompt_id, prompt, family (empty where unknown), role (query or control).
+        Columns prompt_id, prompt, family (empty where unknown), role (query or control), seen (is
+        it the caption of a training image?).
     """
 
     train: Catalog
@@ -48,7 +50,17 @@ def open_inputs(config: Config) -> Inputs:
         catalog = plant(catalog, data.plant.items, data.plant.copies, data.seed)
         prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
     train, held_out = _split(catalog, data.holdout, data.seed)
-    return Inputs(train, held_out, prompts)
+    return Inputs(train, held_out, prompts.assign(seen=seen_in(train, prompts["prompt"])))
+
+
+def seen_in(catalog: Catalog, prompts: Iterable[str]) -> list[bool]:
+    """Return, for each prompt, whether it is a caption, whatever the case and the white space."""
+    captions = {_folded(caption) for caption in catalog.captions}
+    return [_folded(prompt) in captions for prompt in prompts]
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def open_catalog(config: Config, fresh: bool = False) -> Catalog:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import yaml
 
 from untrain.errors import InputError
+from untrain.evaluation import power
 from untrain.experiment.checks import check, count_removed, count_sets
 from untrain.experiment.config import Config
+from untrain.experiment.finished import is_finished_trial, read_trial
 from untrain.experiment.run import Run
 from untrain.experiment.workers import default_workers
 from untrain.generators.training import train_transformer
 
 
-def plan(config: Config) -> list[tuple[str, str]]:
-    """Return what is trained, for how long and on how much disk, as (label, value) lines.
+def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
+    """Return what is trained, for how long, on how much disk, and what the trial will find.
 
     The time is measured: a few steps of the real models are trained on this machine.
+
+    Parameters
+    ----------
+    config : Config
+    noise : float, optional
+        Standard deviation of a query between paired models, bits a token. If left out, that of a
+        finished run of the same data and model in the same folder of runs, or else of the demo.
+
+    Returns
+    -------
+    list of (label, value)
 
     Raises
     ------
@@ -34,40 +49,129 @@ def plan(config: Config) -> list[tuple[str, str]]:
     queries = int((run.prompts["role"] == "query").sum())
     controls = len(run.prompts) - queries
     workers = config.workers or default_workers()
-    one, parameters = _seconds_of_one_model(run)
+    one, parameters = seconds_of_one_model(run)
     autoencoder = _seconds_of_autoencoder(run)
     rounds = 1 + -(-models // min(workers, models))
     pictures = (1 + models) * len(run.prompts) * config.generations
     disk = (1 + models) * 4 * parameters + 3000 * pictures + _features(run) + 5_000_000
-    free = shutil.disk_usage(_existing(run)).free
+    free = shutil.disk_usage(existing_folder(run)).free
     if disk > free:
         raise InputError(f"the run needs about {disk / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
     return [
         ("training pairs", f"{len(catalog)} ({len(run.held_out)} held out)"),
         ("prompts", f"{queries} and {controls} positive controls"),
         ("model", f"{parameters / 1e6:.1f} M parameters, {preset.positions} tokens a picture"),
-        ("trainings", f"1 + {models}, {workers} at a time, each {_words(one)}"),
+        ("trainings", f"1 + {models}, {workers} at a time, each {in_words(one)}"),
         (
             "forget sets",
             f"{count_sets(run)}, {removed} images ({removed / len(catalog):.1%} of the data)",
         ),
         (
             "time",
-            f"about {_words(autoencoder + rounds * one)} of training "
-            f"({_words(autoencoder)} of it the autoencoder)",
+            f"about {in_words(autoencoder + rounds * one)} of training "
+            f"({in_words(autoencoder)} of it the autoencoder)",
         ),
         ("disk", f"about {disk / 1e6:.0f} MB in {run.folder}"),
+        *power_lines(config, queries, noise),
     ]
 
 
-def _existing(run: Run) -> str:
+@dataclass(frozen=True)
+class _KnownNoise:
+    """Noise between paired models: standard deviation, correlation of queries, and whose it is."""
+
+    sd: float
+    correlation: float
+    source: str
+
+
+def power_lines(config: Config, queries: int, noise: float | None = None) -> list[tuple[str, str]]:
+    """Return which effects a randomised trial would find, as (label, value) lines.
+
+    Parameters
+    ----------
+    config : Config
+    queries : int
+        Number of prompts, positive controls not counted.
+    noise : float, optional
+        As for `plan`.
+
+    Raises
+    ------
+    InputError
+        The noise is not above 0.
+    """
+    if config.design.kind != "randomised":
+        return [("power", "unknown: one pair of models says nothing about its own luck")]
+    known = _noise(config, noise)
+    models, settings, sd = config.design.models, config.evaluation, known.sd
+    one = power.simulate(models, 1, settings.alpha)
+    every = power.simulate(models, queries, settings.alpha, known.correlation)
+    margin, level = settings.margin, settings.alpha
+    alone, overall = one.detectable(sd), every.detectable(sd)
+    need = [power.needed_models(margin, sd, n, level) for n in (1, queries)]
+    lines = [
+        (
+            "power",
+            f"{_effect(alone, models)} in one query, or {_effect(overall, models)} on average over "
+            f"{queries} prompts, is found with {power.POWER:.0%} "
+            f"(noise between models {sd:.2f}, {known.source}; --noise)",
+        ),
+        (
+            "verdicts",
+            f"a query that nothing moves is called not attributable (within ±{margin:g}) with "
+            f"{one.not_attributable(margin, sd):.0%}; to find an effect as large as the margin "
+            f"takes {need[0]} models for one query, {need[1]} for the average",
+        ),
+    ]
+    least = power.models_for_holm(queries, level)
+    if least > models:
+        words = f"with {models} models no single query can stay attributable over {queries} prompts"
+        lines.append(("Holm", f"{words}; {least} can"))
+    return lines
+
+
+def _effect(size: float, models: int) -> str:
+    if math.isinf(size):
+        return f"no effect whatever (with {models} models p cannot be small enough)"
+    return f"an effect of {size:.2f} bits/token"
+
+
+def _noise(config: Config, given: float | None) -> _KnownNoise:
+    """Return the noise that was given, or measured in finished runs beside this one, or the demo's.
+
+    Runs count whose data and model are set the same.
+    """
+    if given is not None:
+        if not given > 0:
+            raise InputError(f"--noise is {given}; it must be above 0 bits a token, such as 0.25")
+        return _KnownNoise(given, power.DEMO_CORRELATION, "as given")
+    recipe = {key: config.to_dict()[key] for key in ("data", "generator")}
+    found = []
+    for folder in sorted(path.parent for path in config.runs.glob("*/config.yaml")):
+        values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
+        if {key: values.get(key) for key in recipe} == recipe and is_finished_trial(folder):
+            trial = read_trial(folder)
+            noise = power.trial_noise(trial.measures, trial.units, trial.assignment)
+            found += [noise] if noise.total > 0 else []
+    if not found:
+        return _KnownNoise(power.DEMO_NOISE, power.DEMO_CORRELATION, "as in the demo")
+    total = float(np.mean([noise.total for noise in found]))
+    shared = float(np.mean([noise.shared for noise in found]))
+    runs = "the finished run" if len(found) == 1 else f"{len(found)} finished runs"
+    return _KnownNoise(math.sqrt(total), shared / total, f"as in {runs} beside it")
+
+
+def existing_folder(run: Run) -> str:
+    """Return the run folder, or the nearest folder above it that is there."""
     folder = run.folder.absolute()
     while not folder.exists():
         folder = folder.parent
     return str(folder)
 
 
-def _words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """Return a time for people."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
@@ -93,7 +197,7 @@ def _seconds_of_autoencoder(run: Run) -> float:
     return (time.perf_counter() - start) / rows * len(run.catalog) * preset.epochs_ae
 
 
-def _seconds_of_one_model(run: Run) -> tuple[float, int]:
+def seconds_of_one_model(run: Run) -> tuple[float, int]:
     """Return the expected seconds of one training on one thread, and the number of parameters."""
     import torch
 

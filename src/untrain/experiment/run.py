@@ -26,6 +26,7 @@ from untrain.encoders import Encoder, load_encoder
 from untrain.errors import InputError, is_disk_full
 from untrain.experiment import inputs
 from untrain.experiment.config import Config, load_config
+from untrain.experiment.engines import ENGINES, Engine
 from untrain.files import (
     atomic_path,
     discard_leftovers,
@@ -107,6 +108,11 @@ class Run:
         """The encoder of the configuration."""
         return load_encoder(self.config.encoder.name, **self.config.encoder.options)
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What trains models."""
+        return ENGINES[self.config.engine.name](self.config.engine.address)
+
     @property
     def arms(self) -> list[str]:
         """The arms asked for, and those that control prompts and a list of ids bring with them."""
@@ -182,8 +188,8 @@ class Run:
         self.save_record()
 
     def warn(self, message: str) -> None:
-        """Add a warning of the stage that runs to the record (and so to the report), once."""
-        known = self.record["stages"][self.stage].setdefault("warnings", [])
+        """Add a warning of the stage that runs, if any, to the record (and so the report), once."""
+        known = self.record["stages"].get(self.stage, {}).setdefault("warnings", [])
         if message not in known:
             known.append(message)
             _tell(message)

@@ -62,6 +62,7 @@ def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 Format = Annotated[str, _name_in("untrain.catalogs:CATALOGS")]
 EncoderName = Annotated[str, _name_in("untrain.encoders:ENCODERS")]
+EngineName = Annotated[str, _name_in("untrain.experiment.engines:ENGINES")]
 Retriever = Annotated[str, _name_in("untrain.search.retrieval:RETRIEVERS")]
 RankingName = Annotated[str, AfterValidator(_ranking)]
 Arm = Annotated[str, _name_in("untrain.counterfactual.forget_sets:ARMS")]
@@ -141,6 +142,19 @@ class EncoderConfig(Section):
     @classmethod
     def _by_name(cls, value: Any) -> Any:
         """Take ``encoder: layout`` for ``encoder: {name: layout}``."""
+        return {"name": value} if isinstance(value, str) else value
+
+
+class EngineConfig(Section):
+    """Where models are trained: no result depends on it, and no stage or model is known by it."""
+
+    name: EngineName = Field("local", description="local, or ray: pip install untrain[ray]")
+    address: str | None = Field(None, description="of the Ray cluster; default: this machine")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """Take ``engine: ray`` for ``engine: {name: ray}``."""
         return {"name": value} if isinstance(value, str) else value
 
 

@@ -32,6 +32,11 @@ def default_workers() -> int:
 
     if device().type == "cuda":
         return 1
+    return cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from untrain.generators.hardware import autocast, device
 from untrain.generators.presets import Preset
 from untrain.generators.text import PAD
 from untrain.generators.transformer import Transformer
+
+Clip = Callable[[Iterable[torch.Tensor], float], Any]
 
 
 def train_transformer(
@@ -50,8 +54,35 @@ def train_transformer(
         Mean training loss of each epoch, nats.
     """
     torch.manual_seed(seed)
+    model = Transformer(preset, vocabulary).to(device())
+    losses = descend(model, text, image, kept, preset, seed, progress, nn.utils.clip_grad_norm_)
+    return model.eval().requires_grad_(False), losses.tolist()
+
+
+def descend(
+    model: nn.Module,
+    text: np.ndarray,
+    image: np.ndarray,
+    kept: np.ndarray,
+    preset: Preset,
+    seed: int,
+    progress: Progress,
+    clip: Clip,
+) -> np.ndarray:
+    """Train ``model``, one transformer or a stack of them, in place, and return its losses.
+
+    Parameters
+    ----------
+    kept : ndarray of bool, (n,), or (models, n) for a stack
+    clip : callable
+        Scales the gradients of the given parameters down to the given norm.
+
+    Returns
+    -------
+    ndarray of float64, (epochs,) or (epochs, models)
+        Mean training loss of each epoch, nats.
+    """
     where = device()
-    model = Transformer(preset, vocabulary).to(where)
     optimizer = _optimizer(model, preset)
     per_epoch = -(-len(text) // preset.batch)
     steps = preset.epochs * per_epoch
@@ -60,50 +91,77 @@ def train_transformer(
     weight_all = torch.from_numpy(kept.astype(np.float32)).to(where)
     losses, step = [], 0
     for epoch in range(preset.epochs):
-        order = torch.from_numpy(rng("order", seed, epoch).permutation(len(text))).to(where)
-        total = torch.zeros((), device=where)
-        for rows in order.split(preset.batch):
+        order = rng("order", seed, epoch).permutation(len(text))
+        total = torch.zeros(kept.shape[:-1], device=where)
+        for rows, size in _batches(order, kept, preset.batch):
             for group in optimizer.param_groups:
                 group["lr"] = preset.lr * _schedule(step, steps, preset.warmup)
-            loss = _loss(model, text_all[rows], image_all[rows], weight_all[rows], preset)
+            weight = weight_all[..., rows]
+            loss = batch_loss(model, text_all[rows], image_all[rows], weight, preset, size)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), preset.clip)
+            loss.sum().backward()  # over models, none of which has a weight of another's
+            clip(model.parameters(), preset.clip)
             optimizer.step()
             step += 1
             average.update(step)
             total += loss.detach()
-            progress(len(rows))
-        losses.append(float(total) / per_epoch)
+            progress(size * loss.numel())
+        losses.append(total.double().cpu().numpy() / per_epoch)
     average.apply()
-    return model.eval().requires_grad_(False), losses
+    return np.stack(losses)
 
 
-def _loss(
-    model: Transformer,
+def _batches(order: np.ndarray, kept: np.ndarray, size: int) -> Iterator[tuple[torch.Tensor, int]]:
+    """Yield the rows to compute of each batch, and how many the batch has in full.
+
+    What a model alone is trained without is not computed: for random halves of the data that is
+    half of the time, and only rounding tells. A stack computes all, since which rows its models
+    have in common must not decide the rounding. An empty batch is one row of no weight.
+    """
+    computed = kept if kept.ndim == 1 else np.ones(len(order), bool)
+    full = [order[i : i + size] for i in range(0, len(order), size)]
+    rows = [batch[computed[batch]] if computed[batch].any() else batch[:1] for batch in full]
+    on_device = torch.from_numpy(np.concatenate(rows)).to(device())
+    yield from zip(on_device.split([len(r) for r in rows]), map(len, full), strict=True)
+
+
+def batch_loss(
+    model: nn.Module,
     text: torch.Tensor,
     image: torch.Tensor,
     weight: torch.Tensor,
     preset: Preset,
+    size: int,
 ) -> torch.Tensor:
-    """Return the weighted loss of a batch: the mean over the full batch of kept pairs' losses."""
+    """Return the loss of a batch: the sum of the weighted pairs' losses over its full ``size``.
+
+    ``weight`` is (n,), or (models, n) for a stack; the loss is a number, or one a model.
+    """
     with autocast():
         text_logits, image_logits = model(text, image)
-    image_nll = F.cross_entropy(image_logits.float().transpose(1, 2), image, reduction="none").mean(
-        1
-    )
+    image_nll = _nll(image_logits, image).mean(-1)
     target = text[:, 1:]
     real = (target != PAD) & (text[:, :-1] != PAD)
-    text_nll = F.cross_entropy(text_logits.float().transpose(1, 2), target, reduction="none")
-    text_nll = (text_nll * real).sum(1) / real.sum(1).clamp(min=1)
+    text_nll = (_nll(text_logits, target) * real).sum(-1) / real.sum(-1).clamp(min=1)
     pair = (preset.image_weight * image_nll + text_nll) / (preset.image_weight + 1)
-    return (pair * weight).sum() / len(weight)
+    return (pair * weight).sum(-1) / size
 
 
-def _optimizer(model: Transformer, preset: Preset) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices only, not on embeddings, biases or norms."""
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "blocks" in n]
-    others = [p for n, p in model.named_parameters() if not (p.ndim == 2 and "blocks" in n)]
+def _nll(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return −log p of tokens (n, length) under logits (…, n, length, tokens), (…, n, length)."""
+    target = target.expand(logits.shape[:-1])
+    classes_second = logits.float().flatten(0, -3).transpose(1, 2)
+    nll = F.cross_entropy(classes_second, target.flatten(0, -2), reduction="none")
+    return nll.view(target.shape)
+
+
+def _optimizer(model: nn.Module, preset: Preset) -> torch.optim.Optimizer:
+    """AdamW; weight decay on the blocks' matrices only, not on embeddings, biases or norms."""
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        decays = "blocks" in name and "norm" not in name and name.endswith("weight")
+        (matrices if decays else others).append(parameter)
     groups = [
         {"params": matrices, "weight_decay": preset.weight_decay},
         {"params": others, "weight_decay": 0.0},

@@ -19,7 +19,7 @@ class _Block(nn.Module):
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         inner = preset.heads * preset.head_dim
-        self.heads = preset.heads
+        self.heads, self.head_dim = preset.heads, preset.head_dim
         self.norm_attention = nn.LayerNorm(preset.dim)
         self.qkv = nn.Linear(preset.dim, 3 * inner, bias=False)
         self.out = nn.Linear(inner, preset.dim, bias=False)
@@ -30,13 +30,13 @@ class _Block(nn.Module):
     def forward(
         self, x: torch.Tensor, mask: torch.Tensor | None, past: tuple | None = None
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        batch, length, _ = x.shape
-        qkv = self.qkv(self.norm_attention(x)).view(batch, length, 3, self.heads, -1)
+        *batch, length, _ = x.shape  # a stack has models before the rows
+        qkv = self.qkv(self.norm_attention(x)).view(-1, length, 3, self.heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         if past is not None:
             k, v = torch.cat((past[0], k), 2), torch.cat((past[1], v), 2)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + self.out(y.transpose(1, 2).reshape(batch, length, -1))
+        x = x + self.out(y.transpose(1, 2).reshape(*batch, length, -1))
         x = x + self.down(F.relu(self.up(self.norm_mlp(x))).square())
         return x, (k, v)
 
@@ -82,8 +82,7 @@ class Transformer(nn.Module):
         rows = (position // self.grid[1]) % self.grid[0]
         return self.image(image) + self.row(rows) + self.column(position % self.grid[1])
 
-    @staticmethod
-    def _mask(text: torch.Tensor, image_length: int) -> torch.Tensor:
+    def _mask(self, text: torch.Tensor, image_length: int) -> torch.Tensor:
         """Return who may look at whom, bool (n, 1, length, length): earlier and not padding."""
         length = text.shape[1] + image_length
         seen = F.pad(text != PAD, (0, image_length), value=True)
@@ -105,12 +104,12 @@ class Transformer(nn.Module):
         Tensor, (n, t − 1, vocabulary) and Tensor, (n, positions, codes)
         """
         t = text.shape[1]
-        x = torch.cat((self._embed_text(text), self._embed_image(image[:, :-1])), 1)
+        x = torch.cat((self._embed_text(text), self._embed_image(image[:, :-1])), -2)
         mask = self._mask(text, image.shape[1] - 1)
         for block in self.blocks:
             x, _ = block(x, mask)
         x = self.norm(x)
-        return self.text_head(x[:, : t - 1]), self.image_head(x[:, t - 1 :])
+        return self.text_head(x[..., : t - 1, :]), self.image_head(x[..., t - 1 :, :])
 
     def log_likelihood(self, text: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Return log p of every image token in nats, float32 (n, positions)."""

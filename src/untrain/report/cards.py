@@ -15,7 +15,8 @@ from PIL import Image
 from untrain.report import tables
 from untrain.report.copies import copied_from
 from untrain.report.folder import SAMPLER, Run, rows
-from untrain.report.tables import PRIMARY, arm_label, arm_order, interval, number, open_ends
+from untrain.report.tables import PRIMARY, arm_label, arm_order
+from untrain.report.words import bare_p, interval, number, open_ends, uncertainty
 
 TOP = 10
 LARGEST_SIDE = 176  # twice what the page shows, for fine screens
@@ -95,7 +96,7 @@ def _effect_words(line: Any) -> str:
         return ""
     way = "worse" if line.effect >= 0 else "better"
     what = "its family" if line.arm == "family" else "its images"
-    ends = tables.uncertainty(line.low, line.high, line.p)
+    ends = uncertainty(line.low, line.high, line.p)
     return f"{number(abs(line.effect))} bits/token {way} without {what}{ends}"
 
 
@@ -116,7 +117,7 @@ def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
             "arm": arm_label(line.arm) + (f", {line.k:g}" if line.k > 0 else ""),
             "effect": number(line.estimate, 3),
             "interval": interval(line.low, line.high, 3),
-            "p": tables.bare_p(line.p_value),
+            "p": bare_p(line.p_value),
             "naive": number(other.get((line.prompt_id, line.arm, line.k), math.nan), 3),
             "zero": zero,
             **bar,

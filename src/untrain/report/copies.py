@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from untrain.report.folder import Run
-from untrain.report.tables import interval, p_value
+from untrain.report.words import interval, p_value
 
 LEVEL = 0.05
 

@@ -23,10 +23,10 @@ from untrain.report.tables import (
     VERDICTS,
     arm_label,
     designs,
-    open_ends,
     overall_table,
     prompt_table,
 )
+from untrain.report.words import open_ends
 
 INK, FAINT, PAPER = "#1f1d1a", "#8b857c", "#fefefe"
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe & Ito
@@ -118,7 +118,7 @@ def effects_by_arm(run: Run) -> Plot | None:
     _legend(axes, {**keys, "naive": ("D", ORANGE, PAPER)})
     return Plot(
         "effects-by-arm",
-        _svg(figure, "effects-by-arm"),
+        to_svg(figure, "effects-by-arm"),
         "What each removal did",
         "Right of the line, models are worse at a prompt’s pictures without those images. The blue "
         "dot is the mean effect with its 95\N{NO-BREAK SPACE}% interval, each grey dot one prompt. "
@@ -162,7 +162,7 @@ def effects_by_prompt(run: Run) -> Plot | None:
     _legend(axes, keys)
     return Plot(
         "effects-by-prompt",
-        _svg(figure, "effects-by-prompt"),
+        to_svg(figure, "effects-by-prompt"),
         "Each prompt",
         "One line a prompt, the strongest effect at the top. The bar is the 95\N{NO-BREAK SPACE}% "
         "interval, where there is one; an arrow means that it has no end. A bar that crosses "
@@ -189,7 +189,7 @@ def reference_similarity(run: Run) -> Plot | None:
     _legend(axes, {"before": ("o", INK, PAPER), "after": ("o", GREEN, GREEN)})
     return Plot(
         "reference-similarity",
-        _svg(figure, "reference-similarity"),
+        to_svg(figure, "reference-similarity"),
         "The study’s measure, for comparison",
         "Mean similarity of a prompt’s pictures with one reference picture, before (open) and "
         "after (filled) the removal; the largest fall at the top. It has no control: the "
@@ -260,7 +260,8 @@ def _short(text: str, length: int = 34) -> str:
     return cut.replace("$", r"\$")
 
 
-def _svg(figure: Figure, name: str) -> str:
+def to_svg(figure: Figure, name: str) -> str:
+    """Return a figure as SVG that is the same to the byte for the same figure; close it."""
     buffer = io.StringIO()
     with plt.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

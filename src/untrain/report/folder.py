@@ -29,14 +29,19 @@ COLUMNS = {
         *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
         *("k", "two_sided_p", "null_sd", "n_units"),
     ),
-    "results/verdicts.parquet": ("prompt_id", "verdict", "reason"),
+    "results/verdicts.parquet": ("prompt_id", "verdict", "reason", "p_holm"),
     "results/similarity_results.csv": (
         *("Folder", "Mean_1", "Min_1", "Max_1"),
         *("Mean_2", "Min_2", "Max_2"),
     ),
+    "results/groups.parquet": (
+        *("group", "design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
+        *("k", "two_sided_p", "null_sd", "n_units"),
+    ),
 }
 _TEXT = {"prompt_id", "prompt", "family", "role", "method", "image_id", "forget_set_id", "arm"}
 _TEXT |= {"model_id", "fingerprint", "caption", "design", "measure", "verdict", "reason", "Folder"}
+_TEXT |= {"group"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Run:
     effects: pd.DataFrame
     verdicts: pd.DataFrame
     similarity: pd.DataFrame
+    groups: pd.DataFrame
 
 
 def rows(table: pd.DataFrame) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from untrain.report import tables
 from untrain.report.copies import copy_words
 from untrain.report.folder import Run
+from untrain.report.groups import group_rows
 
 _WORDS = {"Removed", "Measure", "Prompt", "Verdict"}
 
@@ -23,13 +24,13 @@ def markdown(run: Run) -> str:
         "Bits per image token; positive: models are worse without. p is one-sided.",
         _table(
             ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval"),
-            tables.overall_rows(tables.overall_table(run.effects)),
+            tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
         ),
     ]
     if others:
         heads = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
         parts += ["## Other measures", _table(heads, others)]
-    heads = ("Prompt", "Effect", "95 % interval", "p", "Naive", "Verdict")
+    heads = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
     parts += ["## Each prompt", _table(heads, tables.prompt_rows(tables.prompt_table(run)))]
     return "\n\n".join(parts) + "\n"
 

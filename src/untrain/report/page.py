@@ -18,6 +18,7 @@ from untrain.report.cards import Pictures, missing_pictures, prompt_cards
 from untrain.report.copies import copy_warnings, copy_words
 from untrain.report.figures import Plot, figures
 from untrain.report.folder import SAMPLER, Run, read_run
+from untrain.report.groups import group_rows
 from untrain.report.markdown import markdown
 
 CATALOG = {
@@ -82,7 +83,7 @@ def render(run: Run, plots: list[Plot]) -> str:
         controls=tables.verdict_counts(controls),
         known=tables.VERDICTS,
         design=tables.designs(run.effects)[0],
-        overall=tables.overall_rows(tables.overall_table(run.effects)),
+        overall=tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
         others=tables.other_rows(tables.other_table(run.effects)),
         prompts=list(zip(prompts["prompt_id"], tables.prompt_rows(prompts), strict=True)),
         plots=[(plot, Markup(plot.inline)) for plot in plots],

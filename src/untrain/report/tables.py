@@ -1,13 +1,13 @@
-"""A finished run as tables, as numbers in words, and as one plain answer."""
+"""A finished run as tables and as one plain answer."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pandas as pd
 
 from untrain.report.folder import COLUMNS, Run, rows
+from untrain.report.words import bare_p, interval, number, p_value, size, uncertainty
 
 PRIMARY = "nll"
 """The measure that the answer is about: bits per image token, larger is worse."""
@@ -99,7 +99,8 @@ def other_table(effects: pd.DataFrame) -> pd.DataFrame:
 def prompt_table(run: Run) -> pd.DataFrame:
     """Return one row a prompt, the strongest effect first, controls last.
 
-    Columns ``prompt_id, prompt, family, role, arm, effect, low, high, p, naive, verdict, reason``.
+    Columns ``prompt_id, prompt, family, role, arm, effect, low, high, p, naive, verdict, reason,
+    p_holm``.
     The effect is that of the prompt's own images: the targeted set at its primary (smallest) size,
     or the whole family of a control prompt.
     """
@@ -117,6 +118,7 @@ def prompt_table(run: Run) -> pd.DataFrame:
     verdicts = run.verdicts.drop_duplicates("prompt_id").set_index("prompt_id")
     table["verdict"] = table["prompt_id"].map(_spelt(verdicts["verdict"])).fillna("")
     table["reason"] = table["prompt_id"].map(verdicts["reason"]).fillna("")
+    table["p_holm"] = table["prompt_id"].map(verdicts["p_holm"])
     table = table.assign(control=control)
     table = table.sort_values(["control", "effect"], ascending=[True, False], kind="stable")
     return table.drop(columns="control").reset_index(drop=True)
@@ -232,6 +234,7 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[st
     if len(queries):
         counts = ", ".join(f"{n} {name}" for name, n in verdict_counts(queries).items())
         sentences.append(f"Of {len(queries)} prompts: {counts}.")
+        sentences += _holm_sentence(queries)
     if len(controls):
         found = verdict_counts(controls)["attributable"]
         sentences.append(f"Positive controls attributable: {found} of {len(controls)}.")
@@ -245,6 +248,16 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[st
         wrong = int((random["p_value"] <= LEVEL).sum())
         sentences.append(f"Random sets that would be called so: {wrong} of {len(random)}.")
     return sentences
+
+
+def _holm_sentence(queries: pd.DataFrame) -> list[str]:
+    """Say how many verdicts hold together; with few models no p is small enough for many."""
+    adjusted = queries.get("p_holm", pd.Series(dtype=float)).dropna()
+    if len(adjusted) < 2:
+        return []
+    kept = int((adjusted <= LEVEL).sum())
+    why = "" if kept else f" (smallest adjusted {p_value(adjusted.min())})"
+    return [f"After Holm over {len(adjusted)} prompts, {kept} stay attributable{why}."]
 
 
 def warnings(run: Run) -> list[str]:
@@ -268,57 +281,6 @@ def warnings(run: Run) -> list[str]:
         "images; what those images taught them is not part of the effects."
     )
     return found
-
-
-# Numbers in words -------------------------------------------------------------------------------
-
-
-def number(value: float, digits: int | None = None) -> str:
-    """Return a number for people: a true minus sign, — for NaN; about two figures unless told."""
-    if math.isnan(value):
-        return "—"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if digits is None:
-        size = abs(value)
-        digits = 2 if value == 0 else sum(size < limit for limit in (100, 10, 0.1, 0.01))
-    text = f"{value:.{digits}f}"
-    return (text[1:] if float(text) == 0 and text[0] == "-" else text).replace("-", "−")
-
-
-def open_ends(low: float, high: float) -> tuple[float, float]:
-    """Return an interval whose one missing end is infinite; NaN twice where there is none."""
-    if not (math.isfinite(low) or math.isfinite(high)):
-        return math.nan, math.nan
-    return (low if math.isfinite(low) else -math.inf, high if math.isfinite(high) else math.inf)
-
-
-def interval(low: float, high: float, digits: int | None = None) -> str:
-    """Return an interval for people; an end that is infinite or missing leaves it open."""
-    low, high = open_ends(low, high)
-    if math.isnan(low):
-        return "—"
-    if math.isinf(high):
-        return f"{number(low, digits)} or more"
-    if math.isinf(low):
-        return f"{number(high, digits)} or less"
-    joint = " to " if low < 0 or high < 0 else "–"
-    return number(low, digits) + joint + number(high, digits)
-
-
-def p_value(p: float) -> str:
-    """Return ``p = …`` with as many figures as it deserves, or nothing."""
-    if math.isnan(p):
-        return ""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.{4 if p < 0.001 else 3 if p < 0.01 else 2}f}"
-
-
-def uncertainty(low: float, high: float, p: float) -> str:
-    """Return `` (95 % interval …, p = …)`` with what there is of it."""
-    ends = interval(low, high)
-    parts = [f"95\N{NO-BREAK SPACE}% interval {ends}" if ends != "—" else "", p_value(p)]
-    inside = ", ".join(part for part in parts if part)
-    return f" ({inside})" if inside else ""
 
 
 # Rows of text, for the page and for Markdown -----------------------------------------------------
@@ -354,17 +316,12 @@ def prompt_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
     return [
         (
             *(r.prompt + " (control)" * (r.role == "control"), number(r.effect, 3)),
-            *(interval(r.low, r.high, 3), bare_p(r.p), number(r.naive, 3), r.verdict or "—"),
+            *(interval(r.low, r.high, 3), _with_holm(r.p, r.p_holm)),
+            *(number(r.naive, 3), r.verdict or "—"),
         )
         for r in rows(table)
     ]
 
 
-def size(k: float) -> str:
-    """Return a size for people."""
-    return "—" if math.isnan(k) else f"{k:g}"
-
-
-def bare_p(p: Any) -> str:
-    """Return a p for a table's cell."""
-    return p_value(float(p)).removeprefix("p = ").removeprefix("p ") or "—"
+def _with_holm(p: float, holm: float) -> str:
+    return bare_p(p) + ("" if math.isnan(holm) else f" ({bare_p(holm)})")

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from untrain.report.folder import read_run
+from untrain.report.groups import group_rows
 from untrain.report.tables import answer, overall_rows, overall_table
 
 COLUMNS = ("Trained without", "k", "effect", "95 % interval", "p", "naive", "naive interval")
@@ -25,6 +26,6 @@ def answer_and_table(folder: Path) -> tuple[str, Table]:
     for column in COLUMNS:
         numeric = column in ("k", "effect", "p", "naive")
         table.add_column(column, justify="right" if numeric else "left")
-    for row in overall_rows(overall_table(run.effects)):
+    for row in overall_rows(overall_table(run.effects)) + group_rows(run.groups):
         table.add_row(*row)
     return answer(run.effects, run.verdicts), table

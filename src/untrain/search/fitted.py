@@ -168,7 +168,7 @@ def fit_weights(runs: Sequence[Path]) -> Weights:
         "untrain": untrain.__version__,
         "date": date.today().isoformat(),
         "measure": f"rise of {MEASURE}, bits an image token, for each image removed",
-        "runs": [_described(run, part) for run, part in parts.items()],
+        "runs": [described(run, part) for run, part in parts.items()],
         "sets": len(table),
         "prompts": int(table["group"].nunique()),
         "images": int(table["images"].sum()),
@@ -255,7 +255,8 @@ def _groups(run: Path) -> dict[str, str]:
     return dict(zip(prompts["prompt_id"], groups, strict=True))
 
 
-def _described(run: Path, part: pd.DataFrame) -> dict[str, Any]:
+def described(run: Path, part: pd.DataFrame) -> dict[str, Any]:
+    """Return what is kept of a run that weights are fitted on: its name and fingerprints."""
     record = read_json(_needed(run, "run.json"))
     return {
         "name": record.get("name", run.name),

@@ -1,0 +1,59 @@
+"""``untrain leaderboard``: every attributor at hand, held against a bank of random halves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from untrain.cli.run import FileArgument, NameOption, RunsOption, SetOption
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("leaderboard")(leaderboard)
+
+
+def leaderboard(
+    file: Path = FileArgument,
+    name: str | None = NameOption,
+    runs: Path | None = RunsOption,
+    settings: list[str] = SetOption,
+    k: int = typer.Option(10, "--k", help="Images whose loss the effect is of."),
+    ranking: list[str] = typer.Option(
+        [], "--ranking", help="One more, such as scores:influence.parquet; may be given often."
+    ),
+    encoder: list[str] = typer.Option(
+        [], "--encoder", help="One more encoder, for the cosine of features; may be given often."
+    ),
+    candidates: int = typer.Option(
+        5000, help="Images that a prompt's pictures are compared with; the others count as lowest."
+    ),
+) -> None:
+    """Hold every way to search the training images against what models do without them.
+
+    Needs a finished run and its bank of models trained on random halves of the data (untrain bank).
+    Captions, each metric, each ranking, your own scores and chance: who knows what a picture
+    stands on (LDS), and what it costs to lose the images named first. Writes results/leaderboard as
+    Parquet, CSV, Markdown and SVG.
+
+    Example: untrain leaderboard experiment.yaml --ranking scores:influence.parquet
+    """
+    from untrain.experiment.config import load_config
+    from untrain.experiment.leaderboard import keep_leaderboard
+    from untrain.experiment.leaderboard import leaderboard as table_of
+    from untrain.experiment.parts import read_bank
+    from untrain.experiment.run import Run
+    from untrain.report.leaderboard import leaderboard_table
+
+    run = Run(load_config(file, settings, name=name, runs=runs))
+    bank = read_bank(run.folder)
+    with run.lock():
+        table = table_of(run, bank, k, ranking, encoder, candidates)
+        keep_leaderboard(run, table)
+    console = Console()
+    console.print(leaderboard_table(table))
+    path = run.path("results", "leaderboard.md")
+    console.print(f"Leaderboard: [bold]{escape(str(path))}[/]", soft_wrap=True)

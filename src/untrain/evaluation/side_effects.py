@@ -1,0 +1,167 @@
+"""Side effects: what a removal does to other prompts' pictures and to pairs that no model saw.
+
+Specificity: the effect of a prompt's own set on the pictures of the *other* prompts. Utility: the
+effect of a set, whichever it is, on the likelihood of held-out pairs. Both are tested by drawing
+the assignment again, as the effects themselves are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from untrain.counterfactual.design import Assignment, redraw
+from untrain.evaluation.contrasts import Contrast, contrasts, infer, record
+from untrain.evaluation.outcomes import COLUMNS, DECISIVE, complete, outcomes
+from untrain.evaluation.randomisation import slope_test, with_observed
+from untrain.files import rng
+
+OTHERS = "nll_other_prompts"
+NEAREST = "nll_nearest_prompt"
+HELD_OUT = "heldout_nll"
+ANY_SET = "any_set"
+
+
+def specificity_effects(
+    measures: pd.DataFrame,
+    units: pd.DataFrame,
+    assignment: Assignment,
+    nearest: Mapping[str, str],
+    draws: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return what the targeted (and family) sets do to the pictures of other prompts.
+
+    The outcome of prompt p in a model is the mean of the other prompts' NLL, after what *their* own
+    sets do to them was fitted and taken out (`without_own`); p's set is then tested on it as on p's
+    own pictures.
+
+    The test of one prompt is exact, because the others' sets were drawn independently of its own.
+    Overall, each assignment is tested, and for other pairs of prompts taken out as it was observed:
+    the null distribution then has the right mean and spread, though not by construction.
+
+    Parameters
+    ----------
+    measures, units, assignment, draws, seed
+        As for `trial_effects`; the measure ``nll`` is read.
+    nearest : mapping
+        prompt_id → the prompt that is most like it (`nearest_prompts`), which gets rows of its own.
+
+    Returns
+    -------
+    DataFrame
+        As `trial_effects`, of the measures ``nll_other_prompts`` and ``nll_nearest_prompt``. Above
+        zero: the removal harms others, too. Empty where there are fewer than two prompts.
+    """
+    by_id = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
+    decisive = by_id[by_id["arm"].isin(DECISIVE) & (by_id["prompt_id"] != "")]
+    table = outcomes(measures[measures["measure"] == "nll"])["nll"]
+    table = complete(table, assignment.model_ids, "nll", [])[list(assignment.model_ids)]
+    rest = without_own(table, decisive, assignment)
+    if len(rest) < 2 or decisive.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    n = len(rest)
+    likest = np.array([[nearest.get(p) == q for q in rest.index] for p in rest.index], float)
+    weights = {OTHERS: (1 - np.eye(n)) / (n - 1), NEAREST: likest}
+    null = redraw(assignment, rng("randomisation", seed), draws)
+    records = []
+    for measure, weight in weights.items():
+        known = weight.any(axis=1)
+        mixed = pd.DataFrame(
+            (weight @ rest.to_numpy())[known], rest.index.to_numpy()[known], rest.columns
+        )
+        for contrast in contrasts(decisive, list(mixed.index)):
+            result = infer(contrast, mixed, by_id, assignment, null, adjust=False)
+            records.append(record("randomised", contrast, measure, result))
+    return pd.DataFrame(records, columns=COLUMNS)
+
+
+def without_own(
+    table: pd.DataFrame, decisive: pd.DataFrame, assignment: Assignment
+) -> pd.DataFrame:
+    """Return outcomes less what each prompt's own decisive sets do to it.
+
+    They are the residuals of the least-squares fit on the prompt's own assignments, c of them,
+    times (M − 1) / (M − 1 − c): the fit takes c of the M − 1 parts of any other assignment with it
+    on average, and so the effect of another prompt's set is estimated without bias over the draws.
+
+    Parameters
+    ----------
+    table : DataFrame, shape (prompts, models)
+    decisive : DataFrame
+        prompt_id of units; its index gives the rows of the assignment.
+    assignment : Assignment
+
+    Returns
+    -------
+    DataFrame, shape (prompts, models)
+        Without prompts whose own assignments leave nothing over.
+    """
+    rest = {}
+    for prompt_id, values in zip(table.index, table.to_numpy(np.float64), strict=True):
+        own = assignment.out[decisive.index[decisive["prompt_id"] == prompt_id]].astype(float)
+        basis = np.vstack([np.ones(len(values)), own])
+        fitted, _, rank, _ = np.linalg.lstsq(basis.T, values, rcond=None)
+        left = len(values) - rank
+        if left > 0:
+            rest[prompt_id] = (values - fitted @ basis) * (len(values) - 1) / left
+    return pd.DataFrame.from_dict(rest, orient="index", columns=table.columns)
+
+
+def nearest_prompts(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return, for each prompt, the other prompt with which it shares most of its words.
+
+    The share is of the words that either has (Jaccard); a prompt that shares none is left out.
+    """
+    words = {prompt_id: set(text.casefold().split()) for prompt_id, text in texts.items()}
+    nearest = {}
+    for prompt_id, own in words.items():
+        shares = {q: len(own & w) / len(own | w) for q, w in words.items() if q != prompt_id}
+        best = max(shares, key=lambda q: shares[q], default="")
+        if best and shares[best] > 0:
+            nearest[prompt_id] = best
+    return nearest
+
+
+def utility_effects(
+    measures: pd.DataFrame,
+    units: pd.DataFrame,
+    assignment: Assignment,
+    draws: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return what removing a set does to the likelihood of held-out pairs, mean over the sets.
+
+    Of the arm ``any_set`` it is the slope of the held-out NLL on how many sets a model lacks, of
+    another arm on how many of that arm's, tested by re-drawing the assignment (`slope_test`). It is
+    read between models of which each lacks about half.
+
+    Returns
+    -------
+    DataFrame
+        As `trial_effects`, of the measure ``heldout_nll``, bits a token for one set: a row for
+        ``any_set`` and one for each arm at its smallest size, unless all models lack equally many.
+        Empty where nothing is held out.
+    """
+    held = measures[measures["measure"] == HELD_OUT].set_index("model_id")["value"]
+    if not set(assignment.model_ids) <= set(held.index):
+        return pd.DataFrame(columns=COLUMNS)
+    by_id = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
+    y = held.loc[list(assignment.model_ids)].to_numpy(np.float64)
+    null = redraw(assignment, rng("randomisation", seed), draws)
+    asked = [(ANY_SET, 0, list(by_id.index))]
+    for arm, of_arm in by_id.groupby("arm", sort=False):
+        k = of_arm["k"].min()
+        asked.append((str(arm), int(k), list(of_arm.index[of_arm["k"] == k])))
+    records = []
+    for arm, k, rows in asked:
+        out = assignment.out[rows]
+        lacking = out.sum(axis=0).astype(np.float64)
+        if np.ptp(lacking):
+            drawn = with_observed(out, null[:, rows]).sum(axis=1).astype(np.float64)
+            n = len(rows)
+            contrast = Contrast(arm, k, "", tuple(rows), ("",) * n, (1 / n,) * n, 1)
+            records.append(record("randomised", contrast, HELD_OUT, slope_test(y, lacking, drawn)))
+    return pd.DataFrame(records, columns=COLUMNS)

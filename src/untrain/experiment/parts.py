@@ -1,0 +1,326 @@
+"""The bank of random parts: paired models, each trained without a random share of the data.
+
+It holds attributions to what training does (`untrain leaderboard`), and targeted removals to
+random ones (`untrain.evaluation.equivalent`). The folder ``bank`` of a run holds
+
+- ``models.parquet``: model_id, share (of the data taken out), seed, fingerprint, path;
+- ``kept.safetensors``: ``kept``, uint8 (models, images), rows as that table, columns as the run's
+  ``catalog.parquet``;
+- ``nll.parquet``: model_id, prompt_id, generation, nll: bits an image token of A's queries;
+- ``bank.json``: what the models and the measures depend on.
+
+Rows are only ever added, so that a bank can grow and a killed one goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from untrain.catalogs.base import Catalog
+from untrain.errors import InputError
+from untrain.evaluation import measures as ms
+from untrain.evaluation.equivalent import equivalent_table
+from untrain.experiment import bank, stages
+from untrain.experiment.pipeline import run_stages
+from untrain.experiment.run import Run
+from untrain.files import (
+    atomic_path,
+    fingerprint,
+    read_json,
+    rng,
+    write_json,
+    write_parquet,
+    write_text,
+)
+from untrain.progress import console, track
+
+FULL = "full"
+NLL = ["model_id", "prompt_id", "generation", "nll"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Models trained without random parts of the data, and how they find A's pictures.
+
+    Attributes
+    ----------
+    models : DataFrame
+        model_id, share (of the data taken out; 0 of the model ``full``), seed, fingerprint, path.
+    kept : ndarray of bool, shape (models, images)
+        True where the model of that row was trained on the image of that column; columns are in the
+        order of the run's ``catalog.parquet``.
+    nll : DataFrame
+        model_id, prompt_id, generation, nll: bits an image token of every query.
+    """
+
+    models: pd.DataFrame
+    kept: np.ndarray
+    nll: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Part:
+    """A random part to be taken out: a share of the data and which draw of it; share 0 is none."""
+
+    share: float
+    index: int = 0
+
+    @property
+    def model_id(self) -> str:
+        """Name of the model that is trained without it."""
+        if not self.share:
+            return FULL
+        name = "half" if self.share == 0.5 else f"share-{self.share}"
+        return f"{name}-{self.index:03d}"
+
+
+def kept_without(part: Part, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Return which images remain when a part is taken out.
+
+    A part is drawn on its own, so that it is the same in a bank of any size; uniformly among the
+    subsets of its size. Images of a group leave together; where a group does not fit, the size is
+    the nearest there is.
+
+    Parameters
+    ----------
+    part : Part
+    groups : ndarray of int, (images,)
+        0 … number of groups − 1; equal for byte-identical images.
+    seed : int
+
+    Returns
+    -------
+    ndarray of bool, (images,)
+    """
+    if not part.share:
+        return np.ones(len(groups), bool)
+    sizes = np.bincount(groups)
+    order = rng("part", seed, part.share, part.index).permutation(len(sizes))
+    off = np.abs(np.cumsum(sizes[order]) - part.share * len(groups))
+    count = min(int(off.argmin()) + 1, len(sizes) - 1)
+    return ~np.isin(groups, order[:count])
+
+
+def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> Bank:
+    """Have a bank of random parts: train what is missing of it and measure what is not measured.
+
+    Stages up to ``generate`` are run first where they are not done. Models are of seed B, paired,
+    and found again by fingerprint; asking for more later trains those alone. Where there are
+    several shares the model on everything, ``full``, belongs to the bank too.
+
+    Parameters
+    ----------
+    run : Run
+    models : int
+        How many of each share, at least 2.
+    shares : sequence of float
+        Shares of the training images to take out, each in (0, 1).
+
+    Raises
+    ------
+    InputError
+        A share or a number of models that cannot be, or what `run_stages` finds wrong.
+    """
+    check(run.catalog, models, shares)
+    run.engine.check()
+    run_stages(run, "generate")
+    with run.lock():
+        stages.prepare(run)
+        _renew(run)
+        parts = wanted(known_models(run), models, shares)
+        groups = copy_groups(run.catalog)
+        kept = np.stack([kept_without(part, groups, run.config.seed) for part in parts])
+        table = _train(run, parts, kept)
+        _keep(run, table, kept)
+        _measure(run, table)
+    return read_bank(run.folder)
+
+
+def check(catalog: Catalog, models: int, shares: Sequence[float]) -> None:
+    """Refuse a bank that cannot be."""
+    if models < 2:
+        raise InputError(
+            f"a bank of {models}: expected at least 2 models; 64 (the default) give an LDS with a "
+            "useful interval"
+        )
+    if not shares:
+        raise InputError("a bank needs a share of the data to take out, such as 0.5; found none")
+    distinct = len(set(catalog.hashes))
+    for share in shares:
+        if not 0 < share < 1:
+            raise InputError(
+                f"a share of {share}: expected a number between 0 and 1, such as 0.5 for models "
+                "that are each trained without half of the data"
+            )
+        removed = round(share * len(catalog))
+        if not 0 < removed < len(catalog) or distinct < 2:
+            raise InputError(
+                f"a share of {share} takes out {removed} of the {len(catalog)} training images "
+                f"({distinct} of them different): expected at least one to leave and one to stay; "
+                "choose a share nearer to 0.5"
+            )
+
+
+def copy_groups(catalog: Catalog) -> np.ndarray:
+    """Return the number of each image's group; byte-identical images share one."""
+    return pd.factorize(pd.Series(catalog.hashes))[0]
+
+
+def wanted(known: pd.DataFrame, models: int, shares: Sequence[float]) -> list[Part]:
+    """Return the parts of the bank: those it has, in their order, then those that are new."""
+    named = zip(known["model_id"], known["share"], strict=True)
+    parts = [_part(model_id, float(share)) for model_id, share in named]
+    parts += [Part(float(share), index) for share in shares for index in range(models)]
+    if len({part.share for part in parts if part.share}) > 1:
+        parts.append(Part(0.0))
+    return list(dict.fromkeys(parts))
+
+
+def _part(model_id: str, share: float) -> Part:
+    return Part(share, int(model_id.rsplit("-", 1)[1]) if share else 0)
+
+
+def _train(run: Run, parts: Sequence[Part], kept: np.ndarray) -> pd.DataFrame:
+    """Have every model in ``models/``; return the table of the bank."""
+    ids = np.array(run.catalog.ids, dtype=object)
+    orders = [
+        bank.Order(part.model_id, run.config.b_seed, tuple(ids[~row]))
+        for part, row in zip(parts, kept, strict=True)
+    ]
+    table = bank.train_all(run, orders, f"bank of {len(orders)} models")
+    table.insert(1, "share", [part.share for part in parts])
+    return table[["model_id", "share", "seed", "fingerprint", "path"]]
+
+
+def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
+    """Write what the bank consists of; measures of models that are others now are dropped."""
+    before = _read(run.path("bank", "models.parquet"), list(table.columns))
+    same = before.merge(table, on=["model_id", "fingerprint"])["model_id"]
+    nll = _read(run.path("bank", "nll.parquet"), NLL)
+    if not nll["model_id"].isin(same).all():
+        write_parquet(run.path("bank", "nll.parquet"), nll[nll["model_id"].isin(same)])
+    # The table last: rows beyond it count as not there.
+    with atomic_path(run.path("bank", "kept.safetensors")) as temporary:
+        save_file({"kept": kept.astype(np.uint8)}, temporary)
+    write_parquet(run.path("bank", "models.parquet"), table)
+
+
+def _measure(run: Run, models: pd.DataFrame) -> None:
+    """Add the NLL of every query under every model that has none yet, one model after the other."""
+    path = run.path("bank", "nll.parquet")
+    tables = [_read(path, NLL)] if path.exists() else []
+    known = set(tables[0]["model_id"]) if tables else set()
+    keys = stages.query_keys(run)
+    text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+    tokens_of = stages.read_queries(run)
+    tokens = np.stack([tokens_of[f"{p}/{g}"] for p, g in keys])
+    prompts = [text[p] for p, _ in keys]
+    due = models[~models["model_id"].isin(known)]
+    for model in track(list(due.itertuples()), "measuring", len(due)):
+        score = bank.load_model(run, str(model.path)).log_likelihood
+        rows = ms.nll_rows(str(model.model_id), score, keys, tokens, prompts)
+        tables.append(pd.DataFrame([(m, p, g, v) for m, p, g, _, v in rows], columns=NLL))
+        tables = [pd.concat(tables, ignore_index=True)]
+        write_parquet(path, tables[0])
+
+
+def _renew(run: Run) -> None:
+    """Discard what was made by other settings, or measured on other queries."""
+    now, before = depends_on(run), remembered(run.path("bank"))
+    if now == before:
+        return
+    if before:
+        console.print("  bank: settings or pictures have changed; it is made anew where need be")
+    run.path("bank", "nll.parquet").unlink(missing_ok=True)
+    if now["models"] != before.get("models"):
+        run.path("bank", "models.parquet").unlink(missing_ok=True)
+    write_json(run.path("bank", "bank.json"), now)
+
+
+def depends_on(run: Run) -> dict[str, str]:
+    """Return the fingerprints of what the models and their measures depend on."""
+    recipe = fingerprint(run.generator.shared_fingerprint, run.config.seed, run.config.b_seed)
+    return {"models": recipe, "queries": _queries(run.folder)}
+
+
+def _queries(folder: Path) -> str:
+    """Return the fingerprint of the pictures that A drew, and of what was asked for."""
+    files = [folder / "queries.safetensors", folder / "prompts.csv"]
+    return fingerprint(*(file.read_bytes() for file in files))
+
+
+def remembered(folder: Path) -> dict[str, str]:
+    """Return the content of a bank's ``bank.json``; nothing where there is none."""
+    path = folder / "bank.json"
+    return read_json(path) if path.exists() else {}
+
+
+def known_models(run: Run) -> pd.DataFrame:
+    """Return the models that the bank of a run has."""
+    return _read(run.path("bank", "models.parquet"), ["model_id", "share", "fingerprint"])
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=columns)
+
+
+def read_bank(folder: Path) -> Bank:
+    """Read the bank of a run: the models of it that are measured.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        There is none, no model of it is measured yet, or the pictures were drawn anew since.
+    """
+    remedy = "make it with `untrain bank FILE`"
+    if not (folder / "bank" / "models.parquet").exists():
+        raise InputError(f"found no bank of random parts in {folder}: {remedy}")
+    if remembered(folder / "bank").get("queries") != _queries(folder):
+        raise InputError(
+            f"the bank in {folder} was measured on other pictures than are there now: "
+            "measure it again with `untrain bank FILE`"
+        )
+    models = pd.read_parquet(folder / "bank" / "models.parquet")
+    nll = _read(folder / "bank" / "nll.parquet", NLL)
+    measured = models["model_id"].isin(nll["model_id"]).to_numpy()
+    if not measured.any():
+        raise InputError(f"no model of the bank in {folder} is measured yet: {remedy}")
+    kept = load_file(folder / "bank" / "kept.safetensors")["kept"][: len(models)].astype(bool)
+    return Bank(
+        models[measured].reset_index(drop=True),
+        kept[measured],
+        nll[nll["model_id"].isin(models["model_id"])].reset_index(drop=True),
+    )
+
+
+def keep_equivalent(run: Run, found: Bank) -> list[dict[str, Any]]:
+    """Write how many random images do as much as the removals of the run, with a figure.
+
+    Writes ``results/equivalent.json`` and ``results/figures/equivalent.svg``. Returns nothing where
+    the bank has a single share, or the run no effects yet.
+    """
+    several = found.models["share"].nunique() > 2  # one is 0, of the model on everything
+    if not several or not run.path("results", "effects.parquet").exists():
+        return []
+    from untrain.report.equivalent import equivalent_figure
+
+    effects = pd.read_parquet(run.path("results", "effects.parquet"))
+    draws = run.config.evaluation.draws
+    rows = equivalent_table(found, effects, run.table("forget_sets"), draws, run.config.seed)
+    if rows:
+        write_json(run.path("results", "equivalent.json"), rows)
+        figure = equivalent_figure(rows)
+        write_text(run.path("results", "figures", f"{figure.name}.svg"), figure.svg)
+    return rows

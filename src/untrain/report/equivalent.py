@@ -1,0 +1,79 @@
+"""The figure of equivalent random removal: what random parts do, and the chosen images beside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from untrain.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, STYLE, Plot, to_svg
+from untrain.report.tables import arm_label
+
+COLOURS = {"targeted": BLUE, "family": GREEN}
+NAME = "equivalent"
+
+
+def equivalent_figure(rows: list[dict[str, Any]]) -> Plot:
+    """Return the curve of random removals with the chosen ones on it.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As ``results/equivalent.json``: what `untrain.evaluation.equivalent` returned.
+    """
+    with plt.rc_context({**STYLE, "axes.spines.left": True}):
+        figure, axes = plt.subplots(figsize=(6.6, 4.2), layout="constrained")
+        curves: list[tuple[list[dict[str, Any]], str]] = []
+        for row in rows:
+            if row["curve"] not in [curve for curve, _ in curves]:
+                curves.append((row["curve"], row["arm"]))
+        first = min(row["removed"] for row in rows)
+        for curve, arm in curves:
+            label = "random images" + (f", prompts of {arm_label(arm)}" if len(curves) > 1 else "")
+            _random(
+                axes, curve, label, COLOURS.get(arm, ORANGE) if len(curves) > 1 else FAINT, first
+            )
+        for row in rows:
+            _chosen(axes, row)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.axhline(0, color=INK, lw=1, zorder=1)
+        axes.set_xlabel("images taken out")
+        axes.set_ylabel("bits per image token worse")
+        axes.grid()
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside upper left", frameon=False, fontsize=9.5)
+        svg = to_svg(figure, NAME)
+    return Plot(
+        NAME,
+        svg,
+        "How many random images do as much",
+        "The line is how much worse models are at the pictures without so many images taken at "
+        "random, with a 95\N{NO-BREAK SPACE}% interval over models and prompts. A filled mark is "
+        "a removal of chosen images; follow its dotted line to the curve for as many random ones.",
+    )
+
+
+def _random(axes: Axes, curve: list[dict[str, Any]], label: str, colour: str, first: float) -> None:
+    """Draw what random parts did, and the monotone curve, straight between them on a plain axis."""
+    removed, change, level = ([row[c] for row in curve] for c in ("removed", "change", "level"))
+    axes.vlines(
+        removed, [r["low"] for r in curve], [r["high"] for r in curve], color=colour, lw=1.4
+    )
+    axes.plot(removed, change, "o", color=colour, ms=5, zorder=3, label=label)
+    images = np.geomspace(min(first, *removed), max(removed), 200)
+    axes.plot(images, np.interp(images, [0, *removed], [0, *level]), color=colour, lw=1.4, zorder=2)
+
+
+def _chosen(axes: Axes, row: dict[str, Any]) -> None:
+    """Draw a removal and a line from it to as many random images, or to the end of the curve."""
+    colour = COLOURS.get(row["arm"], ORANGE)
+    size = f", {row['k']}" if row["k"] else ""
+    label = f"{arm_label(row['arm'])}{size}: {row['words']} at random"
+    axes.plot(row["removed"], row["effect"], "D", color=colour, ms=7, zorder=4, label=label)
+    end = row["most"] if row["equivalent"] is None else row["equivalent"]
+    if end > 0:
+        ends = [row["removed"], end]
+        axes.plot(ends, [row["effect"]] * 2, ":", color=colour, lw=1.4, zorder=2)

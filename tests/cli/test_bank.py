@@ -1,0 +1,46 @@
+"""``untrain bank``: what it says, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Untrain
+
+
+def test_a_bank_is_planned_trained_and_extended(untrain: Untrain, experiment: Path) -> None:
+    said = untrain("bank", experiment, "--models", 2, "--share", 0.5, "--share", 0.25, "--plan")
+    assert said.code == 0, said.err
+    assert "to be trained" in said.out
+    assert not Path("runs").exists()
+    said = untrain("-q", "bank", experiment, "--models", 2)
+    assert said.code == 0, said.err
+    assert "bank: 2 models (2 without 0.5 of the data), in runs/mine/bank" in said.out
+    said = untrain("-q", "bank", experiment, "--models", 2, "--share", 0.25)
+    assert "(2 without 0.5 of the data, 2 without 0.25 of the data, 1 with everything)" in said.out
+    assert "Equivalent" not in said.out  # the run has no effects yet
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--models", 1], "at least 2 models"),
+        (["--share", 1.5], "between 0 and 1"),
+        (["--share", 0.0001], "takes out 0 of the"),
+        (["--share", "half"], "Invalid value for '--share'"),
+        (["--set", "generator.preset=nano"], "nano"),
+        (["--address", "auto", "--engine", "local"], "engine.address"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    untrain: Untrain, experiment: Path, options: list[object], says: str
+) -> None:
+    said = untrain("bank", experiment, *options)
+    assert said.code == 2
+    assert says in said.err
+    assert not Path("runs").exists()
+
+
+def test_help_names_an_example(untrain: Untrain) -> None:
+    assert "--models 64" in untrain("bank", "--help").out

@@ -1,0 +1,290 @@
+"""The bank of random parts: what is drawn, that it grows, resumes and is paired."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from tests.experiment.conftest import record
+from untrain.errors import InputError
+from untrain.experiment import bank, parts, stages
+from untrain.experiment.config import Config
+from untrain.experiment.parts import (
+    Part,
+    copy_groups,
+    keep_equivalent,
+    kept_without,
+    read_bank,
+    train_bank,
+)
+from untrain.experiment.parts_plan import plan_bank
+from untrain.experiment.run import Run
+from untrain.files import read_json
+
+Make = Callable[..., Config]
+Copy = Callable[..., Path]
+
+SINGLES = np.arange(40)
+
+
+def test_a_part_is_a_uniform_subset_of_its_size() -> None:
+    drawn = np.array([~kept_without(Part(0.25, i), SINGLES, 0) for i in range(2000)])
+    assert set(drawn.sum(axis=1)) == {10}
+    often = drawn.mean(axis=0)  # binomial with sd 0.0097
+    assert np.abs(often - 0.25).max() < 4 * 0.0097
+    together = (drawn[:, :1] & drawn[:, 1:]).mean(axis=0)  # pairs: (10/40) · (9/39)
+    assert abs(together.mean() - 10 / 40 * 9 / 39) < 0.003
+    assert len(np.unique(drawn, axis=0)) == 2000
+
+
+def test_a_part_depends_on_its_own_key_alone() -> None:
+    half = kept_without(Part(0.5, 3), SINGLES, 0)
+    assert (half == kept_without(Part(0.5, 3), SINGLES, 0)).all()
+    for other in (Part(0.5, 4), Part(0.25, 3)):
+        assert (half != kept_without(other, SINGLES, 0)).any()
+    assert (half != kept_without(Part(0.5, 3), SINGLES, 1)).any()
+
+
+def test_byte_identical_images_leave_together_and_as_often_as_others() -> None:
+    groups = np.repeat(np.arange(20), [1] * 15 + [5] * 5)
+    drawn = np.array([kept_without(Part(0.5, i), groups, 0) for i in range(1000)])
+    for group in range(20):
+        members = drawn[:, groups == group]
+        assert (members == members[:, :1]).all()
+        assert abs(members[:, 0].mean() - 0.5) < 0.08
+    assert abs(drawn.sum(axis=1) - 20).max() <= 2  # the nearest size there is
+
+
+def test_something_leaves_and_something_stays_however_large_the_groups() -> None:
+    groups = np.array([0] * 9 + [1])
+    for share in (0.05, 0.5, 0.95):
+        for index in range(10):
+            assert 0 < kept_without(Part(share, index), groups, 0).sum() < 10
+
+
+def test_names_say_share_and_draw() -> None:
+    assert [Part(s, i).model_id for s, i in ((0.5, 0), (0.05, 12), (0.0, 0))] == [
+        "half-000",
+        "share-0.05-012",
+        "full",
+    ]
+
+
+def test_a_bank_holds_what_it_promises(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    run = Run(config())
+    found = train_bank(run, 3)
+    assert list(found.models["model_id"]) == ["half-000", "half-001", "half-002"]
+    assert set(found.models["seed"]) == {run.config.b_seed}
+    ids = pd.read_parquet(folder / "catalog.parquet")["image_id"]
+    for row, path in enumerate(found.models["path"]):
+        removed = read_json(folder / path / "removed.json")["removed"]
+        assert removed == sorted(ids[~found.kept[row]])
+        assert abs(len(removed) - len(ids) / 2) <= 1
+    assert (folder / "bank" / "kept.safetensors").exists()
+    queries = {f"{p}/{g}" for p, g in stages.query_keys(run)}
+    for _, rows in found.nll.groupby("model_id"):
+        assert set(rows["prompt_id"] + "/" + rows["generation"].astype(str)) == queries
+    assert found.nll["nll"].between(0, 20).all()
+    assert list(found.nll) == ["model_id", "prompt_id", "generation", "nll"]
+
+
+def test_a_bank_runs_the_stages_that_it_needs(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    shutil.rmtree(folder / "queries")
+    train_bank(Run(config()), 2)
+    assert (folder / "queries").exists()
+    assert record(folder)["stages"]["generate"]["state"] == "done"
+
+
+def test_a_bank_grows_without_training_again(
+    config: Make, micro_copy: Copy, trained: list[str]
+) -> None:
+    micro_copy()
+    small = train_bank(Run(config()), 2)
+    assert len(trained) == 2
+    train_bank(Run(config()), 2)
+    assert len(trained) == 2
+    large = train_bank(Run(config()), 4)
+    assert len(trained) == 4
+    pd.testing.assert_frame_equal(large.models[:2], small.models)
+    assert (large.kept[:2] == small.kept).all()
+    pd.testing.assert_frame_equal(large.nll[: len(small.nll)], small.nll)
+    again = train_bank(Run(config()), 2)  # asking for fewer takes nothing away
+    assert len(again.models) == 4
+    several = train_bank(Run(config()), 2, [0.5, 0.1])
+    assert list(several.models["model_id"][4:]) == ["share-0.1-000", "share-0.1-001", "full"]
+    assert len(trained) == 7
+
+
+def test_a_kill_while_training_costs_the_model_in_training(
+    config: Make, micro_copy: Copy, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = micro_copy()
+    train_one = bank.train_one
+
+    def stop(*arguments: object) -> float:
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return train_one(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(bank, "train_one", stop)
+        train_bank(Run(config()), 4)
+    with pytest.raises(InputError, match="untrain bank FILE"):
+        read_bank(folder)
+    assert len(train_bank(Run(config()), 4).models) == 4
+    assert len(trained) == len(set(trained)) == 4
+
+
+def test_a_kill_while_measuring_costs_one_measurement(
+    config: Make, micro_copy: Copy, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = micro_copy()
+    loaded: list[str] = []
+    load_model = bank.load_model
+
+    def load(run: Run, path: str) -> object:
+        if len(loaded) == 2:
+            raise KeyboardInterrupt
+        loaded.append(path)
+        return load_model(run, path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(bank, "load_model", load)
+        train_bank(Run(config()), 4)
+    part = read_bank(folder)
+    assert list(part.models["model_id"]) == ["half-000", "half-001"]
+    assert part.kept.shape[0] == 2
+    whole = train_bank(Run(config()), 4)
+    assert len(trained) == 4
+    pd.testing.assert_frame_equal(whole.nll[: len(part.nll)], part.nll)
+    assert whole.nll["model_id"].nunique() == 4
+
+
+def test_models_are_paired_nothing_taken_out_is_full_to_the_bit(
+    config: Make, micro_run: Path, micro_copy: Copy, tmp_path: Path
+) -> None:
+    folder = micro_copy()
+    found = train_bank(Run(config()), 2, [0.5, 0.1])
+    full = found.models.set_index("model_id")["path"]["full"]
+    elsewhere = tmp_path / "other" / "micro"  # where no run beside it has the model
+    shutil.copytree(micro_run, elsewhere)
+    other = Run(config().model_copy(update={"runs": elsewhere.parent}))
+    stages.prepare(other)
+    removed = ~kept_without(Part(0.0), copy_groups(other.catalog), 0)
+    assert not removed.any()
+    order = bank.Order("again", other.config.b_seed, ())
+    again = bank.train_all(other, [order], "again")["path"].iloc[0]
+    left, right = (load_file(f / "model.safetensors") for f in (folder / full, elsewhere / again))
+    assert left.keys() == right.keys()
+    assert all((left[name] == right[name]).all() for name in left)
+
+
+def test_other_pictures_are_measured_again_by_the_same_models(
+    config: Make, micro_copy: Copy, trained: list[str]
+) -> None:
+    folder = micro_copy()
+    train_bank(Run(config()), 2)
+    found = train_bank(Run(config("generations=1")), 2)
+    assert len(trained) == 2
+    assert set(found.nll["generation"]) == {0}
+    (folder / "queries.safetensors").write_bytes(b"others")
+    with pytest.raises(InputError, match="other pictures"):
+        read_bank(folder)
+
+
+def test_other_settings_make_another_bank(
+    config: Make, micro_copy: Copy, trained: list[str]
+) -> None:
+    micro_copy()
+    first = train_bank(Run(config()), 3)
+    other = train_bank(Run(config("seed_b=77")), 2)
+    assert set(other.models["seed"]) == {77}
+    assert len(trained) == 5
+    back = train_bank(Run(config()), 3)
+    assert len(trained) == 5
+    pd.testing.assert_frame_equal(back.nll, first.nll)
+
+
+@pytest.mark.parametrize(
+    ("models", "shares", "says"),
+    [
+        (1, [0.5], "at least 2 models"),
+        (2, [0.0], "between 0 and 1"),
+        (2, [1.0], "between 0 and 1"),
+        (2, [-0.5], "between 0 and 1"),
+        (2, [float("nan")], "between 0 and 1"),
+        (2, [0.001], "takes out 0 of the"),
+        (2, [0.999], "takes out 1"),
+        (2, [], "found none"),
+    ],
+)
+def test_a_bank_that_cannot_be_is_refused_before_anything_is_done(
+    config: Make, tmp_path: Path, models: int, shares: list[float], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        train_bank(Run(config()), models, shares)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_bank_is_an_error_that_says_how_to_make_one(micro_run: Path) -> None:
+    with pytest.raises(InputError, match="untrain bank FILE"):
+        read_bank(micro_run)
+
+
+def test_the_plan_counts_what_is_missing_and_trains_nothing(
+    config: Make, micro_copy: Copy, trained: list[str]
+) -> None:
+    before = dict(plan_bank(Run(config()), 4, [0.5, 0.1]))
+    assert (
+        before["models"]
+        == "9: 4 without 0.5 of the data, 4 without 0.1 of the data, 1 with everything"
+    )
+    assert before["to be trained"].startswith("9, 1 at a time")
+    assert "MB a model" in before["disk"]
+    assert not trained
+    micro_copy()
+    train_bank(Run(config()), 3)
+    after = dict(plan_bank(Run(config()), 4, [0.5]))
+    assert after["to be trained"].startswith("1, ")
+
+
+def test_equivalent_removal_is_kept_where_there_are_several_shares(
+    config: Make, micro_copy: Copy
+) -> None:
+    folder = micro_copy()
+    run = Run(config())
+    assert keep_equivalent(run, train_bank(run, 2)) == []
+    rows = keep_equivalent(run, train_bank(run, 2, [0.5, 0.1]))
+    assert {row["arm"] for row in rows} == {"targeted", "family"}
+    assert read_json(folder / "results" / "equivalent.json") == rows
+    assert [point["share"] for point in rows[0]["curve"]] == [0.1, 0.5]
+    assert {row["arm"]: row["removed"] for row in rows} == {"targeted": 3, "family": 6}
+    assert "<svg" in (folder / "results" / "figures" / "equivalent.svg").read_text()
+
+
+def test_parts_of_a_bank_in_one_folder_are_read_with_their_rows(
+    config: Make, micro_copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between ``kept`` and the table leaves rows that count as not there."""
+    folder = micro_copy()
+    small = train_bank(Run(config()), 2)
+    write = parts.write_parquet
+
+    def stop(path: Path, table: pd.DataFrame) -> None:
+        if path.name == "models.parquet":
+            raise KeyboardInterrupt
+        write(path, table)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(parts, "write_parquet", stop)
+        train_bank(Run(config()), 3)
+    assert (read_bank(folder).kept == small.kept).all()
+    assert len(train_bank(Run(config()), 3).models) == 3

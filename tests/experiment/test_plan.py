@@ -1,0 +1,67 @@
+"""What a plan says about power, and whose noise it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from untrain.errors import InputError
+from untrain.evaluation import power
+from untrain.experiment.config import Config
+from untrain.experiment.finished import is_finished_trial, read_trial
+from untrain.experiment.plan import power_lines
+from untrain.experiment.run import open_run
+from untrain.experiment.stages import assignment
+
+Make = Callable[..., Config]
+Copy = Callable[..., Path]
+
+
+def test_power_is_for_the_noise_of_the_demo_unless_there_is_better(config: Make) -> None:
+    lines = dict(power_lines(config("design.models=8"), 16))
+    assert f"noise between models {power.DEMO_NOISE:.2f}, as in the demo" in lines["power"]
+    alone = power.simulate(8).detectable(power.DEMO_NOISE)
+    assert f"an effect of {alone:.2f} bits/token in one query" in lines["power"]
+    assert "on average over 16 prompts, is found with 80%" in lines["power"]
+    assert "as large as the margin takes" in lines["verdicts"]
+    assert lines["Holm"].endswith("over 16 prompts; 12 can")
+
+
+def test_noise_can_be_given(config: Make) -> None:
+    lines = dict(power_lines(config("design.models=12"), 16, noise=1.0))
+    assert f"an effect of {power.simulate(12).detectable():.2f} bits/token" in lines["power"]
+    assert "noise between models 1.00, as given" in lines["power"]
+    assert "Holm" not in lines
+    with pytest.raises(InputError, match="--noise is 0"):
+        power_lines(config(), 16, noise=0)
+
+
+def test_few_models_are_told_what_they_cannot_do(config: Make) -> None:
+    assert "no effect whatever (with 4 models" in dict(power_lines(config(), 4))["power"]
+    before_after = config("design.kind=before-after", "removal.arms=[targeted, random_uniform]")
+    (line,) = power_lines(before_after, 4)
+    assert "one pair of models" in line[1]
+
+
+def test_a_finished_run_of_the_same_data_and_model_lends_its_noise(
+    config: Make, micro_copy: Copy
+) -> None:
+    folder = micro_copy()
+    trial = read_trial(folder)
+    sd = power.trial_noise(trial.measures, trial.units, trial.assignment).total ** 0.5
+    text = dict(power_lines(config(name="next"), 4))["power"]
+    assert f"noise between models {sd:.2f}, as in the finished run beside it" in text
+    other = config("generator.settings.epochs=7", name="next")
+    assert "as in the demo" in dict(power_lines(other, 4))["power"]
+
+
+def test_a_trial_is_read_as_it_was_drawn(micro_copy: Copy, tmp_path: Path) -> None:
+    folder = micro_copy()
+    drawn, read = assignment(open_run(folder)), read_trial(folder).assignment
+    assert (read.unit_ids, read.model_ids) == (drawn.unit_ids, drawn.model_ids)
+    assert (read.out == drawn.out).all()
+    assert not is_finished_trial(tmp_path)
+    with pytest.raises(InputError, match="no finished randomised trial"):
+        read_trial(tmp_path)

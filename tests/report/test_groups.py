@@ -1,0 +1,55 @@
+"""Effects by group of prompts, and Holm, where a run has them; older runs have neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from untrain.report import tables
+from untrain.report.folder import read_run
+from untrain.report.groups import group_rows
+from untrain.report.markdown import markdown
+from untrain.report.terminal import answer_and_table
+
+
+def with_groups(run: Path) -> Path:
+    effects = pd.read_parquet(run / "results" / "effects.parquet")
+    overall = effects[(effects["prompt_id"] == "") & (effects["measure"] == "nll")]
+    groups = [overall.assign(group="new"), overall.assign(group="seen", estimate=0.125)]
+    pd.concat(groups).to_parquet(run / "results" / "groups.parquet", index=False)
+    return run
+
+
+def test_groups_follow_the_overall_effects(run: Path) -> None:
+    rows = group_rows(read_run(with_groups(run)).groups)
+    assert [row[0] for row in rows][:2] == [
+        "targeted, on training captions",
+        "family, on training captions",
+    ]
+    assert rows[0][2] == "0.125" and len({len(row) for row in rows}) == 1
+    text = markdown(read_run(run))
+    assert "| targeted, on new prompts | 10 | 0.270 |" in text
+    _, table = answer_and_table(run)
+    assert table.row_count == len(rows) + 3
+
+
+def test_a_run_without_groups_has_none(run: Path) -> None:
+    assert group_rows(read_run(run).groups) == []
+
+
+def test_holm_is_told_where_it_is_known(run: Path) -> None:
+    path = run / "results" / "verdicts.parquet"
+    assert "Holm over" not in tables.answer(read_run(run).effects, read_run(run).verdicts)
+    verdicts = pd.read_parquet(path)
+    verdicts.assign(p_holm=[0.03, 0.5, 0.9, 0.01]).to_parquet(path)
+    data = read_run(run)
+    answer = tables.answer(data.effects, data.verdicts)
+    assert "After Holm over 3 prompts, 1 stay attributable." in answer
+    shown = dict(zip(verdicts["prompt_id"], [0.03, 0.5, 0.9, 0.01], strict=True))
+    table = tables.prompt_table(data)
+    assert dict(zip(table["prompt_id"], table["p_holm"], strict=True)) == shown
+    assert "0.04 (0.03)" in {row[3] for row in tables.prompt_rows(table)}
+    verdicts.assign(p_holm=[0.3, 0.5, 0.9, 0.01]).to_parquet(path)
+    answer = tables.answer(data.effects, read_run(run).verdicts)
+    assert "0 stay attributable (smallest adjusted p = 0.30)" in answer
