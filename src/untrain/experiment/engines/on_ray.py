@@ -28,6 +28,7 @@ from untrain.progress import bar, console
 LOCAL = "local"  # Ray's own word for a cluster that is this machine, and ends with us
 RETRIES = 3  # of a model whose process or node died
 REACH_SECONDS = 10.0  # for a cluster to answer
+ARRIVE_SECONDS = 1.0  # for results that are on their way
 CANCEL_SECONDS = 10.0  # for trainings to tidy up before they are killed
 CLIENT_PORT = 10001  # of ray://host
 
@@ -54,7 +55,7 @@ class RayEngine:
         import_ray()
         if self.address != LOCAL:
             with _connected(self.address, threads=1):
-                pass
+                return
 
     def train(self, batch: Batch) -> None:
         """Train each model in a task of ``threads`` CPUs, and a GPU where this machine has one.
@@ -63,17 +64,20 @@ class RayEngine:
         """
         if not batch.models:
             return
-        shown = bar(batch.label, batch.work)
-        with _connected(self.address, batch.threads) as ray, shown as advance:
+        with (
+            tempfile.TemporaryDirectory(prefix="untrain-", ignore_cleanup_errors=True) as scratch,
+            _connected(self.address, batch.threads) as (ray, ours),
+            bar(batch.label, batch.work) as advance,
+        ):
             expected = _machine()
             needs = {"CPU": batch.threads, "GPU": int(expected["device"] == "cuda")}
             _tell_if_too_small(ray, needs)
             inputs = ray.put(_inputs(batch))
             resources = {"num_cpus": needs["CPU"], "num_gpus": needs["GPU"]}
             task = ray.remote(**resources, max_retries=RETRIES)(_train)
+            fixed = (batch.threads, expected, scratch if ours else None)
             calls = {
-                model[0]: (inputs, batch.job, batch.config, model, batch.threads, expected)
-                for model in batch.models
+                model[0]: (inputs, batch.job, batch.config, model, *fixed) for model in batch.models
             }
             processors = {_processor()}
 
@@ -83,7 +87,7 @@ class RayEngine:
                 processors.add(processor)
                 advance(batch.work // len(batch.models))
 
-            _run(ray, task, calls, batch.workers or len(calls), keep)
+            _run(ray, task, calls, batch.workers or len(calls), keep, cancel=not ours)
         if len(processors) > 1:
             batch.warn(
                 "Models were trained on processors that round differently from each other or from "
@@ -106,11 +110,11 @@ def import_ray() -> Any:
 
 
 @contextmanager
-def _connected(address: str, threads: int) -> Iterator[Any]:
-    """Yield the module ``ray``, connected; end what this started."""
+def _connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
+    """Yield the module ``ray``, connected, and whether the cluster ends with the connection."""
     ray = import_ray()
     if ray.is_initialized():
-        yield ray
+        yield ray, False
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == LOCAL:
@@ -126,7 +130,7 @@ def _connected(address: str, threads: int) -> Iterator[Any]:
                 "start --head`, with the same Ray and Python on all its nodes, or leave the "
                 "address out to use this machine alone"
             ) from None
-        yield ray
+        yield ray, address == LOCAL
     finally:
         ray.shutdown()
 
@@ -166,9 +170,18 @@ def _tell_if_too_small(ray: Any, needs: dict[str, int]) -> None:
 
 
 def _run(
-    ray: Any, task: Any, calls: dict[str, tuple], at_once: int, keep: Callable[..., None]
+    ray: Any,
+    task: Any,
+    calls: dict[str, tuple],
+    at_once: int,
+    keep: Callable[..., None],
+    cancel: bool,
 ) -> None:
-    """Hand the result of each call to ``keep`` as it is done; if anything fails, end the others."""
+    """Hand the result of each call to ``keep`` as it is done; if anything fails, end the others.
+
+    Without ``cancel`` they are left to end with the cluster: Ray can abort this process if a
+    result arrives for a task that it has just written off (seen with 2.60).
+    """
     waiting = dict(calls)
     running: dict[Any, str] = {}
     try:
@@ -180,7 +193,8 @@ def _run(
             result = _result(ray, reference)
             keep(running.pop(reference), *result)
     except BaseException:
-        _cancel(ray, list(running))
+        if cancel:
+            _cancel(ray, list(running))
         raise
 
 
@@ -200,11 +214,16 @@ def _result(ray: Any, reference: Any) -> tuple[Files, str]:
 
 
 def _cancel(ray: Any, references: list[Any]) -> None:
-    """End tasks: with a chance to tidy up, then without."""
-    for reference in references:
-        ray.cancel(reference)
+    """End tasks: with a chance to tidy up, then without.
+
+    First those are let go whose results are about to arrive, see `_run`.
+    """
     left = references
     if left:  # Ray waits for something or not at all
+        _, left = ray.wait(left, num_returns=len(left), timeout=ARRIVE_SECONDS)
+    for reference in left:
+        ray.cancel(reference)
+    if left:
         _, left = ray.wait(left, num_returns=len(left), timeout=CANCEL_SECONDS)
     for reference in left:
         ray.cancel(reference, force=True)
@@ -217,8 +236,12 @@ def _train(
     model: tuple[str, int, tuple[str, ...]],
     threads: int,
     expected: dict[str, str],
+    scratch: str | None,
 ) -> tuple[Files, str]:
-    """Train one model on a node, in a folder of its own; return its files and the processor."""
+    """Train one model on a node, in a folder of its own; return its files and the processor.
+
+    That folder is in ``scratch``, or where the node keeps what is temporary.
+    """
     import torch
 
     found = _machine()
@@ -231,7 +254,7 @@ def _train(
             )
     torch.set_num_threads(threads)
     key, seed, removed = model
-    with tempfile.TemporaryDirectory(prefix="untrain-") as name:
+    with tempfile.TemporaryDirectory(prefix="untrain-", dir=scratch) as name:
         folder, shared = Path(name, "run"), Path(name, "shared")
         try:
             _unpack(inputs, Path(name))
