@@ -419,7 +419,7 @@ def test_a_stop_leaves_no_processes(ray_folder: None, tmp_path: Path, how: signa
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path / "node")},
     )
-    while not (training := list((tmp_path / "node").glob("untrain-*/run"))):
+    while not (training := list((tmp_path / "node").glob("**/untrain-*/run"))):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     started = descendants(process.pid)
