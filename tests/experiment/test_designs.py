@@ -122,6 +122,17 @@ def test_a_subset_keeps_the_neighbours_of_the_prompts(config: Make) -> None:
     assert len(opened.held_out) == 0
 
 
+def test_runs_over_other_prompts_can_share_a_subset(config: Make, tmp_path: Path) -> None:
+    file = tmp_path / "all.txt"
+    file.write_text("A red shoe\nA striped cup\n", encoding="utf-8")
+    subset = f"data.subset={{size: 60, neighbours: 5, neighbours_of: {file}}}"
+    runs = [
+        Run(config(subset, "prompts.families=0", "prompts.controls=0", f"prompts.texts=['{text}']"))
+        for text in ("A red shoe", "A striped cup", "A green lamp")
+    ]
+    assert len({run.catalog.fingerprint for run in runs}) == 1
+
+
 def test_nothing_held_out(config: Make, micro_copy: Copy) -> None:
     shutil.rmtree(micro_copy())
     done = run(config("data.holdout=0", "data.families=12", "data.family_size=4"), until="evaluate")

@@ -27,7 +27,7 @@ from untrain.experiment.sections import (
     Section,
 )
 
-PATHS = ("path", "file", "ids")  # settings that name a file or folder
+PATHS = ("path", "file", "ids", "neighbours_of")  # settings that name a file or folder
 
 
 def _folder_name(name: str) -> str:
@@ -216,8 +216,11 @@ def _resolve(config: Config, base: Path) -> Config:
             "also": tuple(parse_method(method).beside(base) for method in config.ranking.also),
         }
     )
+    data = absolute(config.data, "path")
+    if data.subset:
+        data = data.model_copy(update={"subset": absolute(data.subset, "neighbours_of")})
     changed = {
-        "data": absolute(config.data, "path"),
+        "data": data,
         "prompts": absolute(config.prompts, "file"),
         "removal": absolute(config.removal, "ids"),
         "encoder": local(config.encoder),

@@ -41,16 +41,26 @@ def open_inputs(config: Config) -> Inputs:
     catalog = open_catalog(config)
     prompts = _prompts(config, catalog)
     if data.subset:
-        top = data.subset.neighbours
-        keep = set()
-        if top:
-            keep = set(retrieve(catalog, prompts, top=top)["image_id"])
-        catalog = subset(catalog, data.subset.size, data.seed, keep)
+        catalog = subset(
+            catalog, data.subset.size, data.seed, _neighbours(config, prompts, catalog)
+        )
     if data.plant:
         catalog = plant(catalog, data.plant.items, data.plant.copies, data.seed)
         prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
     train, held_out = _split(catalog, data.holdout, data.seed)
     return Inputs(train, held_out, prompts.assign(seen=seen_in(train, prompts["prompt"])))
+
+
+def _neighbours(config: Config, prompts: pd.DataFrame, catalog: Catalog) -> set[str]:
+    """Return the ids that a subset must hold: the nearest captions of every prompt."""
+    settings = config.data.subset
+    if settings is None or not settings.neighbours:
+        return set()
+    if (
+        settings.neighbours_of
+    ):  # runs over different prompts can share one subset, and so their models
+        prompts = _as_prompts(read_lines(settings.neighbours_of, "prompt"))
+    return set(retrieve(catalog, prompts, top=settings.neighbours)["image_id"])
 
 
 def seen_in(catalog: Catalog, prompts: Iterable[str]) -> list[bool]:
@@ -110,6 +120,10 @@ def _prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     texts = read_lines(source.file, "prompt") if source.file else list(source.texts)
     if any(not text.strip() for text in texts):
         raise InputError("prompts.texts holds an empty prompt")
+    return _as_prompts(texts)
+
+
+def _as_prompts(texts: list[str]) -> pd.DataFrame:
     width = max(2, len(str(len(texts) - 1)))
     ids = [f"p{i:0{width}d}" for i in range(len(texts))]
     return pd.DataFrame({"prompt_id": ids, "prompt": texts, "family": "", "role": "query"})

@@ -81,6 +81,9 @@ class Subset(Section):
 
     size: int = Field(ge=1, description="number of images")
     neighbours: int = Field(100, ge=0, description="nearest captions of each prompt to keep")
+    neighbours_of: Path | None = Field(
+        None, description="file of the prompts that are meant, if not the run's own"
+    )
 
 
 class Plant(Section):
