@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install install-dev demo test test-slow test-all lint format clean
+.PHONY: help install install-dev demo test test-slow test-all browser docs lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,12 @@ test-slow: install-dev  ## the slow tests alone
 test-all: install-dev  ## every test
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
+browser: install-dev  ## a browser for the tests of the report page, where the system has none
+	command -v chromium chromium-browser google-chrome || $(BIN)/playwright install --with-deps chromium
+
+docs: install-dev  ## the documentation site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 lint: install-dev  ## ruff and mypy
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
@@ -46,4 +52,4 @@ format: install-dev  ## let ruff put the code in order
 	$(BIN)/ruff format src tests benchmarks
 
 clean:  ## remove what the targets made, but not the runs
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist site

@@ -1,8 +1,9 @@
 """Cost of training transformers, and how to train many of them.
 
-On a CPU: one process with one thread, one with all threads, several processes of one thread side
-by side, and a stack of models in one process, with one thread and with all. On a GPU: one after
-another, and stacks. ``python benchmarks/bench_train.py --preset small --stack 4 16``
+One table. On a CPU: models one after another on one thread and on all threads, several processes
+of one thread side by side, and stacks of models in one pass, on one thread, on all and side by
+side. On a GPU: one after another, and stacks.
+``python benchmarks/bench_train.py --preset small --stack 4 16``
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from timing import report
+from timing import peak_memory
 from untrain.generators.presets import PRESETS, preset_of
 
 _start: Barrier
@@ -37,7 +38,7 @@ def train(threads: int, stack: int, args: argparse.Namespace) -> tuple[list[floa
     """Train ``repeats`` times one model, or a stack, for one epoch.
 
     Every process has warmed up before any clock starts, so that neither imports nor the first,
-    slow steps count. Returns the seconds of each time and, on a GPU, the most MiB held.
+    slow steps count. Returns the seconds of each time and the most MiB held, on a GPU those of it.
     """
     import torch
 
@@ -68,28 +69,21 @@ def train(threads: int, stack: int, args: argparse.Namespace) -> tuple[list[floa
     for _ in range(args.repeats):
         _start.wait()
         times.append(one(args.items))
-    most = torch.cuda.max_memory_allocated() / 2**20 if device().type == "cuda" else 0.0
-    return times, most
+    on_gpu = device().type == "cuda"
+    return times, torch.cuda.max_memory_allocated() / 2**20 if on_gpu else peak_memory()[0]
 
 
-def measure(processes: int, threads: int, stack: int, args: argparse.Namespace) -> float:
-    """Train that many models at once; return models a second, by the median of the last to end."""
+def measure(
+    processes: int, threads: int, stack: int, args: argparse.Namespace
+) -> tuple[float, float]:
+    """Train that many models at once; return seconds, the median of the last to end, and MiB."""
     context = mp.get_context("spawn")
     initargs = (context.Barrier(processes),)
     with ProcessPoolExecutor(processes, context, initializer=prepare, initargs=initargs) as pool:
         futures = [pool.submit(train, threads, stack, args) for _ in range(processes)]
         done = [future.result() for future in futures]
     took = float(np.median(np.array([times for times, _ in done]).max(axis=0)))
-    preset = preset_of(args.preset)
-    models = processes * stack
-    tokens = models * args.items * (args.text + preset.positions)
-    label = f"{processes} process{'es' * (processes > 1)} × {threads} thread{'s' * (threads > 1)}"
-    label += f", stack of {stack}" * (stack > 1)
-    note = f"{tokens / took:,.0f} tokens/s, {3600 * models / took / preset.epochs:,.0f} models/h"
-    held = max(most for _, most in done)
-    note += f", GPU {held:,.0f} MiB" * (held > 0)
-    report(label, took, models * args.items, "images", note)
-    return models / took
+    return took, sum(most for _, most in done)
 
 
 def parse() -> argparse.Namespace:
@@ -107,8 +101,18 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def ways(args: argparse.Namespace, on_cpu: bool) -> list[tuple[int, int, int]]:
+    """Return what to compare as (processes, threads, stack), one after another first."""
+    found = [(1, 1, 1)]
+    found += [(1, args.cores, 1), (args.cores, 1, 1)] if on_cpu else []
+    for stack in args.stack:
+        found.append((1, 1, stack))
+        found += [(1, args.cores, stack), (args.cores, 1, stack)] if on_cpu else []
+    return list(dict.fromkeys(found))
+
+
 def main() -> None:
-    """Print one line a way, and models an hour relative to one after another on one thread.
+    """Print one row a way of training; the first is what the others are held against.
 
     Models an hour are of the preset's epochs over ``--items`` pairs.
     """
@@ -116,21 +120,22 @@ def main() -> None:
 
     args = parse()
     preset = preset_of(args.preset)
+    tokens = args.items * (args.text + preset.positions)
     where = f"{device()}, {precision()}"
-    print(f"preset {args.preset}: {args.text} text + {preset.positions} image tokens, {where}")
-    ways = {(1, 1, 1): "one"}
-    if device().type == "cpu":
-        ways |= {(1, args.cores, 1): f"{args.cores} threads"}
-        ways |= {(args.cores, 1, 1): f"{args.cores} processes"}
-    for stack in args.stack:
-        ways |= {(1, 1, stack): f"stack of {stack}"}
-        if device().type == "cpu":
-            ways |= {(args.cores, 1, stack): f"{args.cores} processes, stacks of {stack}"}
-            ways |= {(1, args.cores, stack): f"stack of {stack} on {args.cores} threads"}
-    rates = {name: measure(*way, args) for way, name in ways.items()}
-    one = rates.pop("one")
-    relative = ", ".join(f"{name} {rate / one:.2f}" for name, rate in rates.items())
-    print(f"models an hour, one after another = 1: {relative}")
+    print(f"preset {args.preset}: {args.items} pairs of {args.text} text + ", end="")
+    print(f"{preset.positions} image tokens, {where}\n")
+    print("| processes | threads | stack | s an epoch | tokens/s | models/h | times | MiB |")
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|")
+    first = 0.0
+    for processes, threads, stack in ways(args, device().type == "cpu"):
+        took, held = measure(processes, threads, stack, args)
+        rate = processes * stack / took
+        first = first or rate
+        print(
+            f"| {processes} | {threads} | {stack} | {took:.3f} | {rate * tokens:,.0f} | "
+            f"{3600 * rate / preset.epochs:,.0f} | {rate / first:.2f} | {held:,.0f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """How often verdicts err, over finished runs of the rendered catalogue, where the truth is known.
 
-    python benchmarks/calibrate_verdicts.py runs/seed-* [--json out.json]
+    python benchmarks/calibrate_verdicts.py runs/seed-* [--json out.json] [--weighted]
 
 A random set in place of the targeted one must not be called attributable: its false-positive rate
 is to be below 10 %, its upper end too. A whole family taken out must be: at least 80 %. Decisions
 of one run share models, so that intervals count runs where decisions of a run agree (Korn and
 Graubard 1998). Use runs whose draws set nothing: not the design, not the margin, not a weight.
+``--weighted`` shows what the random arms read with and without weights by noise.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ import pandas as pd
 import untrain
 from untrain.errors import InputError
 from untrain.evaluation import power
-from untrain.evaluation.naive import Noise, clustered_share
+from untrain.evaluation.between_models import Noise
+from untrain.evaluation.between_runs import clustered_share
 from untrain.evaluation.verdicts import ATTRIBUTABLE, NOT_ATTRIBUTABLE, holm_over, verdicts
 from untrain.experiment.finished import FinishedTrial, read_trial
 from untrain.files import write_json
+from weighted_arms import compared, random_arms
 
 ARMS = ("targeted", "family", "random_uniform", "random_candidate")
 MOST_FALSE, LEAST_FOUND = 0.10, 0.80
@@ -203,6 +206,20 @@ def report(
     return "\n".join(lines) + "\n"
 
 
+def weights(
+    runs: Sequence[Path], trials: Sequence[FinishedTrial], margin: float | None
+) -> list[dict[str, Any]]:
+    """Return what the random arms of each run read, plain and weighted."""
+    found = []
+    for run, trial in zip(runs, trials, strict=True):
+        config = untrain.load_config(run / "config.yaml")
+        touching = _touching(run, config.data, config.removal.k[0])
+        within = margin or config.evaluation.margin
+        rows = random_arms(trial, touching, within, config.seed)
+        found += [{"run": run.name, **row} for row in rows]
+    return found
+
+
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -211,6 +228,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
     parser.add_argument("--alpha", type=float, help="level of the verdicts; default: the runs' own")
     parser.add_argument("--margin", type=float, help="margin of equivalence; default: their own")
+    parser.add_argument("--weighted", action="store_true", help="weigh the random arms' models")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     return parser.parse_args()
 
@@ -226,10 +244,13 @@ def main() -> None:
     effects = {run.name: pd.read_parquet(run / "results" / "effects.parquet") for run in args.runs}
     rows = shares(table)
     print(report(rows, trials, table, holm_over(effects)))
+    both = weights(args.runs, trials, args.margin) if args.weighted else []
+    if both:
+        print(compared(both))
     if args.json:
         noise = measured_noise(trials)
         figures = {"noise_sd": math.sqrt(noise.total), "noise_correlation": noise.correlation}
-        write_json(args.json, {"shares": rows, **figures})
+        write_json(args.json, {"shares": rows, **figures, "weighted": both})
 
 
 if __name__ == "__main__":

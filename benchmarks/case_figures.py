@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from case_runs import RANDOM
-from untrain.evaluation.naive import Noise
+from untrain.evaluation.between_models import Noise
 from untrain.files import rng
 from untrain.report.figures import BLUE, GREEN, INK, ORANGE, PAPER, STYLE
 

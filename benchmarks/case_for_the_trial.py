@@ -33,8 +33,9 @@ from case_runs import RANDOM, Trial, read_trial
 from case_tables import WAYS, tables
 from untrain.counterfactual.design import redraw
 from untrain.errors import InputError
-from untrain.evaluation import naive, simulated
-from untrain.evaluation.naive import Noise
+from untrain.evaluation import simulated
+from untrain.evaluation.between_models import Noise, comparable, model_pairs
+from untrain.evaluation.between_runs import clustered_share
 from untrain.evaluation.randomisation import (
     Inference,
     can_enumerate,
@@ -59,11 +60,11 @@ def comparisons(trial: Trial) -> list[dict[str, Any]]:
     out = np.concatenate([trial.out, nothing], axis=1)  # A lacks nothing
     last = trial.out.shape[1]
     pairs = [(m, last, "naive") for m in range(last)]
-    pairs += [(m, n, "cross-fitted") for m, n in naive.model_pairs(trial.out)]
+    pairs += [(m, n, "cross-fitted") for m, n in model_pairs(trial.out)]
     for without, having, way in pairs:
         changes = with_a[:, without] - with_a[:, having]
         removed = out[:, without] & ~out[:, having]
-        same = naive.comparable(trial.touching, out, without, having)
+        same = comparable(trial.touching, out, without, having)
         key = {"run": trial.name, "way": way, "pair": f"{without}-{having}"}
         cases = {UNTOUCHED: np.flatnonzero(same)}
         for arm in ("targeted", "family"):
@@ -148,9 +149,7 @@ def rates(decisions: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for (what, arm, way), of in decisions.groupby(["what", "arm", "way"], sort=False):
         per_run = (of["p"] <= ALPHA + 1e-9).groupby(of["run"]).agg(["sum", "count"])
-        share, low, high = naive.clustered_share(
-            per_run["sum"].to_numpy(), per_run["count"].to_numpy()
-        )
+        share, low, high = clustered_share(per_run["sum"].to_numpy(), per_run["count"].to_numpy())
         other = of["two_sided_p"] if way == "trial" else of["t_p"]
         found.append(
             {"what": what, "arm": arm, "way": way, "share": share, "low": low, "high": high}

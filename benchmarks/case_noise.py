@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from case_runs import RANDOM, Trial
-from untrain.evaluation import naive
-from untrain.evaluation.naive import Noise
+from untrain.evaluation import between_models as between
+from untrain.evaluation.between_models import Noise
+from untrain.evaluation.between_runs import between_runs
 from untrain.files import rng
 
 MOST_SUBSETS = 40
@@ -29,11 +30,11 @@ def noises(trials: Sequence[Trial]) -> dict[str, tuple[Noise, float]]:
         for trial in trials:
             out = trial.out[trial.own]
             makers = {
-                "all": [naive.adjusting([row], out.shape[1]) for row in out],
-                "in": [naive.centring(~row) for row in out],
-                "out": [naive.centring(row) for row in out],
+                "all": [between.adjusting([row], out.shape[1]) for row in out],
+                "in": [between.centring(~row) for row in out],
+                "out": [between.centring(row) for row in out],
             }[kind]
-            each.append(naive.noise(trial.mean, np.stack(makers)))
+            each.append(between.noise(trial.mean, np.stack(makers)))
         shared, own = np.mean([[n.shared, n.own] for n in each], axis=0)
         spread = np.std([n.shared for n in each], ddof=1) / math.sqrt(len(each))
         found[kind] = Noise(float(shared), float(own)), float(spread / (shared + own))
@@ -62,9 +63,9 @@ def seeds(trials: Sequence[Trial], decisions: pd.DataFrame) -> dict[str, dict[st
             each = [unit_spread(trial, arm) for trial in trials]
             errors = np.array([math.sqrt(squares.sum()) / len(squares) for _, squares in each])
             prompts = max(0.0, np.mean([e.var(ddof=1) - s.mean() for e, s in each]))
-        alone = naive.between_runs(of_arm["estimate"].to_numpy(), errors)
+        alone = between_runs(of_arm["estimate"].to_numpy(), errors)
         share = prompts / of_arm["n"].to_numpy()
-        rest = naive.between_runs(of_arm["estimate"].to_numpy(), np.sqrt(np.square(errors) + share))
+        rest = between_runs(of_arm["estimate"].to_numpy(), np.sqrt(np.square(errors) + share))
         found[arm] = {
             "mean": alone.mean,
             "error": alone.error,
@@ -84,7 +85,7 @@ def cross_effects(trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
     per_run: dict[str, list[float]] = {}
     shift = []
     for trial in trials:
-        makers = [naive.adjusting([trial.out[row]], trial.out.shape[1]) for row in trial.own]
+        makers = [between.adjusting([trial.out[row]], trial.out.shape[1]) for row in trial.own]
         rest = np.einsum("qmn,un->qum", makers, trial.out.astype(float))
         size = np.square(rest).sum(axis=2)
         away = ~trial.touching & (size > 1e-9)
@@ -141,6 +142,6 @@ def _arm_mean(
         scale = np.ones(len(chosen))
         if noise:
             scale = np.where(own, noise["out"].total, noise["in"].total) ** -0.5
-        maker = naive.adjusting([own], len(chosen), scale)
-        effects.append(naive.slope(mean[q] * scale, out[row] * scale, maker))
+        maker = between.adjusting([own], len(chosen), scale)
+        effects.append(between.slope(mean[q] * scale, out[row] * scale, maker))
     return float(np.nanmean(effects))

@@ -3,10 +3,10 @@
 The command line's reach in Python:
 
 >>> import untrain
->>> config = untrain.load_config("experiment.yaml")            # doctest: +SKIP
->>> run = untrain.run(config)                                  # doctest: +SKIP
->>> run.table("ranking").head()                                # doctest: +SKIP
->>> untrain.run(config, until="rank")                          # doctest: +SKIP
+>>> experiment = untrain.Experiment.from_yaml("experiment.yaml")
+>>> result = experiment.run()
+>>> result.ranking.columns.tolist()
+['method', 'prompt_id', 'image_id', 'score', 'rank']
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ _PUBLIC = {
     "Config": "untrain.experiment.config",
     "DalleGenerator": "untrain.generators.dalle",
     "Encoder": "untrain.encoders",
+    "Experiment": "untrain.api",
     "Generator": "untrain.generators.base",
     "InputError": "untrain.errors",
+    "Result": "untrain.api",
     "Run": "untrain.experiment.run",
     "UntrainError": "untrain.errors",
     "export_folder": "untrain.catalogs",
@@ -30,6 +32,7 @@ _PUBLIC = {
     "load_catalog": "untrain.catalogs",
     "load_config": "untrain.experiment.config",
     "load_encoder": "untrain.encoders",
+    "load_result": "untrain.api",
     "open_run": "untrain.experiment.run",
     "plan": "untrain.experiment.plan",
     "preset_of": "untrain.generators.presets",
@@ -40,6 +43,7 @@ _PUBLIC = {
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
+    from untrain.api import Experiment, Result, load_result
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
     from untrain.catalogs.base import read_image
     from untrain.encoders import Encoder, load_encoder

@@ -13,10 +13,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:  # every command imports this file, and most need neither to start
+    import numpy as np
+    import pandas as pd
 
 
 @contextmanager
@@ -78,6 +79,8 @@ def fingerprint(*parts: Any) -> str:
     Parts are anything JSON can hold, `bytes` or NumPy arrays; dictionaries count irrespective of
     the order of their keys.
     """
+    import numpy as np
+
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, bytes):
@@ -96,4 +99,6 @@ def rng(*key: Any) -> np.random.Generator:
     Keys are counted, not consumed in order, so that what is drawn for one prompt, generation or
     arm does not depend on what was drawn before (common random numbers).
     """
+    import numpy as np
+
     return np.random.Generator(np.random.Philox(key=int(fingerprint(*key), 16)))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.conftest import MICRO
 from tests.experiment.test_leaderboard import make_bank, write_bank
 from untrain.cli import leaderboard
 from untrain.errors import InputError
-from untrain.experiment.run import open_run
+from untrain.experiment.leaderboard import COLUMNS
+from untrain.experiment.run import Run, open_run
 from untrain.progress import console
+from untrain.report.leaderboard import leaderboard_table
 
 app = typer.Typer()
 leaderboard.add_to(app)
@@ -40,6 +45,36 @@ def test_the_table_is_printed_and_kept(folder: Path) -> None:
     assert "Leaderboard: runs/micro/results/leaderboard.md" in said.output.replace("\n", "")
     for name in ("parquet", "csv", "md"):
         assert (folder / "results" / f"leaderboard.{name}").stat().st_size > 0
+
+
+def test_the_seed_draws_other_random_scores(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from untrain.experiment import leaderboard as module
+    from untrain.experiment import parts
+
+    seeds = []
+
+    def leaderboard_of(run: Run, *rest: object) -> None:
+        seeds.append(run.config.seed)
+        raise InputError("enough")
+
+    monkeypatch.setattr(parts, "read_bank", lambda folder: None)
+    monkeypatch.setattr(module, "leaderboard", leaderboard_of)
+    for options in ([], ["--seed", "9"]):
+        CliRunner().invoke(app, [str(MICRO), *options])
+    assert seeds == [0, 9]
+
+
+def test_the_table_fits_eighty_columns() -> None:
+    row = dict.fromkeys(COLUMNS, -0.25) | {"kind": "metric"}
+    names = ("metric:pixel_histogram_intersection", "text", "scores:" + "x" * 60)
+    table = pd.DataFrame([row | {"name": name} for name in names])
+    table.attrs = {"queries": 16, "models": 64, "images": 1665, "k": 10, "reference": "text"}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(leaderboard_table(table, console.width))
+    said = console.export_text()
+    assert "pixel_histogram_intersection " in said  # not broken
+    assert "-0.25 [-0.25, -0.25]" in said
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 80
 
 
 def test_a_run_without_a_bank(folder: Path) -> None:

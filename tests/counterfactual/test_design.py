@@ -6,8 +6,10 @@ import pytest
 
 from untrain.counterfactual.design import (
     before_after,
+    enough_units,
     randomised,
     redraw,
+    refuse_repeated_models,
     removals,
     removed_ids,
     units_of,
@@ -105,3 +107,27 @@ def test_removals_and_removed_ids_say_what_is_out():
     assert removed == sorted(sets.loc[sets["forget_set_id"].isin(wanted), "image_id"])
     with pytest.raises(InputError, match="unknown model 'B99'"):
         removed_ids(assignment, sets, "B99")
+
+
+def test_models_that_are_not_paired_have_seeds_of_their_own_and_the_same_assignment():
+    table = units(4)
+    paired, unpaired = (randomised(table, 6, 0, paired=paired) for paired in (True, False))
+    assert paired.seed_offsets == (0,) * 6 and unpaired.seed_offsets == tuple(range(6))
+    assert (paired.out == unpaired.out).all()
+    table = units(3, arms=("targeted", "random_uniform"))
+    assert before_after(table, paired=False).seed_offsets == (0, 1, 2, 3)
+
+
+def test_equal_models_are_refused_unless_seeds_tell_them_apart():
+    table = units(1)
+    with pytest.raises(InputError, match=r"of 8 models would differ.* 8 sets are nearly always"):
+        refuse_repeated_models(randomised(table, 8, 0))
+    refuse_repeated_models(randomised(table, 8, 0, paired=False))
+
+
+@pytest.mark.parametrize("n_models", [4, 8, 10])
+def test_enough_units_are_nearly_always_enough(n_models):
+    table = units(enough_units(n_models), arms=("targeted",))
+    drawn = redraw(randomised(table, n_models, 0), rng("enough"), 2000)
+    repeated = [np.unique(out, axis=1).shape[1] < n_models for out in drawn]
+    assert np.mean(repeated) < 0.05

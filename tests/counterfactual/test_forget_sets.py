@@ -254,3 +254,35 @@ def test_the_small_fashion_size_takes_seconds():
     )
     assert time.perf_counter() - start < 10
     assert sets["image_id"].is_unique and len(sets) >= 5900
+
+
+def test_sets_of_all_prompts_can_leave_together():
+    table = ranking(p01=[1, 2, 3, 4, 5], p02=[2, 3, 1, 4, 9])
+    images = catalog(40, families=8)
+    more = {
+        "arms": ("targeted", "random_uniform", "family", "ids"),
+        "ks": (1, 3),
+        "draws": 2,
+        "families": {"c00": "f007"},
+        "user_ids": ["i39"],
+    }
+    table = pd.concat([table, ranking(c00=[7])])
+    alone, sets = (build(table, images, together=joint, **more) for joint in (False, True))
+    pd.testing.assert_frame_equal(  # the same images, for the same prompts and reasons
+        alone.drop(columns="forget_set_id"), sets.drop(columns="forget_set_id")
+    )
+    assert list(sets["forget_set_id"].unique()) == [
+        *("ids//k1", "family/c00/k5", "targeted/all/k1", "targeted/all/k3"),
+        *(f"random_uniform/all/k{k}/d{d}" for d in (0, 1) for k in (1, 3)),
+    ]
+    assert set(ids(sets, "targeted/all/k1")) == {"i1", "i2"}
+    assert len(ids(sets, "targeted/all/k3")) == 4
+
+
+def test_images_that_leave_with_another_prompt_are_not_missed():
+    """Both want the same three: removed together, nothing of either top is left."""
+    table = ranking(p01=[1, 2, 3, 4, 5, 6], p02=[1, 2, 3, 7, 8, 9])
+    assert build(table, catalog(20)).attrs["warnings"]
+    sets = build(table, catalog(20), together=True)
+    assert not sets.attrs["warnings"]
+    assert {"i1", "i2", "i3"} <= set(ids(sets, "targeted/all/k3"))

@@ -13,7 +13,7 @@ import pytest
 from untrain.errors import InputError
 from untrain.evaluation.equivalent import equivalent_removal, equivalent_table, random_curve
 from untrain.files import rng
-from untrain.report.equivalent import equivalent_figure
+from untrain.report.figures.equivalent import equivalent_figure
 
 IMAGES = 1000
 PROMPTS = [f"p{i:02d}" for i in range(12)]
@@ -145,7 +145,8 @@ def make_effects() -> pd.DataFrame:
 def make_sets() -> pd.DataFrame:
     rows = [(p, "targeted", 0, 10, f"{p}-{i}") for p in PROMPTS for i in range(10)]
     rows += [(p, "targeted", 0, 40, f"{p}-{i}") for p in PROMPTS for i in range(10, 40)]
-    return pd.DataFrame(rows, columns=["prompt_id", "arm", "draw", "k", "image_id"])
+    sets = pd.DataFrame(rows, columns=["prompt_id", "arm", "draw", "k", "image_id"])
+    return sets.assign(forget_set_id=sets["prompt_id"] + "/k" + sets["k"].astype(str))
 
 
 def test_the_table_has_a_row_for_each_chosen_arm_and_size() -> None:
@@ -160,6 +161,13 @@ def test_the_table_has_a_row_for_each_chosen_arm_and_size() -> None:
     assert large["equivalent"] is None
     assert large["words"] == "more than 500"
     assert large["most"] == 500
+
+
+def test_a_set_of_all_prompts_together_is_as_large_as_all_of_them() -> None:
+    sets = make_sets()
+    sets = sets.assign(forget_set_id="all/k" + sets["k"].astype(str))
+    rows = equivalent_table(make_bank(linear, 0.01), make_effects(), sets, draws=50)
+    assert [r["removed"] for r in rows] == [10.0 * len(PROMPTS), 40.0 * len(PROMPTS)]
 
 
 def test_the_figure_says_the_numbers() -> None:

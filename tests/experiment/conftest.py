@@ -12,6 +12,7 @@ import torch
 from tests.conftest import MICRO
 from untrain.experiment import bank, stages
 from untrain.experiment.config import Config, load_config
+from untrain.experiment.engines import Model, Way
 from untrain.experiment.pipeline import NAMES, STAGES
 from untrain.generators import autoencoder
 from untrain.progress import console
@@ -47,17 +48,17 @@ def config(tmp_path: Path) -> Callable[..., Config]:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The fingerprints of the models trained since, and "autoencoder" for each of those."""
     done: list[str] = []
-    train_one, train_autoencoder = bank.train_one, autoencoder.train_autoencoder
+    train_group, train_autoencoder = bank.train_group, autoencoder.train_autoencoder
 
-    def one(folder: str, shared: str, config: dict, key: str, *rest: object) -> float:
-        done.append(key)
-        return train_one(folder, shared, config, key, *rest)
+    def noting(folder: str, shared: str, config: dict, group: tuple[Model, ...], way: Way) -> float:
+        done.extend(model.key for model in group)
+        return train_group(folder, shared, config, group, way)
 
     def frozen(*arguments: object) -> object:
         done.append("autoencoder")
         return train_autoencoder(*arguments)
 
-    monkeypatch.setattr(bank, "train_one", one)
+    monkeypatch.setattr(bank, "train_group", noting)
     monkeypatch.setattr(autoencoder, "train_autoencoder", frozen)
     return done
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +15,10 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "calibrate_verdict
 
 
 @pytest.fixture(scope="module")
-def script() -> dict:
-    return runpy.run_path(str(SCRIPT))
+def script() -> Iterator[dict]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))  # it imports its neighbours
+        yield runpy.run_path(str(SCRIPT))
 
 
 def test_every_set_of_a_run_has_a_decision(script: dict, micro_run: Path) -> None:

@@ -13,8 +13,15 @@ from tests.experiment.conftest import record
 from untrain.catalogs import export_folder
 from untrain.errors import InputError
 from untrain.experiment.config import Config
-from untrain.experiment.pipeline import run
+from untrain.experiment.finished import read_trial
+from untrain.experiment.pipeline import keys, run
+from untrain.experiment.plan import power_lines
 from untrain.experiment.run import Run
+from untrain.files import read_json
+from untrain.generators.dalle import DalleGenerator
+from untrain.report.facts import facts
+from untrain.report.folder import read_run
+from untrain.report.tables import answer
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]
@@ -92,6 +99,77 @@ def test_several_draws_of_the_random_arms(config: Make, micro_copy: Copy) -> Non
     run(config("removal.draws=2", "removal.arms=[targeted, random_uniform]"), until="remove")
     sets = pd.read_parquet(folder / "forget_sets.parquet")
     assert set(sets[sets["arm"] == "random_uniform"]["draw"]) == {0, 1}
+
+
+def test_one_set_for_all_prompts_together(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    run(config("removal.together=true", "removal.draws=2", FEW), until="evaluate")
+    sets = pd.read_parquet(folder / "forget_sets.parquet")
+    targeted = sets[sets["forget_set_id"] == "targeted/all/k3"]
+    assert targeted["prompt_id"].value_counts().to_dict() == {f"p0{i}": 3 for i in range(4)}
+    assert sets["forget_set_id"].nunique() == 1 + 2 + 2 + 2  # targeted, random ones, families
+    effects = pd.read_parquet(folder / "results/effects.parquet")
+    own = effects[(effects["design"] == "randomised") & (effects["measure"] == "nll")]
+    own = own[own["arm"] == "targeted"].set_index("prompt_id")
+    assert set(own.index) == {"", "p00", "p01", "p02", "p03"}  # and of no control
+    assert (own["n_units"] == 1).all()
+    assert own["estimate"].drop("").mean() == pytest.approx(own.loc["", "estimate"])
+    others = effects[effects["measure"] == "nll_other_prompts"]
+    assert {"targeted", "family"} <= set(others["arm"])
+    assert len(pd.read_parquet(folder / "results/verdicts.parquet")) == 6
+    assert read_json(folder / "results/summary.json")["together"]
+    assert any("The sets of all prompts leave together" in w for w in record(folder)["warnings"])
+    words = "the 3 images found for each prompt, of all prompts together, are"
+    assert words in answer(effects)
+    assert read_trial(folder).assignment.out.shape == (7, 4)
+
+
+def test_too_few_sets_together_are_refused_beforehand(config: Make) -> None:
+    few = ("removal.together=true", "removal.arms=[targeted]", "prompts.controls=0")
+    with pytest.raises(InputError, match=r"with 1 forget sets only 2 of 4 .*removal\.draws"):
+        run(config(*few))
+
+
+def test_models_that_are_not_paired(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    before = pd.read_parquet(folder / "removals.parquet")
+    run(config("design.paired=false", FEW), until="evaluate")
+    models = pd.read_parquet(folder / "models.parquet")
+    assert list(models["seed"]) == [0, 1000, 1001, 1002, 1003]
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "removals.parquet"), before)
+    assert read_json(folder / "results/summary.json")["paired"] is False
+    assert any(w.startswith("Unpaired models: ") for w in record(folder)["warnings"])
+    assert "4 unpaired ones" in dict(facts(read_run(folder)))["Models"]
+    assert read_trial(folder).assignment.seed_offsets == (0, 1, 2, 3)
+    # Their noise is no guide to that of paired models.
+    lines = dict(power_lines(config(name="next"), 4))
+    assert "as in the demo;" in lines["power"] and "pairing" not in lines
+    unpaired = dict(power_lines(config("design.paired=false", name="next"), 4, paired=False))
+    assert "as in the finished run beside it" in unpaired["power"] and "pairing" in unpaired
+
+
+def test_before_and_after_without_pairs(config: Make) -> None:
+    opened = Run(config(*BEFORE_AFTER, "design.paired=false"))
+    assert list(opened.config.b_seeds) == [1000, 1001, 1002, 1003]
+
+
+def test_a_generator_can_say_that_it_is_not_paired(
+    config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paired = Run(config())
+    known = keys(paired)
+    monkeypatch.setattr(DalleGenerator, "paired", False)
+    assert not paired.paired
+    changed = {name for name, key in keys(paired).items() if key != known[name]}
+    assert changed == {"retrain", "regenerate", "evaluate", "report"}
+
+
+@pytest.mark.parametrize("kind", ["randomised", "before-after"])
+def test_no_model_of_the_trial_has_the_seed_of_a(config: Make, kind: str) -> None:
+    settings = (f"design.kind={kind}", "removal.arms=[targeted, random_uniform]", "seed=3")
+    config(*settings, "seed_b=0")
+    with pytest.raises(InputError, match="seed_b: 0 trains a model of the trial with the seed of"):
+        config(*settings, "seed_b=0", "design.paired=false")
 
 
 def test_planted_control_on_a_folder(config: Make, folder: Path) -> None:

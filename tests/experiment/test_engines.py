@@ -22,14 +22,15 @@ import pytest
 
 from tests.conftest import MICRO
 from tests.experiment.test_stops import children, gone, needs_proc
-from untrain.cli.run import engine_of
+from untrain.cli import options
 from untrain.errors import InputError, UntrainError
 from untrain.experiment import bank, pipeline
 from untrain.experiment.config import Config, load_config
-from untrain.experiment.engines import Batch, on_ray
+from untrain.experiment.engines import Batch, Model, Way, on_ray
 from untrain.experiment.engines.on_ray import RayEngine
 from untrain.experiment.run import Run
 from untrain.experiment.stages import prepare
+from untrain.generators.dalle import DalleGenerator
 
 Make = Callable[..., Config]
 
@@ -56,9 +57,12 @@ def test_an_engine_is_named_alone_or_with_an_address(
 
 
 def test_options_of_the_command_line(tmp_path: Path) -> None:
-    assert engine_of(None, None) is None
-    assert engine_of("local", None) == "local"
-    assert engine_of(None, "auto") == engine_of("ray", "auto") == {"name": "ray", "address": "auto"}
+    def said(**given: str) -> tuple[str, str | None]:
+        engine = options._read(given, MICRO).engine
+        return engine.name, engine.address
+
+    assert said() == said(engine="local") == ("local", None)
+    assert said(address="auto") == said(engine="ray", address="auto") == ("ray", "auto")
     file = tmp_path / "mine.yaml"
     file.write_text(MICRO.read_text() + "engine: {name: ray, address: auto}\n")
     chosen = load_config(file, engine="local").engine
@@ -108,6 +112,24 @@ def test_a_cluster_that_does_not_answer(scheme: str) -> None:
             RayEngine(address).check()
 
 
+@needs_ray
+def test_auto_finds_no_cluster_or_one_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import services
+
+    def nowhere(address: str) -> str:
+        raise ConnectionError
+
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address_or_die", nowhere)
+    with pytest.raises(InputError, match="no Ray cluster was started on this machine"):
+        RayEngine("auto").check()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        ended = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(services, "canonicalize_bootstrap_address_or_die", lambda _: ended)
+        with pytest.raises(InputError, match=f"answers at '{ended}', where .* last"):
+            RayEngine("auto").check()
+
+
 # Trainings that cost nothing, on a real Ray ------------------------------------------------------
 
 
@@ -148,8 +170,8 @@ def batch(tmp_path: Path) -> Callable[..., Batch]:
             folder=tmp_path / "run",
             shared=tmp_path / "shared",
             config={"notes": str(tmp_path / "notes")},
-            models=tuple((f"model-{i}", i, (f"image-{i}",)) for i in range(models)),
-            threads=1,
+            groups=tuple((Model(f"model-{i}", i, (f"image-{i}",)),) for i in range(models)),
+            way=Way(),
             workers=None,
             label="models",
             work=models,
@@ -160,26 +182,30 @@ def batch(tmp_path: Path) -> Callable[..., Batch]:
     return make
 
 
-def tell(folder: str, shared: str, config: dict, key: str, seed: int, removed: list[str]) -> float:
+Group = tuple[Model, ...]
+
+
+def tell(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
     """Train nothing: write down what was given, and how often it was tried."""
     import torch
 
-    notes = Path(config["notes"], key)
-    tries = len(list(notes.glob("*"))) if notes.exists() else 0
-    notes.mkdir(exist_ok=True)
-    (notes / str(tries)).write_text(folder)
-    index = Path(folder, "catalog.parquet").read_text()
-    tokens = Path(shared, "deep", "tokens").read_bytes().hex()
-    target = Path(folder, "models", key, "deep")
-    target.mkdir(parents=True)
-    given = [index, tokens, key, seed, removed, torch.get_num_threads()]
-    (target / "given.json").write_text(json.dumps(given))
+    for model in group:
+        notes = Path(config["notes"], model.key)
+        tries = len(list(notes.glob("*"))) if notes.exists() else 0
+        notes.mkdir(exist_ok=True)
+        (notes / str(tries)).write_text(folder)
+        index = Path(folder, "catalog.parquet").read_text()
+        tokens = Path(shared, "deep", "tokens").read_bytes().hex()
+        target = Path(folder, "models", model.key, "deep")
+        target.mkdir(parents=True)
+        given = [index, tokens, *model, way.stack, torch.get_num_threads()]
+        (target / "given.json").write_text(json.dumps(given))
     return 0.0
 
 
-def die_once(folder: str, shared: str, config: dict, key: str, *rest: Any) -> float:
-    tell(folder, shared, config, key, *rest)
-    if len(list(Path(config["notes"], key).iterdir())) == 1:
+def die_once(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
+    tell(folder, shared, config, group, way)
+    if len(list(Path(config["notes"], group[0].key).iterdir())) == 1:
         os._exit(1)
     return 0.0
 
@@ -188,17 +214,17 @@ def die(*given: Any) -> float:
     os._exit(1)
 
 
-def fail_but_the_first(folder: str, shared: str, config: dict, key: str, *rest: Any) -> float:
-    if key != "model-0":
+def fail_but_the_first(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
+    if group[0].key != "model-0":
         while not Path(config["notes"], "model-0").exists():
             time.sleep(0.02)
         time.sleep(0.5)
-        raise InputError(f"{key} is refused")
-    return tell(folder, shared, config, key, *rest)
+        raise InputError(f"{group[0].key} is refused")
+    return tell(folder, shared, config, group, way)
 
 
-def never_end(folder: str, shared: str, config: dict, key: str, *rest: Any) -> float:
-    tell(folder, shared, config, key, *rest)
+def never_end(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
+    tell(folder, shared, config, group, way)
     while True:
         time.sleep(0.02)
 
@@ -221,11 +247,22 @@ def test_what_a_training_reads_travels_and_what_it_leaves_comes_back(
     tokens = bytes(range(256)).hex()
     for i in range(3):
         key = f"model-{i}"
-        assert given_to(trained, key) == ["index", tokens, key, i, [f"image-{i}"], 1]
+        assert given_to(trained, key) == ["index", tokens, key, i, [f"image-{i}"], 1, 1]
     assert {path.name for path in trained.folder.iterdir()} == {"catalog.parquet", "models"}
     assert len(tried_in(trained)) == 3
     assert not any(folder.exists() for folder in tried_in(trained))
     assert ray.is_initialized()  # it was not the engine's to end
+
+
+def test_the_models_of_a_stack_travel_together(ray: Any, batch: Callable[..., Batch]) -> None:
+    models = [Model(f"model-{i}", 7, (f"image-{i}",)) for i in range(5)]
+    groups = (tuple(models[:3]), tuple(models[3:]))
+    trained = batch(tell, groups=groups, way=Way(stack=3))
+    RayEngine().train(trained)
+    for model in models:
+        given = given_to(trained, model.key)
+        assert given[2:] == [model.key, 7, list(model.removed), 3, 1]
+    assert len(set(tried_in(trained))) == 2
 
 
 def test_nothing_to_train_starts_nothing(
@@ -315,7 +352,11 @@ def models_of(made: Config, where: Path) -> dict[tuple[str, str], bytes]:
     }
 
 
-def test_ray_trains_the_same_models(ray: Any, config: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stack", [1, 3])
+def test_ray_trains_the_same_models(
+    ray: Any, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: int
+) -> None:
+    monkeypatch.setattr(DalleGenerator, "stack_size", stack)
     here = models_of(config(), tmp_path / "here")
     there = models_of(config("engine=ray", "workers=2"), tmp_path / "there")
     assert here == there
@@ -365,15 +406,15 @@ def test_a_node_is_lost_in_the_middle(
     notes = tmp_path / "notes"
     notes.mkdir()
 
-    def noting(folder: str, shared: str, config: dict, key: str, *rest: Any) -> float:
+    def noting(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
         import ray
 
-        from untrain.experiment.bank import train_one
+        from untrain.experiment.bank import train_group
 
-        (notes / f"{ray.get_runtime_context().get_node_id()}-{key}").touch()
+        (notes / f"{ray.get_runtime_context().get_node_id()}-{group[0].key}").touch()
         while len({note.name.partition("-")[0] for note in notes.iterdir()}) < 2:
             time.sleep(0.02)  # until both nodes train
-        return train_one(folder, shared, config, key, *rest)
+        return train_group(folder, shared, config, group, way)
 
     def lose() -> None:
         while not started(nodes.second.node_id):
@@ -384,7 +425,7 @@ def test_a_node_is_lost_in_the_middle(
     def started(node: str) -> set[str]:
         return {note.name.removeprefix(f"{node}-") for note in notes.glob(f"{node}-*")}
 
-    monkeypatch.setattr(bank, "train_one", noting)
+    monkeypatch.setattr(bank, "train_group", noting)
     thief = threading.Thread(target=lose, daemon=True)
     thief.start()
     made = config(longer, "workers=2", through(nodes.cluster.address))

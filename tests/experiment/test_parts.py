@@ -15,14 +15,8 @@ from tests.experiment.conftest import record
 from untrain.errors import InputError
 from untrain.experiment import bank, parts, stages
 from untrain.experiment.config import Config
-from untrain.experiment.parts import (
-    Part,
-    copy_groups,
-    keep_equivalent,
-    kept_without,
-    read_bank,
-    train_bank,
-)
+from untrain.experiment.parts import keep_equivalent, read_bank, train_bank
+from untrain.experiment.parts_drawn import Part, copy_groups, different_parts, kept_without
 from untrain.experiment.parts_plan import plan_bank
 from untrain.experiment.run import Run
 from untrain.files import read_json
@@ -66,6 +60,18 @@ def test_something_leaves_and_something_stays_however_large_the_groups() -> None
     for share in (0.05, 0.5, 0.95):
         for index in range(10):
             assert 0 < kept_without(Part(share, index), groups, 0).sum() < 10
+
+
+def test_no_part_comes_twice_however_few_there_are() -> None:
+    groups = np.arange(6)
+    found = different_parts(1 / 6, 6, groups, 0)
+    out = [int(np.flatnonzero(~kept_without(part, groups, 0))[0]) for part in found]
+    assert sorted(out) == list(range(6))
+    assert max(part.index for part in found) > 5  # draws that repeat one were passed over
+    assert different_parts(1 / 6, 4, groups, 0) == found[:4]  # so a bank can grow
+    with pytest.raises(InputError, match="only 6 different parts"):
+        different_parts(1 / 6, 7, groups, 0)
+    assert [part.index for part in different_parts(0.5, 64, SINGLES, 0)] == list(range(64))
 
 
 def test_names_say_share_and_draw() -> None:
@@ -127,15 +133,15 @@ def test_a_kill_while_training_costs_the_model_in_training(
     config: Make, micro_copy: Copy, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = micro_copy()
-    train_one = bank.train_one
+    train_group = bank.train_group
 
     def stop(*arguments: object) -> float:
         if len(trained) == 2:
             raise KeyboardInterrupt
-        return train_one(*arguments)  # type: ignore[arg-type]
+        return train_group(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(bank, "train_one", stop)
+        patch.setattr(bank, "train_group", stop)
         train_bank(Run(config()), 4)
     with pytest.raises(InputError, match="untrain bank FILE"):
         read_bank(folder)
@@ -223,6 +229,7 @@ def test_other_settings_make_another_bank(
         (2, [float("nan")], "between 0 and 1"),
         (2, [0.001], "takes out 0 of the"),
         (2, [0.999], "takes out 1"),
+        (500, [0.01], "different parts"),
         (2, [], "found none"),
     ],
 )

@@ -77,6 +77,24 @@ def test_the_loss_is_a_mean_over_the_full_batch(prepared, catalog):
 def test_removing_an_unknown_id_is_refused(prepared, catalog):
     with pytest.raises(InputError, match="no such image"):
         prepared().fit(catalog, ["nowhere"], 0, silent)
+    with pytest.raises(InputError, match="no such image"):
+        prepared().fit_stack(catalog, [[], ["nowhere"]], 0, silent)
+
+
+def test_models_of_a_stack_are_those_of_fit_up_to_rounding(prepared, catalog, fitted, queries):
+    prompts, _, drawn = queries
+    without = prepared()
+    without.fit(catalog, catalog.ids[:20], 0, silent)
+    generator = prepared()
+    stack = generator.fit_stack(catalog, [[], catalog.ids[:20]], 0, silent)
+    assert generator._model is None
+    for alone, together in zip((fitted, without), stack, strict=True):
+        expected = alone.log_likelihood(drawn.tokens, prompts)
+        np.testing.assert_allclose(
+            together.log_likelihood(drawn.tokens, prompts), expected, rtol=1e-4
+        )
+        assert together.losses == pytest.approx(alone.losses, rel=1e-5)
+        assert together.shared_fingerprint == alone.shared_fingerprint
 
 
 def test_nll_is_the_direct_sum_of_the_logits(fitted, queries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image, ImageDraw
+
+from untrain.report.figures import STYLE
 
 PROMPTS = {
     "p00": ("red round-neck shirt with white stripes", "shirt-red"),
@@ -145,7 +148,34 @@ def _write_effects(folder: Path, random: np.random.Generator) -> None:
     )
 
 
+def add_comparison(folder: Path) -> None:
+    """Add the comparison that the ranking came from, the catalogue, and two near copies."""
+    random = np.random.default_rng(1)
+    ranking = pd.read_parquet(folder / "ranking.parquet")
+    pairs = ranking.loc[ranking["method"] == "weighted", ["prompt_id", "image_id"]]
+    metrics = ("pixel_mse", "pixel_mae", "pixel_cosine", "feature_cosine", "text_tfidf")
+    rows = [
+        (p, n, i, *random.uniform(0, 1, len(metrics)))
+        for p, i in pairs.itertuples(index=False)
+        for n in range(5)
+    ]
+    columns = "prompt_id generation image_id " + " ".join(metrics)
+    _write(folder / "comparison.parquet", rows, columns)
+    known = pd.read_parquet(folder / "captions.parquet").assign(content="ab" * 32)
+    known.to_parquet(folder / "catalog.parquet", index=False)
+    copies = [(p, n, f"{p}-0001", p == "p00" and n < 2) for p in PROMPTS for n in range(5)]
+    _write(folder / "copies.parquet", copies, "prompt_id generation image_id near_copy")
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A finished run folder."""
     return make_run(tmp_path / "run")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_pdf() -> Iterator[None]:
+    """Spare the tests the thinning of fonts, half of what a small figure takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STYLE, "pdf.fonttype", 3)
+        yield

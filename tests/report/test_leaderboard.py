@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from untrain.errors import InputError
+from untrain.report.figures.leaderboard import leaderboard_figure
 from untrain.report.leaderboard import (
-    leaderboard_figure,
     leaderboard_markdown,
     leaderboard_table,
     read_leaderboard,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -14,10 +15,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from untrain.report import write_report
-from untrain.report.cards import Pictures
+from untrain.report.folder import read_run
+from untrain.report.page import render, write_report
+from untrain.report.pictures import Pictures, data_uri
 
-from .conftest import CAPTION, PROMPTS
+from .conftest import CAPTION, PROMPTS, add_comparison
 
 VOID = {"meta", "img", "br", "input", "link"}
 
@@ -49,45 +51,61 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def text(run: Path) -> str:
-    return write_report(run).read_text(encoding="utf-8")
+    return page_of(run)
 
 
-def test_writes_the_page_the_tables_and_the_figures(run: Path) -> None:
+def page_of(run: Path, training_images: bool = True) -> str:
+    """Return the page without its figures, which have tests of their own and take seconds."""
+    return render(read_run(run), [], training_images)
+
+
+def test_writes_tables_figures_and_a_well_formed_page_whose_links_arrive(run: Path) -> None:
     assert write_report(run) == run / "report.html"
     assert (run / "results" / "summary.md").read_text(encoding="utf-8").startswith("# invented")
     names = {path.name for path in (run / "results" / "figures").iterdir()}
-    assert names == {"effects-by-arm.svg", "effects-by-prompt.svg", "reference-similarity.svg"}
-
-
-def test_the_page_is_well_formed_with_unique_ids_and_links_that_arrive(text: str) -> None:
-    page = Page(text)
+    assert {"effects-by-arm.svg", "effects-by-arm.png", "effects-by-prompt.pdf"} <= names
+    page = Page((run / "report.html").read_text(encoding="utf-8"))
     assert page.stack == []
     ids = [attributes["id"] for _, attributes in page.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     for link in page.all("a"):
         target = link["href"] or ""
-        assert target.startswith("#") and target[1:] in ids
+        assert target[1:] in ids if target.startswith("#") else (run / target).is_file()
     assert {f"prompt-{p}" for p in PROMPTS} <= set(ids)
+
+
+def test_prompts_have_the_ids_that_people_guess(text: str) -> None:
+    ids = {attributes.get("id") for _, attributes in Page(text).found}
+    assert {"prompt-p02", "p02", "prompt-2", "c00"} <= ids
 
 
 def test_the_page_needs_no_network(text: str) -> None:
     page = Page(text)
-    assert not page.all("link")
-    for image in page.all("img"):
-        assert (image["src"] or "").startswith("data:image/")
-        assert image["alt"]
+    assert not page.all("link") and not page.all("img")
     assert not any("src" in script for script in page.all("script"))
-    assert not re.search(r"url\((?!#)|@import", text)
+    assert not re.search(r'url\((?!#|"data:image/)|@import', text)
 
 
-def test_the_policy_allows_exactly_the_one_script(text: str) -> None:
+def test_every_picture_is_described(text: str) -> None:
+    pictures = [b for b in Page(text).all("button") if "data-key" in b]
+    assert all(picture["aria-label"] for picture in pictures)
+    assert "Picture 0 drawn again by B01" in {picture["aria-label"] for picture in pictures}
+
+
+def test_the_policy_allows_exactly_the_one_script_and_the_two_styles(text: str) -> None:
     page = Page(text)
     policy = next(m["content"] for m in page.all("meta") if "http-equiv" in m) or ""
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     scripts = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
-    assert len(scripts) == 1
-    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in policy
-    assert "default-src 'none'" in policy
+    styles = re.findall(r"<style.*?>(.*?)</style>", text, flags=re.DOTALL)
+    assert len(scripts) == 1 and len(styles) == 2
+    assert allowed["script-src"] == digest(scripts[0])
+    assert allowed["style-src-elem"] == " ".join(map(digest, styles))
+    assert allowed["default-src"] == "'none'"
+
+
+def digest(code: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
 
 
 def test_a_script_in_a_caption_stays_text(text: str) -> None:
@@ -96,20 +114,114 @@ def test_a_script_in_a_caption_stays_text(text: str) -> None:
     assert "<b>gold</b>" not in text
 
 
-def test_each_card_shows_its_pictures(text: str) -> None:
-    alts = [image["alt"] or "" for image in Page(text).all("img")]
-    # Five drawn and a reference, ten training images, five again by each of two models.
-    assert len(alts) == len(PROMPTS) * (6 + 10 + 10)
-    card = text[text.index('id="prompt-p00"') :]
-    card = card[: card.index("</article>")]
-    assert "trained without them" in card and "(B01)" in card and "(B00)" in card
-    assert "Attributable" in card and "after Holm" in card
-    assert "1.200" in card
+def test_what_is_known_of_a_picture_survives_hostile_captions(run: Path) -> None:
+    captions = pd.read_parquet(run / "captions.parquet")
+    hostile = "</script><script>alert(1)</script><!-- '\" & \u2028"
+    captions.loc[captions["image_id"] == "p01-0000", "caption"] = hostile
+    captions.to_parquet(run / "captions.parquet")
+    text = page_of(run)
+    assert len(re.findall("</script", text)) == 2
+    assert known(text)["t/p01-0000"]["title"] == hostile
+
+
+def known(text: str) -> dict:
+    """Return the data of the large view."""
+    island = re.search(r'<script type="application/json" id="known">(.*?)</script>', text)
+    assert island
+    return json.loads(island[1])
+
+
+def card(text: str, prompt_id: str) -> str:
+    start = text.index(f'<article id="prompt-{prompt_id}"')
+    return text[start : text.index("</article>", start)]
+
+
+def test_each_card_shows_its_pictures_and_its_effects(text: str) -> None:
+    buttons = [b for b in Page(card(text, "p00")).all("button") if "data-key" in b]
+    # Five drawn and a reference, five again by each of two models, all twelve candidates.
+    assert len(buttons) == 6 + 10 + 10 + 2
+    assert [b["data-key"] for b in buttons[6:7]] == ["g/B00/p00/0"]
+    assert [b["data-key"] for b in buttons[11:12]] == ["g/B01/p00/0"]
+    shown = card(text, "p00")
+    assert "Attributable" in shown and "after Holm" in shown
+    assert "1.200" in shown
+    assert "The next 2 candidates" in shown
+
+
+def test_equal_pictures_are_embedded_once(run: Path) -> None:
+    for n in range(5):
+        shutil.copy(run / "queries" / "p00" / "0.png", run / "queries" / "p01" / f"{n}.png")
+    text = page_of(run)
+    shown = Page(card(text, "p01")).all("button")[:5]
+    assert len({button["class"] for button in shown}) == 1
+    uris = re.findall(r'url\("(data:[^"]*)"\)', text)
+    assert len(uris) == len(set(uris))
 
 
 def test_images_of_the_family_are_marked(text: str) -> None:
-    control = text[text.index('id="prompt-c00"') :]
-    assert control[: control.index("</article>")].count('class="kin"') == 8
+    assert card(text, "c00").count('class="kin"') == 8
+
+
+def test_bars_say_which_metrics_made_a_score(run: Path) -> None:
+    add_comparison(run)
+    shown = card(page_of(run), "p01")
+    assert shown.count('<ul class="bars">') == 10
+    assert "squared error" in shown and "caption" in shown
+    widths = [float(w) for w in re.findall(r'<rect width="([\d.]+)" height="4"/>', shown)]
+    assert len(widths) == 50 and all(0 <= width <= 100 for width in widths)
+
+
+def test_the_large_view_knows_where_else_an_image_is_influential(run: Path) -> None:
+    add_comparison(run)
+    ranking = pd.read_parquet(run / "ranking.parquet")
+    other = ranking[(ranking["image_id"] == "p00-0003") & (ranking["method"] == "weighted")]
+    more = pd.concat([ranking, other.assign(prompt_id="p02", rank=7)])
+    more.to_parquet(run / "ranking.parquet")
+    entry = known(page_of(run))["t/p00-0003"]
+    assert [use["href"] for use in entry["uses"]] == ["#prompt-p00", "#prompt-p02"]
+    facts = dict(entry["facts"])
+    assert facts["Taken out"] == "targeted, 10, of p00"
+    assert facts["Missing from"].startswith("1 of 4") and "B01" in facts["Missing from"]
+    assert entry["table"]["heads"] == ["Metric", "p00"]
+
+
+def test_the_large_view_knows_how_hard_a_picture_is_for_each_model(text: str) -> None:
+    entry = known(text)["g/A/p00/2"]
+    assert entry["table"]["rows"][1] == ["B01", "4.10", "targeted, 10; 2 sets of other prompts"]
+
+
+# Without training images --------------------------------------------------------------------------
+
+
+def test_a_redacted_page_holds_no_training_image(run: Path) -> None:
+    add_comparison(run)
+    uris = [data_uri(path) for path in (run / "thumbnails").iterdir()]
+    assert all(uri in page_of(run) for uri in uris[:3])
+    text = page_of(run, training_images=False)
+    assert not any(uri in text for uri in uris)
+    entries = known(text)
+    assert not any(entry["picture"] for key, entry in entries.items() if key.startswith("t/"))
+    assert "p00-0003" in text and "item 3 like" in text
+    assert "Training images are not shown" in text
+    assert "thumbnails of training images are not in the run folder" not in text
+
+
+def test_a_redacted_page_withholds_near_copies_by_every_model_and_the_reference(run: Path) -> None:
+    add_comparison(run)
+    text = page_of(run, training_images=False)
+    entries = known(text)
+    for model in ("A", "B00", "B01"):
+        assert [bool(entries[f"g/{model}/p00/{n}"]["picture"]) for n in range(3)] == [0, 0, 1]
+    assert "g/A/p00/reference" not in entries
+    assert 'data-key="g/A/p01/0"' in text
+
+
+def test_a_redacted_page_of_a_run_without_a_copy_test_says_so(run: Path) -> None:
+    text = page_of(run, training_images=False)
+    assert "made no copy test" in text
+
+
+# The folder may lack things -----------------------------------------------------------------------
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path) -> None:
@@ -130,7 +242,7 @@ OPTIONAL = [
 def test_any_optional_file_may_be_absent(run: Path, name: str) -> None:
     path = run / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    Page(write_report(run).read_text(encoding="utf-8"))
+    assert Page(page_of(run)).stack == []
 
 
 def test_with_nothing_but_effects_there_is_a_page(run: Path) -> None:
@@ -138,7 +250,7 @@ def test_with_nothing_but_effects_there_is_a_page(run: Path) -> None:
         path = run / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (run / "run.json").write_text("{}")
-    assert "bits/token worse" in write_report(run).read_text(encoding="utf-8").replace("\xa0", " ")
+    assert "bits/token worse" in page_of(run).replace("\xa0", " ")
 
 
 @pytest.mark.parametrize("ends", [(np.nan, np.nan), (-np.inf, np.inf), (0.1, np.inf), (np.nan, 1)])
@@ -148,19 +260,19 @@ def test_open_intervals_and_absent_estimates_are_drawn(run: Path, ends: tuple) -
     table["low"], table["high"] = ends
     table.loc[table["prompt_id"] == "p01", "estimate"] = np.nan
     table.to_parquet(path)
-    text = write_report(run).read_text(encoding="utf-8")
+    text = page_of(run)
     assert not re.search(r"\bnan\b|\binf\b", re.sub(r"base64,[^\"]*", "", text))
 
 
 def test_without_effects_the_page_says_that_there_is_no_answer(run: Path) -> None:
     path = run / "results" / "effects.parquet"
     pd.read_parquet(path).iloc[:0].to_parquet(path)
-    assert "it has no answer" in write_report(run).read_text(encoding="utf-8")
+    assert "it has no answer" in page_of(run)
 
 
 def test_absent_thumbnails_leave_ids_and_captions_and_a_warning(run: Path) -> None:
     shutil.rmtree(run / "thumbnails")
-    text = write_report(run).read_text(encoding="utf-8")
+    text = page_of(run)
     assert "40 of 40 thumbnails" in text
     assert "p00-0003" in text and "item 3 like" in text
 
@@ -168,21 +280,22 @@ def test_absent_thumbnails_leave_ids_and_captions_and_a_warning(run: Path) -> No
 def test_pictures_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
     (tmp_path / "thumbnails").mkdir()
-    assert Pictures().uri(tmp_path / "thumbnails", "../secret.png") == ""
+    assert Pictures().add(tmp_path / "thumbnails", "../secret.png") == ""
 
 
 def test_what_is_no_picture_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"<svg onload='alert(1)'/>")
-    assert Pictures().uri(tmp_path, "a.png") == ""
+    assert Pictures().add(tmp_path, "a.png") == ""
 
 
 def test_large_pictures_shrink_and_the_budget_holds(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (600, 400, 3), np.uint8)
-    Image.fromarray(noise).save(tmp_path / "a.png")
-    size = len(Pictures().uri(tmp_path, "a.png"))
+    random = np.random.default_rng(0)
+    for name in "abc":
+        noise = random.integers(0, 256, (600, 400, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    size = max(len(data_uri(tmp_path / f"{name}.png")) for name in "abc")
     assert size < 60_000
     pictures = Pictures(budget=2 * size)
-    shown = [pictures.uri(tmp_path, "a.png") for _ in range(3)]
-    assert [bool(uri) for uri in shown] == [True, True, False]
-    assert shown[0].startswith("data:image/jpeg;base64,")
+    assert [pictures.add(tmp_path, f"{name}.png") for name in "aabc"] == ["i0", "i0", "i1", ""]
     assert pictures.dropped == 1
+    assert pictures.sheet.count("data:image/webp;base64,") == 2

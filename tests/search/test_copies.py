@@ -23,9 +23,9 @@ from untrain.search.copies import (
     calibrate,
     copy_test,
     judge,
-    nearer,
     overlay,
 )
+from untrain.search.nearer import nearer
 from untrain.search.nearest import NEIGHBOURS, Nearest, nearest
 
 

@@ -179,6 +179,11 @@ def test_runs_that_teach_nothing_are_refused(tmp_path: Path) -> None:
         fit_weights([])
     with pytest.raises(InputError, match=r"found 3 prompts .*expected at least 10"):
         fit_weights([make_run(tmp_path / "few", prompts=3)])
+    together = pd.read_parquet(make_run(tmp_path / "b") / "forget_sets.parquet")
+    together = together.assign(forget_set_id=together["arm"] + "/all/k4")
+    together.to_parquet(tmp_path / "b" / "forget_sets.parquet")
+    with pytest.raises(InputError, match="a set for each prompt"):
+        fit_weights([tmp_path / "b"])
     effects = pd.read_parquet(run / "results" / "effects.parquet")
     effects.assign(design="before-after").to_parquet(run / "results" / "effects.parquet")
     with pytest.raises(InputError, match="randomised design"):

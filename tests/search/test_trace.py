@@ -17,12 +17,12 @@ from untrain.catalogs import Catalog, load_catalog, rendered
 from untrain.encoders.layout import LayoutEncoder
 from untrain.errors import InputError
 from untrain.search import kept as kept_module
-from untrain.search import retrieval
-from untrain.search import trace as trace_module
+from untrain.search import retrieval, traced
 from untrain.search.copies import judge
 from untrain.search.index import open_index
 from untrain.search.nearest import nearest
-from untrain.search.trace import HIT, Trace, trace
+from untrain.search.trace import Trace, trace
+from untrain.search.traced import HIT
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_flagged_hit_is_told_where_the_nearest_is_no_copy(
     plain = trace(image, catalog)
     assert not plain.copies["near_copy"].any()  # of the nearest
     assert plain.copies["distance"][0] <= plain.table["distance"].min()
-    monkeypatch.setattr(trace_module, "judge", flagging_the_third)
+    monkeypatch.setattr(traced, "judge", flagging_the_third)
     found = trace(image, catalog)
     assert found.copies["near_copy"].all()
     assert found.copies["image_id"][0] == found.table["image_id"][2]

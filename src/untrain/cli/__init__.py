@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from typing import NoReturn
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
-from untrain.cli import bank, cache, data, export, leaderboard, run, trace, weights
+from untrain.cli import (
+    bank,
+    cache,
+    compare,
+    data,
+    doctor,
+    export,
+    init,
+    leaderboard,
+    report,
+    run,
+    show,
+    status,
+    trace,
+    weights,
+)
+from untrain.cli.group import Main
 from untrain.errors import UntrainError, is_disk_full
 from untrain.progress import console
 
@@ -16,47 +35,81 @@ NOT_WRITABLE = (PermissionError, NotADirectoryError, IsADirectoryError, FileExis
 
 STOPPED = 130  # by Ctrl-C, as shells have it
 
+ABOUT = (
+    "Which training images is a generated picture made of, and what happens when they are gone?\n\n"
+    "untrain trains a text-to-image model, draws pictures, finds the training images behind them, "
+    "takes those out, trains again, and says with a control whether it mattered."
+)
+START = """
+To start:
+
+  [bold]untrain demo[/]          the whole chain on pictures it renders itself (minutes)
+  [bold]untrain init[/]          an experiment file for your own data, with every setting
+  [bold]untrain run FILE[/]      run it; [bold]untrain plan FILE[/] says what it would cost
+
+The training images behind a picture, without any training:
+
+  [bold]untrain trace PICTURE --catalog FOLDER[/]
+
+All commands: [bold]untrain --help[/]. Of one: [bold]untrain run --help[/].
+"""
+
 app = typer.Typer(
     name="untrain",
-    no_args_is_help=True,
+    cls=Main,
+    invoke_without_command=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help=(
-        "Which training images is a generated picture made of, and what happens when they are "
-        "gone?\n\n"
-        "untrain trains a text-to-image model, draws pictures, finds the training images behind "
-        "them, takes those out, trains again, and says with a control whether it mattered.\n\n"
-        "[bold]To start:[/]\n\n"
-        "  untrain demo                     the whole chain on pictures it renders itself\n\n"
-        "  untrain plan experiment.yaml     what a run would cost, before it starts\n\n"
-        "  untrain run experiment.yaml      your own data\n\n"
-        "  untrain trace picture.png --catalog photos/    the images behind a picture; no training"
-    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=f"{ABOUT}\n\nExample: untrain demo",
 )
+init.add_to(app)
 run.add_to(app)
 trace.add_to(app)
-app.add_typer(data.app, name="data")
-bank.add_to(app)
-leaderboard.add_to(app)
-weights.add_to(app)
+for room in (status, show, report, compare):
+    room.add_to(app)
+for room in (bank, leaderboard, weights):
+    room.add_to(app)
 export.add_to(app)
-app.add_typer(cache.app, name="cache")
+app.add_typer(data.app, name="data", rich_help_panel="Data, files and this machine")
+app.add_typer(cache.app, name="cache", rich_help_panel="Data, files and this machine")
+doctor.add_to(app)
+run.add_stages(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from untrain import __version__
+
+        typer.echo(f"untrain {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
+    context: typer.Context,
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Say only what went wrong."),
+    verbose: bool = typer.Option(
+        False, "--verbose", "-v", help="Keep finished progress bars, show tracebacks of errors."
+    ),
+    version: bool = typer.Option(
+        False, "--version", "-V", callback=_version, is_eager=True, help="Say which this is."
+    ),
 ) -> None:
     console.quiet = quiet
+    console.verbose = verbose
+    if context.invoked_subcommand is None:
+        Console(highlight=False).print(f"{ABOUT}\n{START}", end="")
 
 
 def main() -> None:
-    """Run the command line; errors of the user end it with 2, others of ours with 1, Ctrl-C 130."""
+    """Run the command line; errors of the user end it with 2, others with 1, Ctrl-C with 130."""
     # One model a process is the unit of parallel work; nested threads would only fight over cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    console.verbose = False
     try:
         # Typer turns Ctrl-C into a code, and returns codes where it does not end the process.
-        code = app(standalone_mode=False)
+        code = app(prog_name="untrain", standalone_mode=False)
         if code == STOPPED:
             raise KeyboardInterrupt
         sys.exit(code)
@@ -64,19 +117,35 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped; run the same command again to continue where it was", STOPPED)
+    except BrokenPipeError:  # what we write to has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         if is_disk_full(error):
             _fail("the disk is full: free some space and run the same command again", 1)
         if isinstance(error, NOT_WRITABLE):
             _fail(f"cannot write {error.filename}: {error.strerror}", 2)
-        show = getattr(error, "show", None)  # click's own usage errors know how to show themselves
-        if show is None:
-            raise
-        show()
+        show_itself = getattr(error, "show", None)  # as errors of usage can
+        if show_itself is None:
+            _fail(_unexpected(error), 1)
+        show_itself()
         sys.exit(getattr(error, "exit_code", 2))
 
 
-def _fail(message: str, code: int) -> None:
+def _unexpected(error: Exception) -> str:
+    """Say what to do about a fault of ours, after its traceback if that is wanted."""
+    if console.verbose:
+        traceback.print_exception(error)
+    logged = getattr(error, "__notes__", [])
+    where = logged[-1] if logged else "run it again with --verbose for the traceback"
+    return (
+        f"this should not have happened: {type(error).__name__}: {error}\n"
+        f"{where[0].upper()}{where[1:]}. Please report it with the traceback, the command, "
+        "and what `untrain doctor` prints."
+    )
+
+
+def _fail(message: str, code: int) -> NoReturn:
     console.quiet = False
     console.print(f"[bold red]untrain:[/] {escape(message)}", soft_wrap=True)
     sys.exit(code)

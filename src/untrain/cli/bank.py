@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from untrain.cli.run import (
-    AddressOption,
-    EngineOption,
-    FileArgument,
-    NameOption,
-    RunsOption,
-    SeedOption,
-    SetOption,
-    WorkersOption,
-    engine_of,
-)
+from untrain.cli.options import ALL, takes_experiment
+from untrain.cli.output import lines_table
+from untrain.cli.run import Read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,44 +19,38 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("bank")(bank)
+    app.command("bank", rich_help_panel="Who knows best")(bank)
 
 
+@takes_experiment(*(option for option in ALL if option != "strict"))
 def bank(
-    file: Path = FileArgument,
+    read: Read,
+    file: Path,
     models: int = typer.Option(64, "--models", help="How many of each share."),
     share: list[float] = typer.Option(
         [0.5], "--share", help="Share of the data to take out; may be given often."
     ),
-    seed: int | None = SeedOption,
-    name: str | None = NameOption,
-    runs: Path | None = RunsOption,
-    settings: list[str] = SetOption,
-    engine: str | None = EngineOption,
-    address: str | None = AddressOption,
-    workers: int | None = WorkersOption,
     plan: bool = typer.Option(False, "--plan", help="Say what it would cost and stop."),
 ) -> None:
     """Train paired models without random parts of the data, for `untrain leaderboard`.
 
     Each lacks a random half of the images. With several --share it also says how many random images
     do as much harm as those that were chosen. Run it again to continue after a stop, or with more
-    --models to add some.
+    --models to add some. The page of the run, where there is one, is written again.
 
     Example: untrain bank experiment.yaml --models 64
     """
-    from untrain.experiment.config import load_config
     from untrain.experiment.run import Run
 
-    where = engine_of(engine, address)
-    changes = {"seed": seed, "name": name, "runs": runs, "engine": where, "workers": workers}
-    run = Run(load_config(file, settings, **changes))
+    run = Run(read(file))
     if plan:
         from untrain.experiment.parts_plan import plan_bank
 
-        Console().print(_plan(run.config.name, plan_bank(run, models, share)))
+        lines = plan_bank(run, models, share)
+        Console().print(lines_table(f"Plan of the bank of {run.config.name}", lines))
         return
     from untrain.experiment.parts import keep_equivalent, train_bank
+    from untrain.report.again import write_again
 
     found = train_bank(run, models, share)
     typer.echo(f"bank: {_counted(found.models)}, in {run.folder / 'bank'}")
@@ -73,13 +58,8 @@ def bank(
     if rows:
         Console().print(_equivalent(rows))
         typer.echo(f"figure: {run.folder / 'results' / 'figures' / 'equivalent.svg'}")
-
-
-def _plan(name: str, lines: list[tuple[str, str]]) -> Table:
-    table = Table(title=f"Plan of the bank of {name}", show_header=False, title_justify="left")
-    for label, value in lines:
-        table.add_row(label, escape(value))
-    return table
+    if page := write_again(run.folder):
+        typer.echo(f"report: {page}")
 
 
 def _counted(models: pd.DataFrame) -> str:

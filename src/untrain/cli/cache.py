@@ -11,11 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from untrain.cache import KINDS, Entry, cache_folder, entries, remove
+from untrain.cli.group import Group
+from untrain.cli.options import JSON
 from untrain.errors import InputError, did_you_mean
 
 DAY = 86_400
 
 app = typer.Typer(
+    cls=Group,
     invoke_without_command=True,
     help="Show and prune what runs share: features, listings of catalogues, indexes.\n\n"
     "Example: untrain cache",
@@ -29,7 +32,7 @@ def _show_by_default(context: typer.Context) -> None:
 
 
 @app.command()
-def show(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+def show(as_json: bool = JSON) -> None:
     """List what is in the cache: what it is, images, size, when it was last used.
 
     Example: untrain cache show --json

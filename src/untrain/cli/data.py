@@ -10,16 +10,26 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from untrain.cli import completion
 from untrain.cli.catalogue import open_catalogue
+from untrain.cli.group import Group
+from untrain.cli.options import JSON
 
 SHOWN = 12  # groups on the terminal
 
-app = typer.Typer(no_args_is_help=True, help="Look at an image–caption data set.")
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    help="Look at an image–caption data set.\n\nExample: untrain data inspect photos/",
+)
 
 
 PATH = typer.Argument(None, help="Folder or zip; none for 'rendered'.")
-FORMAT = typer.Option("", help="rendered, folder or fashion; guessed from the path if left out.")
-JSON = typer.Option(False, "--json", help="Print JSON.")
+FORMAT = typer.Option(
+    "",
+    help="rendered, folder or fashion; guessed from the path if left out.",
+    autocompletion=completion.formats,
+)
 FRESH = typer.Option(False, "--fresh", help="Read every file again, whatever is remembered.")
 
 

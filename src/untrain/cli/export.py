@@ -7,6 +7,10 @@ from pathlib import Path
 
 import typer
 
+from untrain.cli.options import RUN
+
+PANEL = "Data, files and this machine"
+
 
 class Layout(StrEnum):
     """What ``untrain export`` writes."""
@@ -17,12 +21,12 @@ class Layout(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("export")(export)
-    app.command("sheet")(sheet)
+    app.command("export", rich_help_panel=PANEL)(export)
+    app.command("sheet", rich_help_panel=PANEL)(sheet)
 
 
 def export(
-    run: Path = typer.Argument(help="A run folder."),
+    run: Path = RUN,
     out: Path = typer.Argument(help="Folder to write; must not exist or be empty."),
     model: str = typer.Option(
         "", help="The data this model was trained on (such as B03); default: all targeted out."
@@ -43,15 +47,17 @@ def export(
     """
     from untrain.catalogs import export_folder
     from untrain.errors import InputError
+    from untrain.experiment.folders import find_run
     from untrain.experiment.retained import removed_of
     from untrain.experiment.run import open_run
     from untrain.report.study_layout import export_study
 
-    opened = open_run(run)
+    folder = find_run(run)
+    opened = open_run(folder)
     if layout is Layout.STUDY:
         if model:
             raise InputError("--model goes with --layout pairs: the study's shows a model a prompt")
-        count = export_study(run, opened.catalog, opened.encoder, out)
+        count = export_study(folder, opened.catalog, opened.encoder, out)
         typer.echo(f"{count} prompts in the study's layout: {out}")
         return
     removed = removed_of(opened, model)
@@ -60,7 +66,7 @@ def export(
 
 
 def sheet(
-    run: Path = typer.Argument(help="A run folder."),
+    run: Path = RUN,
     out: Path = typer.Argument(help="PNG to write."),
     cell: int = typer.Option(96, help="Side of a picture in pixels."),
     rows: int | None = typer.Option(None, min=1, help="Show the first so many prompts."),
@@ -71,12 +77,11 @@ def sheet(
 
     Example: untrain sheet runs/demo demo.png
     """
-    from untrain.experiment.run import open_run
+    from untrain.experiment.folders import find_run
     from untrain.files import atomic_path
     from untrain.report.sheet import generated_sheet
 
-    opened = open_run(run)
-    picture = generated_sheet(opened.folder, cell, rows)
+    picture = generated_sheet(find_run(run), cell, rows)
     with atomic_path(out) as temporary:
         picture.save(temporary, format="PNG")
     typer.echo(f"sheet: {out}")

@@ -8,52 +8,65 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from untrain.cli.run import FileArgument, NameOption, RunsOption, SetOption
+from untrain.cli import completion
+from untrain.cli.options import FEW, JSON, takes_experiment
+from untrain.cli.output import print_json
+from untrain.cli.run import Read
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("leaderboard")(leaderboard)
+    app.command("leaderboard", rich_help_panel="Who knows best")(leaderboard)
 
 
+@takes_experiment(*FEW)
 def leaderboard(
-    file: Path = FileArgument,
-    name: str | None = NameOption,
-    runs: Path | None = RunsOption,
-    settings: list[str] = SetOption,
+    read: Read,
+    file: Path,
     k: int = typer.Option(10, "--k", help="Images whose loss the effect is of."),
     ranking: list[str] = typer.Option(
-        [], "--ranking", help="One more, such as scores:influence.parquet; may be given often."
+        [],
+        "--ranking",
+        help="One more, such as scores:influence.parquet; may be given often.",
+        autocompletion=completion.rankings,
     ),
     encoder: list[str] = typer.Option(
-        [], "--encoder", help="One more encoder, for the cosine of features; may be given often."
+        [],
+        "--encoder",
+        help="One more encoder, for the cosine of features; may be given often.",
+        autocompletion=completion.encoders,
     ),
     candidates: int = typer.Option(
         5000, help="Images that a prompt's pictures are compared with; the others count as lowest."
     ),
+    as_json: bool = JSON,
 ) -> None:
     """Hold every way to search the training images against what models do without them.
 
     Needs a finished run and its bank of models trained on random halves of the data (untrain bank).
     Captions, each metric, each ranking, your own scores and chance: who knows what a picture
     stands on (LDS), and what it costs to lose the images named first. Writes results/leaderboard as
-    Parquet, CSV, Markdown and SVG.
+    Parquet, CSV, Markdown and SVG, and the page of the run again, where there is one.
 
     Example: untrain leaderboard experiment.yaml --ranking scores:influence.parquet
     """
-    from untrain.experiment.config import load_config
     from untrain.experiment.leaderboard import keep_leaderboard
     from untrain.experiment.leaderboard import leaderboard as table_of
     from untrain.experiment.parts import read_bank
     from untrain.experiment.run import Run
+    from untrain.report.again import write_again
     from untrain.report.leaderboard import leaderboard_table
 
-    run = Run(load_config(file, settings, name=name, runs=runs))
+    run = Run(read(file))
     bank = read_bank(run.folder)
     with run.lock():
         table = table_of(run, bank, k, ranking, encoder, candidates)
         keep_leaderboard(run, table)
+    write_again(run.folder)
+    if as_json:
+        print_json(table.to_dict("records"))
+        return
     console = Console()
-    console.print(leaderboard_table(table))
+    console.print(leaderboard_table(table, console.width))
     path = run.path("results", "leaderboard.md")
     console.print(f"Leaderboard: [bold]{escape(str(path))}[/]", soft_wrap=True)

@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from untrain.cli import completion
 from untrain.cli.catalogue import open_catalogue
+from untrain.cli.options import JSON
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +31,7 @@ KINDS = (".csv", ".parquet", ".json", ".html")
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("trace")(trace)
+    app.command("trace", rich_help_panel="Start")(trace)
 
 
 def trace(
@@ -37,15 +39,23 @@ def trace(
     catalog: str = typer.Option(
         "", "--catalog", "-c", help="Training images: a folder, a zip, or 'rendered'."
     ),
-    format: str = typer.Option("", help="rendered, folder or fashion; guessed if left out."),
+    format: str = typer.Option(
+        "",
+        help="rendered, folder or fashion; guessed if left out.",
+        autocompletion=completion.formats,
+    ),
     run: Path | None = typer.Option(
-        None, help="A run folder: its training images and its encoder, instead of --catalog."
+        None,
+        help="A run folder: its training images and its encoder, instead of --catalog.",
+        autocompletion=completion.runs,
     ),
     prompt: str | None = typer.Option(
         None, "--prompt", "-p", help="What the pictures were drawn for: captions count, too."
     ),
     encoder: str = typer.Option(
-        "", help="layout (default), a model's folder or hub id, or module:function."
+        "",
+        help="layout (default), a model's folder or hub id, or module:function.",
+        autocompletion=completion.encoders,
     ),
     pooling: str = typer.Option(
         "", help="Of a model's features: mean, flatten, cls, pooler or projection."
@@ -57,11 +67,12 @@ def trace(
         "fusion",
         help="How metrics become one score: fusion, study, zscore, rrf, text, pixel_cosine, "
         "metric:NAME (such as metric:feature_cosine) or fitted:FILE (of untrain weights).",
+        autocompletion=completion.rankings,
     ),
     out: list[Path] = typer.Option(
         [], "--out", "-o", help="Write .csv, .parquet, .json or .html; may be given often."
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: bool = JSON,
     fresh: bool = typer.Option(False, "--fresh", help="Read the catalogue and index it anew."),
 ) -> None:
     """Find the training images nearest to a picture, out of a whole catalogue.
@@ -132,10 +143,11 @@ def _open(
     if bool(catalog) == (run is not None):
         raise InputError("where are the training images? Expected either --catalog or --run")
     if run is not None:
+        from untrain.experiment.folders import find_run
         from untrain.experiment.inputs import open_catalog
         from untrain.experiment.run import open_run
 
-        opened = open_run(run)
+        opened = open_run(find_run(run))
         if fresh:
             open_catalog(opened.config, fresh=True)  # which is remembered
         return opened.catalog, opened.encoder

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from untrain.cli import completion
+
 if TYPE_CHECKING:
     from untrain.search.fitted import Weights
 
@@ -18,11 +20,13 @@ USEFUL = 0.1  # of the variance of effects, least; weights fitted on noise have 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("weights")(weights)
+    app.command("weights", rich_help_panel="Who knows best")(weights)
 
 
 def weights(
-    runs: list[Path] = typer.Argument(help="Folders of finished runs."),
+    runs: list[Path] = typer.Argument(
+        help="Folders of finished runs, or their names in ./runs.", autocompletion=completion.runs
+    ),
     out: Path = typer.Option(Path("weights.json"), help="JSON to write."),
 ) -> None:
     """Fit weights of the metrics on the measured effects of forget sets.
@@ -32,9 +36,10 @@ def weights(
 
     Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
     """
+    from untrain.experiment.folders import find_run
     from untrain.search.fitted import fit_weights
 
-    fitted = fit_weights(runs)
+    fitted = fit_weights([find_run(run) for run in runs])
     fitted.save(out)
     console = Console(highlight=False)
     console.print(_table(fitted))

@@ -53,6 +53,7 @@ class Book:
         self.holder: dict[int, str] = {}  # of each group that was taken
         self.units: list[Unit] = []
         self.warnings: list[str] = []
+        self.together = False  # the sets of all prompts leave together
         self.families: dict[str, str] = {}
         self.prompts: list[str] = []
         self.ranking = self.candidates = pd.DataFrame()

@@ -7,6 +7,7 @@ re-drawing the assignment gives an exact test (Fisher 1935, The Design of Experi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ class Assignment:
     out : ndarray of bool, shape (units, models)
         True where the model is trained without the unit.
     seed_offsets : tuple of int
-        Added to the bank's training seed, one a model; 0 wherever models are paired.
+        Added to the bank's training seed, one a model; all different where models are not paired.
     is_random : bool
         Whether the halves were drawn at random, so that they can be drawn again.
     """
@@ -44,7 +45,9 @@ class Assignment:
 
 
 def units_of(forget_sets: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a forget set: forget_set_id, arm, prompt_id, draw, k and its size in images.
+    """Return forget_set_id, arm, prompt_id, draw, k and size (images) of each forget set.
+
+    One row a set; a set that stands for several prompts together has a row for each of them.
 
     Parameters
     ----------
@@ -52,11 +55,22 @@ def units_of(forget_sets: pd.DataFrame) -> pd.DataFrame:
         One row an image, as `untrain.counterfactual.forget_sets.build_forget_sets` makes it.
     """
     sizes = forget_sets["forget_set_id"].value_counts()
-    units = forget_sets[UNIT_COLUMNS].drop_duplicates("forget_set_id").reset_index(drop=True)
-    return units.assign(size=units["forget_set_id"].map(sizes).astype(int))
+    units = forget_sets[UNIT_COLUMNS].drop_duplicates(["forget_set_id", "prompt_id"])
+    return units.assign(size=units["forget_set_id"].map(sizes).astype(int)).reset_index(drop=True)
 
 
-def randomised(units: pd.DataFrame, n_models: int, seed: int) -> Assignment:
+def by_row(units: pd.DataFrame, assignment: Assignment) -> pd.DataFrame:
+    """Return units in the order of an assignment, the index being their row of it.
+
+    A unit that stands for several prompts together has a row of the table for each, under the
+    same index.
+    """
+    ordered = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
+    row = {unit: number for number, unit in enumerate(assignment.unit_ids)}
+    return ordered.set_index(pd.Index(ordered["forget_set_id"].map(row)))
+
+
+def randomised(units: pd.DataFrame, n_models: int, seed: int, paired: bool = True) -> Assignment:
     """Draw the assignment of a randomised removal trial.
 
     Every unit is out in a uniformly random half of the models, each unit's half drawn on its own.
@@ -69,11 +83,15 @@ def randomised(units: pd.DataFrame, n_models: int, seed: int) -> Assignment:
     Parameters
     ----------
     units : DataFrame
-        One row a unit, with its forget_set_id.
+        With their forget_set_id, as `units_of` returns them.
     n_models : int
         M, even and at least 4. The smallest p of a single query is 1 / C(M, M/2).
     seed : int
         Seed of the assignment.
+    paired : bool
+        Whether models share a training seed. If not, each has one of its own. Seeds are dealt to
+        models in order and the assignment is drawn without regard to them, so that the test is as
+        exact as with pairs; what the seeds do is noise that pairs would not have.
 
     Raises
     ------
@@ -87,32 +105,42 @@ def randomised(units: pd.DataFrame, n_models: int, seed: int) -> Assignment:
         )
     if units.empty:
         raise InputError("a randomised trial needs forget sets, there are none; add an arm")
-    ids = tuple(units["forget_set_id"])
-    if len(set(ids)) < len(ids):
-        raise InputError("units must have one row each: a forget_set_id occurs more than once")
+    ids = tuple(dict.fromkeys(units["forget_set_id"]))
     return Assignment(
         unit_ids=ids,
         model_ids=tuple(f"B{m:02d}" for m in range(n_models)),
         out=_halves((len(ids), n_models), rng("assignment", seed)),
-        seed_offsets=(0,) * n_models,
+        seed_offsets=(0,) * n_models if paired else tuple(range(n_models)),
         is_random=True,
     )
 
 
 def refuse_repeated_models(assignment: Assignment) -> None:
-    """Raise `InputError` if two models are trained without the same images.
+    """Raise `InputError` if two models of one seed are trained without the same images.
 
-    Models of a bank share a seed, so these would be one and the same model, and counting it twice
-    would be no evidence. It happens where there are few units.
+    These would be one and the same model, and counting it twice would be no evidence. It happens
+    where there are few units.
     """
     n_models = len(assignment.model_ids)
-    different = np.unique(assignment.out, axis=1).shape[1]
+    recipes = np.vstack([assignment.seed_offsets, assignment.out])
+    different = np.unique(recipes, axis=1).shape[1]
     if different < n_models:
         raise InputError(
             f"with {len(assignment.unit_ids)} forget sets only {different} of {n_models} models "
-            "would differ, and one model counted twice is no evidence: add prompts or arms, or "
-            "raise removal.draws so that more random sets are taken out"
+            "would differ, and one model counted twice is no evidence. "
+            f"{enough_units(n_models)} sets are nearly always enough: raise removal.draws so that "
+            "more random sets are taken out, add prompts or arms, or give each model a seed of "
+            "its own (design.paired: false), which costs power"
         )
+
+
+def enough_units(n_models: int, risk: float = 0.05) -> int:
+    """Return with how many units all of M models differ but for a probability below ``risk``.
+
+    Two models agree on a unit with probability (M/2 − 1) / (M − 1); Bonferroni over the pairs.
+    """
+    pairs, agree = math.comb(n_models, 2), (n_models / 2 - 1) / (n_models - 1)
+    return math.ceil(math.log(risk / pairs) / math.log(agree))
 
 
 def redraw(assignment: Assignment, generator: np.random.Generator, n: int) -> np.ndarray:
@@ -135,12 +163,13 @@ def _halves(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarra
     return out
 
 
-def before_after(units: pd.DataFrame) -> Assignment:
+def before_after(units: pd.DataFrame, paired: bool = True) -> Assignment:
     """Return the study's own design: everything targeted out at once, with the controls it lacked.
 
     Models: ``full`` (nothing out), ``targeted`` (all targeted units out), ``random`` (the first
     draw of all random_uniform units out, so that as much is out as in ``targeted``) and ``reseed``
-    (nothing out, another training seed).
+    (nothing out, another training seed). Where they are not ``paired`` all four have a seed of
+    their own.
 
     Raises
     ------
@@ -153,6 +182,7 @@ def before_after(units: pd.DataFrame) -> Assignment:
                 f"the before-after design needs the arm {arm}, the forget sets have "
                 f"{', '.join(sorted(units['arm'].unique())) or 'none'}; add {arm} to the arms"
             )
+    units = units.drop_duplicates("forget_set_id")
     first = units["draw"] == 0 if "draw" in units else pd.Series(True, index=units.index)
     nothing = np.zeros(len(units), bool)
     targeted = (units["arm"] == "targeted").to_numpy()
@@ -161,7 +191,7 @@ def before_after(units: pd.DataFrame) -> Assignment:
         unit_ids=tuple(units["forget_set_id"]),
         model_ids=("full", "targeted", "random", "reseed"),
         out=np.stack([nothing, targeted, random, nothing], axis=1),
-        seed_offsets=(0, 0, 0, 1),
+        seed_offsets=(0, 0, 0, 1) if paired else (0, 1, 2, 3),
     )
 
 

@@ -18,6 +18,8 @@ from untrain.errors import InputError, did_you_mean
 from untrain.files import rng
 from untrain.registry import Registry
 
+ALONE = {"family", "ids"}  # arms whose sets are made for no prompt that is asked about
+
 
 def build_forget_sets(
     ranking: pd.DataFrame,
@@ -30,6 +32,7 @@ def build_forget_sets(
     user_ids: Sequence[str] = (),
     draws: int = 1,
     copies: pd.DataFrame | None = None,
+    together: bool = False,
 ) -> pd.DataFrame:
     r"""Return the disjoint forget sets of all arms and prompts, one row an image.
 
@@ -88,6 +91,9 @@ def build_forget_sets(
     copies : DataFrame, optional
         Groups of near copies in the catalogue, as `untrain.search.duplicates.duplicate_groups`
         gives them; without it copies are byte-identical.
+    together : bool
+        Join the sets of all prompts, of one arm, size and draw, into one forget set
+        (`joined`); family sets stay each its own.
 
     Returns
     -------
@@ -107,6 +113,7 @@ def build_forget_sets(
     if not ks or ks[0] < 1 or draws < 1:
         raise InputError(f"k = {ks}, draws = {draws}: every size must be at least 1")
     book = Book(catalog, seed, ks, draws, user_ids, copies)
+    book.together = together
     book.families = dict(families or {}) if "family" in arms else {}
     book.prompts = [p for p in ranking["prompt_id"].unique() if p not in book.families]
     book.ranking, book.candidates = book.table(ranking), book.table(retrieval)
@@ -115,13 +122,28 @@ def build_forget_sets(
         if arm in arms or arm == "targeted":
             ARMS[arm](book)
     sets = book.finish([arm for arm in ARMS if arm in arms])
+    sets = joined(sets) if together else sets
     sets.attrs["warnings"] = book.warnings
     return sets
 
 
+def joined(sets: pd.DataFrame) -> pd.DataFrame:
+    """Join the sets of all prompts, of one arm, size and draw: ``targeted/all/k10``.
+
+    Each image keeps the prompt that it was taken for. The families of control prompts stay sets of
+    their own, being positive controls, and a user's list is one set already.
+    """
+    names = zip(sets["forget_set_id"], sets["arm"], sets["prompt_id"], strict=True)
+    ids = [
+        name if arm in ALONE else f"{arm}/all{name.removeprefix(f'{arm}/{prompt_id}')}"
+        for name, arm, prompt_id in names
+    ]
+    return sets.assign(forget_set_id=ids)
+
+
 def sets_per_prompt(arms: Iterable[str], draws: int) -> int:
     """Return how many disjoint sets of the largest K each prompt gets in all arms together."""
-    own = set(arms) - {"family", "ids"}
+    own = set(arms) - ALONE
     return sum(draws if arm.startswith("random") else 1 for arm in own)
 
 
@@ -237,7 +259,8 @@ def _targeted(book: Book) -> None:
         if holder:
             if holder != unit.prompt_id:  # else a copy of an image that it holds
                 losses.append((rank, holder))
-                displaced[unit.id] += rank <= unit.k
+                gone = book.together and holder in units  # it leaves with this set all the same
+                displaced[unit.id] += rank <= unit.k and not gone
             continue
         reason = f"rank {rank}"
         if rank > unit.k and losses:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from untrain.counterfactual.design import Assignment, redraw
-from untrain.evaluation.contrasts import contrasts, infer, record
+from untrain.counterfactual.design import Assignment
+from untrain.evaluation.contrasts import Trial, contrasts
 from untrain.evaluation.outcomes import (
     COLUMNS,
     DECISIVE,
@@ -22,7 +22,7 @@ from untrain.evaluation.outcomes import (
     outcomes,
     over_prompts,
 )
-from untrain.files import rng
+from untrain.evaluation.weighting import control_scales
 
 FEWEST_OF_GROUP = 2
 
@@ -33,6 +33,7 @@ def trial_effects(
     assignment: Assignment,
     draws: int = 2000,
     seed: int = 0,
+    weighted: bool = False,
 ) -> pd.DataFrame:
     """Return the effects of a randomised removal trial, with exact inference.
 
@@ -41,27 +42,34 @@ def trial_effects(
     being half in and half out. Overall effects are means over prompts. For k beyond the smallest
     the effect is the sum of the main effects of all increments up to k, which is the effect of the
     whole nested set (see `untrain.counterfactual.forget_sets`). A unit without a prompt (a user's
-    list) is held against every prompt, and overall against their mean.
+    list) is held against every prompt, and overall against their mean. A unit that stands for
+    several prompts together is held against each of them: their effects rest on its one assignment,
+    and so does the test of their mean, whose precision comes from the models alone.
 
     The control arms are adjusted for the targeted (or family) set of the same prompt, which moves
     the query most and is out in a random half of the models too; it was drawn independently, so
     that the test stays exact (see `randomisation_test`).
 
-    A single unit on a single query is tested against all balanced halves of the models where they
-    are at most 20,000, everything else against ``draws`` re-drawn assignments.
+    A single unit, on one query or on the mean of those it stands for, is tested against all
+    balanced halves of the models where they are at most 20,000, everything else against ``draws``
+    re-drawn assignments. Tests are exact whether models are paired or not: seeds are fixed before
+    the assignment is drawn, and are part of the outcomes that the null hypothesis holds fixed.
 
     Parameters
     ----------
     measures : DataFrame
         model_id, prompt_id, generation, measure, value. Measures without a prompt are left out.
     units : DataFrame
-        One row a unit: forget_set_id, arm, prompt_id, k.
+        forget_set_id, arm, prompt_id, k, as `untrain.counterfactual.design.units_of` returns them.
     assignment : Assignment
         The randomised assignment that the models were trained by.
     draws : int
         Number of re-drawn assignments.
     seed : int
         Seed of the re-drawing.
+    weighted : bool
+        Whether models count by their noise in the effects of control arms
+        (`untrain.evaluation.weighting`).
 
     Returns
     -------
@@ -72,7 +80,7 @@ def trial_effects(
         prompt_id ("" = overall), measure, estimate (out − in),
         low, high (95 %; NaN where there is no finite limit), p_value (one-sided, for effects above
         zero: for similarities, where harm is negative, read two_sided_p), k, two_sided_p, null_sd,
-        n_units. ``attrs["warnings"]`` lists queries that were left out.
+        n_units (different ones). ``attrs["warnings"]`` lists queries that were left out.
 
     Raises
     ------
@@ -80,18 +88,17 @@ def trial_effects(
         If models of the assignment were not measured, or nothing was.
     """
     tables = outcomes(measures)
-    by_id = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
-    null = redraw(assignment, rng("randomisation", seed), draws)
+    trial = Trial.of(units, assignment, draws, seed)
     records: list[dict[str, object]] = []
     warnings: list[str] = []
     for measure, table in tables.items():
         found = complete(table, assignment.model_ids, measure, warnings)
-        for contrast in contrasts(by_id, list(found.index)):
-            outcomes_b = found[list(assignment.model_ids)]
-            result = infer(contrast, outcomes_b, by_id, assignment, null)
-            records.append(record("randomised", contrast, measure, result))
+        outcomes_b = found[list(assignment.model_ids)]
+        scales = control_scales(outcomes_b, trial.units, assignment) if weighted else None
+        records += trial.effects(outcomes_b, measure, scales=scales)
         if SAMPLER in found:
-            records += _naive(by_id, found.dropna(subset=[SAMPLER]), measure, assignment, seed)
+            by_sampler = found.dropna(subset=[SAMPLER])
+            records += _naive(trial.units, by_sampler, measure, assignment, seed)
     effects = pd.DataFrame(records, columns=COLUMNS)
     effects.attrs["warnings"] = warnings
     return effects

@@ -287,7 +287,9 @@ def _size(sets: pd.DataFrame, arm: str, k: int) -> float:
     of_arm = sets[sets["arm"] == arm]
     if not k:
         return float(of_arm["image_id"].nunique())
-    return float(of_arm[of_arm["k"] <= k].groupby(["prompt_id", "draw"]).size().mean())
+    together = of_arm.groupby("forget_set_id")["prompt_id"].nunique().max() > 1
+    sets_of = ["draw"] if together else ["prompt_id", "draw"]
+    return float(of_arm[of_arm["k"] <= k].groupby(sets_of).size().mean())
 
 
 def _finite(value: float) -> float | None:

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from untrain.counterfactual.design import Assignment
-from untrain.evaluation.naive import Noise, noise
+from untrain.counterfactual.design import Assignment, by_row
+from untrain.evaluation.between_models import Noise, centring, noise
 from untrain.evaluation.outcomes import DECISIVE, complete, outcomes
 from untrain.evaluation.randomisation import can_enumerate, every_half
 from untrain.evaluation.simulated import halves, noisy
@@ -205,22 +205,11 @@ def trial_noise(
     """
     table = outcomes(measures[measures["measure"] == "nll"])["nll"]
     table = complete(table, assignment.model_ids, "nll", [])[list(assignment.model_ids)]
-    by_id = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
-    decisive = by_id[by_id["arm"].isin(DECISIVE)].sort_values("k")
+    placed = by_row(units, assignment)
+    decisive = placed[placed["arm"].isin(DECISIVE)].sort_values("k")
     makers = []
     for prompt_id in table.index:
         own = assignment.out[decisive.index[decisive["prompt_id"] == prompt_id]]
         chosen = np.ones(table.shape[1], bool) if not len(own) else own[0] != having
-        makers.append(_leaving(chosen, own[1:]))
+        makers.append(centring(chosen, own[1:]))  # nested sizes have further increments
     return noise(table.to_numpy(np.float64), np.stack(makers))
-
-
-def _leaving(chosen: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the projection that keeps the chosen models and takes their mean and ``others`` out.
-
-    With nested sizes ``others`` are the prompt's further increments.
-    """
-    design = np.vstack([np.ones(len(chosen)), others]) * chosen
-    _, size, rows = np.linalg.svd(design, full_matrices=False)
-    kept = rows[size > _TIE]
-    return np.diag(chosen.astype(np.float64)) - kept.T @ kept

@@ -57,7 +57,11 @@ class Inference:
 
 
 def unit_effects(
-    y: np.ndarray, out: np.ndarray, given: Sequence[np.ndarray] | None = None
+    y: np.ndarray,
+    out: np.ndarray,
+    given: Sequence[np.ndarray] | None = None,
+    scale: np.ndarray | None = None,
+    joint: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return mean outcome out minus mean outcome in, for balanced assignments.
 
@@ -73,32 +77,73 @@ def unit_effects(
         True in exactly half of the models.
     given : sequence of ndarray of bool, each of shape (others, models), optional
         For each unit the assignments of others that move the same query; may have no rows.
+    scale : ndarray, shape (units, models), optional
+        One over the standard deviation of each outcome, above 0: the fit is weighted by its square.
+    joint : ndarray of int, shape (units,), optional
+        Units of one number move the same query and are fitted together, each adjusted for the
+        others; they have outcome, given ones and scale in common.
 
     Returns
     -------
     ndarray of float64, shape (..., units)
     """
     centred = y - y.mean(axis=1, keepdims=True)  # changes nothing but the rounding
-    if given is None or not any(len(others) for others in given):
+    given = [np.zeros((0, y.shape[1]))] * len(y) if given is None else given
+    if joint is not None:
+        scale = np.ones(y.shape) if scale is None else scale
+        return _fitted_together(centred, out, given, scale, joint)
+    if scale is None and not any(len(others) for others in given):
         sums = np.einsum("...um,um->...u", out.astype(np.float64), centred)
         return sums * (4 / y.shape[1])  # the sum where in is minus the sum where out
-    known = _basis(given, y.shape[1])
-    whole = out - 0.5
-    rest = whole - np.einsum("...um,ucm,ucn->...un", whole, known, known)
-    own = np.square(rest).sum(-1)
-    sums = np.einsum("...um,um->...u", rest, centred)
+    scale = np.ones(y.shape) if scale is None else scale
+    known = _basis(given, scale)
+    rest = centred * scale
+    rest -= np.einsum("uc,ucm->um", np.einsum("um,ucm->uc", rest, known), known)
+    whole = out.astype(np.float64)
+    sums = np.einsum("...um,um->...u", whole, rest * scale)
+    explained = np.einsum("...um,ucm->...uc", whole, known * scale[:, None])
+    own = np.einsum("...um,um->...u", whole, scale**2) - np.square(explained).sum(-1)
     return np.divide(sums, own, out=np.zeros_like(sums), where=own > _TIE)
 
 
-def _basis(given: Sequence[np.ndarray], n_models: int) -> np.ndarray:
-    """Return orthonormal rows that span each unit's given assignments, centred; zeros elsewhere."""
-    widest = max(len(others) for others in given)
-    basis = np.zeros((len(given), widest, n_models))
+def _fitted_together(
+    y: np.ndarray,
+    out: np.ndarray,
+    given: Sequence[np.ndarray],
+    scale: np.ndarray,
+    joint: np.ndarray,
+) -> np.ndarray:
+    """Return the coefficients of the fits of `unit_effects`, one fit for each number in ``joint``.
+
+    What the assignments of one fit cannot tell apart is split evenly among them.
+    """
+    effects = np.zeros(out.shape[:-1])
+    basis = _basis(given, scale)
+    for number in np.unique(joint):
+        rows = np.flatnonzero(joint == number)
+        known, weight = basis[rows[0]], scale[rows[0]]
+        rest = y[rows[0]] * weight
+        rest -= rest @ known.T @ known
+        own = out[..., rows, :] * weight
+        own -= own @ known.T @ known
+        gram = own @ own.swapaxes(-1, -2)
+        inverse = np.linalg.pinv(gram, rcond=_TIE, hermitian=True)
+        effects[..., rows] = np.einsum("...ij,...j->...i", inverse, own @ rest)
+    return effects
+
+
+def _basis(given: Sequence[np.ndarray], scale: np.ndarray) -> np.ndarray:
+    """Return orthonormal rows that span each unit's mean and given assignments, scaled.
+
+    Rows that are not needed are zero.
+    """
+    n_models = scale.shape[1]
+    basis = np.zeros((len(given), 1 + max(map(len, given)), n_models))
     for unit, others in enumerate(given):
-        if len(others):
-            _, size, rows = np.linalg.svd(others - others.mean(axis=1, keepdims=True), False)
-            kept = rows[size > 1e-9]
-            basis[unit, : len(kept)] = kept
+        design = np.vstack([np.ones(n_models), others]) * scale[unit]
+        _, size, rows = np.linalg.svd(design, full_matrices=False)
+        kept = rows[size > _TIE * size[0]]
+        basis[unit, : len(kept)] = kept
     return basis
 
 
@@ -141,6 +186,8 @@ def randomisation_test(
     weights: np.ndarray | None = None,
     shift: np.ndarray | None = None,
     given: Sequence[np.ndarray] | None = None,
+    scale: np.ndarray | None = None,
+    joint: np.ndarray | None = None,
     confidence: float = 0.95,
 ) -> Inference:
     """Test a weighted sum of unit effects by re-drawing the assignment.
@@ -172,6 +219,11 @@ def randomisation_test(
         statistic, drawn or observed, is adjusted for them in the same way, so that the test stays
         exact; it only loses noise (Rosenbaum 2002, Covariance adjustment in randomized
         experiments and observational studies).
+    scale : ndarray, shape (units, models), optional
+        As for `unit_effects`. The test stays exact as long as re-drawing ``out`` would not have
+        changed it; the interval takes it as given.
+    joint : ndarray of int, shape (units,), optional
+        As for `unit_effects`.
 
     Returns
     -------
@@ -180,10 +232,11 @@ def randomisation_test(
     if weights is None:
         weights = np.full(len(y), 1 / len(y))
     shift = out if shift is None else shift
-    estimate = unit_effects(y, out, given) @ weights
-    drawn = unit_effects(y, null, given) @ weights
+    estimate = unit_effects(y, out, given, scale, joint) @ weights
+    drawn = unit_effects(y, null, given, scale, joint) @ weights
     moved = shift.astype(np.float64)
-    slope = (unit_effects(moved, out, given) - unit_effects(moved, null, given)) @ weights
+    of_shift = unit_effects(moved, out, given, scale, joint)
+    slope = (of_shift - unit_effects(moved, null, given, scale, joint)) @ weights
     return _inverted(float(estimate), drawn, slope, 1.0, (1 - confidence) / 2)
 
 

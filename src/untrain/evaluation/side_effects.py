@@ -12,16 +12,16 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from untrain.counterfactual.design import Assignment, redraw
-from untrain.evaluation.contrasts import Contrast, contrasts, infer, record
+from untrain.counterfactual.design import Assignment
+from untrain.evaluation.contrasts import Contrast, Trial, record
 from untrain.evaluation.outcomes import COLUMNS, DECISIVE, complete, outcomes
 from untrain.evaluation.randomisation import slope_test, with_observed
-from untrain.files import rng
 
 OTHERS = "nll_other_prompts"
 NEAREST = "nll_nearest_prompt"
 HELD_OUT = "heldout_nll"
 ANY_SET = "any_set"
+_NOTHING = 1e-9  # of a set
 
 
 def specificity_effects(
@@ -36,7 +36,7 @@ def specificity_effects(
 
     The outcome of prompt p in a model is the mean of the other prompts' NLL, after what *their* own
     sets do to them was fitted and taken out (`without_own`); p's set is then tested on it as on p's
-    own pictures.
+    own pictures. Prompts whose sets leave together are not others to each other.
 
     The test of one prompt is exact, because the others' sets were drawn independently of its own.
     Overall, each assignment is tested, and for other pairs of prompts taken out as it was observed:
@@ -53,28 +53,28 @@ def specificity_effects(
     -------
     DataFrame
         As `trial_effects`, of the measures ``nll_other_prompts`` and ``nll_nearest_prompt``. Above
-        zero: the removal harms others, too. Empty where there are fewer than two prompts.
+        zero: the removal harms others, too. Empty where there are no others.
     """
-    by_id = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
-    decisive = by_id[by_id["arm"].isin(DECISIVE) & (by_id["prompt_id"] != "")]
+    trial = Trial.of(units, assignment, draws, seed)
+    decisive = trial.units[trial.units["arm"].isin(DECISIVE) & (trial.units["prompt_id"] != "")]
     table = outcomes(measures[measures["measure"] == "nll"])["nll"]
     table = complete(table, assignment.model_ids, "nll", [])[list(assignment.model_ids)]
     rest = without_own(table, decisive, assignment)
     if len(rest) < 2 or decisive.empty:
         return pd.DataFrame(columns=COLUMNS)
-    n = len(rest)
-    likest = np.array([[nearest.get(p) == q for q in rest.index] for p in rest.index], float)
-    weights = {OTHERS: (1 - np.eye(n)) / (n - 1), NEAREST: likest}
-    null = redraw(assignment, rng("randomisation", seed), draws)
+    own = {p: set(decisive.index[decisive["prompt_id"] == p]) for p in rest.index}
+    # A prompt whose images leave with those of p is no other prompt.
+    others = np.array([[p != q and not own[p] & own[q] for q in rest.index] for p in rest.index])
+    likest = np.array([[nearest.get(p) == q for q in rest.index] for p in rest.index])
+    count = np.maximum(others.sum(axis=1, keepdims=True), 1)
+    weights = {OTHERS: others / count, NEAREST: (likest & others).astype(float)}
     records = []
     for measure, weight in weights.items():
         known = weight.any(axis=1)
         mixed = pd.DataFrame(
             (weight @ rest.to_numpy())[known], rest.index.to_numpy()[known], rest.columns
         )
-        for contrast in contrasts(decisive, list(mixed.index)):
-            result = infer(contrast, mixed, by_id, assignment, null, adjust=False)
-            records.append(record("randomised", contrast, measure, result))
+        records += trial.effects(mixed, measure, decisive, adjust=False)
     return pd.DataFrame(records, columns=COLUMNS)
 
 
@@ -134,9 +134,9 @@ def utility_effects(
 ) -> pd.DataFrame:
     """Return what removing a set does to the likelihood of held-out pairs, mean over the sets.
 
-    Of the arm ``any_set`` it is the slope of the held-out NLL on how many sets a model lacks, of
-    another arm on how many of that arm's, tested by re-drawing the assignment (`slope_test`). It is
-    read between models of which each lacks about half.
+    Of the arm ``any_set`` it is the slope of the held-out NLL on how many images a model lacks, of
+    another arm on how many of that arm's, both in sets of their mean size, tested by re-drawing the
+    assignment (`slope_test`). It is read between models of which each lacks about half.
 
     Returns
     -------
@@ -148,20 +148,21 @@ def utility_effects(
     held = measures[measures["measure"] == HELD_OUT].set_index("model_id")["value"]
     if not set(assignment.model_ids) <= set(held.index):
         return pd.DataFrame(columns=COLUMNS)
-    by_id = units.set_index("forget_set_id").loc[list(assignment.unit_ids)].reset_index()
+    trial = Trial.of(units, assignment, draws, seed)
+    placed = trial.units[~trial.units.index.duplicated()]
+    size = placed["size"] if "size" in placed else pd.Series(1.0, index=placed.index)
     y = held.loc[list(assignment.model_ids)].to_numpy(np.float64)
-    null = redraw(assignment, rng("randomisation", seed), draws)
-    asked = [(ANY_SET, 0, list(by_id.index))]
-    for arm, of_arm in by_id.groupby("arm", sort=False):
+    asked = [(ANY_SET, 0, list(placed.index))]
+    for arm, of_arm in placed.groupby("arm", sort=False):
         k = of_arm["k"].min()
         asked.append((str(arm), int(k), list(of_arm.index[of_arm["k"] == k])))
     records = []
     for arm, k, rows in asked:
-        out = assignment.out[rows]
-        lacking = out.sum(axis=0).astype(np.float64)
-        if np.ptp(lacking):
-            drawn = with_observed(out, null[:, rows]).sum(axis=1).astype(np.float64)
-            n = len(rows)
+        out, n = assignment.out[rows], len(rows)
+        weight = (size[rows] / size[rows].mean()).to_numpy(np.float64)
+        lacking = weight @ out
+        if np.ptp(lacking) > _NOTHING:
+            drawn = np.einsum("u,dum->dm", weight, with_observed(out, trial.redrawn[:, rows]))
             contrast = Contrast(arm, k, "", tuple(rows), ("",) * n, (1 / n,) * n, 1)
-            records.append(record("randomised", contrast, HELD_OUT, slope_test(y, lacking, drawn)))
+            records.append(record(contrast, HELD_OUT, slope_test(y, lacking, drawn)))
     return pd.DataFrame(records, columns=COLUMNS)

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from untrain.counterfactual.design import randomised, redraw
-from untrain.evaluation.naive import Noise
+from untrain.evaluation.between_models import Noise
 from untrain.evaluation.randomisation import (
     can_enumerate,
     every_half,

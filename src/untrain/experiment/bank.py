@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.errors import InputError
-from untrain.experiment.engines import Batch
+from untrain.errors import InputError, UntrainError
+from untrain.experiment.engines import Batch, Model, Way
 from untrain.experiment.run import Run
 from untrain.experiment.workers import report
 from untrain.files import atomic_path, fingerprint, read_json, write_json
@@ -30,12 +30,12 @@ class Order:
     removed: tuple[str, ...]
 
 
-def train_all(run: Run, orders: Sequence[Order], label: str, threads: int = 1) -> pd.DataFrame:
+def train_all(run: Run, orders: Sequence[Order], label: str, paired: bool = True) -> pd.DataFrame:
     """Have every ordered model in ``models/<fingerprint>`` and return the table of models.
 
-    A model is known by catalogue, recipe, frozen parts, seed, thread count and removed ids; one
-    that this run or a run beside it has is not trained again. Models that differ in name alone
-    are one.
+    A model is known by catalogue, recipe, frozen parts, seed, removed ids, machine and way of
+    training; one that this run or a run beside it has is not trained again. Models that differ in
+    name alone are one.
 
     Parameters
     ----------
@@ -43,28 +43,41 @@ def train_all(run: Run, orders: Sequence[Order], label: str, threads: int = 1) -
     orders : sequence of Order
     label : str
         For the progress bar.
-    threads : int
-        A model; paired models must have the same.
+    paired : bool
+        Whether models are compared with each other. They must then be trained in one way, which
+        is one thread a model or, on a GPU, stacks of one size. A model that is not compared may
+        have all threads, or several GPUs.
 
     Returns
     -------
     DataFrame
         Columns model_id, seed, fingerprint, path (relative to the run folder).
+
+    Notes
+    -----
+    A model's bits must follow from its fingerprint, and asking for more models, or for those that
+    a kill left undone, must find the others again. In a stack the rounding depends on how many
+    models there are, but not on which they are. So the fingerprint has the size and nothing else
+    of a stack; the size follows from recipe and GPU alone, never from how many models are wanted
+    or missing; and a stack that is short of models is filled up with some that lack nothing,
+    which are thrown away. On a GPU whose memory allows another size, models are trained anew.
     """
-    keys = {order.model_id: _key(run, order, threads) for order in orders}
+    way = _way(run, paired)
+    keys = {order.model_id: _key(run, order, way) for order in orders}
     missing = {keys[o.model_id]: o for o in orders if not _found(run, keys[o.model_id])}
+    groups = _groups(missing, way.stack)
     _write_index(run)
     run.engine.train(
         Batch(
-            job=train_one,
+            job=train_group,
             folder=run.folder,
             shared=run.shared_folder,
             config=run.config.to_dict(),
-            models=tuple((key, o.seed, o.removed) for key, o in missing.items()),
-            threads=threads,
+            groups=groups,
+            way=way,
             workers=run.config.workers,
             label=label,
-            work=run.generator.fit_work(run.catalog) * len(missing),
+            work=run.generator.fit_work(run.catalog) * len(groups) * way.stack,
             warn=run.warn,
         )
     )
@@ -74,9 +87,34 @@ def train_all(run: Run, orders: Sequence[Order], label: str, threads: int = 1) -
     )
 
 
-def _key(run: Run, order: Order, threads: int) -> str:
+def _way(run: Run, paired: bool) -> Way:
+    """Return how models are trained here."""
+    import torch
+
+    if paired:
+        return Way(stack=run.generator.stack_size)
+    processes = run.generator.processes
+    return Way(threads=torch.get_num_threads() if processes == 1 else 1, processes=processes)
+
+
+def _groups(missing: dict[str, Order], size: int) -> tuple[tuple[Model, ...], ...]:
+    """Return which models are trained in one pass: of one seed, ``size`` at most."""
+    of_seed: dict[int, list[Model]] = {}
+    for key, order in missing.items():
+        of_seed.setdefault(order.seed, []).append(Model(key, order.seed, order.removed))
+    return tuple(
+        tuple(models[i : i + size])
+        for models in of_seed.values()
+        for i in range(0, len(models), size)
+    )
+
+
+def _key(run: Run, order: Order, way: Way) -> str:
     recipe = run.generator.shared_fingerprint
-    where = {**platform(), "threads": str(threads)}
+    where = {**platform(), "threads": str(way.threads)}
+    # A model trained by itself is known as it was before there were other ways.
+    where |= {"stack": str(way.stack)} if way.stack > 1 else {}
+    where |= {"processes": str(way.processes)} if way.processes > 1 else {}
     return fingerprint("model-2", recipe, order.seed, sorted(order.removed), where)
 
 
@@ -114,10 +152,10 @@ def adopt(source: Path, target: Path) -> None:
         shutil.copytree(source, temporary, copy_function=link)
 
 
-def train_one(
-    folder: str, shared: str, config: dict, key: str, seed: int, removed: list[str]
+def train_group(
+    folder: str, shared: str, config: dict, group: tuple[Model, ...], way: Way
 ) -> float:
-    """Train one model in a worker and save it; return the seconds that took."""
+    """Train the models of a group in a worker and save each; return the seconds that took."""
     start = time.perf_counter()
     settings = config["generator"]
     generator = DalleGenerator(
@@ -125,12 +163,37 @@ def train_one(
     )
     catalog = read_index(Path(folder))
     generator.prepare(catalog, Path(shared), lambda n: None)
-    generator.fit(catalog, removed, seed, report)
+    fitted = _fit(generator, catalog, group, way)
     seconds = time.perf_counter() - start
-    with atomic_path(Path(folder) / "models" / key) as temporary:
-        generator.save(temporary)
-        write_json(temporary / "removed.json", {"seed": seed, "removed": sorted(removed)})
+    for model, each in zip(group, fitted, strict=False):  # not those that filled a stack up
+        with atomic_path(Path(folder) / "models" / model.key) as temporary:
+            each.save(temporary)
+            removed = {"seed": model.seed, "removed": sorted(model.removed)}
+            write_json(temporary / "removed.json", removed)
     return seconds
+
+
+def _fit(
+    generator: DalleGenerator, catalog: Catalog, group: tuple[Model, ...], way: Way
+) -> list[DalleGenerator]:
+    """Return a fitted generator for each model of a group, and for what fills its stack up."""
+    import torch
+
+    seed, removed = group[0].seed, [model.removed for model in group]
+    try:
+        if way.stack > 1:
+            removed += [()] * (way.stack - len(removed))
+            return generator.fit_stack(catalog, removed, seed, report)
+        if way.processes > 1:
+            generator.fit_across(catalog, removed[0], seed, report, way.processes)
+        else:
+            generator.fit(catalog, removed[0], seed, report)
+        return [generator]
+    except torch.cuda.OutOfMemoryError:
+        raise UntrainError(
+            f"the GPU has too little free memory to train {way.stack} of these models in one pass: "
+            "end what else uses it, or set fewer workers, and run the same command again"
+        ) from None
 
 
 def load_model(run: Run, path: str) -> DalleGenerator:

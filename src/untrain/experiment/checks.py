@@ -37,7 +37,7 @@ def check(run: Run, due: Collection[str]) -> None:
         count_removed(run)
     if "retrain" in due and run.config.design.kind == "randomised":
         units = pd.DataFrame({"forget_set_id": [str(unit) for unit in range(count_sets(run))]})
-        drawn = design.randomised(units, run.config.design.models, run.config.seed)
+        drawn = design.randomised(units, run.config.design.models, run.config.seed, run.paired)
         design.refuse_repeated_models(drawn)
 
 
@@ -61,7 +61,8 @@ def count_sets(run: Run) -> int:
     removal = run.config.removal
     controls = int((run.prompts["role"] == "control").sum())
     sets = sets_per_prompt(run.arms, removal.draws) * len(removal.k)
-    return (len(run.prompts) - controls) * sets + controls + ("ids" in run.arms)
+    of_queries = sets if removal.together else (len(run.prompts) - controls) * sets
+    return of_queries + controls + ("ids" in run.arms)
 
 
 def count_removed(run: Run) -> int:

@@ -25,6 +25,7 @@ from untrain.experiment.sections import (
     Removal,
     Retrieval,
     Section,
+    TrackingConfig,
 )
 
 PATHS = ("path", "file", "ids", "neighbours_of")  # settings that name a file or folder
@@ -42,8 +43,12 @@ def _folder_name(name: str) -> str:
 class Config(Section):
     """One experiment."""
 
-    name: Annotated[str, AfterValidator(_folder_name)] = "experiment"
-    runs: Path = Field(Path("runs"), description="folder that holds the run folder")
+    name: Annotated[str, AfterValidator(_folder_name)] = Field(
+        "experiment", description="name of the run folder"
+    )
+    runs: Path = Field(
+        Path("runs"), description="folder of run folders; of the working directory, not this file's"
+    )
     seed: int = Field(0, description="model A, noise, forget sets, assignment")
     seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1000")
     generations: int = Field(5, ge=1, description="pictures a prompt; one more is the reference")
@@ -59,6 +64,7 @@ class Config(Section):
     removal: Removal = Removal()
     design: Design = Design()
     evaluation: Evaluation = Evaluation()
+    tracking: TrackingConfig | None = Field(None, description="off unless given")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -81,12 +87,11 @@ class Config(Section):
                 f"{self.removal.k[-1]} images are to be removed of the {self.retrieval.top} "
                 "candidates of a prompt; lower k or raise retrieval.top",
             )
-        reseed = self.b_seed + 1 if self.design.kind == "before-after" else self.b_seed
-        if self.seed in (self.b_seed, reseed):
+        if self.seed in self.b_seeds:
             raise Fault(
                 "seed_b",
-                f"{self.seed_b} trains a paired model with the seed of A ({self.seed}); effects "
-                "must be measured between models of another seed",
+                f"{self.seed_b} trains a model of the trial with the seed of A ({self.seed}); "
+                "effects must be measured between models of other seeds",
             )
         needed = {"targeted"}
         if self.design.kind == "before-after":
@@ -102,20 +107,27 @@ class Config(Section):
 
     @property
     def b_seed(self) -> int:
-        """Seed of the paired models."""
+        """Seed of the paired models, or the first of those that are not paired."""
         return self.seed + 1000 if self.seed_b is None else self.seed_b
+
+    @property
+    def b_seeds(self) -> range:
+        """Seeds of all models that effects are measured between."""
+        before_after = self.design.kind == "before-after"
+        paired, others = (2, 4) if before_after else (1, self.design.models)
+        return range(self.b_seed, self.b_seed + (paired if self.design.paired else others))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what YAML and JSON can hold."""
         return self.model_dump(mode="json")
 
 
-def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Config:
+def load_config(path: Path | str, settings: Sequence[str] = (), **changes: Any) -> Config:
     """Read an experiment file.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         YAML; relative paths in it are relative to its folder, ``runs`` to the working directory.
     settings : sequence of str
         Further settings that replace those of the file, such as ``"data.path=photos"``; the value
@@ -128,6 +140,7 @@ def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Con
     InputError
         No such file, no YAML, or a wrong key or value: named, with its line.
     """
+    path = Path(path)
     node, values = _read(path)
     given: dict[tuple[str, ...], str] = {
         (key,): _option(key, value) for key, value in changes.items() if value is not None
@@ -135,6 +148,27 @@ def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Con
     values.update({key: value for key, value in changes.items() if value is not None})
     for setting in settings:
         given[tuple(_replace(values, setting))] = f"--set {setting}"
+    return _checked(values, path, node, given)
+
+
+def make_config(values: Mapping[str, Any]) -> Config:
+    """Check settings as `load_config` does; relative paths are relative to the working directory.
+
+    Raises
+    ------
+    InputError
+        A wrong key or value.
+    """
+    return _checked(dict(values), Path("settings"), None, {})
+
+
+def _checked(
+    values: dict[str, Any],
+    path: Path,
+    node: yaml.Node | None,
+    given: Mapping[tuple[str, ...], str],
+) -> Config:
+    """Return the settings that ``path`` is named for in errors, and whose folder paths start in."""
     try:
         config = Config.model_validate(values)
     except ValidationError as error:

@@ -186,7 +186,7 @@ def _study(run: Run, table: pd.DataFrame, drawn: design.Assignment, naive: bool)
     if run.config.design.kind == "before-after":
         before, after = (cosine[cosine["model_id"] == m] for m in ("full", "targeted"))
         return study_table(own if naive else before, after, wanted)
-    units = design.units_of(run.table("forget_sets"))
+    units = design.by_row(design.units_of(run.table("forget_sets")), drawn)
     primary = (units["arm"] == "targeted") & (units["k"] == run.config.removal.k[0])
     row = dict(zip(units["prompt_id"][primary], units.index[primary], strict=True))
     column = {m: i for i, m in enumerate(drawn.model_ids)}
@@ -208,6 +208,8 @@ def _summarise(
     summary = {
         "name": run.config.name,
         "design": run.config.design.kind,
+        "paired": run.paired,
+        "together": run.config.removal.together,
         "k": list(run.config.removal.k),
         "models": len(run.table("models")),
         "effects_nll_bits_per_token": _records(overall[overall["measure"] == "nll"]),
@@ -233,7 +235,7 @@ def _utility(run: Run, overall: pd.DataFrame, removed_share: float) -> dict[str,
     """Return how much worse held-out pairs become for each tenth of the data that is removed.
 
     A line through the models, which lack different shares; the effect of one set is turned into
-    that of a tenth by the mean size of a set. A model lacks half of all sets.
+    that of a tenth by the mean size of a set, in which it is counted. A model lacks half of all.
     """
     found = overall[(overall["measure"] == HELD_OUT) & (overall["arm"] == ANY_SET)]
     if found.empty:

@@ -48,14 +48,14 @@ def read_trial(folder: Path) -> FinishedTrial:
             "design.kind randomised whose stage 'evaluate' is done: `untrain run FILE`"
         )
     units = design.units_of(pd.read_parquet(folder / "forget_sets.parquet"))
-    models = pd.read_parquet(folder / "models.parquet")["model_id"]
+    models = pd.read_parquet(folder / "models.parquet")
+    models = models[models["model_id"] != SAMPLER]
     removals = pd.read_parquet(folder / "removals.parquet")
-    ids, model_ids = list(units["forget_set_id"]), [m for m in models if m != SAMPLER]
+    ids, model_ids = list(units["forget_set_id"].unique()), list(models["model_id"])
+    seeds = models["seed"] - models["seed"].min()
     out = np.zeros((len(ids), len(model_ids)), bool)
     rows, columns = pd.Index(ids), pd.Index(model_ids)
     out[rows.get_indexer(removals["forget_set_id"]), columns.get_indexer(removals["model_id"])] = 1
-    assignment = design.Assignment(
-        tuple(ids), tuple(model_ids), out, (0,) * len(model_ids), is_random=True
-    )
+    assignment = design.Assignment(tuple(ids), tuple(model_ids), out, tuple(seeds), is_random=True)
     measures = pd.read_parquet(folder.joinpath(*MEASURES))
     return FinishedTrial(measures, units, assignment)

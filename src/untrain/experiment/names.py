@@ -7,7 +7,7 @@ STAGE_HELP = {
     "compare": "compare every picture with every candidate",
     "rank": "rank the candidates",
     "remove": "name the forget sets; nothing is deleted",
-    "retrain": "train paired models without them",
+    "retrain": "train the models that are compared, without them",
     "regenerate": "draw the pictures again with the same noise",
     "evaluate": "measure, test and judge",
     "report": "write the report",

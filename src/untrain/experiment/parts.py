@@ -23,25 +23,22 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment import bank, stages
+from untrain.experiment.parts_drawn import Part, check, copy_groups, kept_without, wanted
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.run import Run
 from untrain.files import (
     atomic_path,
     fingerprint,
     read_json,
-    rng,
     write_json,
     write_parquet,
-    write_text,
 )
 from untrain.progress import console, track
 
-FULL = "full"
 NLL = ["model_id", "prompt_id", "generation", "nll"]
 
 
@@ -65,49 +62,6 @@ class Bank:
     nll: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class Part:
-    """A random part to be taken out: a share of the data and which draw of it; share 0 is none."""
-
-    share: float
-    index: int = 0
-
-    @property
-    def model_id(self) -> str:
-        """Name of the model that is trained without it."""
-        if not self.share:
-            return FULL
-        name = "half" if self.share == 0.5 else f"share-{self.share}"
-        return f"{name}-{self.index:03d}"
-
-
-def kept_without(part: Part, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Return which images remain when a part is taken out.
-
-    A part is drawn on its own, so that it is the same in a bank of any size; uniformly among the
-    subsets of its size. Images of a group leave together; where a group does not fit, the size is
-    the nearest there is.
-
-    Parameters
-    ----------
-    part : Part
-    groups : ndarray of int, (images,)
-        0 … number of groups − 1; equal for byte-identical images.
-    seed : int
-
-    Returns
-    -------
-    ndarray of bool, (images,)
-    """
-    if not part.share:
-        return np.ones(len(groups), bool)
-    sizes = np.bincount(groups)
-    order = rng("part", seed, part.share, part.index).permutation(len(sizes))
-    off = np.abs(np.cumsum(sizes[order]) - part.share * len(groups))
-    count = min(int(off.argmin()) + 1, len(sizes) - 1)
-    return ~np.isin(groups, order[:count])
-
-
 def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> Bank:
     """Have a bank of random parts: train what is missing of it and measure what is not measured.
 
@@ -128,63 +82,19 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
     InputError
         A share or a number of models that cannot be, or what `run_stages` finds wrong.
     """
-    check(run.catalog, models, shares)
+    check(run.catalog, models, shares, run.config.seed)
     run.engine.check()
     run_stages(run, "generate")
     with run.lock():
         stages.prepare(run)
         _renew(run)
-        parts = wanted(known_models(run), models, shares)
         groups = copy_groups(run.catalog)
+        parts = wanted(known_models(run), models, shares, groups, run.config.seed)
         kept = np.stack([kept_without(part, groups, run.config.seed) for part in parts])
         table = _train(run, parts, kept)
         _keep(run, table, kept)
         _measure(run, table)
     return read_bank(run.folder)
-
-
-def check(catalog: Catalog, models: int, shares: Sequence[float]) -> None:
-    """Refuse a bank that cannot be."""
-    if models < 2:
-        raise InputError(
-            f"a bank of {models}: expected at least 2 models; 64 (the default) give an LDS with a "
-            "useful interval"
-        )
-    if not shares:
-        raise InputError("a bank needs a share of the data to take out, such as 0.5; found none")
-    distinct = len(set(catalog.hashes))
-    for share in shares:
-        if not 0 < share < 1:
-            raise InputError(
-                f"a share of {share}: expected a number between 0 and 1, such as 0.5 for models "
-                "that are each trained without half of the data"
-            )
-        removed = round(share * len(catalog))
-        if not 0 < removed < len(catalog) or distinct < 2:
-            raise InputError(
-                f"a share of {share} takes out {removed} of the {len(catalog)} training images "
-                f"({distinct} of them different): expected at least one to leave and one to stay; "
-                "choose a share nearer to 0.5"
-            )
-
-
-def copy_groups(catalog: Catalog) -> np.ndarray:
-    """Return the number of each image's group; byte-identical images share one."""
-    return pd.factorize(pd.Series(catalog.hashes))[0]
-
-
-def wanted(known: pd.DataFrame, models: int, shares: Sequence[float]) -> list[Part]:
-    """Return the parts of the bank: those it has, in their order, then those that are new."""
-    named = zip(known["model_id"], known["share"], strict=True)
-    parts = [_part(model_id, float(share)) for model_id, share in named]
-    parts += [Part(float(share), index) for share in shares for index in range(models)]
-    if len({part.share for part in parts if part.share}) > 1:
-        parts.append(Part(0.0))
-    return list(dict.fromkeys(parts))
-
-
-def _part(model_id: str, share: float) -> Part:
-    return Part(share, int(model_id.rsplit("-", 1)[1]) if share else 0)
 
 
 def _train(run: Run, parts: Sequence[Part], kept: np.ndarray) -> pd.DataFrame:
@@ -308,19 +218,18 @@ def read_bank(folder: Path) -> Bank:
 def keep_equivalent(run: Run, found: Bank) -> list[dict[str, Any]]:
     """Write how many random images do as much as the removals of the run, with a figure.
 
-    Writes ``results/equivalent.json`` and ``results/figures/equivalent.svg``. Returns nothing where
+    Writes ``results/equivalent.json`` and ``results/figures/equivalent.*``. Returns nothing where
     the bank has a single share, or the run no effects yet.
     """
     several = found.models["share"].nunique() > 2  # one is 0, of the model on everything
     if not several or not run.path("results", "effects.parquet").exists():
         return []
-    from untrain.report.equivalent import equivalent_figure
+    from untrain.report.figures.equivalent import equivalent_figure
 
     effects = pd.read_parquet(run.path("results", "effects.parquet"))
     draws = run.config.evaluation.draws
     rows = equivalent_table(found, effects, run.table("forget_sets"), draws, run.config.seed)
     if rows:
         write_json(run.path("results", "equivalent.json"), rows)
-        figure = equivalent_figure(rows)
-        write_text(run.path("results", "figures", f"{figure.name}.svg"), figure.svg)
+        equivalent_figure(rows).save(run.path("results", "figures"))
     return rows

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from untrain.experiment import parts, stages
+from untrain.experiment.parts_drawn import Part, check, copy_groups, wanted
 from untrain.experiment.plan import existing_folder, in_words, seconds_of_one_model
 from untrain.experiment.run import Run
 from untrain.experiment.workers import default_workers
@@ -24,9 +25,10 @@ def plan_bank(run: Run, models: int, shares: Sequence[float]) -> list[tuple[str,
     InputError
         A share or a number of models that cannot be.
     """
-    parts.check(run.catalog, models, shares)
+    seed = run.config.seed
+    check(run.catalog, models, shares, seed)
     known = _trained(run)
-    asked = parts.wanted(known, models, shares)
+    asked = wanted(known, models, shares, copy_groups(run.catalog), seed)
     missing = len(asked) - len(known)
     seconds, parameters = seconds_of_one_model(run)
     size = 4 * parameters / 1e6
@@ -53,7 +55,7 @@ def _trained(run: Run) -> pd.DataFrame:
     return known[[(run.folder / path).exists() for path in known["path"]]]
 
 
-def _counted(asked: Sequence[parts.Part]) -> str:
+def _counted(asked: Sequence[Part]) -> str:
     """Return how many models there are of each share."""
     counts = pd.Series([part.share for part in asked]).value_counts(sort=False)
     words = [f"{n} without {share:.3g} of the data" for share, n in counts.items() if share]

@@ -18,6 +18,7 @@ from untrain.experiment.config import Config
 from untrain.experiment.names import STAGE_HELP
 from untrain.experiment.run import Run
 from untrain.experiment.sections import EncoderConfig
+from untrain.experiment.tracking import tracked
 from untrain.files import fingerprint
 from untrain.progress import console
 from untrain.search.ranking import parse_method
@@ -101,7 +102,10 @@ STAGES = (
     Stage(
         "retrain",
         stages.retrain,
-        lambda r: [_section(r, "design"), r.config.seed, r.config.b_seed],
+        lambda r: [
+            *(_section(r, "design"), r.config.seed, r.config.b_seed),
+            *([] if r.paired else ["unpaired"]),
+        ],
         ("fit", "remove"),
         ("models.parquet", "removals.parquet"),
     ),
@@ -128,10 +132,14 @@ STAGES = (
     ),
 )
 NAMES = tuple(stage.name for stage in STAGES)
+IDLE = [("together", False), ("paired", True)]
+"""Settings that came later, at the values that change nothing: left out of keys, so that runs from
+before them are still found done."""
 
 
 def _section(run: Run, name: str) -> Any:
-    return getattr(run.config, name).model_dump(mode="json")
+    values = getattr(run.config, name).model_dump(mode="json")
+    return {key: value for key, value in values.items() if (key, value) not in IDLE}
 
 
 def _encoder(run: Run, section: EncoderConfig) -> Any:
@@ -223,11 +231,15 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
         due = [stage for stage in asked if not is_done(run, stage, known[stage.name])]
         if again and asked[-1] not in due:
             due.append(asked[-1])
-        if due:
-            check(run, [stage.name for stage in due])
+        if not due:
+            return run.folder
+        check(run, [stage.name for stage in due])
+        with tracked(run) as after:
             run.describe()
-        for stage in due:
-            _run_stage(run, stage, known[stage.name])
+            for stage in asked:
+                if stage in due:
+                    _run_stage(run, stage, known[stage.name])
+                after(stage.name)
     return run.folder
 
 

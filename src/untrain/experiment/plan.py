@@ -29,7 +29,7 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
     ----------
     config : Config
     noise : float, optional
-        Standard deviation of a query between paired models, bits a token. If left out, that of a
+        Standard deviation of a query between models, bits a token. If left out, that of a
         finished run of the same data and model in the same folder of runs, or else of the demo.
 
     Returns
@@ -64,7 +64,8 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
         ("trainings", f"1 + {models}, {workers} at a time, each {in_words(one)}"),
         (
             "forget sets",
-            f"{count_sets(run)}, {removed} images ({removed / len(catalog):.1%} of the data)",
+            f"{count_sets(run)}, {removed} images ({removed / len(catalog):.1%} of the data)"
+            + (", those of all prompts together" if config.removal.together else ""),
         ),
         (
             "time",
@@ -72,21 +73,31 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
             f"({in_words(autoencoder)} of it the autoencoder)",
         ),
         ("disk", f"about {disk / 1e6:.0f} MB in {run.folder}"),
-        *power_lines(config, queries, noise),
+        *power_lines(config, queries, noise, run.paired),
     ]
 
 
 @dataclass(frozen=True)
 class _KnownNoise:
-    """Noise between paired models: standard deviation, correlation of queries, and whose it is."""
+    """Noise between models: standard deviation, correlation of queries, and whose it is."""
 
     sd: float
     correlation: float
     source: str
 
+    def sd_of_mean(self, queries: int) -> float:
+        """Return the standard deviation of the mean over queries, in one model."""
+        shared = max(self.correlation, 0.0)
+        return self.sd * math.sqrt(shared + (1 - shared) / queries)
 
-def power_lines(config: Config, queries: int, noise: float | None = None) -> list[tuple[str, str]]:
+
+def power_lines(
+    config: Config, queries: int, noise: float | None = None, paired: bool = True
+) -> list[tuple[str, str]]:
     """Return which effects a randomised trial would find, as (label, value) lines.
+
+    Where the sets of all prompts leave together the mean over prompts has one unit, as a query has,
+    and less noise than a query.
 
     Parameters
     ----------
@@ -95,6 +106,8 @@ def power_lines(config: Config, queries: int, noise: float | None = None) -> lis
         Number of prompts, positive controls not counted.
     noise : float, optional
         As for `plan`.
+    paired : bool
+        Whether the models are paired.
 
     Raises
     ------
@@ -103,13 +116,16 @@ def power_lines(config: Config, queries: int, noise: float | None = None) -> lis
     """
     if config.design.kind != "randomised":
         return [("power", "unknown: one pair of models says nothing about its own luck")]
-    known = _noise(config, noise)
+    known = _noise(config, noise, paired)
     models, settings, sd = config.design.models, config.evaluation, known.sd
+    together = config.removal.together
+    units, shared = (1, 0.0) if together else (queries, known.correlation)
+    sd_of_mean = known.sd_of_mean(queries) if together else sd
     one = power.simulate(models, 1, settings.alpha)
-    every = power.simulate(models, queries, settings.alpha, known.correlation)
+    every = power.simulate(models, units, settings.alpha, shared)
     margin, level = settings.margin, settings.alpha
-    alone, overall = one.detectable(sd), every.detectable(sd)
-    need = [power.needed_models(margin, sd, n, level) for n in (1, queries)]
+    alone, overall = one.detectable(sd), every.detectable(sd_of_mean)
+    need = [power.needed_models(margin, s, n, level) for n, s in ((1, sd), (units, sd_of_mean))]
     lines = [
         (
             "power",
@@ -124,6 +140,8 @@ def power_lines(config: Config, queries: int, noise: float | None = None) -> lis
             f"takes {need[0]} models for one query, {need[1]} for the average",
         ),
     ]
+    if not paired:
+        lines.append(("pairing", "none: each model has a seed of its own, so that noise is larger"))
     least = power.models_for_holm(queries, level)
     if least > models:
         words = f"with {models} models no single query can stay attributable over {queries} prompts"
@@ -137,10 +155,10 @@ def _effect(size: float, models: int) -> str:
     return f"an effect of {size:.2f} bits/token"
 
 
-def _noise(config: Config, given: float | None) -> _KnownNoise:
+def _noise(config: Config, given: float | None, paired: bool) -> _KnownNoise:
     """Return the noise that was given, or measured in finished runs beside this one, or the demo's.
 
-    Runs count whose data and model are set the same.
+    Runs count whose data and model are set the same, and whose models are paired as these are.
     """
     if given is not None:
         if not given > 0:
@@ -152,10 +170,13 @@ def _noise(config: Config, given: float | None) -> _KnownNoise:
         values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
         if {key: values.get(key) for key in recipe} == recipe and is_finished_trial(folder):
             trial = read_trial(folder)
+            if paired != (len(set(trial.assignment.seed_offsets)) == 1):
+                continue
             noise = power.trial_noise(trial.measures, trial.units, trial.assignment)
             found += [noise] if noise.total > 0 else []
     if not found:
-        return _KnownNoise(power.DEMO_NOISE, power.DEMO_CORRELATION, "as in the demo")
+        source = "as in the demo" + ("" if paired else ", whose models are paired: too little")
+        return _KnownNoise(power.DEMO_NOISE, power.DEMO_CORRELATION, source)
     total = float(np.mean([noise.total for noise in found]))
     shared = float(np.mean([noise.shared for noise in found]))
     runs = "the finished run" if len(found) == 1 else f"{len(found)} finished runs"

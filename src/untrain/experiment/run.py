@@ -37,7 +37,7 @@ from untrain.files import (
 )
 from untrain.generators.dalle import DalleGenerator
 from untrain.generators.presets import preset_of
-from untrain.progress import console
+from untrain.progress import console, log_to
 
 SCHEMA_VERSION = 1
 
@@ -102,6 +102,11 @@ class Run:
         return DalleGenerator(
             preset_of(settings.preset, **settings.settings), seed=self.config.seed
         )
+
+    @property
+    def paired(self) -> bool:
+        """Whether the models that are compared share start and order of the data."""
+        return self.config.design.paired and self.generator.paired
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -204,7 +209,7 @@ class Run:
         lock = FileLock(self.path(".lock"))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.2)  # `untrain status` holds it for a moment
         except Timeout:
             raise InputError(
                 f"another process is running in {self.folder}: wait for it, or choose another name"
@@ -218,7 +223,8 @@ class Run:
             ) from None
         try:
             discard_leftovers(self.folder)
-            yield
+            with log_to(self.path("log.txt"), self.path("run.json")):
+                yield
         finally:
             if [path.name for path in self.folder.iterdir()] == [".lock"]:
                 self.path(".lock").unlink()
@@ -245,8 +251,9 @@ def read_picture(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: Path | str) -> Run:
     """Open an existing run folder by its own config.yaml."""
+    folder = Path(folder)
     for name in ("run.json", "config.yaml"):
         if not (folder / name).exists():
             raise InputError(f"{folder} is no run folder: it has no {name}")

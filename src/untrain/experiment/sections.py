@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import core_schema
 
 from untrain.errors import InputError
 from untrain.evaluation.verdicts import DEFAULT_MARGIN
@@ -20,18 +30,39 @@ class Fault(ValueError):
         self.key = key
 
 
-def _name_in(registry: str) -> AfterValidator:
-    """Check a name against a registry ``"module:attribute"``, imported when it is needed."""
+@dataclass(frozen=True)
+class NameIn:
+    """Check a name against a registry ``"module:attribute"``, imported when it is needed.
 
-    def check(name: str) -> str:
-        module, _, attribute = registry.partition(":")
+    The JSON schema offers the registered names, and takes others: some registries have open ends.
+    """
+
+    registry: str
+
+    def names(self) -> list[str]:
+        """Return the names that are registered."""
+        return list(self._open())
+
+    def _open(self) -> Any:
+        module, _, attribute = self.registry.partition(":")
+        return getattr(import_module(module), attribute)
+
+    def _check(self, name: str) -> str:
         try:
-            getattr(import_module(module), attribute).check(name)
+            self._open().check(name)
         except InputError as error:
             raise ValueError(str(error)) from None
         return name
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"enum": self.names()}, handler(core)]}
 
 
 def _preset(name: str) -> str:
@@ -60,12 +91,13 @@ def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
     return sizes
 
 
-Format = Annotated[str, _name_in("untrain.catalogs:CATALOGS")]
-EncoderName = Annotated[str, _name_in("untrain.encoders:ENCODERS")]
-EngineName = Annotated[str, _name_in("untrain.experiment.engines:ENGINES")]
-Retriever = Annotated[str, _name_in("untrain.search.retrieval:RETRIEVERS")]
+Format = Annotated[str, NameIn("untrain.catalogs:CATALOGS")]
+EncoderName = Annotated[str, NameIn("untrain.encoders:ENCODERS")]
+EngineName = Annotated[str, NameIn("untrain.experiment.engines:ENGINES")]
+TrackerName = Annotated[str, NameIn("untrain.experiment.tracking:TRACKERS")]
+Retriever = Annotated[str, NameIn("untrain.search.retrieval:RETRIEVERS")]
 RankingName = Annotated[str, AfterValidator(_ranking)]
-Arm = Annotated[str, _name_in("untrain.counterfactual.forget_sets:ARMS")]
+Arm = Annotated[str, NameIn("untrain.counterfactual.forget_sets:ARMS")]
 PresetName = Annotated[str, AfterValidator(_preset)]
 Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
 
@@ -76,10 +108,27 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Named(Section):
+    """A section that may be given by its name alone: ``encoder: layout``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """Take ``encoder: layout`` for ``encoder: {name: layout}``."""
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        whole = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [{"type": "string"}, whole], "description": whole.get("description", "")}
+
+
 class Subset(Section):
     """A seeded part of the catalogue that includes the text neighbours of every prompt."""
 
-    size: int = Field(ge=1, description="number of images")
+    size: int = Field(ge=1, description="number of images", examples=[5000])
     neighbours: int = Field(100, ge=0, description="nearest captions of each prompt to keep")
     neighbours_of: Path | None = Field(
         None, description="file of the prompts that are meant, if not the run's own"
@@ -102,8 +151,8 @@ class Data(Section):
     family_size: int = Field(12, ge=1, description="rendered only: pictures a family")
     seed: int = Field(0, description="seed of what is rendered, split and sampled")
     holdout: float = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
-    subset: Subset | None = None
-    plant: Plant | None = None
+    subset: Subset | None = Field(None, description="a part of the data; all of it unless given")
+    plant: Plant | None = Field(None, description="odd pictures added; none unless given")
     strict: bool = Field(False, description="one bad image is an error instead of being skipped")
 
 
@@ -135,30 +184,27 @@ class GeneratorConfig(Section):
         return self
 
 
-class EncoderConfig(Section):
+class EncoderConfig(Named):
     """Features: 'layout' needs no weights; 'transformers' takes a hub id or local folder."""
 
-    name: EncoderName = "layout"
+    name: EncoderName = Field("layout", description="or a hub id, a folder, module:function")
     options: dict[str, Any] = Field({}, description="e.g. path: google/mobilenet_v2_1.0_224")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, value: Any) -> Any:
-        """Take ``encoder: layout`` for ``encoder: {name: layout}``."""
-        return {"name": value} if isinstance(value, str) else value
 
-
-class EngineConfig(Section):
+class EngineConfig(Named):
     """Where models are trained: no result depends on it, and no stage or model is known by it."""
 
     name: EngineName = Field("local", description="local, or ray: pip install untrain[ray]")
     address: str | None = Field(None, description="of the Ray cluster; default: this machine")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, value: Any) -> Any:
-        """Take ``engine: ray`` for ``engine: {name: ray}``."""
-        return {"name": value} if isinstance(value, str) else value
+
+class TrackingConfig(Named):
+    """Where losses, pictures and results are sent, too; nothing of the run depends on it."""
+
+    name: TrackerName = Field(
+        "tensorboard", description="tensorboard, mlflow or wandb: pip install it by this name"
+    )
+    options: dict[str, Any] = Field({}, description="of the tool, e.g. mode: offline for wandb")
 
 
 class Retrieval(Section):
@@ -188,9 +234,14 @@ class Copies(Section):
 class Removal(Section):
     """Which forget sets there are."""
 
-    arms: tuple[Arm, ...] = Field(("targeted", "random_uniform", "random_candidate"), min_length=1)
+    arms: tuple[Arm, ...] = Field(
+        ("targeted", "random_uniform", "random_candidate"),
+        min_length=1,
+        description="which sets a prompt gets, and the random ones they are held against",
+    )
     k: Sizes = Field((10,), min_length=1, description="nested sizes, primary first")
     draws: int = Field(1, ge=1, description="draws of each random arm")
+    together: bool = Field(False, description="the sets of all prompts leave as one, not each")
     ids: Path | None = Field(None, description="a file of image ids: one more forget set")
     duplicates: Literal["near", "exact"] = Field(
         "near", description="which copies of an image go out with it"
@@ -206,8 +257,11 @@ class Removal(Section):
 class Design(Section):
     """How the effect of a removal is measured."""
 
-    kind: Literal["randomised", "before-after"] = "randomised"
-    models: int = Field(10, ge=4, multiple_of=2, description="paired models of the trial, even")
+    kind: Literal["randomised", "before-after"] = Field(
+        "randomised", description="a trial of many models, or one model before and one after"
+    )
+    models: int = Field(10, ge=4, multiple_of=2, description="models of the trial, even")
+    paired: bool = Field(True, description="models share start and order of the data, a seed")
 
 
 class Evaluation(Section):

@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors.numpy import load_file, save_file
 
 from untrain.counterfactual import design
@@ -23,6 +22,20 @@ from untrain.search.duplicates import duplicate_groups
 
 SAMPLER = "A"
 REFERENCE = "reference"
+TOGETHER = (
+    "The sets of all prompts leave together: an effect on a prompt is that of all of them, its own "
+    "among them. All prompts rest on one assignment, so that their verdicts are no separate "
+    "evidence: they tend to be right, or wrong, together."
+)
+UNPAIRED = (
+    "Unpaired models: each has a seed of its own, and differs from the others through it as well "
+    "as through what was removed. Do not set these figures beside those of paired models. "
+)
+UNPAIRED_BUT = {
+    "randomised": "Tests and intervals hold, as the assignment was drawn without regard to the "
+    "seeds, but smaller effects go unseen.",
+    "before-after": "How much the seed alone does is seen in the row of the other seed.",
+}
 
 
 def fit(run: Run) -> None:
@@ -30,7 +43,7 @@ def fit(run: Run) -> None:
     prepare(run)
     order = bank.Order(SAMPLER, run.config.seed, ())
     # A is paired with no other model, so that it may have all the threads.
-    models = bank.train_all(run, [order], "model A", threads=torch.get_num_threads())
+    models = bank.train_all(run, [order], "model A", paired=False)
     run.keep("model_a", models)
 
 
@@ -99,7 +112,10 @@ def remove(run: Run) -> None:
         run.user_ids,
         settings.draws,
         duplicate_groups(run.catalog) if settings.duplicates == "near" else None,
+        settings.together,
     )
+    if settings.together and run.config.design.kind == "randomised":
+        run.warn(TOGETHER)
     for warning in sets.attrs.get("warnings", ()):
         run.warn(warning)
     run.keep("forget_sets", sets)
@@ -109,14 +125,14 @@ def assignment(run: Run) -> design.Assignment:
     """Return which model of the bank is trained without which forget sets."""
     units = design.units_of(run.table("forget_sets"))
     if run.config.design.kind == "before-after":
-        return design.before_after(units)
-    drawn = design.randomised(units, run.config.design.models, run.config.seed)
+        return design.before_after(units, run.paired)
+    drawn = design.randomised(units, run.config.design.models, run.config.seed, run.paired)
     design.refuse_repeated_models(drawn)
     return drawn
 
 
 def retrain(run: Run) -> None:
-    """Train the paired models of seed B, each without its forget sets."""
+    """Train the models of seed B, each without its forget sets; of more seeds if not paired."""
     prepare(run)
     drawn, sets = assignment(run), run.table("forget_sets")
     orders = [
@@ -127,7 +143,10 @@ def retrain(run: Run) -> None:
         )
         for m, model_id in enumerate(drawn.model_ids)
     ]
-    models = bank.train_all(run, orders, f"{len(orders)} paired models")
+    if not run.paired:
+        run.warn(UNPAIRED + UNPAIRED_BUT[run.config.design.kind])
+    label = f"{len(orders)} {'paired' if run.paired else 'unpaired'} models"
+    models = bank.train_all(run, orders, label)
     run.keep("models", pd.concat([run.table("model_a"), models], ignore_index=True))
     run.keep("removals", design.removals(drawn))
 
@@ -162,7 +181,7 @@ def read_queries(run: Run) -> dict[str, np.ndarray]:
 
 def report(run: Run) -> None:
     """Write the report page, the tables in Markdown and the thumbnails they show."""
-    from untrain.report import write_report
+    from untrain.report.page import write_report
 
     _keep_thumbnails(run)
     run.save_record()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from untrain.errors import UntrainError
@@ -85,7 +87,8 @@ def _run_in_processes(
         initargs=(counter, os.getpid(), threads),
     )
     try:
-        with _deaf_to_ctrl_c():  # and so are the workers, born here: the parent ends them
+        # The workers, born here, do not hear Ctrl-C either: the parent ends them.
+        with _deaf_to_ctrl_c(), _without_main():
             pending: set[Future] = {pool.submit(job, *a) for a in arguments}
         with bar(label, work) as advance:
             shown = 0
@@ -117,6 +120,17 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the user's script from processes started in the block: each would run it once more."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def report(n: int) -> None:

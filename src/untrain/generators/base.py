@@ -41,11 +41,15 @@ class Generator(Protocol):
         (height, width) in pixels of what it draws.
     shared_fingerprint : str
         Identifies the recipe and the frozen parts; set by `prepare`.
+    paired : bool
+        Whether `fit` is paired. Where it is not, every model of a trial gets a seed of its own and
+        results say so.
     """
 
     noise_shape: tuple[int, int]
     image_size: tuple[int, int]
     shared_fingerprint: str
+    paired: bool = True
 
     def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
         """Fit, once a run, the frozen parts that all models share, and keep them in ``folder``.
@@ -61,7 +65,8 @@ class Generator(Protocol):
 
         Paired: two calls with the same seed see the same initial weights and the same batches; a
         removed pair keeps its place in its batch and its loss counts as zero, the mean being over
-        the full batch. With nothing removed the result is the same to the bit.
+        the full batch. With nothing removed the result is the same to the bit. A generator that
+        cannot do this declares ``paired = False``.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,8 +17,10 @@ from untrain.errors import InputError
 from untrain.files import atomic_path, fingerprint, read_json, write_json
 from untrain.generators import transformer as tr
 from untrain.generators.base import Generations, Progress
+from untrain.generators.distributed import processes_for, train_across
 from untrain.generators.hardware import device, precision
 from untrain.generators.presets import Preset
+from untrain.generators.stacked import stack_size, train_stacked
 from untrain.generators.text import encode_captions, train_tokenizer
 from untrain.generators.training import train_transformer
 
@@ -40,6 +43,8 @@ class DalleGenerator:
     One autoencoder and one tokenizer serve all models of a run, as in the study: they saw the
     images that are later removed. What is measured is the transformer's dependence on them.
     """
+
+    paired = True
 
     def __init__(self, preset: Preset, seed: int = 0) -> None:
         self.preset, self.seed = preset, seed
@@ -118,23 +123,58 @@ class DalleGenerator:
         self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
     ) -> None:
         """Train the transformer on ``catalog`` without ``removed``; see `Generator.fit`."""
-        unknown = set(removed) - catalog.index.keys()
-        if unknown:
-            raise InputError(f"cannot remove '{min(unknown)}': the catalogue has no such image")
+        data = *self._tokens(catalog), _kept(catalog, removed), self.tokenizer.get_vocab_size()
+        self._model, self.losses = train_transformer(*data, self.preset, seed, progress)
+
+    def fit_stack(
+        self,
+        catalog: Catalog,
+        removed: Sequence[Collection[str]],
+        seed: int,
+        progress: Progress,
+    ) -> list[Self]:
+        """Train a model without each entry of ``removed``, all in one pass; return each fitted.
+
+        Models of stacks of one size are paired with each other, not with those of `fit`: between
+        the two there is rounding.
+        """
+        kept = np.stack([_kept(catalog, ids) for ids in removed])
+        data = *self._tokens(catalog), kept, self.tokenizer.get_vocab_size()
+        fitted = []
+        for model, losses in train_stacked(*data, self.preset, seed, progress):
+            fitted.append(copy(self))
+            fitted[-1]._model, fitted[-1].losses = model, losses
+        return fitted
+
+    def fit_across(
+        self,
+        catalog: Catalog,
+        removed: Collection[str],
+        seed: int,
+        progress: Progress,
+        processes: int,
+    ) -> None:
+        """Do what `fit` does in several processes, each on a GPU; but for rounding, the same."""
+        data = *self._tokens(catalog), _kept(catalog, removed), self.tokenizer.get_vocab_size()
+        trained = train_across(*data, self.preset, seed, progress, processes)
+        self._model, self.losses = trained
+
+    @property
+    def stack_size(self) -> int:
+        """How many paired models to train in one pass here."""
+        return stack_size(self.preset)
+
+    @property
+    def processes(self) -> int:
+        """How many processes, each on a GPU, a model should have that is trained by itself."""
+        return processes_for(self.preset)
+
+    def _tokens(self, catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
+        """Return the text and image tokens of ``catalog``."""
         if catalog.fingerprint != read_json(self._prepared() / "shared.json")["catalog"]:
             raise InputError("the frozen parts were fitted on another catalogue: prepare() first")
         tokens = load_file(self._prepared() / "tokens.safetensors")
-        kept = np.ones(len(catalog), bool)
-        kept[[catalog.index[image_id] for image_id in removed]] = False
-        self._model, self.losses = train_transformer(
-            tokens["text"].numpy(),
-            tokens["image"].numpy(),
-            kept,
-            self.tokenizer.get_vocab_size(),
-            self.preset,
-            seed,
-            progress,
-        )
+        return tokens["text"].numpy(), tokens["image"].numpy()
 
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
         """Draw one picture a prompt; see `Generator.generate`."""
@@ -199,6 +239,16 @@ class DalleGenerator:
         if self._model is None:
             raise RuntimeError("call fit() or load() first")
         return self._model
+
+
+def _kept(catalog: Catalog, removed: Collection[str]) -> np.ndarray:
+    """Return which pairs are left without ``removed``, bool (n,)."""
+    unknown = set(removed) - catalog.index.keys()
+    if unknown:
+        raise InputError(f"cannot remove '{min(unknown)}': the catalogue has no such image")
+    kept = np.ones(len(catalog), bool)
+    kept[[catalog.index[image_id] for image_id in removed]] = False
+    return kept
 
 
 def _to_cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

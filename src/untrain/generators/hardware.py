@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -11,7 +14,10 @@ import torch
 @cache
 def device() -> torch.device:
     """Return the GPU when there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for `deterministic`, beforehand
+    return torch.device("cuda")
 
 
 @cache
@@ -30,6 +36,23 @@ def autocast() -> AbstractContextManager[object]:
     if has_fast_bfloat16():
         return torch.autocast(device().type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Have equal calls give equal bits: on a GPU, attention's usual gradients do not."""
+    if device().type != "cuda":
+        yield
+        return
+    settings: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    settings.fill_uninitialized_memory = False  # a kernel more for each tensor, and no use here
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        settings.fill_uninitialized_memory = before[1]
 
 
 def precision() -> str:

@@ -22,7 +22,7 @@ from untrain.generators.training import descend
 from untrain.generators.transformer import Transformer
 
 LARGEST = 16
-"""Models a stack at most: a tiny model leaves room for no more to gain on the GPUs of today."""
+"""Models a stack at most: about as many as a trial has, and what fills a last stack up is lost."""
 
 
 def train_stacked(
@@ -34,29 +34,25 @@ def train_stacked(
     seed: int,
     progress: Progress,
 ) -> list[tuple[Transformer, list[float]]]:
-    """Train paired models at once, one for each row of ``kept``.
+    """Train paired models at once; `train_transformer` says what the other parameters are.
 
     Each sees what `train_transformer` would show it, with gradients clipped for itself, and
     becomes the same model up to rounding. Not to the bit: models that are compared must all be
-    trained in stacks of one size, or all alone. Within a stack, equal rows give equal bits.
+    trained in stacks of one size, or all alone. In stacks of one size a row gives the same bits
+    whatever the others are and wherever it stands. (Tested on CPUs; on a GPU it rests on kernels
+    that treat all parts of a batch alike.)
 
     Parameters
     ----------
-    text : ndarray of int64, (n, t)
-    image : ndarray of int64, (n, positions)
     kept : ndarray of bool, (models, n)
         False for a pair removed from a model.
-    vocabulary : int
-    preset : Preset
-    seed : int
-        Of all models: initial weights and order of the data.
     progress : callable
         Told of every pair passed, counted for each model.
 
     Returns
     -------
     list of (Transformer, list of float)
-        As `train_transformer` returns them, in the order of ``kept``.
+        One a row of ``kept``, as `train_transformer` returns it.
     """
     torch.manual_seed(seed)
     stack = Stack(preset, vocabulary, len(kept)).to(device())
@@ -64,23 +60,28 @@ def train_stacked(
     return [(stack.model(i), losses[:, i].tolist()) for i in range(len(kept))]
 
 
-def stack_size(preset: Preset, text_length: int) -> int:
+def stack_size(preset: Preset) -> int:
     """Return how many models to train at once here: one on a CPU, on a GPU a power of two.
 
-    It depends on the recipe and the GPU's whole memory alone, not on what is free at the moment
-    or how many models are wanted: models of stacks of other sizes are not paired to the bit.
+    It depends on the recipe and the GPU's whole memory alone, not on what is free at the moment,
+    on captions or on how many models are wanted: those of stacks of other sizes are not paired to
+    the bit. (On a CPU a process a core, each with a model of its own, is faster.)
     """
     if device().type != "cuda":
         return 1
     room = torch.cuda.get_device_properties(device()).total_memory / 2
     size = LARGEST
-    while size > 1 and size * bytes_of_one(preset, text_length) > room:
+    while size > 1 and size * bytes_of_one(preset) > room:
         size //= 2
     return size
 
 
-def bytes_of_one(preset: Preset, text_length: int) -> float:
-    """Estimate the memory of one model in training: weights, optimiser, activations; float32."""
+def bytes_of_one(preset: Preset, text_length: int | None = None) -> float:
+    """Estimate the memory of one model in training: weights, optimiser, activations; float32.
+
+    ``text_length`` is that of the longest caption; by default the longest that there may be.
+    """
+    text_length = text_length or preset.text_limit
     with torch.device("meta"):
         model = Transformer(preset, preset.vocabulary)
     weights = 6 * sum(p.numel() for p in model.parameters())  # + gradient, moments, mean, spare
@@ -140,10 +141,11 @@ class _Embedding(nn.Module):
         self.weight = _repeated(one.weight, models)
 
     def forward(self, index: torch.Tensor) -> torch.Tensor:
-        models, size, _ = self.weight.shape
-        first = torch.arange(0, models * size, size, device=index.device)
-        rows = first[:, None, None] + torch.atleast_2d(index)  # positions have no batch
-        return F.embedding(rows, self.weight.flatten(0, 1))
+        models, _, dim = self.weight.shape
+        # All models look up the same rows, so that their gradients add up in the same order.
+        wide = self.weight.transpose(0, 1).flatten(1)
+        found = F.embedding(torch.atleast_2d(index), wide)  # positions have no batch
+        return found.unflatten(-1, (models, dim)).movedim(-2, 0)
 
 
 class _LayerNorm(nn.Module):

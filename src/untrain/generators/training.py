@@ -13,7 +13,7 @@ from torch import nn
 
 from untrain.files import rng
 from untrain.generators.base import Progress
-from untrain.generators.hardware import autocast, device
+from untrain.generators.hardware import autocast, deterministic, device
 from untrain.generators.presets import Preset
 from untrain.generators.text import PAD
 from untrain.generators.transformer import Transformer
@@ -59,6 +59,7 @@ def train_transformer(
     return model.eval().requires_grad_(False), losses.tolist()
 
 
+@deterministic()
 def descend(
     model: nn.Module,
     text: np.ndarray,
@@ -68,6 +69,7 @@ def descend(
     seed: int,
     progress: Progress,
     clip: Clip,
+    share: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
     """Train ``model``, one transformer or a stack of them, in place, and return its losses.
 
@@ -76,24 +78,31 @@ def descend(
     kept : ndarray of bool, (n,), or (models, n) for a stack
     clip : callable
         Scales the gradients of the given parameters down to the given norm.
+    share : (int, int)
+        Of each batch every ``share[1]``-th pair from ``share[0]`` on is this process's own. What
+        the others have counts as zero and its own that many times, so that the mean of losses and
+        gradients over the processes is that of the whole batch.
 
     Returns
     -------
     ndarray of float64, (epochs,) or (epochs, models)
         Mean training loss of each epoch, nats.
     """
+    first, processes = share
     where = device()
     optimizer = _optimizer(model, preset)
     per_epoch = -(-len(text) // preset.batch)
     steps = preset.epochs * per_epoch
     average = _Average(model, first=steps - int(preset.averaging * steps))
     text_all, image_all = torch.from_numpy(text).to(where), torch.from_numpy(image).to(where)
-    weight_all = torch.from_numpy(kept.astype(np.float32)).to(where)
     losses, step = [], 0
     for epoch in range(preset.epochs):
         order = rng("order", seed, epoch).permutation(len(text))
+        own = kept.copy()
+        own[..., np.delete(order, slice(first, None, processes))] = False
+        weight_all = torch.from_numpy(own.astype(np.float32) * processes).to(where)
         total = torch.zeros(kept.shape[:-1], device=where)
-        for rows, size in _batches(order, kept, preset.batch):
+        for rows, size in _batches(order, own, preset.batch):
             for group in optimizer.param_groups:
                 group["lr"] = preset.lr * _schedule(step, steps, preset.warmup)
             weight = weight_all[..., rows]

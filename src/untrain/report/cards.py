@@ -2,93 +2,143 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-from pathlib import Path
+import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from untrain.report import tables
-from untrain.report.copies import copied_from
-from untrain.report.folder import SAMPLER, Run, rows
+from untrain.report.folder import Run, rows
+from untrain.report.gallery import REFERENCE, Gallery
+from untrain.report.influence import (
+    bars,
+    main_ranking,
+    metrics_of,
+    own_images,
+    ranking_name,
+)
+from untrain.report.regenerated import sides
 from untrain.report.tables import PRIMARY, arm_label, arm_order
 from untrain.report.words import bare_p, interval, number, open_ends, uncertainty
 
 TOP = 10
-LARGEST_SIDE = 176  # twice what the page shows, for fine screens
-BUDGET = 11_000_000  # bytes of pictures, so that the page stays below 15 MB
+LISTED = 100  # candidates a prompt, beyond the top in a list
+Card = dict[str, Any]
 
 
-class Pictures:
-    """Pictures as data URIs, each read once, within a budget for the whole page."""
+def prompt_cards(run: Run, gallery: Gallery, near: pd.DataFrame) -> list[Card]:
+    """Return one card a prompt, the strongest effect first, controls last.
 
-    def __init__(self, budget: int = BUDGET) -> None:
-        self.left = budget
-        self.dropped = 0
-        self._known: dict[Path, str] = {}
-
-    def uri(self, folder: Path, name: str) -> str:
-        """Return a data URI, or "" if there is no such picture below ``folder`` or no room."""
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()) or not path.is_file():
-            return ""
-        if path not in self._known:
-            self._known[path] = _data_uri(path)
-        uri = self._known[path]
-        if len(uri) > self.left:
-            self.dropped += 1
-            return ""
-        self.left -= len(uri)
-        return uri
-
-
-def _data_uri(path: Path) -> str:
-    """Small pictures stay the PNG they are; large ones, photographs mostly, become small JPEGs."""
-    data, kind = path.read_bytes(), "png"
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if max(image.size) > LARGEST_SIDE or len(data) > 24_000:
-                image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
-                buffer = io.BytesIO()
-                image.convert("RGB").save(buffer, "JPEG", quality=88)
-                data, kind = buffer.getvalue(), "jpeg"
-    except (OSError, ValueError, SyntaxError):
-        return ""
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def prompt_cards(run: Run, pictures: Pictures) -> list[dict[str, Any]]:
-    """Return one card a prompt, the strongest effect first."""
-    captions = dict(zip(run.captions["image_id"], run.captions["caption"], strict=True))
+    Parameters
+    ----------
+    run : Run
+    gallery : Gallery
+        Gives the pictures, and remembers which were shown.
+    near : DataFrame
+        As `untrain.report.influence.nearness_table` returns it.
+    """
     arms = _arm_bars(run)
-    cards = []
+    ranking = main_ranking(run)
+    by_prompt = {str(name): table for name, table in ranking.groupby("prompt_id")}
+    tops = ranking.groupby("prompt_id").head(TOP)
+    pairs = list(zip(tops["prompt_id"], tops["image_id"], strict=True))
+    made_of = bars(near, metrics_of(ranking_name(run)), pairs)
     order = {prompt_id: i for i, prompt_id in enumerate(run.prompts["prompt_id"])}
+    aliases = _aliases(run.prompts["prompt_id"])
+    cards = []
     for line in rows(tables.prompt_table(run)):
-        folder = run.folder / "queries"
+        found = by_prompt.get(line.prompt_id, ranking.iloc[:0]).head(LISTED)
         cards.append(
             {
                 "id": line.prompt_id,
+                "aliases": aliases[line.prompt_id],
                 "prompt": line.prompt,
                 "family": line.family,
                 "control": line.role == "control",
                 "verdict": line.verdict,
                 "reason": line.reason,
                 "order": order[line.prompt_id],
-                "effect": line.effect if math.isfinite(line.effect) else -1e9,
+                "effect": line.effect if math.isfinite(line.effect) else None,
                 "words": _effect_words(line),
                 "arms": arms.get(line.prompt_id, []),
-                "drawn": _drawn(folder, line.prompt_id, pictures),
-                "copied": copied_from(run, line.prompt_id),
-                "reference": pictures.uri(folder, f"{line.prompt_id}/reference.png"),
-                "influential": influential(run, line.prompt_id, line.family, captions, pictures),
-                "again": redrawn(run, line.prompt_id, pictures),
+                **_pictures(run, gallery, line.prompt_id),
+                "influential": _influential(run, gallery, line, found.head(TOP), made_of),
+                "others": [_listed(gallery, other) for other in rows(found.iloc[TOP:])],
             }
         )
     return cards
+
+
+def _aliases(prompt_ids: pd.Series) -> dict[str, list[str]]:
+    """Return other ids under which links find a prompt: p07 is also prompt-7.
+
+    A number alone means the query of this number, not the control.
+    """
+    found: dict[str, list[str]] = {prompt_id: [] for prompt_id in prompt_ids}
+    plain = [re.fullmatch(r"([a-z])0*(\d+)", prompt_id) for prompt_id in prompt_ids]
+    names = Counter(f"{m[1]}{m[2]}" for m in plain if m)
+    for match in plain:
+        if match and names[match[1] + match[2]] == 1:
+            found[match[0]].append(match[0])
+            if match[1] == "p" and match[2] not in found:
+                found[match[0]].append(f"prompt-{match[2]}")
+    return found
+
+
+def _pictures(run: Run, gallery: Gallery, prompt_id: str) -> Card:
+    """Return what was drawn for a prompt, and drawn again by pairs of models."""
+    numbers = gallery.numbers(prompt_id)
+    copied = [gallery.copied.get((prompt_id, n), "") for n in numbers]
+    for source in filter(None, copied):
+        gallery.training(source)  # so that the large view can set it beside the copy
+    again = []
+    for side in sides(run, prompt_id):
+        columns = [
+            [gallery.drawn(prompt_id, n, model) for n in numbers]
+            for model in (side.having, side.lacking)
+        ]
+        again.append({"side": side, "having": columns[0], "lacking": columns[1]})
+    reference = gallery.has_reference(prompt_id)
+    return {
+        "drawn": [gallery.drawn(prompt_id, n) for n in numbers],
+        "copied": copied,
+        "reference": gallery.drawn(prompt_id, REFERENCE) if reference else None,
+        "again": again,
+    }
+
+
+def _influential(
+    run: Run, gallery: Gallery, prompt: Any, top: pd.DataFrame, made_of: dict[Any, Any]
+) -> list[Card]:
+    """Return the training images that the run's ranking puts first for a prompt."""
+    own = own_images(run, prompt.prompt_id, prompt.family, gallery.families)
+    return [
+        {
+            **_named(gallery, line),
+            "shown": gallery.training(line.image_id),
+            "family": line.image_id in own,
+            "bars": made_of.get((prompt.prompt_id, line.image_id), []),
+        }
+        for line in rows(top)
+    ]
+
+
+def _listed(gallery: Gallery, line: Any) -> Card:
+    """Return a candidate after the top, with its picture where there is one."""
+    shown = gallery.training(line.image_id) if gallery.has_thumbnail(line.image_id) else None
+    return {**_named(gallery, line), "shown": shown}
+
+
+def _named(gallery: Gallery, line: Any) -> Card:
+    return {
+        "id": line.image_id,
+        "caption": gallery.captions.get(line.image_id, ""),
+        "score": number(line.score, 3),
+        "place": f"{line.rank:.0f}",
+    }
 
 
 def _effect_words(line: Any) -> str:
@@ -102,11 +152,8 @@ def _effect_words(line: Any) -> str:
 
 def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Return, for each prompt, its effect by arm, placed on a scale that all cards share."""
-    chosen, naive = tables.designs(run.effects)
+    chosen = tables.designs(run.effects)[0]
     found = run.effects[(run.effects["prompt_id"] != "") & (run.effects["measure"] == PRIMARY)]
-    against = found[found["design"] == naive]
-    keys = zip(against["prompt_id"], against["arm"], against["k"], strict=True)
-    other = dict(zip(keys, against["estimate"], strict=True))
     found = found[found["design"] == chosen]
     found = found.assign(order=found["arm"].map(arm_order))
     found = found.sort_values(["order", "k"], kind="stable")
@@ -118,7 +165,6 @@ def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
             "effect": number(line.estimate, 3),
             "interval": interval(line.low, line.high, 3),
             "p": bare_p(line.p_value),
-            "naive": number(other.get((line.prompt_id, line.arm, line.k), math.nan), 3),
             "zero": zero,
             **bar,
         }
@@ -157,98 +203,19 @@ def strip(values: pd.DataFrame) -> tuple[float, list[dict[str, float | None]]]:
     return place(0.0), bars
 
 
-def _drawn(folder: Path, prompt_id: str, pictures: Pictures) -> list[tuple[str, str]]:
-    """Return (number, data URI) of the numbered pictures of one prompt, in order."""
-    inside = (folder / prompt_id).resolve()
-    if not inside.is_relative_to(folder.resolve()) or not inside.is_dir():
-        return []
-    names = sorted((p.stem for p in inside.glob("*.png") if p.stem.isdecimal()), key=int)
-    return [(name, pictures.uri(folder, f"{prompt_id}/{name}.png")) for name in names]
-
-
-def influential(
-    run: Run, prompt_id: str, family: str, captions: dict[str, str], pictures: Pictures
-) -> list[dict[str, Any]]:
-    """Return the training images that the run's ranking method puts first for a prompt."""
-    top = run.ranking[run.ranking["prompt_id"] == prompt_id]
-    method = (run.config.get("ranking") or {}).get("method")
-    method = method if (top["method"] == method).any() else next(iter(top["method"]), "")
-    top = top[top["method"] == method].sort_values("rank", kind="stable").head(TOP)
-    families = _families(run)
-    own = set(
-        run.forget_sets.loc[
-            (run.forget_sets["arm"] == "family") & (run.forget_sets["prompt_id"] == prompt_id),
-            "image_id",
-        ]
-    )
-    return [
-        {
-            "id": line.image_id,
-            "caption": captions.get(line.image_id, ""),
-            "score": number(line.score, 3),
-            "place": place,
-            "family": (family and families.get(line.image_id) == family) or line.image_id in own,
-            "uri": pictures.uri(run.folder / "thumbnails", f"{line.image_id}.png"),
-        }
-        for place, line in enumerate(rows(top), start=1)
-    ]
-
-
-def _families(run: Run) -> dict[str, str]:
-    """Families of training images, where the captions' table knows them."""
-    if "family" not in run.captions:
-        return {}
-    return dict(zip(run.captions["image_id"], run.captions["family"], strict=True))
-
-
-def redrawn(run: Run, prompt_id: str, pictures: Pictures) -> list[dict[str, Any]]:
-    """Return the pictures that a model with the prompt's set, and one without it, drew again."""
-    folder = run.folder / "generations"
-    labels = ("trained with them", "trained without them")
-    return [
-        {"label": label, "model": model, "pictures": _drawn(folder / model, prompt_id, pictures)}
-        for label, model in zip(labels, with_and_without(run, prompt_id), strict=False)
-    ]
-
-
-def with_and_without(run: Run, prompt_id: str) -> tuple[str, ...]:
-    """Return a model that had the prompt's set and one that did not; nothing if there are none.
-
-    Of the pairs of one seed, the one that differs least in what else was removed.
-    """
-    sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
-    if sets.empty:
-        return ()
-    sets = sets.assign(order=sets["arm"].map(arm_order)).sort_values(["order", "k", "draw"])
-    chosen = sets["forget_set_id"].iloc[0]
-    without = set(run.removals.loc[run.removals["forget_set_id"] == chosen, "model_id"])
-    folder = run.folder / "generations"
-    drew = run.models[run.models["model_id"] != SAMPLER]
-    drew = drew.loc[[(folder / name / prompt_id).is_dir() for name in drew["model_id"]]]
-    outs = drew[drew["model_id"].isin(without)]
-    ins = drew[~drew["model_id"].isin(without)]
-    pairs = [(i, o) for i in rows(ins) for o in rows(outs) if i.seed == o.seed]
-    pairs = pairs or list(zip(rows(ins), rows(outs), strict=False))
-    removed = run.removals.groupby("model_id")["forget_set_id"].agg(set).to_dict()
-    pairs.sort(
-        key=lambda p: len(removed.get(p[0].model_id, set()) ^ removed.get(p[1].model_id, set()))
-    )
-    return tuple(str(model.model_id) for model in pairs[0]) if pairs else ()
-
-
-def missing_pictures(cards: list[dict[str, Any]], pictures: Pictures) -> list[str]:
-    """Say which pictures the page could not show."""
+def missing_pictures(cards: list[Card], gallery: Gallery) -> list[str]:
+    """Say which pictures the page could not show, and which it was told not to."""
     found = []
-    shown = [image for card in cards for image in card["influential"]]
-    missing = sum(not image["uri"] for image in shown) - pictures.dropped
-    if missing > 0:
+    shown = [image["shown"] for card in cards for image in card["influential"]]
+    dropped = gallery.pictures.dropped
+    missing = sum(not image.picture for image in shown) - dropped
+    if gallery.training_images and missing > 0:
         found.append(
             f"{missing} of {len(shown)} thumbnails of training images are not in the run folder; "
             "their ids and captions stand in for them."
         )
-    if pictures.dropped:
+    if dropped:
         found.append(
-            f"{pictures.dropped} pictures are left out to keep this page small; they are in the "
-            "run folder."
+            f"{dropped} pictures are left out to keep this page small; they are in the run folder."
         )
     return found

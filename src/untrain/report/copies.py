@@ -67,7 +67,23 @@ def _worth(found: object) -> str:
     )
 
 
-def copied_from(run: Run, prompt_id: str) -> dict[str, str]:
-    """Return the training image that each flagged picture of a prompt looks like, by number."""
-    own = run.copies[(run.copies["prompt_id"] == prompt_id) & run.copies["near_copy"].astype(bool)]
-    return dict(zip(own["generation"].astype(int).astype(str), own["image_id"], strict=True))
+def redaction_warnings(run: Run) -> list[str]:
+    """Return what a page without training images may show of them all the same."""
+    if run.copies.empty:
+        return [
+            "Training images are not shown. This run made no copy test, so a generated picture may "
+            "show one all the same: look at them before you pass this page on."
+        ]
+    return [
+        "Training images are not shown, nor generated pictures that look like copies of one. What "
+        "other models drew again was not tested for copies."
+    ]
+
+
+def copied_from(run: Run) -> dict[tuple[str, str], str]:
+    """Return the training image that each flagged picture looks like, by prompt and number."""
+    flagged = run.copies[run.copies["near_copy"].astype(bool)]
+    numbers = flagged["generation"].astype(int).astype(str)
+    return dict(
+        zip(zip(flagged["prompt_id"], numbers, strict=True), flagged["image_id"], strict=True)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ COLUMNS = {
 }
 _TEXT = {"prompt_id", "prompt", "family", "role", "method", "image_id", "forget_set_id", "arm"}
 _TEXT |= {"model_id", "fingerprint", "caption", "design", "measure", "verdict", "reason", "Folder"}
-_TEXT |= {"group"}
+_TEXT |= {"group", "content"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,25 @@ class Run:
     verdicts: pd.DataFrame
     similarity: pd.DataFrame
     groups: pd.DataFrame
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """Every metric of every generated picture against its candidates; larger than the rest."""
+        return _read_table(
+            self.folder / "comparison.parquet", ("prompt_id", "generation", "image_id")
+        )
+
+    @cached_property
+    def retrieval(self) -> pd.DataFrame:
+        """The candidates of each prompt and how well their captions fit it."""
+        return _read_table(
+            self.folder / "retrieval.parquet", ("prompt_id", "image_id", "rank", "score")
+        )
+
+    @cached_property
+    def catalog(self) -> pd.DataFrame:
+        """Ids, captions and content hashes of all training images."""
+        return _read_table(self.folder / "catalog.parquet", ("image_id", "caption", "content"))
 
 
 def rows(table: pd.DataFrame) -> Iterator[Any]:

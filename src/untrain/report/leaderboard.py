@@ -5,33 +5,25 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.axes import Axes
+from rich.box import HEAVY_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from untrain.errors import InputError
 from untrain.files import write_text
-from untrain.report.figures import BLUE, FAINT, GREEN, INK, PAPER, STYLE, Plot, to_svg
 from untrain.report.folder import rows
 
-LOOKS = {  # kind: mark, colour, face, words
-    "oracle": ("D", GREEN, PAPER, "knows the true family"),
-    "chance": ("s", FAINT, PAPER, "at random"),
-}
-OTHERS = ("o", BLUE, BLUE, "attributor")
+WIDE = 150  # columns of a terminal that shows the whole table
 
 
 def write_leaderboard(folder: Path) -> None:
-    """Write ``results/leaderboard.md`` and ``results/figures/leaderboard.svg`` of a run."""
+    """Write ``results/leaderboard.md`` and its figure in ``results/figures`` of a run."""
+    from untrain.report.figures.leaderboard import leaderboard_figure  # slow to import
+
     table = read_leaderboard(folder)
     write_text(folder / "results" / "leaderboard.md", leaderboard_markdown(table))
-    plot = leaderboard_figure(table)
-    write_text(folder / "results" / "figures" / f"{plot.name}.svg", plot.svg)
+    leaderboard_figure(table).save(folder / "results" / "figures")
 
 
 def read_leaderboard(folder: Path) -> pd.DataFrame:
@@ -48,76 +40,68 @@ def read_leaderboard(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def leaderboard_figure(table: pd.DataFrame) -> Plot:
-    """Return the dot plot: LDS and the effect of the top k, a line an attributor, best on top."""
-    k = table.attrs["k"]
-    with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(
-            1, 2, sharey=True, figsize=(8.6, 1.3 + 0.24 * len(table)), layout="constrained"
-        )
-        _dots(left, table, "lds")
-        _dots(right, table, "effect")
-        left.set_yticks(range(len(table)), [_cut(name) for name in table["name"]])
-        left.set_ylim(len(table) - 0.4, -0.6)
-        left.set_xlabel("LDS: rank correlation with what models do")
-        right.set_xlabel(f"effect of the top {k}, bits a token")
-        shown = dict.fromkeys(LOOKS.get(kind, OTHERS) for kind in table["kind"])
-        for mark, colour, face, words in shown:
-            left.plot([], [], mark, mec=colour, mfc=face, ms=6, mew=1.5, label=words)
-        figure.legend(loc="outside upper left", ncols=len(shown), frameon=False, fontsize=9.5)
-        drawn = to_svg(figure, "leaderboard")
-    return Plot("leaderboard", drawn, "Who knows what a picture stands on", _how_to_read(table))
-
-
-def _dots(axes: Axes, table: pd.DataFrame, what: str) -> None:
-    for row, line in enumerate(rows(table)):
-        value, low, high = (getattr(line, f"{what}{end}") for end in ("", "_low", "_high"))
-        if not math.isfinite(value):
-            continue
-        mark, colour, face, _ = LOOKS.get(line.kind, OTHERS)
-        axes.plot([low, high], [row, row], color=colour, lw=1.8, zorder=3)
-        axes.plot(value, row, mark, mec=colour, mfc=face, ms=6, mew=1.5, zorder=4)
-    axes.axvline(0, color=INK, lw=1, zorder=1)
-    axes.grid(axis="x")
-    axes.grid(axis="y", lw=0.4)
-    axes.set_axisbelow(True)
-
-
 def leaderboard_markdown(table: pd.DataFrame) -> str:
     """Return the content of ``results/leaderboard.md``."""
-    heads = _heads(table)
+    heads = headings(table)
     lines = [list(heads), ["---", *["---:"] * (len(heads) - 1)]]
-    lines += [[f"`{name}`", *cells] for name, *cells in _cells(table)]
+    lines += [[f"`{name}`", *cells] for name, *cells in text_rows(table)]
     cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
     parts = [
         f"# Leaderboard of {table.attrs['name']}",
-        _how_to_read(table),
+        how_to_read(table),
         "\n".join(f"| {line} |" for line in cells),
         "![LDS and effect of every attributor](figures/leaderboard.svg)",
-        "\n".join(f"- {note}" for note in _notes(table)),
+        "\n".join(f"- {note}" for note in notes(table)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def leaderboard_table(table: pd.DataFrame) -> Table:
-    """Return the table for the terminal."""
+def leaderboard_table(table: pd.DataFrame, width: int = WIDE) -> Table:
+    """Return the table for a terminal that is ``width`` columns wide: below `WIDE`, the main four.
+
+    There metrics go without the word, and effects have a figure less.
+    """
     about = table.attrs
+    wide = width >= WIDE
+    caption = (
+        "LDS: rank correlation of an attributor's sums with what the models do; 95 % "
+        "intervals over models and queries"
+    )
     shown = Table(
         title=f"{about['queries']} queries, {about['models']} models of random halves of "
         f"{about['images']:,} images",
-        caption="LDS: rank correlation of an attributor's sums with what the models do; 95 % "
-        "intervals over models and queries",
+        caption=caption if wide else f"{caption}. More columns: results/leaderboard.md",
         title_justify="left",
         caption_justify="left",
+        box=HEAVY_HEAD if wide else None,
+        pad_edge=wide,
     )
-    for column, head in enumerate(_heads(table)):
-        shown.add_column(head, justify="right" if column else "left", overflow="fold")
-    for name, *cells in _cells(table):
+    heads, lines = headings(table), text_rows(table)
+    if not wide:
+        heads = ("attributor", "LDS", f"effect of top {about['k']}", "family")
+        lines = [
+            [
+                line.name.removeprefix("metric:"),
+                _estimate(line.lds, line.lds_low, line.lds_high, 2),
+                _estimate(line.effect, line.effect_low, line.effect_high, 2, "+"),
+                _number(line.family_precision, ".0%"),
+            ]
+            for line in rows(table)
+        ]
+    for column, head in enumerate(heads):
+        shown.add_column(
+            head,
+            justify="right" if column else "left",
+            overflow="fold",
+            no_wrap=bool(column) and not wide,
+        )
+    for name, *cells in lines:
         shown.add_row(escape(name), *cells)
     return shown
 
 
-def _heads(table: pd.DataFrame) -> tuple[str, ...]:
+def headings(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return what stands above the columns of the leaderboard."""
     k, reference = table.attrs["k"], table.attrs["reference"]
     return (
         *("attributor", "LDS", f"over {reference}", f"effect of top {k}"),
@@ -125,7 +109,8 @@ def _heads(table: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def _cells(table: pd.DataFrame) -> list[list[str]]:
+def text_rows(table: pd.DataFrame) -> list[list[str]]:
+    """Return the leaderboard as text, a row an attributor."""
     return [
         [
             line.name,
@@ -153,7 +138,8 @@ def _number(value: float, form: str) -> str:
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def _how_to_read(table: pd.DataFrame) -> str:
+def how_to_read(table: pd.DataFrame) -> str:
+    """Return what the figures of the leaderboard mean."""
     about = table.attrs
     return (
         f"{about['models']} models were each trained on a random half of {about['images']:,} "
@@ -166,7 +152,7 @@ def _how_to_read(table: pd.DataFrame) -> str:
     )
 
 
-def _notes(table: pd.DataFrame) -> list[str]:
+def notes(table: pd.DataFrame) -> list[str]:
     about = table.attrs
     notes = [
         "LDS goes by the size of all scores, not by their order alone: one that names the right "
@@ -194,8 +180,3 @@ def _notes(table: pd.DataFrame) -> list[str]:
     if "chance" in kinds:
         notes.append("`random` is the mean of 20 draws; its effect is 0 but for noise.")
     return notes + list(about["notes"])
-
-
-def _cut(name: str, length: int = 40) -> str:
-    # A dollar sign would start mathematics.
-    return (name if len(name) <= length else f"{name[: length - 1]}…").replace("$", r"\$")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,35 @@ from markupsafe import Markup
 
 from untrain.files import write_text
 from untrain.report import tables
-from untrain.report.cards import Pictures, missing_pictures, prompt_cards
-from untrain.report.copies import copy_warnings, copy_words
+from untrain.report.cards import missing_pictures, prompt_cards, strip
+from untrain.report.copies import copy_warnings, redaction_warnings
+from untrain.report.exports import save_tables
+from untrain.report.extras import equivalent_rows, leaderboard_text
+from untrain.report.facts import details, explained, facts
 from untrain.report.figures import Plot, figures
-from untrain.report.folder import SAMPLER, Run, read_run
+from untrain.report.folder import Run, read_run, rows
+from untrain.report.gallery import Gallery
 from untrain.report.groups import group_rows
+from untrain.report.influence import metric_words, metrics_of, nearness_table, ranking_name
+from untrain.report.known import Known
 from untrain.report.markdown import markdown
+from untrain.report.pictures import Pictures
 
-CATALOG = {
-    "images": "training images",
-    "heldout": "held out",
-    "skipped": "skipped",
-    "duplicate_groups": "groups of copies",
-}
+FORMATS = ("svg", "png", "pdf")
+APART = ("effects-by-arm", "equivalent", "leaderboard")
+"""Figures that the page does not show among the others, but beside the table that they draw."""
 
 
-def write_report(run: Path) -> Path:
-    """Write ``report.html``, ``results/summary.md`` and ``results/figures/`` of a run.
+def write_report(run: Path, training_images: bool = True) -> Path:
+    """Write ``report.html``, and ``summary.md``, ``figures/`` and ``tables/`` in ``results/``.
 
     Parameters
     ----------
     run : Path
         The folder of a finished run; nothing else is read.
+    training_images : bool
+        Whether the page may show training images. If not, it names them by id and caption, and
+        withholds generated pictures that were flagged as near copies of one.
 
     Returns
     -------
@@ -50,14 +57,15 @@ def write_report(run: Path) -> Path:
     data = read_run(Path(run))
     plots = figures(data)
     for plot in plots:
-        write_text(data.folder / "results" / "figures" / f"{plot.name}.svg", plot.svg)
+        plot.save(data.folder / "results" / "figures")
+    save_tables(data)
     write_text(data.folder / "results" / "summary.md", markdown(data))
     page = data.folder / "report.html"
-    write_text(page, render(data, plots))
+    write_text(page, render(data, plots, training_images))
     return page
 
 
-def render(run: Run, plots: list[Plot]) -> str:
+def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
     """Return the page."""
     environment = Environment(
         loader=PackageLoader("untrain", "report"),
@@ -66,31 +74,73 @@ def render(run: Run, plots: list[Plot]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    package = resources.files("untrain.report")
-    script = package.joinpath("report.js").read_text(encoding="utf-8")
-    pictures = Pictures()
-    cards = prompt_cards(run, pictures)
-    prompts = tables.prompt_table(run)
+    gallery = Gallery(run, Pictures(), training_images)
+    near = nearness_table(run)
+    cards = prompt_cards(run, gallery, near)
+    entries = Known(gallery, near).entries()
+    told = tables.warnings(run) + copy_warnings(run) + missing_pictures(cards, gallery)
+    told += [] if training_images else redaction_warnings(run)
     queries, controls = tables.split_controls(run.effects, run.verdicts)
     return environment.get_template("report.html.j2").render(
         title=run.meta.get("name") or run.folder.name,
-        style=Markup(package.joinpath("report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        answer=_tied(tables.answer(run.effects, run.verdicts)),
-        warnings=tables.warnings(run) + copy_warnings(run) + missing_pictures(cards, pictures),
+        **_code(gallery.pictures.sheet, _ratio(run)),
+        training_images=training_images,
+        answer=[_tied(text) for text in tables.answer_sentences(run.effects, run.verdicts)],
+        warnings=[text for text in told if text != tables.STANDING],
+        standing=tables.STANDING,
         verdicts=tables.verdict_counts(queries),
         controls=tables.verdict_counts(controls),
         known=tables.VERDICTS,
+        explained=explained(run),
         design=tables.designs(run.effects)[0],
         overall=tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
         others=tables.other_rows(tables.other_table(run.effects)),
-        prompts=list(zip(prompts["prompt_id"], tables.prompt_rows(prompts), strict=True)),
-        plots=[(plot, Markup(plot.inline)) for plot in plots],
+        prompts=_verdict_rows(run),
+        plots={plot.name: _placed(run, plot) for plot in plots},
+        apart=APART,
+        equivalent=equivalent_rows(run),
+        leaderboard=leaderboard_text(run),
+        tables=_files(run, "results/tables"),
         facts=facts(run),
         details=details(run),
+        ranking=ranking_name(run),
+        metrics=[metric_words(name) for name in metrics_of(ranking_name(run)) if name in near],
         cards=cards,
+        entries=entries,
     )
+
+
+def _code(pictures: str, ratio: str) -> dict[str, Any]:
+    """Return styles and script, with the hashes by which the page's policy knows them."""
+    package = resources.files("untrain.report")
+    style = package.joinpath("report.css").read_text(encoding="utf-8")
+    script = package.joinpath("report.js").read_text(encoding="utf-8")
+    pictures = f":root{{--ratio:{ratio}}}\n{pictures}"
+    return {
+        "style": Markup(style),
+        "pictures": Markup(pictures),
+        "script": Markup(script),
+        "style_hashes": " ".join(f"'sha256-{_hash(text)}'" for text in (style, pictures)),
+        "script_hash": f"'sha256-{_hash(script)}'",
+    }
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _ratio(run: Run) -> str:
+    """Width to height of the generated pictures, which are all of one size."""
+    from PIL import Image
+
+    first = next((run.folder / "queries").glob("*/0.png"), None)
+    if first is None:
+        return "1"
+    try:
+        with Image.open(first, formats=["PNG"]) as image:
+            return f"{image.width}/{image.height}"
+    except (OSError, ValueError, SyntaxError):
+        return "1"
 
 
 def _tied(text: str) -> str:
@@ -99,99 +149,34 @@ def _tied(text: str) -> str:
     return tied.replace(" bits/token", "\N{NO-BREAK SPACE}bits/token")
 
 
-def facts(run: Run) -> list[tuple[str, str]]:
-    """Return what was run, as terms and what they were."""
-    controls = int((run.prompts["role"] == "control").sum())
-    prompts = f"{len(run.prompts) - controls}"
-    found = [
-        ("Data", _data(run.meta.get("catalog") or {})),
-        ("Prompts", prompts + (f", and {controls} controls" if controls else "")),
-        ("Models", _models(run)),
-        ("Seeds", _inline(run.meta.get("seeds"))),
-        ("Ranking", str((run.config.get("ranking") or {}).get("method") or "")),
-        ("Copy test", copy_words(run.meta)),
-        ("Quality gate", _quality(run.meta.get("quality"))),
-        ("Utility", _utility(run)),
-        ("Time", duration(sum(_seconds(run).values()))),
+def _verdict_rows(run: Run) -> list[dict[str, Any]]:
+    """Return the rows of the table of verdicts, with their bars."""
+    table = tables.prompt_table(run)
+    zero, bars = strip(table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]])
+    return [
+        {"id": line.prompt_id, "cells": cells, "control": line.role == "control", "zero": zero}
+        | bar
+        for line, cells, bar in zip(rows(table), tables.prompt_rows(table), bars, strict=True)
     ]
-    return [(term, text) for term, text in found if text]
 
 
-def _data(catalog: dict[str, Any]) -> str:
-    counts = [
-        f"{catalog[key]:,} {words}"
-        for key, words in CATALOG.items()
-        if isinstance(catalog.get(key), int) and catalog[key] > 0
-    ]
-    name = str(catalog.get("name", ""))
-    return ", ".join([name, *counts] if name else counts)
+def _placed(run: Run, plot: Plot) -> dict[str, Any]:
+    """Return a figure as the page shows it, with the files that lie beside the page."""
+    # A style element would act on the whole page, and the policy refuses it.
+    svg = re.sub(r"<style.*?</style>", "", plot.inline, flags=re.DOTALL)
+    names = [f"results/figures/{plot.name}.{ending}" for ending in FORMATS]
+    files = [(name, name.rsplit(".", 1)[1].upper()) for name in names]
+    return {
+        "plot": plot,
+        "svg": Markup(svg),
+        "files": [(name, words) for name, words in files if (run.folder / name).is_file()],
+    }
 
 
-def _models(run: Run) -> str:
-    paired = [name for name in run.models["model_id"] if name != SAMPLER]
-    if not paired:
-        return ""
-    if tables.designs(run.effects)[0] == "randomised":
-        how = f"{len(paired)} paired ones, each without a random half of all sets"
-    else:
-        how = f"{len(paired)} others ({', '.join(paired)})"
-    return f"one drew the pictures; effects are between {how}{_removed_share(run, paired)}"
-
-
-def _removed_share(run: Run, paired: list[str]) -> str:
-    """How much of the data a paired model lacks, on average."""
-    images = (run.meta.get("catalog") or {}).get("images")
-    if not images or run.removals.empty:
-        return ""
-    sizes = run.forget_sets["forget_set_id"].value_counts()
-    lacking = run.removals["forget_set_id"].map(sizes).sum() / len(paired)
-    return f" ({lacking / images:.1%} of the images are out of a model)"
-
-
-def _quality(quality: Any) -> str:
-    if not isinstance(quality, dict):
-        return "not tested"
-    passed = "passed" if quality.get("passed") else "not passed"
-    rest = {key: value for key, value in quality.items() if key not in ("passed", "summary")}
-    return f"{passed}: {quality.get('summary') or _inline(rest)}"
-
-
-def _utility(run: Run) -> str:
-    """Likelihood of pairs that no model saw."""
-    held = run.measures[run.measures["measure"] == "heldout_nll"]
-    paired = held.loc[held["model_id"] != SAMPLER, "value"]
-    if paired.empty:
-        return ""
-    return (
-        f"{paired.mean():.2f} bits/token on held-out pairs ({paired.min():.2f}–{paired.max():.2f})"
-    )
-
-
-def details(run: Run) -> list[tuple[str, str]]:
-    """Return stages, machine, versions and fingerprints, for who wants to repeat the run."""
-    stages = {name: duration(seconds) for name, seconds in _seconds(run).items()}
-    found = [("Stages", _inline(stages))]
-    names = ("machine", "threads", "versions", "fingerprints", "schema_version")
-    found += [(name.replace("_", " ").capitalize(), _inline(run.meta.get(name))) for name in names]
-    return [(name, text) for name, text in found if text]
-
-
-def _seconds(run: Run) -> dict[str, float]:
-    """Seconds of each stage that has ended."""
-    stages = run.meta.get("stages") or {}
-    known = {name: stage.get("seconds") for name, stage in stages.items()}
-    return {name: float(s) for name, s in known.items() if s is not None and math.isfinite(s)}
-
-
-def _inline(values: Any) -> str:
-    if not isinstance(values, dict):
-        return "" if values is None else str(values)
-    shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in values.items()}
-    return ", ".join(f"{str(key).replace('_', ' ')} {value}" for key, value in shown.items())
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people."""
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _files(run: Run, below: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the files of a folder by name, each with its endings."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted((run.folder / below).glob("*.*")):
+        link = (f"{below}/{path.name}", path.suffix[1:].upper())
+        found.setdefault(path.stem.replace("_", " ").replace("-", " "), []).append(link)
+    return list(found.items())

@@ -7,10 +7,10 @@ from pathlib import Path
 from PIL import Image
 
 from untrain.catalogs.sheet import contact_sheet
-from untrain.report.cards import with_and_without
 from untrain.report.folder import read_run
+from untrain.report.regenerated import with_and_without
 
-_EACH = 5
+_EACH = 5  # pictures of a model, at most
 
 
 def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Image.Image:
@@ -29,6 +29,7 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
         How many prompts to show; all if left out.
     """
     run = read_run(folder)
+    each = min(_EACH, int(run.config.get("generations", _EACH)))
     pictures: list[Image.Image] = []
     labels: list[str] = []
     blank = Image.new("RGB", (8, 8), "white")
@@ -39,17 +40,17 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
         columns = [("A", folder / "queries"), *models]
         captions = ("", "with", "without")
         for (name, source), caption in zip(columns, captions, strict=False):
-            drawn = sorted((source / prompt_id).glob("[0-9]*.png"))[:_EACH]
+            drawn = sorted((source / prompt_id).glob("[0-9]*.png"))[:each]
             for path in drawn:
                 with Image.open(path) as image:
                     pictures.append(image.convert("RGB"))
             labels += [
                 f"{prompt_id} {name} {caption}".strip() if not i else "" for i in range(len(drawn))
             ]
-            missing = _EACH - len(drawn)
+            missing = each - len(drawn)
             pictures += [blank] * missing
             labels += [""] * missing
-        absent = _EACH * (3 - len(columns))
+        absent = each * (3 - len(columns))
         pictures += [blank] * absent
         labels += [""] * absent
-    return contact_sheet(pictures, 3 * _EACH, cell, labels)
+    return contact_sheet(pictures, 3 * each, cell, labels)

@@ -43,8 +43,8 @@ from untrain.errors import InputError
 from untrain.evaluation.study_table import folder_name, study_table
 from untrain.files import atomic_path
 from untrain.progress import track
-from untrain.report.cards import with_and_without
 from untrain.report.folder import SAMPLER, Run, read_run, rows
+from untrain.report.regenerated import with_and_without
 from untrain.report.study_readme import readme
 from untrain.search.comparison import compare
 from untrain.search.pixel_metrics import resize_folder

@@ -31,6 +31,12 @@ FEW_PROMPTS = 10
 LEVEL = 0.05
 EFFECTS = COLUMNS["results/effects.parquet"]
 
+STANDING = (
+    "The autoencoder and the tokenizer are frozen, shared by all models, and saw the removed "
+    "images; what those images taught them is not part of the effects."
+)
+"""The warning that holds for every run."""
+
 
 def designs(effects: pd.DataFrame) -> tuple[str, str]:
     """Return the design that the answer rests on and its naive counterpart."""
@@ -169,14 +175,19 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
     verdicts : DataFrame, optional
         The run's ``results/verdicts.parquet``; adds a sentence that counts them.
     """
+    return " ".join(answer_sentences(effects, verdicts))
+
+
+def answer_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> list[str]:
+    """Return `answer` as sentences: the finding, then what to hold it against."""
     table = overall_table(effects)
     measured = table[table["effect"].notna()]
     if measured.empty:
-        return "This run measured no overall effect, so it has no answer."
+        return ["This run measured no overall effect, so it has no answer."]
     main = measured.iloc[0]
     others = table[(table["arm"] != main["arm"]) & (table["k"].isna() | (table["k"] == main["k"]))]
     sentences = [
-        _first_sentence(main, others),
+        _first_sentence(main, others, _together(effects)),
         _control_sentence(measured, main),
         _naive_sentence(main, others),
     ]
@@ -184,21 +195,39 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
         sentences.append("This rests on one pair of models and says nothing about its luck.")
     if verdicts is not None and len(verdicts):
         sentences += _verdict_sentences(effects, verdicts)
-    return " ".join(sentence for sentence in sentences if sentence)
+    return [sentence for sentence in sentences if sentence]
 
 
-def _first_sentence(main: pd.Series, others: pd.DataFrame) -> str:
+def _together(effects: pd.DataFrame) -> bool:
+    """Tell whether the sets of all prompts left as one: fewer sets than prompts have an effect."""
+    effects = effects.reindex(columns=list(EFFECTS))
+    own = effects[
+        (effects["design"] == "randomised")
+        & (effects["arm"] == "targeted")
+        & (effects["measure"] == PRIMARY)
+    ]
+    own = own[own["k"] == own["k"].min()]
+    overall = own["prompt_id"] == ""
+    return bool((own.loc[overall, "n_units"] < (~overall).sum()).any())
+
+
+def _first_sentence(main: pd.Series, others: pd.DataFrame, together: bool) -> str:
     effect, ends = main["effect"], uncertainty(main["low"], main["high"], main["p"])
     # Without a p, an interval above zero says the same.
     worse = main["p"] <= 0.05 or (math.isnan(main["p"]) and main["low"] > 0)
-    start = f"Models trained without {arm_words(main['arm'], main['k'])} are "
+    words, whose, each = arm_words(main["arm"], main["k"]), "its", ""
+    if together:
+        words = words.replace("for a prompt", "for each prompt, of all prompts together,")
+        whose, each = "a prompt’s", " for each"
+    start = f"Models trained without {words} are "
     if worse:
-        parts = [f"{start}{number(effect)} bits/token worse at its pictures{ends}"]
+        parts = [f"{start}{number(effect)} bits/token worse at {whose} pictures{ends}"]
     else:
-        parts = [f"{start}not measurably worse at its pictures: {number(effect)} bits/token{ends}"]
+        start += f"not measurably worse at {whose} pictures: "
+        parts = [f"{start}{number(effect)} bits/token{ends}"]
     for row in rows(others[others["effect"].notna() & (others["arm"] != "family")]):
         p = f" ({p_value(row.p)})" if p_value(row.p) else ""
-        parts.append(f"without {arm_words(row.arm, row.k)}, {number(row.effect)}{p}")
+        parts.append(f"without {arm_words(row.arm, row.k)}{each}, {number(row.effect)}{p}")
     return "; ".join(parts) + "."
 
 
@@ -246,7 +275,9 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[st
     ]
     if len(random):
         wrong = int((random["p_value"] <= LEVEL).sum())
-        sentences.append(f"Random sets that would be called so: {wrong} of {len(random)}.")
+        whose = "Prompts of which, without the random sets of all, as much would be said"
+        start = whose if _together(effects) else "Random sets that would be called so"
+        sentences.append(f"{start}: {wrong} of {len(random)}.")
     return sentences
 
 
@@ -276,11 +307,7 @@ def warnings(run: Run) -> list[str]:
     queries = int((run.prompts["role"] != "control").sum())
     if queries < FEW_PROMPTS:
         found.append(f"Few prompts ({queries}): an overall figure may not carry over to others.")
-    found.append(
-        "The autoencoder and the tokenizer are frozen, shared by all models, and saw the removed "
-        "images; what those images taught them is not part of the effects."
-    )
-    return found
+    return [*found, STANDING]
 
 
 # Rows of text, for the page and for Markdown -----------------------------------------------------

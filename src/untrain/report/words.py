@@ -14,7 +14,7 @@ def number(value: float, digits: int | None = None) -> str:
         return "∞" if value > 0 else "−∞"
     if digits is None:
         size = abs(value)
-        digits = 2 if value == 0 else sum(size < limit for limit in (100, 10, 0.1, 0.01))
+        digits = 2 if size < 5e-5 else sum(size < limit for limit in (100, 10, 0.1, 0.01))
     text = f"{value:.{digits}f}"
     return (text[1:] if float(text) == 0 and text[0] == "-" else text).replace("-", "−")
 

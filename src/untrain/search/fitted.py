@@ -198,10 +198,15 @@ def examples(run: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the folder lacks a table, or there is no such set.
+        If the folder lacks a table, there is no such set, or those of all prompts left together.
     """
     tables = {name: _table(run, name) for name in TABLES}
     comparison, retrieval, sets, effects = tables.values()
+    if (sets.groupby("forget_set_id")["prompt_id"].nunique() > 1).any():
+        raise InputError(
+            f"{run}: the sets of all prompts left together (removal.together), so that no effect "
+            "is that of one prompt's images; expected a run with a set for each prompt"
+        )
     metrics = [m for m in METRIC_DIRECTION if m in comparison or m == "text_tfidf"]
     scores = nearness(with_metrics(comparison, retrieval, metrics), metrics)
     fusion = rank_fusion(comparison, retrieval).set_index(["prompt_id", "image_id"])["score"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +15,14 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.folder import in_threads
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
-from untrain.encoders.store import FeatureStore
 from untrain.errors import InputError
-from untrain.search.comparison import METRIC_DIRECTION, compare, undefined_notes
-from untrain.search.copies import Calibration, judge, overlay
+from untrain.search.comparison import undefined_notes
 from untrain.search.index import CatalogIndex, open_calibration, open_index
-from untrain.search.nearest import NEIGHBOURS, Nearest
+from untrain.search.nearest import NEIGHBOURS
 from untrain.search.ranking import check_method, parse_method, rank
 from untrain.search.retrieval import open_text
+from untrain.search.traced import Likeness, Traced
 
-HIT = ("query", "rank", "image_id", "score", "caption", "same_as", "near_copy", "distance")
 WORDS_ALONE = ("text", "metric:text_tfidf")  # rankings that are undefined without a prompt
 NO_TEXT = ": left out text_tfidf, undefined"  # a note that says nothing new without a prompt
 
@@ -36,9 +34,9 @@ class Trace:
     Attributes
     ----------
     table : DataFrame
-        The hits, by query, best first: columns `HIT`, then every metric. ``same_as`` is the id of
-        the hit above with the very same bytes (empty if there is none), ``distance`` one minus the
-        cosine of pooled features.
+        The hits, by query, best first: columns as in `untrain.search.traced.HIT`, then every
+        metric. ``same_as`` is the id of the hit above with the very same bytes (empty if there is
+        none), ``distance`` one minus the cosine of pooled features.
     copies : DataFrame
         The copy test, one row a query: of the image nearest by features and the hits, in this
         order, the first that is flagged; or else the nearest.
@@ -131,24 +129,25 @@ def trace(
         found = [np.unique(np.concatenate([row[:count], *words.found])) for row in near]
         around = [_neighbours(opened, *each) for each in zip(pooled, near, cosines, strict=True)]
     queries = [
-        _Query(name, picture, features[row], pooled[row], near[row][0], around[row], found[row])
+        Traced(name, picture, features[row], pooled[row], near[row][0], around[row], found[row])
         for row, (name, picture) in enumerate(images.items())
     ]
     with _timed(seconds, "read"):
         pictures = _read(catalog, np.unique(np.concatenate(found)))
     with _timed(seconds, "compare"):
-        compared = [_compare(query, opened, encoder, pictures, words.likeness) for query in queries]
+        compared = [q.compared(opened, encoder, pictures, words.likeness) for q in queries]
     with _timed(seconds, "rank"):
         every = pd.concat(compared, ignore_index=True)
         ranked = rank(ranking, every)
-        hits = [_best(query, ranked, catalog, top) for query in queries]
+        hits = [query.best(ranked, catalog, top) for query in queries]
     with _timed(seconds, "copy test"):
         judged = [
-            _judge(query, opened, calibration, pictures, part)
+            query.judged(opened, calibration, pictures, part)
             for query, part in zip(queries, hits, strict=True)
         ]
     tables = [
-        _tables(*parts, catalog) for parts in zip(queries, hits, compared, judged, strict=True)
+        query.tables(catalog, *parts)
+        for query, *parts in zip(queries, hits, compared, judged, strict=True)
     ]
     table, copies = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
     # One line a metric, whatever the number of pictures.
@@ -171,27 +170,11 @@ def trace(
 
 
 @dataclass(frozen=True)
-class _Query:
-    """A picture asked about: its features, the image nearest to them, and all its candidates.
-
-    ``around`` are cosines of the nearest images, byte-identical ones once.
-    """
-
-    name: str
-    picture: np.ndarray
-    features: np.ndarray
-    pooled: np.ndarray
-    nearest: int
-    around: np.ndarray
-    candidates: np.ndarray
-
-
-@dataclass(frozen=True)
 class _Words:
     """What a prompt finds, and its likeness to any images by the name of the metric."""
 
     found: list[np.ndarray]
-    likeness: dict[str, Callable[[np.ndarray], np.ndarray]]
+    likeness: Likeness
     notes: list[str]
 
 
@@ -261,94 +244,6 @@ def _read(catalog: Catalog, positions: np.ndarray) -> dict[int, np.ndarray]:
     ids = [catalog.ids[position] for position in positions]
     decoded = in_threads(lambda image_id: np.asarray(catalog.image(image_id)), ids)
     return dict(zip(positions.tolist(), decoded, strict=True))
-
-
-def _compare(
-    query: _Query,
-    opened: CatalogIndex,
-    encoder: Encoder,
-    pictures: dict[int, np.ndarray],
-    likeness: dict[str, Callable[[np.ndarray], np.ndarray]],
-) -> pd.DataFrame:
-    """Measure a query against its candidates, byte-identical ones alike to the last bit."""
-    catalog, at = opened.catalog, query.candidates
-    ids = [catalog.ids[position] for position in at]
-    stored = opened.features[opened.rows[at]].astype(np.float32)
-    whole, pooled = stored, None
-    if encoder.fingerprint != opened.encoder.fingerprint:
-        whole = FeatureStore(None, encoder).features(catalog, ids, "features of candidates")
-        pooled = query.pooled[None], stored
-    table = compare(
-        query.name,
-        [query.picture],
-        ids,
-        [pictures[position] for position in at.tolist()],
-        query.features[None],
-        whole,
-        pooled=pooled,
-    )
-    metrics = [column for column in table if column in METRIC_DIRECTION]
-    # A matrix product may round equal columns apart, and then chance would order copies.
-    table[metrics] = table.groupby(opened.rows[at])[metrics].transform("first")
-    for name, of in likeness.items():
-        table[f"text_{name}"] = of(at)
-    return table
-
-
-def _best(query: _Query, ranked: pd.DataFrame, catalog: Catalog, top: int) -> pd.DataFrame:
-    """Return the best candidates of a query, ``image_id`` and ``score``, as `trace` orders them."""
-    table = ranked.loc[ranked["prompt_id"] == query.name, ["image_id", "score"]]
-    table = table.assign(other=table["image_id"] != query.name)
-    table = table.sort_values(["score", "other", "image_id"], ascending=[False, True, True])
-    content = table["image_id"].map(catalog.index).map(catalog.hashes.__getitem__)
-    together = np.argsort(pd.factorize(content)[0], kind="stable")
-    return table[["image_id", "score"]].iloc[together].head(top).reset_index(drop=True)
-
-
-def _judge(
-    query: _Query,
-    opened: CatalogIndex,
-    calibration: Calibration,
-    pictures: dict[int, np.ndarray],
-    hits: pd.DataFrame,
-) -> pd.DataFrame:
-    """Test for copies: the nearest image by features (first row), then each hit."""
-    shown = hits["image_id"].map(opened.catalog.index).to_numpy()
-    # Of byte-identical images the one that ranks first.
-    same = shown[opened.rows[shown] == opened.rows[query.nearest]]
-    positions = np.concatenate([[*same, query.nearest][:1], shown])
-    cosines = opened.vectors.cosines(query.pooled[None], positions[None])[0]
-    laid = np.array([overlay(query.picture, pictures[at]) for at in positions.tolist()])
-    return judge(calibration, Nearest.among(positions, cosines, query.around[None]), laid)
-
-
-def _tables(
-    query: _Query,
-    hits: pd.DataFrame,
-    compared: pd.DataFrame,
-    judged: pd.DataFrame,
-    catalog: Catalog,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of a query in `Trace.table` and `Trace.copies`."""
-    measured = compared.set_index("image_id")
-    metrics = [column for column in METRIC_DIRECTION if column in measured]
-    places = hits["image_id"].map(catalog.index)
-    content = places.map(catalog.hashes.__getitem__)
-    first = hits["image_id"].groupby(content).transform("first")
-    of_hits = judged.iloc[1:].reset_index(drop=True)
-    table = hits.assign(
-        query=query.name,
-        rank=range(1, len(hits) + 1),
-        caption=places.map(catalog.captions.__getitem__),
-        same_as=first.where(first != hits["image_id"], ""),
-        near_copy=of_hits["near_copy"],
-        distance=of_hits["distance"],
-    )[list(HIT)]
-    values = measured.loc[hits["image_id"], metrics].reset_index(drop=True)
-    copy = judged.iloc[[int(judged["near_copy"].to_numpy().argmax())]].reset_index(drop=True)
-    copy["query"] = query.name
-    copy.insert(1, "image_id", [catalog.ids[position] for position in copy.pop("nearest")])
-    return table.join(values), copy
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -5,32 +5,60 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from untrain.registry import Registry
 
-Job = Callable[[str, str, dict[str, Any], str, int, list[str]], float]
+
+class Model(NamedTuple):
+    """A model to be trained: the name of its folder, its seed and what it is trained without."""
+
+    key: str
+    seed: int
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How models are trained, as far as it decides their bits: an engine must keep to it.
+
+    Attributes
+    ----------
+    threads : int
+        Of a process.
+    stack : int
+        Models trained in one pass, see `untrain.generators.stacked`.
+    processes : int
+        Processes that train one model together, see `untrain.generators.distributed`.
+    """
+
+    threads: int = 1
+    stack: int = 1
+    processes: int = 1
+
+
+Job = Callable[[str, str, dict[str, Any], tuple[Model, ...], Way], float]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Models to be trained, each by one call of ``job``.
+    """Models to be trained in groups, each group by one call of ``job``.
 
     Attributes
     ----------
     job : callable
-        ``job(folder, shared, config, key, seed, removed)`` trains a model from what two folders
-        hold, ``catalog.parquet`` the one and the frozen parts the other, and leaves it whole in
+        ``job(folder, shared, config, group, way)`` trains models from what two folders hold,
+        ``catalog.parquet`` the one and the frozen parts the other, and leaves each whole in
         ``folder/models/key``. Another process must be able to import it.
     folder, shared : Path
         The run folder and that of the generator's frozen parts.
     config : dict
         The experiment's settings.
-    models : tuple of (key, seed, removed ids)
-    threads : int
-        A model's. They decide the bits of the result, so that an engine must keep to them.
+    groups : tuple of tuples of Model
+        Those of a group are trained in one pass, and share their seed.
+    way : Way
     workers : int or None
-        How many models to train at once; None leaves it to the engine.
+        How many groups to train at once; None leaves it to the engine.
     label : str
         For the progress bar.
     work : int
@@ -43,8 +71,8 @@ class Batch:
     folder: Path
     shared: Path
     config: dict[str, Any]
-    models: tuple[tuple[str, int, tuple[str, ...]], ...]
-    threads: int
+    groups: tuple[tuple[Model, ...], ...]
+    way: Way
     workers: int | None
     label: str
     work: int

@@ -24,8 +24,8 @@ class LocalEngine:
     def train(self, batch: Batch) -> None:
         """Train in ``workers`` processes; by default one a core, or one where there is a GPU."""
         arguments = [
-            (str(batch.folder), str(batch.shared), batch.config, key, seed, list(removed))
-            for key, seed, removed in batch.models
+            (str(batch.folder), str(batch.shared), batch.config, group, batch.way)
+            for group in batch.groups
         ]
         workers = batch.workers or default_workers()
-        run_jobs(batch.job, arguments, workers, batch.threads, batch.label, batch.work)
+        run_jobs(batch.job, arguments, workers, batch.way.threads, batch.label, batch.work)

@@ -1,4 +1,4 @@
-"""The engine ``ray``: one Ray task a model, on this machine or on a cluster.
+"""The engine ``ray``: one Ray task a model or stack, on this machine or on a cluster.
 
 The nodes share no file system with the run. What a training reads is put into Ray's object store
 as bytes, which go to each node once; a finished model comes back as bytes, and the machine of the
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import untrain
 from untrain.errors import InputError, UntrainError, is_disk_full
-from untrain.experiment.engines import Batch, Job
+from untrain.experiment.engines import Batch, Job, Model, Way
 from untrain.experiment.workers import cores
 from untrain.files import atomic_path
 from untrain.progress import bar, console
@@ -33,6 +33,7 @@ CANCEL_SECONDS = 10.0  # for trainings to tidy up before they are killed
 CLIENT_PORT = 10001  # of ray://host
 
 Files = dict[str, bytes]
+Group = tuple[Model, ...]
 
 
 class RayEngine:
@@ -58,34 +59,36 @@ class RayEngine:
                 return
 
     def train(self, batch: Batch) -> None:
-        """Train each model in a task of ``threads`` CPUs, and a GPU where this machine has one.
+        """Train each group in a task of its threads' CPUs, and of GPUs where this machine has any.
 
         ``workers`` limits how many there are at once; by default the cluster does.
         """
-        if not batch.models:
+        if not batch.groups:
             return
         with (
             tempfile.TemporaryDirectory(prefix="untrain-", ignore_cleanup_errors=True) as scratch,
-            _connected(self.address, batch.threads) as (ray, ours),
+            _connected(self.address, batch.way.threads) as (ray, ours),
             bar(batch.label, batch.work) as advance,
         ):
             expected = _machine()
-            needs = {"CPU": batch.threads, "GPU": int(expected["device"] == "cuda")}
+            gpus = batch.way.processes if expected["device"] == "cuda" else 0
+            needs = {"CPU": batch.way.threads, "GPU": gpus}
             _tell_if_too_small(ray, needs)
             inputs = ray.put(_inputs(batch))
             resources = {"num_cpus": needs["CPU"], "num_gpus": needs["GPU"]}
             task = ray.remote(**resources, max_retries=RETRIES)(_train)
-            fixed = (batch.threads, expected, scratch if ours else None)
+            fixed = (batch.way, expected, scratch if ours else None)
             calls = {
-                model[0]: (inputs, batch.job, batch.config, model, *fixed) for model in batch.models
+                group: (inputs, batch.job, batch.config, group, *fixed) for group in batch.groups
             }
             processors = {_processor()}
 
-            def keep(key: str, files: Files, processor: str) -> None:
-                with atomic_path(batch.folder / "models" / key) as temporary:
-                    _unpack(files, temporary)
+            def keep(group: Group, models: list[Files], processor: str) -> None:
+                for model, files in zip(group, models, strict=True):
+                    with atomic_path(batch.folder / "models" / model.key) as temporary:
+                        _unpack(files, temporary)
                 processors.add(processor)
-                advance(batch.work // len(batch.models))
+                advance(batch.work // len(batch.groups))
 
             _run(ray, task, calls, batch.workers or len(calls), keep, cancel=not ours)
         if len(processors) > 1:
@@ -135,12 +138,25 @@ def _connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
         ray.shutdown()
 
 
+def _current() -> str:
+    """Return the address of the cluster that is meant by ``auto``: this machine remembers it."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    try:
+        return canonicalize_bootstrap_address_or_die("auto")
+    except ConnectionError:
+        raise InputError(
+            "engine.address is 'auto', but no Ray cluster was started on this machine: start one "
+            "with `ray start --head`, join one with `ray start --address`, name its address, or "
+            "leave the address out to use this machine alone"
+        ) from None
+
+
 def _reach(address: str) -> None:
     """Refuse an address that nobody answers at: Ray itself would try for minutes."""
-    if address == "auto":
-        return
+    meant = _current() if address == "auto" else address
     try:
-        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        parts = urlsplit(meant if "://" in meant else f"tcp://{meant}")
         port = parts.port or (CLIENT_PORT if parts.scheme == "ray" else None)
     except ValueError:
         port = None
@@ -151,8 +167,9 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((parts.hostname, port), timeout=REACH_SECONDS).close()
     except OSError as error:
+        where = f"'{meant}'" + ", where this machine had one last (auto)" * (address == "auto")
         raise InputError(
-            f"no Ray cluster answers at '{address}' ({error.strerror or error}): check the address "
+            f"no Ray cluster answers at {where} ({error.strerror or error}): check the address "
             "and that the cluster runs (`ray status` on its head)"
         ) from None
 
@@ -172,7 +189,7 @@ def _tell_if_too_small(ray: Any, needs: dict[str, int]) -> None:
 def _run(
     ray: Any,
     task: Any,
-    calls: dict[str, tuple],
+    calls: dict[Group, tuple],
     at_once: int,
     keep: Callable[..., None],
     cancel: bool,
@@ -183,12 +200,12 @@ def _run(
     result arrives for a task that it has just written off (seen with 2.60).
     """
     waiting = dict(calls)
-    running: dict[Any, str] = {}
+    running: dict[Any, Group] = {}
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
-                key = next(iter(waiting))
-                running[task.remote(*waiting.pop(key))] = key
+                group = next(iter(waiting))
+                running[task.remote(*waiting.pop(group))] = group
             reference = ray.wait(list(running), num_returns=1)[0][0]
             result = _result(ray, reference)
             keep(running.pop(reference), *result)
@@ -198,7 +215,7 @@ def _run(
         raise
 
 
-def _result(ray: Any, reference: Any) -> tuple[Files, str]:
+def _result(ray: Any, reference: Any) -> tuple[list[Files], str]:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
@@ -233,12 +250,12 @@ def _train(
     inputs: Files,
     job: Job,
     config: dict[str, Any],
-    model: tuple[str, int, tuple[str, ...]],
-    threads: int,
+    group: Group,
+    way: Way,
     expected: dict[str, str],
     scratch: str | None,
-) -> tuple[Files, str]:
-    """Train one model on a node, in a folder of its own; return its files and the processor.
+) -> tuple[list[Files], str]:
+    """Train a group on a node, in a folder of its own; return each one's files, the processor.
 
     That folder is in ``scratch``, or where the node keeps what is temporary.
     """
@@ -252,13 +269,12 @@ def _train(
                 f"'{found[name]}', the machine of the run '{wanted}': models would not be the "
                 "same, so make them alike"
             )
-    torch.set_num_threads(threads)
-    key, seed, removed = model
+    torch.set_num_threads(way.threads)
     with tempfile.TemporaryDirectory(prefix="untrain-", dir=scratch) as name:
         folder, shared = Path(name, "run"), Path(name, "shared")
         try:
             _unpack(inputs, Path(name))
-            job(str(folder), str(shared), config, key, seed, list(removed))
+            job(str(folder), str(shared), config, group, way)
         except Exception as error:
             if is_disk_full(error):
                 raise UntrainError(
@@ -266,7 +282,7 @@ def _train(
                     f"{tempfile.gettempdir()} and run the same command again"
                 ) from None
             raise
-        return _pack(folder / "models" / key), _processor()
+        return [_pack(folder / "models" / model.key) for model in group], _processor()
 
 
 def _machine() -> dict[str, str]:

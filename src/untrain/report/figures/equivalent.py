@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from untrain.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, STYLE, Plot, to_svg
+from untrain.files import read_json
+from untrain.report.figures.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    Plot,
+    canvas,
+    plot,
+    styled,
+)
+from untrain.report.folder import Run
 from untrain.report.tables import arm_label
 
 COLOURS = {"targeted": BLUE, "family": GREEN}
-NAME = "equivalent"
+
+
+def equivalent(run: Run) -> Plot | str:
+    """How many random images do as much as the chosen ones, where a bank has said it."""
+    path = run.folder / "results" / "equivalent.json"
+    if not path.is_file():
+        return "there is no bank of models without random parts of several sizes"
+    return equivalent_figure(read_json(path))
 
 
 def equivalent_figure(rows: list[dict[str, Any]]) -> Plot:
@@ -23,18 +41,17 @@ def equivalent_figure(rows: list[dict[str, Any]]) -> Plot:
     rows : list of dict
         As ``results/equivalent.json``: what `untrain.evaluation.equivalent` returned.
     """
-    with plt.rc_context({**STYLE, "axes.spines.left": True}):
-        figure, axes = plt.subplots(figsize=(6.6, 4.2), layout="constrained")
-        curves: list[tuple[list[dict[str, Any]], str]] = []
-        for row in rows:
-            if row["curve"] not in [curve for curve, _ in curves]:
-                curves.append((row["curve"], row["arm"]))
-        first = min(row["removed"] for row in rows)
+    curves: list[tuple[list[dict[str, Any]], str]] = []
+    for row in rows:
+        if row["curve"] not in [curve for curve, _ in curves]:
+            curves.append((row["curve"], row["arm"]))
+    first = min(row["removed"] for row in rows)
+    with styled({"axes.spines.left": True}):
+        figure, axes = canvas(4.2)
         for curve, arm in curves:
-            label = "random images" + (f", prompts of {arm_label(arm)}" if len(curves) > 1 else "")
-            _random(
-                axes, curve, label, COLOURS.get(arm, ORANGE) if len(curves) > 1 else FAINT, first
-            )
+            many = len(curves) > 1
+            label = "random images" + (f", prompts of {arm_label(arm)}" if many else "")
+            _random(axes, curve, label, COLOURS.get(arm, ORANGE) if many else FAINT, first)
         for row in rows:
             _chosen(axes, row)
         axes.set_xscale("log")
@@ -44,16 +61,18 @@ def equivalent_figure(rows: list[dict[str, Any]]) -> Plot:
         axes.set_ylabel("bits per image token worse")
         axes.grid()
         axes.set_axisbelow(True)
-        figure.legend(loc="outside upper left", frameon=False, fontsize=9.5)
-        svg = to_svg(figure, NAME)
-    return Plot(
-        NAME,
-        svg,
-        "How many random images do as much",
-        "The line is how much worse models are at the pictures without so many images taken at "
-        "random, with a 95\N{NO-BREAK SPACE}% interval over models and prompts. A filled mark is "
-        "a removal of chosen images; follow its dotted line to the curve for as many random ones.",
-    )
+        figure.legend(loc="outside upper left")
+        found = [f"{_name(r)}: as much as {r['words']} random images" for r in rows]
+        return plot(
+            figure,
+            "equivalent",
+            "How many random images do as much",
+            "The line is how much worse models are at the pictures without so many images taken at "
+            "random, with a 95\N{NO-BREAK SPACE}% interval over models and prompts. A filled mark "
+            "is a removal of chosen images; follow its dotted line to the curve for as many random "
+            "ones.",
+            f"Chosen images against random ones. {'; '.join(found)}.",
+        )
 
 
 def _random(axes: Axes, curve: list[dict[str, Any]], label: str, colour: str, first: float) -> None:
@@ -70,10 +89,13 @@ def _random(axes: Axes, curve: list[dict[str, Any]], label: str, colour: str, fi
 def _chosen(axes: Axes, row: dict[str, Any]) -> None:
     """Draw a removal and a line from it to as many random images, or to the end of the curve."""
     colour = COLOURS.get(row["arm"], ORANGE)
-    size = f", {row['k']}" if row["k"] else ""
-    label = f"{arm_label(row['arm'])}{size}: {row['words']} at random"
+    label = f"{_name(row)}: {row['words']} at random"
     axes.plot(row["removed"], row["effect"], "D", color=colour, ms=7, zorder=4, label=label)
     end = row["most"] if row["equivalent"] is None else row["equivalent"]
     if end > 0:
         ends = [row["removed"], end]
         axes.plot(ends, [row["effect"]] * 2, ":", color=colour, lw=1.4, zorder=2)
+
+
+def _name(row: dict[str, Any]) -> str:
+    return arm_label(row["arm"]) + (f", {row['k']}" if row["k"] else "")

@@ -1,0 +1,263 @@
+"""What the documentation takes from the code when it is built: settings, commands, whole files.
+
+A page asks for it with a comment on a line of its own, ``<!-- generated: settings -->``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).resolve().parents[1]
+MARK = re.compile(r"^<!-- generated: (\S+) -->$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put what is generated in the place of its mark; MkDocs calls this for each page."""
+    return MARK.sub(lambda match: generated(match[1]), markdown)
+
+
+def generated(what: str) -> str:
+    """Return the Markdown that a mark stands for: a name below, or a file of the repository."""
+    makers: dict[str, Callable[[], str]] = {
+        "settings": settings,
+        "presets": presets,
+        "names": names,
+        "commands": commands,
+    }
+    return makers[what]() if what in makers else document(ROOT / what)
+
+
+def document(path: Path) -> str:
+    """Return a document from outside ``docs`` with its links as seen from there."""
+    text = path.read_text(encoding="utf-8").replace("](docs/", "](")
+    here = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md"}
+    for name, page in here.items():
+        text = text.replace(f"]({name})", f"]({page})")
+    return text
+
+
+# Settings ---------------------------------------------------------------------------------------
+
+
+def settings() -> str:
+    """Return a table for each section of an experiment file, from the models that check it."""
+    return "\n\n".join(_section(key, model) for key, model in sections())
+
+
+def sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the sections of an experiment file by their keys, the top level as ``""``."""
+    from untrain.experiment.config import Config
+
+    def walk(key: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+        yield key, model
+        for name, field in model.model_fields.items():
+            if below := _model(field):
+                yield from walk(f"{key}.{name}".lstrip("."), below)
+
+    return walk("", Config)
+
+
+def _section(key: str, model: type[BaseModel]) -> str:
+    heading = f"## {key}" if key else "## Top level"
+    lines = [heading, "", _prose(inspect.getdoc(model) or ""), ""]
+    lines += ["| setting | type | default | what it is |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        below = _model(field)
+        path = f"{key}.{name}".lstrip(".")
+        says = _prose(field.description or "")
+        if below:
+            anchor = re.sub(r"[^a-z0-9_-]", "", path)
+            says = says or (inspect.getdoc(below) or "").splitlines()[0]
+            says = f"{_prose(says)} [Its settings](#{anchor})"
+        default = _default(field)
+        if below and default.startswith("`"):  # what the section itself has as defaults
+            default = ""
+        kind = "section" if below else _type(field)
+        lines.append(f"| `{name}` | {kind} | {default} | {says} |")
+    return "\n".join(lines)
+
+
+def _model(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the section that a field holds, if it holds one."""
+    options = [field.annotation, *get_args(field.annotation)]
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**needed**"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, tuple):
+        value = list(value)
+    if value is None or value == {}:
+        return "–"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, list):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value}`"
+
+
+def _type(field: FieldInfo) -> str:
+    """Return a field's type for people, with the limits that its values must keep."""
+    words = _type_words(field.annotation)
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of"}
+    limits = [
+        f"{sign} {getattr(rule, name)}"
+        for rule in field.metadata
+        for name, sign in signs.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return f"{words} ({', '.join(limits)})" if limits else words
+
+
+def _type_words(annotation: Any) -> str:
+    plain = {int: "number", float: "number", str: "text", bool: "yes or no", Path: "path"}
+    if annotation in plain:
+        return {int: "whole number"}.get(annotation, plain[annotation])
+    arguments = [a for a in get_args(annotation) if a not in (type(None), Ellipsis)]
+    if arguments and all(isinstance(a, str) for a in arguments):  # Literal
+        return " or ".join(f"`{a}`" for a in arguments)
+    origin = getattr(annotation, "__origin__", None)
+    if origin is dict:
+        return "mapping"
+    if origin is tuple:
+        return f"list of {_type_words(arguments[0]).removeprefix('whole ')}s"
+    return " or ".join(dict.fromkeys(_type_words(a) for a in arguments if not _rule(a))) or "text"
+
+
+def _rule(argument: Any) -> bool:
+    return not isinstance(argument, type) and not get_args(argument)
+
+
+def _prose(text: str) -> str:
+    """Turn a docstring or a description into Markdown of one table's cell or paragraph."""
+    joined = re.sub(r"\s*\n(?!\n)\s*", " ", text.strip())
+    return joined.replace("``", "`").replace("|", "\\|")
+
+
+# Presets and names ------------------------------------------------------------------------------
+
+
+def presets() -> str:
+    """Return the presets of the generator side by side."""
+    from untrain.generators.presets import PRESETS
+
+    columns = {name: preset.to_dict() for name, preset in PRESETS.items()}
+    lines = ["| setting | " + " | ".join(f"`{name}`" for name in columns) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for setting in next(iter(columns.values())):
+        cells = [_short(preset[setting]) for preset in columns.values()]
+        lines.append(f"| `{setting}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def names() -> str:
+    """Return what each registered name may be."""
+    from untrain.catalogs import CATALOGS
+    from untrain.counterfactual.forget_sets import ARMS
+    from untrain.encoders import ENCODERS
+    from untrain.experiment.engines import ENGINES
+    from untrain.experiment.tracking import TRACKERS
+    from untrain.registry import Registry
+    from untrain.search.ranking import RANKINGS
+    from untrain.search.retrieval import RETRIEVERS
+
+    kinds: dict[str, Registry[Any]] = {
+        "data.format": CATALOGS,
+        "encoder.name": ENCODERS,
+        "retrieval.method": RETRIEVERS,
+        "ranking.method": RANKINGS,
+        "removal.arms": ARMS,
+        "engine.name": ENGINES,
+        "tracking.name": TRACKERS,
+    }
+    lines = ["| setting | names |", "|---|---|"]
+    for setting, registry in kinds.items():
+        lines.append(f"| `{setting}` | " + ", ".join(f"`{name}`" for name in registry) + " |")
+    return "\n".join(lines)
+
+
+# Commands ---------------------------------------------------------------------------------------
+
+
+def commands() -> str:
+    """Return the reference of every command, from the command line itself."""
+    parts = [_command(name, command) for name, command in all_commands()]
+    return "\n\n".join(parts)
+
+
+def all_commands() -> Iterator[tuple[str, Any]]:
+    """Yield every command that does something, by what one types after ``untrain``."""
+    import typer
+
+    from untrain.cli import app
+
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        below = getattr(command, "commands", None)
+        if name and (below is None or command.invoke_without_command):
+            yield name, command
+        for key, child in (below or {}).items():
+            if not child.hidden:
+                yield from walk(f"{name} {key}".strip(), child)
+
+    return walk("", typer.main.get_command(app))
+
+
+def _command(name: str, command: Any) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    usage = " ".join(["untrain", name, *(_usage(a) for a in arguments)])
+    usage += " [OPTIONS]" if options else ""
+    lines = [f"## untrain {name}", "", "```text", usage, "```", "", *_help(command.help or "")]
+    rows = [(_usage(a), getattr(a, "help", "") or "", "") for a in arguments]
+    rows += [(", ".join(o.opts), o.help or "", _option_default(o)) for o in options]
+    if rows:
+        lines += ["", "| option | what it does | default |", "|---|---|---|"]
+        lines += [f"| `{head}` | {_prose(_plain(says))} | {value} |" for head, says, value in rows]
+    return "\n".join(lines)
+
+
+def _usage(argument: Any) -> str:
+    name = argument.name.upper() + ("…" if argument.nargs != 1 else "")
+    return name if argument.required else f"[{name}]"
+
+
+def _help(text: str) -> list[str]:
+    """Return a command's help; its examples become code."""
+    lines = []
+    for paragraph in inspect.cleandoc(text.replace("\f", "")).split("\n\n"):
+        head, _, example = paragraph.partition("Example: ")
+        if example and not head.strip():
+            lines += ["```bash", " ".join(example.split()), "```", ""]
+        else:
+            lines += [_prose(_plain(paragraph)), ""]
+    return lines[:-1]
+
+
+def _plain(text: str) -> str:
+    """Take rich's marks out of a text."""
+    from rich.text import Text
+
+    return Text.from_markup(text).plain
+
+
+def _option_default(option: Any) -> str:
+    default = option.default
+    if callable(default) or default in (None, False, "", [], ()):
+        return ""
+    value = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
+    return f"`{getattr(value, 'value', value)}`"

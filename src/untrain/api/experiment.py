@@ -1,0 +1,145 @@
+"""An experiment: its settings, and what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from untrain.api.result import Result
+from untrain.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from untrain.experiment.config import Config
+
+
+class Experiment:
+    """An experiment: its settings, and what runs it.
+
+    Parameters
+    ----------
+    config : Config
+        As `untrain.load_config` reads it; `from_yaml`, `from_dict` and `demo` are shorter.
+
+    Examples
+    --------
+    >>> import untrain
+    >>> experiment = untrain.Experiment.from_yaml("experiment.yaml", name="micro")
+    >>> result = experiment.run()
+    >>> result.ranking.columns.tolist()
+    ['method', 'prompt_id', 'image_id', 'score', 'rank']
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, *settings: str, **changes: Any) -> Self:
+        """Read an experiment file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; relative paths in it are relative to its folder.
+        *settings : str
+            Single settings to replace, as ``--set`` of the command line takes them.
+        **changes
+            Top-level settings to replace, such as ``seed=3``.
+
+        Raises
+        ------
+        InputError
+            No such file, or a wrong key or value: named, with its line.
+
+        Examples
+        --------
+        >>> experiment = Experiment.from_yaml("experiment.yaml", "removal.k=[2, 4]", seed=3)
+        >>> experiment.config.removal.k, experiment.config.seed
+        ((2, 4), 3)
+        """
+        from untrain.experiment.config import load_config
+
+        return cls(load_config(Path(path), settings, **changes))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Take the settings of an experiment file as a dictionary.
+
+        Raises
+        ------
+        InputError
+            A wrong key or value.
+
+        Examples
+        --------
+        >>> experiment = Experiment.from_dict({"name": "mine", "prompts": {"families": 4}})
+        >>> experiment.folder.as_posix()
+        'runs/mine'
+        """
+        from untrain.experiment.config import make_config
+
+        return cls(make_config(values))
+
+    @classmethod
+    def demo(cls, preset: str = "demo", *settings: str, **changes: Any) -> Self:
+        """Return the experiment on pictures that untrain renders itself.
+
+        Parameters
+        ----------
+        preset : str
+            ``demo`` takes minutes; ``micro`` takes seconds, and its results mean nothing.
+        *settings, **changes
+            As for `from_yaml`.
+
+        Examples
+        --------
+        >>> Experiment.demo(seed=3).config.design.models
+        8
+        """
+        from importlib.resources import as_file, files
+
+        presets = ("demo", "micro")
+        if preset not in presets:
+            raise InputError(f"unknown demo preset '{preset}'{did_you_mean(preset, presets)}")
+        with as_file(files("untrain.experiment") / f"{preset}.yaml") as path:
+            return cls.from_yaml(path, *settings, **changes)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.folder
+
+    def plan(self, noise: float | None = None) -> dict[str, str]:
+        """Return what a run would cost, and what it could find: see `untrain.plan`."""
+        from untrain.experiment.plan import plan
+
+        return dict(plan(self.config, noise))
+
+    def run(self, until: str = "report", again: bool = False) -> Result:
+        """Run every stage that is not done yet; a stopped run goes on where it was.
+
+        Parameters
+        ----------
+        until : str
+            The last stage to run, such as ``"rank"``.
+        again : bool
+            Run the last stage even if it is done.
+
+        Raises
+        ------
+        InputError
+            An unknown stage, or something wrong with settings or data: found before anything is
+            trained.
+
+        Examples
+        --------
+        >>> Experiment.demo("micro").run()
+        Result('runs/micro'): done
+        """
+        from untrain.experiment.pipeline import run_stages
+        from untrain.experiment.run import Run
+
+        return Result(run_stages(Run(self.config), until, again))
+
+    def __repr__(self) -> str:
+        return f"Experiment('{self.config.name}'), in {self.folder.as_posix()}"

@@ -1,0 +1,287 @@
+"""The result of a run: tables, words and pictures, read from its folder."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from untrain.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL import Image
+
+    from untrain.report.folder import Run
+
+SHOWN = 4  # prompts whose pictures a notebook shows
+
+
+def load_result(folder: str | Path) -> Result:
+    """Open the result of a run: its folder, or its name in ``runs``.
+
+    Raises
+    ------
+    InputError
+        There is no such run.
+
+    Examples
+    --------
+    >>> load_result("runs/micro").verdicts["prompt_id"].tolist()
+    ['p00', 'p01', 'p02', 'p03', 'c00', 'c01']
+    """
+    return Result(folder)
+
+
+class Result:
+    """What a run found, read from its folder; what its stages have not come to is an `InputError`.
+
+    Tables are read anew each time they are asked for, so that they are yours to change.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A run folder, or the name of one in ``runs``.
+
+    Examples
+    --------
+    >>> result = Result("runs/micro")
+    >>> best = result.ranking.query("method == 'fusion' and rank <= 3")
+    >>> best.groupby("prompt_id")["image_id"].count().tolist()
+    [3, 3, 3, 3, 3, 3]
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        from untrain.experiment.folders import find_run
+
+        self.folder = find_run(Path(folder))
+
+    # Tables ------------------------------------------------------------------------------------
+
+    @property
+    def prompts(self) -> pd.DataFrame:
+        """Columns prompt_id, prompt, family (or empty), role (query or control)."""
+        import pandas as pd
+
+        text = dict.fromkeys(("prompt_id", "prompt", "family", "role"), str)
+        return pd.read_csv(self._path("prompts.csv"), dtype=text, keep_default_na=False)
+
+    @property
+    def catalog(self) -> pd.DataFrame:
+        """All training images: columns image_id, caption, content (a hash)."""
+        return self._table("catalog")
+
+    @property
+    def retrieval(self) -> pd.DataFrame:
+        """The candidates: columns prompt_id, image_id, rank, score."""
+        return self._table("retrieval")
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """Every metric of every generated picture against every candidate of its prompt."""
+        return self._table("comparison")
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """Columns method, prompt_id, image_id, score (higher: more influential), rank from 1."""
+        return self._table("ranking")
+
+    @property
+    def forget_sets(self) -> pd.DataFrame:
+        """Which images are in which forget set: forget_set_id, arm, prompt_id, k, image_id, …"""
+        return self._table("forget_sets")
+
+    @property
+    def measures(self) -> pd.DataFrame:
+        """Columns model_id, prompt_id, generation, measure, value; ``nll`` is in bits a token."""
+        return self._table("results/measures")
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """Effects by design, arm, size k, prompt (overall: "") and measure, with interval and p."""
+        return self._table("results/effects")
+
+    @property
+    def verdicts(self) -> pd.DataFrame:
+        """Columns prompt_id, verdict, reason and p_holm, the p adjusted for all prompts."""
+        return self._table("results/verdicts")
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """The overall effects in bits a token, a row an arm and size, naive figures beside them."""
+        from untrain.report.tables import overall_table
+
+        return overall_table(self._read().effects)
+
+    # Words -------------------------------------------------------------------------------------
+
+    @property
+    def answer(self) -> str:
+        """What the run found, in plain words with its uncertainty."""
+        from untrain.report.tables import answer
+
+        run = self._read()
+        return answer(run.effects, run.verdicts)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know before believing the run; the gravest first."""
+        from untrain.report.tables import warnings
+
+        return warnings(self._read())
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The content of ``results/summary.json``."""
+        from untrain.files import read_json
+
+        return dict(read_json(self._path("results/summary.json")))
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self._path("report.html")
+
+    # Pictures ----------------------------------------------------------------------------------
+
+    def images(self, prompt_id: str, model: str = "A") -> list[Image.Image]:
+        """Return the pictures that a model drew for a prompt, in RGB.
+
+        Parameters
+        ----------
+        prompt_id : str
+        model : str
+            ``A`` drew the pictures that were asked about; any other model of the run drew them
+            again, each with the noise that it had in A.
+
+        Examples
+        --------
+        >>> result = load_result("runs/micro")
+        >>> with_them, without_them = result.with_and_without("p00")
+        >>> again = result.images("p00", without_them)
+        >>> [picture.size for picture in again]
+        [(16, 16), (16, 16)]
+        """
+        drawn_by = {"A": self.folder / "queries"}
+        drawn_by |= {f.name: f for f in sorted((self.folder / "generations").glob("*"))}
+        _check("prompt", prompt_id, self.prompts["prompt_id"])
+        _check("model", model, drawn_by)
+        paths = (drawn_by[model] / prompt_id).glob("*.png")
+        numbered = sorted(
+            (path for path in paths if path.stem.isdecimal()), key=lambda path: int(path.stem)
+        )
+        return [_open(path) for path in numbered]
+
+    def with_and_without(self, prompt_id: str) -> tuple[str, ...]:
+        """Return a model that had the prompt's own images and one that did not, much alike else."""
+        from untrain.report.regenerated import with_and_without
+
+        _check("prompt", prompt_id, self.prompts["prompt_id"])
+        return with_and_without(self._read(), prompt_id)
+
+    def thumbnail(self, image_id: str) -> Image.Image:
+        """Return a small picture of a training image; those that the report shows were kept."""
+        folder = (self.folder / "thumbnails").resolve()
+        path = (folder / f"{image_id}.png").resolve()
+        if not (path.is_relative_to(folder) and path.is_file()):
+            raise InputError(
+                f"{self.folder} keeps no picture of the training image '{image_id}', only of those "
+                "that its report shows; untrain.open_run(folder).catalog reads the data itself"
+            )
+        return _open(path)
+
+    def sheet(self, prompts: int | None = None) -> Image.Image:
+        """Return generated pictures on one sheet, a row a prompt: by A, with and without."""
+        from untrain.report.sheet import generated_sheet
+
+        return generated_sheet(self.folder, rows=prompts)
+
+    # Showing -----------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Show the answer and the effects; in a notebook pictures, too, else every verdict."""
+        from untrain.progress import console
+
+        if console.is_jupyter:
+            from IPython.display import display
+
+            display(self)
+            return
+        from rich.console import Console
+
+        from untrain.report import terminal
+
+        run, out = self._read(), Console(highlight=False)
+        out.print(self.answer, markup=False)
+        out.print(terminal.overall(run, out.width))
+        out.print(terminal.verdicts(run, out.width))
+
+    def __repr__(self) -> str:
+        from untrain.experiment.status import status
+
+        found = status(self.folder)
+        then = f", next: {found.next}" if found.next else ""
+        return f"Result('{self.folder.as_posix()}'): {found.state}{then}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: warnings, the answer, the effects, pictures."""
+        if not (self.folder / "report.html").is_file():
+            return f"<p>{escape(repr(self))}</p>"
+        import pandas as pd
+
+        from untrain.report import tables
+
+        rows = pd.DataFrame(
+            tables.overall_rows(self.overall),
+            columns=["trained without", "k", "effect", "95 %", "p", "naive", "naive 95 %"],
+        )
+        warnings = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        words = "Generated pictures: by A, with the images found, without them"
+        picture = _data_uri(self.sheet(SHOWN))
+        notes = f"<details open><summary>Before believing it</summary><ul>{warnings}</ul></details>"
+        return (
+            f"<p>{escape(self.answer)}</p>{notes}"
+            f"{rows.to_html(index=False, border=0)}"
+            f'<p><img style="max-width: 100%" alt="{words}" title="{words}" src="{picture}"></p>'
+            f"<p>The whole report: <code>{escape(str(self.report))}</code></p>"
+        )
+
+    def _read(self) -> Run:
+        from untrain.report.folder import read_run
+
+        return read_run(self.folder)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.read_parquet(self._path(f"{name}.parquet"))
+
+    def _path(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            raise InputError(
+                f"{self.folder} has no {name} yet: run the experiment further; `result` itself "
+                "says how far it is"
+            )
+        return path
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in set(known):
+        raise InputError(f"the run has no {what} '{name}'{did_you_mean(name, known)}")
+
+
+def _open(path: Path) -> Image.Image:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _data_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,65 @@
+"""``untrain compare``: two finished runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from untrain.cli import completion
+from untrain.cli.options import JSON, RUN
+from untrain.cli.output import print_json
+
+SECOND = typer.Argument(
+    None, help="Another one.", show_default=False, autocompletion=completion.runs
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("compare", rich_help_panel="Look at a run")(compare)
+
+
+def compare(
+    first: Path = RUN,
+    second: Path | None = SECOND,
+    csv: Path | None = typer.Option(None, help="Write the effects as a table (CSV) here."),
+    as_json: bool = JSON,
+) -> None:
+    """Set two finished runs side by side: settings that differ, effects by arm, verdicts.
+
+    The difference is the second less the first; its 95 % interval takes the runs as independent.
+
+    Example: untrain compare runs/seed-1 runs/seed-2
+    """
+    from untrain.errors import InputError
+    from untrain.experiment.folders import find_run
+    from untrain.files import atomic_path
+    from untrain.report import compared_runs as tables
+
+    if second is None:
+        raise InputError(
+            "compare takes two runs; the stage of that name is `untrain run FILE --until compare`"
+        )
+    found = tables.compare_runs(find_run(first), find_run(second))
+    if csv:
+        with atomic_path(csv) as temporary:
+            found.effects.to_csv(temporary, index=False)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    console = Console(highlight=False)
+    if len(found.settings):
+        console.print(tables.settings_table(found))
+    else:
+        console.print("no setting differs")
+    console.print(tables.effects_table(found))
+    console.print(tables.verdicts_table(found))
+    if len(found.changed):
+        console.print(tables.changed_table(found, console.width))
+    for note in found.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+    if csv:
+        console.print(f"table: {escape(str(csv))}", soft_wrap=True)

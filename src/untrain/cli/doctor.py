@@ -1,0 +1,60 @@
+"""``untrain doctor``: what is installed, and whether it works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from untrain.cli import completion
+from untrain.cli.options import JSON
+from untrain.cli.output import print_json
+
+SIGNS = {"ok": ("✓", "green"), "note": ("–", "yellow"), "broken": ("✗", "bold red")}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("doctor", rich_help_panel="Data, files and this machine")(doctor)
+
+
+def doctor(
+    encoder: str = typer.Option(
+        "",
+        "--encoder",
+        help="Try to load this one, too: a name, a model's folder or hub id, module:function.",
+        autocompletion=completion.encoders,
+    ),
+    runs: Path = typer.Option(Path("runs"), help="Folder of run folders."),
+    as_json: bool = JSON,
+) -> None:
+    """Say what is installed and whether it works: packages, threads, memory, disk, GPU, encoders.
+
+    Nothing is downloaded. The exit code is 1 if something is broken, so that scripts can ask.
+
+    Example: untrain doctor --encoder google/mobilenet_v2_1.0_224
+    """
+    from untrain.experiment.doctor import BROKEN, examine
+
+    found = examine(encoder, runs)
+    broken = [finding for finding in found if finding.state == BROKEN]
+    if as_json:
+        print_json({"ok": not broken, "findings": [finding.to_dict() for finding in found]})
+        raise typer.Exit(bool(broken))
+    console = Console(highlight=False)
+    for group in dict.fromkeys(finding.group for finding in found):
+        console.print(f"[bold]{group}[/]")
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for finding in found:
+            if finding.group == group:
+                remedy = f": {finding.remedy}" if finding.remedy else ""
+                told = escape(f"{finding.found}{remedy}")
+                table.add_row(Text(*SIGNS[finding.state]), escape(finding.name), told)
+        console.print(table)
+    verdict = f"[bold red]{len(broken)} broken[/]" if broken else "[green]all works[/]"
+    console.print(verdict)
+    raise typer.Exit(bool(broken))

@@ -1,0 +1,35 @@
+"""How all commands look: help in paragraphs, and ``-q`` and ``-v`` wherever they are written."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.core import TyperGroup
+
+ANYWHERE = ("-q", "--quiet", "-v", "--verbose")
+
+
+class Group(TyperGroup):
+    """A group of commands: their docstrings are paragraphs, which the terminal breaks as it can."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            command.help = _paragraphs(command.help)
+
+
+class Main(Group):
+    """The program itself: takes `ANYWHERE` after a command as well as before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move what counts for every command to the front."""
+        own = args[: args.index("--")] if "--" in args else args
+        early = [argument for argument in own if argument in ANYWHERE]
+        rest = [argument for argument in own if argument not in ANYWHERE] + args[len(own) :]
+        return super().parse_args(ctx, [*early, *rest])
+
+
+def _paragraphs(text: str | None) -> str | None:
+    """Join the lines of each paragraph."""
+    return text and re.sub(r"(?<!\n)\n[ \t]*(?!\n)", " ", text.strip()).replace("\n\n ", "\n\n")

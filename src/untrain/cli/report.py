@@ -1,0 +1,42 @@
+"""``untrain report``: the page of a finished run, written again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from untrain.cli.options import JSON, RUN
+from untrain.cli.output import print_json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("report", rich_help_panel="Look at a run")(report)
+
+
+def report(
+    run: Path = RUN,
+    training_images: bool = typer.Option(
+        True,
+        "--training-images/--no-training-images",
+        help="Show them, or ids and captions only: for data that may not be shown.",
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Write the page, tables and figures of a finished run again; nothing is computed anew.
+
+    Example: untrain report runs/demo --no-training-images
+    """
+    from untrain.experiment.folders import find_run
+    from untrain.report.again import write_page
+
+    folder = find_run(run)
+    page = write_page(folder, training_images)
+    if as_json:
+        results = folder / "results"
+        figures = sorted(map(str, (results / "figures").iterdir()))
+        print_json({"page": page, "summary": results / "summary.md", "figures": figures})
+        return
+    without = "" if training_images else " (without training images)"
+    typer.echo(f"report: {page}{without}")

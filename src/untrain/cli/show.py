@@ -1,0 +1,63 @@
+"""``untrain show``: what a finished run found, in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from untrain.cli.options import JSON, RUN
+from untrain.cli.output import print_json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("show", rich_help_panel="Look at a run")(show)
+
+
+def show(
+    run: Path = RUN,
+    images: bool | None = typer.Option(
+        None,
+        "--images/--no-images",
+        help="Pictures as coloured half blocks; default: where the terminal has true colour.",
+        show_default=False,
+    ),
+    prompts: int = typer.Option(3, min=0, help="How many prompts to show with pictures."),
+    as_json: bool = JSON,
+) -> None:
+    """Show what a finished run found: the answer, effects, verdicts, warnings, a few pictures.
+
+    Training images are among the pictures, unless the page was last written without them
+    (untrain report RUN --no-training-images).
+
+    Example: untrain show runs/demo --prompts 5
+    """
+    from untrain.experiment.folders import find_run
+    from untrain.report import terminal
+    from untrain.report.again import shows_training_images
+    from untrain.report.folder import read_run
+    from untrain.report.tables import answer, warnings
+
+    found = read_run(find_run(run))
+    if as_json:
+        print_json(terminal.to_dict(found))
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(str(found.meta.get('name') or found.folder.name))}[/]")
+    console.print(answer(found.effects, found.verdicts), markup=False)
+    for warning in warnings(found):
+        console.print(f"[yellow]warning:[/] {escape(warning)}")
+    console.print()
+    console.print(terminal.overall(found, console.width))
+    console.print(terminal.verdicts(found, console.width))
+    truecolour = console.color_system == "truecolor" and not console.no_color
+    if (console.is_terminal and truecolour) if images is None else images:
+        for row in terminal.pictures(found, prompts, shows_training_images(found.folder)):
+            console.print(row)
+            console.print()
+    page = found.folder / "report.html"
+    if page.is_file():
+        console.print(f"Report: [bold]{escape(str(page))}[/]", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""Pictures of the page: each is embedded once, as a class of a style sheet, within a budget."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+from PIL import Image
+
+LARGEST_SIDE = 192  # twice what the page shows, for fine screens
+BUDGET = 11_000_000  # bytes of pictures, so that the page stays below 15 MB
+QUALITY = 92
+
+
+class Pictures:
+    """Pictures as classes of one style sheet, so that those shown twice are embedded once.
+
+    A class works without a script, and what is not on the screen is not decoded.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.left = budget
+        self.dropped = 0
+        self._classes: dict[str, str] = {}
+        self._known: dict[Path, str] = {}
+
+    def add(self, folder: Path, name: str) -> str:
+        """Return the class that shows a picture; "" if there is none below ``folder`` or no room.
+
+        Pictures with the same bytes share a class.
+        """
+        path = (folder / name).resolve()
+        if path not in self._known:
+            inside = path.is_relative_to(folder.resolve()) and path.is_file()
+            self._known[path] = self._class(data_uri(path)) if inside else ""
+        return self._known[path]
+
+    def _class(self, uri: str) -> str:
+        if not uri or uri in self._classes:
+            return self._classes.get(uri, "")
+        if len(uri) > self.left:
+            self.dropped += 1
+            return ""
+        self.left -= len(uri)
+        self._classes[uri] = f"i{len(self._classes)}"
+        return self._classes[uri]
+
+    @property
+    def sheet(self) -> str:
+        """The style sheet."""
+        rules = (f'.{name}{{background-image:url("{uri}")}}' for uri, name in self._classes.items())
+        return "\n".join(rules)
+
+
+def data_uri(path: Path) -> str:
+    """Return a picture as a small WebP, or "" if it is no PNG."""
+    try:
+        with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
+            image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+            buffer = io.BytesIO()
+            image.convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=4)
+    except (OSError, ValueError, SyntaxError):
+        return ""
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

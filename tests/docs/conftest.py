@@ -1,0 +1,151 @@
+"""Stand-ins that let every snippet run in seconds: small photos, small models, finished runs."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.docs.snippets import ROOT, blocks_of
+from untrain.catalogs import export_folder, rendered
+from untrain.cli import main
+from untrain.experiment import config as config_module
+from untrain.experiment import parts, stages
+from untrain.experiment.config import Config
+from untrain.progress import console
+from untrain.report import page
+from untrain.search import fitted
+
+PROMPTS = "a red shirt\na blue bag\ngreen shoes\na grey watch\n"
+BANK = 8  # models of a bank, whatever --models says
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command ended with and printed."""
+
+    code: int
+    out: str
+
+
+Untrain = Callable[[list[str]], Said]
+
+
+def reduced(config: Config, folder: Path) -> Config:
+    """Return an experiment of the same kind that takes seconds.
+
+    It is called when the file and the command line have been read and checked as they are. Models
+    become ``micro``, sets small; data and weights that no test machine has become the photos and
+    the encoder ``layout``.
+    """
+    data = config.data.model_copy(update={"subset": None, "families": 12, "family_size": 4})
+    if data.format == "fashion":
+        data = data.model_copy(update={"format": "folder", "path": folder / "photos"})
+    if data.plant:
+        data = data.model_copy(
+            update={"plant": data.plant.model_copy(update={"items": 1, "copies": 3})}
+        )
+    prompts = config.prompts.model_copy(
+        update={
+            "families": min(config.prompts.families, 4),
+            "controls": min(config.prompts.controls, 1),
+        }
+    )
+    if prompts.file and not prompts.file.exists():
+        prompts = prompts.model_copy(update={"file": folder / "prompts.txt"})
+    encoder = config.encoder
+    if encoder.name == "transformers":
+        encoder = encoder.model_copy(update={"name": "layout", "options": {}})
+    sizes = tuple(range(2, 2 + len(config.removal.k)))
+    changed: dict[str, Any] = {
+        "data": data,
+        "prompts": prompts,
+        "encoder": encoder,
+        "generations": 1,
+        "workers": 1,
+        "generator": config.generator.model_copy(update={"preset": "micro", "settings": {}}),
+        "retrieval": config.retrieval.model_copy(update={"top": 10}),
+        "removal": config.removal.model_copy(update={"k": sizes}),
+        "design": config.design.model_copy(update={"models": 4}),
+        "evaluation": config.evaluation.model_copy(update={"draws": 100}),
+    }
+    return config.model_copy(update=changed)
+
+
+@pytest.fixture(scope="package")  # what it changes must not reach other tests
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make everything small; return the folder in which the snippets' own files lie."""
+    folder = tmp_path_factory.mktemp("docs")
+    resolve, train_bank = config_module._resolve, parts.train_bank
+    threads, quiet = torch.get_num_threads(), console.quiet
+    with pytest.MonkeyPatch.context() as patch:
+        # Not load_config itself: others have imported it by name.
+        patch.setattr(config_module, "_resolve", lambda *given: reduced(resolve(*given), folder))
+        patch.setattr(
+            parts, "train_bank", lambda run, n, *rest: train_bank(run, min(n, BANK), *rest)
+        )
+        patch.setattr(fitted, "FOLDS", 2)  # weights need two prompts a fold
+        # Most of the seconds of a run this small, and nothing that a snippet is about.
+        patch.setattr(stages, "judge", lambda *arguments: None)
+        patch.setattr(page, "figures", lambda run: [])
+        torch.set_num_threads(1)
+        yield folder
+    torch.set_num_threads(threads)
+    console.quiet = quiet
+
+
+@pytest.fixture(scope="package")  # what it changes must not reach other tests
+def prepared(small: Path) -> Path:
+    """A folder such as the pages speak of: photos, prompts, an experiment, finished runs."""
+    import untrain
+
+    catalog = rendered(families=12, size_of_family=4, resolution=16)
+    export_folder(catalog, [], small / "photos")
+    (small / "prompts.txt").write_text(PROMPTS)
+    shutil.copy(small / "photos" / f"{catalog.ids[0]}.png", small / "picture.png")
+    shutil.copytree(ROOT / "examples", small / "examples")
+    for name in ("src", "benchmarks"):
+        (small / name).symlink_to(ROOT / name)
+    readme = {block.title: block.text for block in blocks_of(ROOT / "README.md")}
+    (small / "experiment.yaml").write_text(readme["experiment.yaml"])
+    console.quiet = True
+    with contextlib.chdir(small):
+        untrain.run(untrain.load_config(Path("experiment.yaml")))
+        demo = Path("src/untrain/experiment/demo.yaml")
+        untrain.run(untrain.load_config(demo))
+        for name in ("seed-1", "seed-2"):
+            shutil.copytree("runs/demo", f"runs/{name}")
+    return small
+
+
+@pytest.fixture
+def here(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the prepared folder for one page, as the working folder."""
+    folder = tmp_path / "here"
+    shutil.copytree(prepared, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
+def untrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Untrain:
+    """Return a function that calls the command line in the working folder."""
+
+    def call(words: list[str]) -> Said:
+        monkeypatch.setattr("sys.argv", words)
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Said(code, "\n".join(capsys.readouterr()))
+
+    return call

@@ -1,0 +1,166 @@
+"""The Python API: an experiment, its run and its result."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import untrain
+from tests.conftest import MICRO
+from untrain.api import experiment
+from untrain.api import result as results
+from untrain.files import read_json, write_json
+from untrain.progress import console
+
+Copy = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    before, console.quiet = console.quiet, True
+    yield
+    console.quiet = before
+
+
+@pytest.fixture
+def result(micro_run: Path) -> untrain.Result:
+    return untrain.load_result(micro_run)
+
+
+def test_the_examples_of_the_docstrings(micro_copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = micro_copy()
+    monkeypatch.chdir(folder.parent.parent)
+    shutil.copy(MICRO, "experiment.yaml")
+    Path("experiment.yaml").write_text(MICRO.read_text() + "workers: 1\n")
+    for module in (experiment, results, untrain):
+        found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+        assert found.attempted and not found.failed
+
+
+def test_every_public_name_is_there() -> None:
+    for name in untrain.__all__:
+        assert getattr(untrain, name) is not None
+
+
+def test_tables_are_those_of_the_folder(result: untrain.Result, micro_run: Path) -> None:
+    for name, file in {
+        "catalog": "catalog",
+        "retrieval": "retrieval",
+        "comparison": "comparison",
+        "ranking": "ranking",
+        "forget_sets": "forget_sets",
+        "measures": "results/measures",
+        "effects": "results/effects",
+        "verdicts": "results/verdicts",
+    }.items():
+        table = getattr(result, name)
+        pd.testing.assert_frame_equal(table, pd.read_parquet(micro_run / f"{file}.parquet"))
+    assert set(result.prompts["role"]) == {"query", "control"}
+    assert result.overall["arm"].tolist()[0] == "targeted"
+
+
+def test_a_table_is_the_callers_to_change(result: untrain.Result) -> None:
+    table = result.ranking
+    table["score"] = 0.0
+    assert (result.ranking["score"] != 0).any()
+
+
+def test_the_answer_is_that_of_the_report(result: untrain.Result, micro_run: Path) -> None:
+    assert result.answer in (micro_run / "results" / "summary.md").read_text(encoding="utf-8")
+    assert result.summary["name"] == "micro"
+    assert result.report == micro_run / "report.html"
+    assert any("generator" in warning for warning in result.warnings)
+
+
+def test_images_are_those_of_the_folder(result: untrain.Result, micro_run: Path) -> None:
+    drawn = result.images("p00")
+    assert len(drawn) == 2 and all(picture.mode == "RGB" for picture in drawn)  # no reference
+    with_them, without_them = result.with_and_without("p00")
+    again = result.images("p00", without_them)
+    path = micro_run / "generations" / without_them / "p00" / "1.png"
+    assert np.array_equal(np.asarray(again[1]), np.asarray(Image.open(path)))
+    assert with_them != without_them
+    best = result.ranking.query("prompt_id == 'p00' and rank == 1")["image_id"].iloc[0]
+    assert max(result.thumbnail(best).size) <= 96
+    assert result.sheet(2).height < result.sheet().height
+
+
+def test_names_that_are_not_there_are_answered(result: untrain.Result, tmp_path: Path) -> None:
+    with pytest.raises(untrain.InputError, match=r"no prompt 'q00'.*did you mean 'p00'"):
+        result.images("q00")
+    with pytest.raises(untrain.InputError, match=r"no model '../queries'"):
+        result.images("p00", "../queries")
+    with pytest.raises(untrain.InputError, match=r"keeps no picture"):
+        result.thumbnail("../queries/p00/0")
+    with pytest.raises(untrain.InputError, match=r"neither a run folder"):
+        untrain.load_result(tmp_path / "nothing")
+    with pytest.raises(untrain.InputError, match=r"unknown demo preset 'dmo'.*did you mean 'demo'"):
+        untrain.Experiment.demo("dmo")
+    with pytest.raises(untrain.InputError, match=r"settings: unknown key 'promts'"):
+        untrain.Experiment.from_dict({"promts": {}})
+
+
+def test_a_run_that_is_not_done_says_so(micro_copy: Copy) -> None:
+    folder = micro_copy()
+    record = read_json(folder / "run.json")
+    for stage in ("evaluate", "report"):
+        del record["stages"][stage]
+    write_json(folder / "run.json", record)
+    (folder / "report.html").unlink()
+    shutil.rmtree(folder / "results")
+    result = untrain.load_result(folder)
+    assert len(result.ranking)
+    assert "next: evaluate" in repr(result) and "next: evaluate" in result._repr_html_()
+    with pytest.raises(untrain.InputError, match=r"no results/verdicts.parquet yet"):
+        _ = result.verdicts
+    with pytest.raises(untrain.InputError, match=r"results/effects.parquet"):
+        _ = result.answer
+
+
+def test_a_notebook_shows_warnings_answer_table_and_pictures(micro_copy: Copy) -> None:
+    folder = micro_copy()
+    record = read_json(folder / "run.json")
+    write_json(folder / "run.json", {**record, "warnings": ["<script>"]})
+    html = untrain.load_result(folder)._repr_html_()
+    assert "<script" not in html and html.count("&lt;script&gt;") == 1
+    assert "Models trained without the 3 images" in html
+    assert "random uniform" in html
+    assert re.search(r'<img [^>]*alt="[^"]+"[^>]* src="data:image/png;base64,', html)
+
+
+def test_a_terminal_shows_answer_and_table(
+    result: untrain.Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result.show()
+    shown = capsys.readouterr().out
+    assert "Models trained without the 3 images" in shown and "random uniform" in shown
+
+
+def test_a_run_goes_as_far_as_asked(tmp_path: Path) -> None:
+    small = "generator.settings={epochs: 1, epochs_ae: 1}"
+    experiment = untrain.Experiment.demo("micro", small, runs=tmp_path, workers=1)
+    result = experiment.run(until="generate")
+    assert len(result.images("p00")) == 2
+    assert "next: retrieve" in repr(result)
+    assert experiment.plan(noise=0.3)["prompts"] == "4 and 2 positive controls"
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    """Models are trained in processes that would otherwise run the script once more, each."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import math\nfrom untrain.experiment.workers import run_jobs\nprint('once')\n"
+        "run_jobs(math.sqrt, [(4.0,), (9.0,)], 2, 1, 'roots', 0)\nprint('done')\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["once", "done"]
