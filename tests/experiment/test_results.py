@@ -12,10 +12,12 @@ import pytest
 from untrain.evaluation.randomisation import holm
 from untrain.experiment.config import Config
 from untrain.experiment.inputs import seen_in
-from untrain.experiment.pipeline import run
+from untrain.experiment.pipeline import run, run_stages
 from untrain.experiment.run import Run
+from untrain.report.again import write_page
 
 Make = Callable[..., Config]
+Copy = Callable[..., Path]
 
 
 def test_prompts_say_whether_they_are_captions(config: Make) -> None:
@@ -69,3 +71,13 @@ def test_seen_and_new_prompts_have_effects_of_their_own(
     assert trial.loc[("targeted", "seen"), "estimate"] == pytest.approx(of_seen)
     words = done.path("results", "summary.md").read_text()
     assert "targeted, on training captions" in words and "targeted, on new prompts" in words
+
+
+def test_a_redacted_page_stays_redacted(config: Make, micro_copy: Copy) -> None:
+    folder = micro_copy()
+    whole = (folder / "report.html").stat().st_size
+    write_page(folder, training_images=False)
+    redacted = (folder / "report.html").stat().st_size
+    run_stages(Run(config()), again=True)
+    again = (folder / "report.html").stat().st_size  # the seconds of stages are in it, too
+    assert again == pytest.approx(redacted, abs=200) and redacted < whole - 1000

@@ -181,11 +181,11 @@ def read_queries(run: Run) -> dict[str, np.ndarray]:
 
 def report(run: Run) -> None:
     """Write the report page, the tables in Markdown and the thumbnails they show."""
-    from untrain.report.page import write_report
+    from untrain.report.again import shows_training_images, write_page
 
     _keep_thumbnails(run)
     run.save_record()
-    write_report(run.folder)
+    write_page(run.folder, shows_training_images(run.folder))
 
 
 def _keep_thumbnails(run: Run) -> None:
