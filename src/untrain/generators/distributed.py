@@ -170,7 +170,10 @@ def _train(folder: Path) -> None:
         weights = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
         write_json(folder / "losses.json", {"losses": mean.tolist()})
+    accelerator.wait_for_everyone()  # who leaves early breaks the connections of the others
     accelerator.end_training()
+    sys.stdout.flush()
+    os._exit(0)  # `_end_with` still reads, and must not meet the end of the interpreter
 
 
 if __name__ == "__main__":
