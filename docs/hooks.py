@@ -87,6 +87,8 @@ def _section(key: str, model: type[BaseModel]) -> str:
 def _model(field: FieldInfo) -> type[BaseModel] | None:
     """Return the section that a field holds, if it holds one."""
     options = [field.annotation, *get_args(field.annotation)]
+    if int in options:  # a number, or a section in its place: its description says both
+        return None
     return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
 
 

@@ -11,13 +11,12 @@ import torch
 
 from untrain.catalogs import rendered
 from untrain.errors import InputError
+from untrain.generators.diffusion import DiffusionGenerator
 from untrain.generators.diffusion_presets import diffusion_preset_of
 from untrain.generators.words import hashed_words
+from untrain.testing import generator_checks
 
 pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
-
-from untrain.generators.diffusion import DiffusionGenerator
-from untrain.testing import generator_checks
 
 SMALL = {"epochs": 1, "batch": 8}
 
@@ -54,16 +53,16 @@ def test_training_lowers_the_loss(fitted: DiffusionGenerator) -> None:
 def test_the_loss_is_that_of_the_definition(fitted: DiffusionGenerator) -> None:
     """From the schedule's own numbers, for one picture, time and noise."""
     clean = fitted.encode(CATALOG.pixels(fitted.image_size, CATALOG.ids[:1]))
-    words = hashed_words(CATALOG.captions[:1], 4096, 32)
+    words = fitted.condition(CATALOG.captions[:1])
     noise = np.random.default_rng(0).standard_normal(clean.shape).astype(np.float32)
     with torch.no_grad():
-        found = fitted._losses(fitted._fitted(), clean, words, np.array([300]), noise)
+        found = fitted.loss(fitted._fitted(), clean, words, np.array([300]), noise)
     kept = float(fitted.scheduler.alphas_cumprod[300])
     noisy = kept**0.5 * clean + (1 - kept) ** 0.5 * noise
     velocity = kept**0.5 * noise - (1 - kept) ** 0.5 * clean
     with torch.no_grad():
         said = fitted._fitted()(
-            torch.from_numpy(noisy.astype(np.float32)), torch.tensor([300]), torch.from_numpy(words)
+            torch.from_numpy(noisy.astype(np.float32)), torch.tensor([300]), words
         )
     assert float(found) == pytest.approx(np.square(said.numpy() - velocity).mean(), rel=1e-4)
 
@@ -73,10 +72,10 @@ def test_a_mean_over_terms_is_near_the_mean_over_many(fitted: DiffusionGenerator
     samples = fitted.encode(CATALOG.pixels(fitted.image_size, CATALOG.ids[:4]))
     few = -fitted.log_likelihood(samples, CATALOG.captions[:4]).mean() / 1000
     draw = np.random.default_rng(1)
-    words = np.repeat(hashed_words(CATALOG.captions[:4], 4096, 32), 200, axis=0)
+    words = fitted.condition([c for c in CATALOG.captions[:4] for _ in range(200)])
     many = np.repeat(samples, 200, axis=0)
     with torch.no_grad():
-        losses = fitted._losses(
+        losses = fitted.loss(
             fitted._fitted(), many, words, draw.integers(0, 1000, 800),
             draw.standard_normal(many.shape).astype(np.float32),
         )  # fmt: skip
@@ -128,7 +127,7 @@ def test_in_the_latent_space_of_a_given_vae(vae: Path, tmp_path: Path) -> None:
 
 def test_a_vae_that_is_not_there() -> None:
     with pytest.raises(InputError, match="cannot load the VAE 'nowhere'"):
-        make(vae="nowhere")
+        make(vae="nowhere").noise  # noqa: B018
 
 
 @pytest.mark.parametrize(

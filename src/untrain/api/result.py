@@ -121,10 +121,9 @@ class Result:
     @property
     def answer(self) -> str:
         """What the run found, in plain words with its uncertainty."""
-        from untrain.report.tables import answer
+        from untrain.report.tables import said
 
-        run = self._read()
-        return answer(run.effects, run.verdicts, run.unit)
+        return " ".join(said(self._read()))
 
     @property
     def unit(self) -> str:
@@ -221,6 +220,9 @@ class Result:
 
         run, out = self._read(), Console(highlight=False)
         out.print(self.answer, markup=False)
+        if run.given:
+            out.print(terminal.nearest(run))
+            return
         out.print(terminal.overall(run, out.width))
         out.print(terminal.verdicts(run, out.width))
 

@@ -39,7 +39,7 @@ def show(
     from untrain.report import terminal
     from untrain.report.again import shows_training_images
     from untrain.report.folder import read_run
-    from untrain.report.tables import answer, warnings
+    from untrain.report.tables import said, warnings
 
     found = read_run(find_run(run))
     if as_json:
@@ -47,12 +47,15 @@ def show(
         return
     console = Console(highlight=False)
     console.print(f"[bold]{escape(str(found.meta.get('name') or found.folder.name))}[/]")
-    console.print(answer(found.effects, found.verdicts, found.unit), markup=False)
+    console.print(" ".join(said(found)), markup=False)
     for warning in warnings(found):
         console.print(f"[yellow]warning:[/] {escape(warning)}")
     console.print()
-    console.print(terminal.overall(found, console.width))
-    console.print(terminal.verdicts(found, console.width))
+    if found.given:
+        console.print(terminal.nearest(found))
+    else:
+        console.print(terminal.overall(found, console.width))
+        console.print(terminal.verdicts(found, console.width))
     truecolour = console.color_system == "truecolor" and not console.no_color
     if (console.is_terminal and truecolour) if images is None else images:
         for row in terminal.pictures(found, prompts, shows_training_images(found.folder)):

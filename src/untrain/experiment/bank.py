@@ -70,7 +70,7 @@ def train_all(run: Run, orders: Sequence[Order], label: str, paired: bool = True
     keys = {order.model_id: _key(run, order, way) for order in orders}
     missing = {keys[o.model_id]: o for o in orders if not _found(run, keys[o.model_id])}
     groups = _groups(missing, way.stack)
-    _write_index(run)
+    write_index(run)
     run.engine.train(
         Batch(
             job=train_group,
@@ -233,7 +233,7 @@ def load_model(run: Run, path: str) -> Any:
     return generator.load(run.folder / path)
 
 
-def _write_index(run: Run) -> None:
+def write_index(run: Run) -> None:
     """Keep what a worker needs to know of the catalogue: everything but the pictures."""
     catalog = run.catalog
     run.keep(

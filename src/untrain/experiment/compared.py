@@ -94,7 +94,7 @@ def compare_all(run: Run, prompts: pd.DataFrame, limit: int) -> Compared:
 
 def queries(run: Run, prompt_id: str) -> list[np.ndarray]:
     """Return the pictures that A drew for a prompt."""
-    count = run.config.generations
+    count = run.config.per_prompt
     return [read_picture(run.path("queries", prompt_id, f"{g}.png")) for g in range(count)]
 
 
@@ -112,7 +112,7 @@ def _key(run: Run, prompts: pd.DataFrame, limit: int) -> str:
         run.encoder.fingerprint,
         run.path("queries.safetensors").read_bytes(),
         prompts[["prompt_id", "prompt"]].to_dict("list"),
-        run.config.generations,
+        run.config.per_prompt,
         min(limit, len(run.catalog)),
     )
 

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from untrain.errors import InputError, did_you_mean
 from untrain.experiment.sections import (
@@ -20,6 +27,7 @@ from untrain.experiment.sections import (
     Evaluation,
     Fault,
     GeneratorConfig,
+    Given,
     Prompts,
     Ranking,
     Removal,
@@ -29,6 +37,7 @@ from untrain.experiment.sections import (
 )
 
 PATHS = ("path", "file", "ids", "neighbours_of")  # settings that name a file or folder
+WEIGHTS = ("path", "vae", "pipeline")  # options that name a folder of weights, or a hub id
 
 
 def _folder_name(name: str) -> str:
@@ -38,6 +47,25 @@ def _folder_name(name: str) -> str:
             "with a letter or digit first"
         )
     return name
+
+
+def _generations(value: Any) -> Any:
+    """Take a number, or the place of finished pictures."""
+    if isinstance(value, dict):
+        known = list(Given.model_fields)
+        for key in value:
+            if key not in known:
+                raise ValueError(f"unknown key '{key}'{did_you_mean(str(key), known)}")
+        try:
+            return Given.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if isinstance(value, Given) or (isinstance(value, int) and value >= 1):
+        return value
+    raise ValueError(
+        f"must be a number of pictures of at least 1, or {{path: folder}}, found {_shown(value)}"
+    )
 
 
 class Config(Section):
@@ -51,7 +79,11 @@ class Config(Section):
     )
     seed: int = Field(0, description="model A, noise, forget sets, assignment")
     seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1000")
-    generations: int = Field(5, ge=1, description="pictures a prompt; one more is the reference")
+    generations: Annotated[int | Given, BeforeValidator(_generations)] = Field(
+        5,
+        description="pictures a prompt; one more is the reference. Or {path: folder} of finished "
+        "pictures, each <id>.png beside its prompt, <id>.txt",
+    )
     workers: int | None = Field(None, ge=1, description="models trained at once; default: cores")
     engine: EngineConfig = EngineConfig()
     data: Data = Data()
@@ -69,7 +101,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         sources = [bool(self.prompts.file), bool(self.prompts.texts), bool(self.prompts.families)]
-        if sum(sources) != 1:
+        if isinstance(self.generations, Given):
+            if any(sources):
+                raise Fault("prompts", "the pictures of generations.path bring their own prompts")
+        elif sum(sources) != 1:
             raise Fault("prompts", "give exactly one of 'file', 'texts' and 'families'")
         if self.prompts.families and self.data.format != "rendered":
             raise Fault(
@@ -99,6 +134,16 @@ class Config(Section):
         for arm in sorted(needed - set(self.removal.arms)):
             raise Fault("removal.arms", f"the design '{self.design.kind}' needs the arm '{arm}'")
         return self
+
+    @property
+    def given(self) -> Given | None:
+        """The finished pictures that stand in for a model, if any do."""
+        return self.generations if isinstance(self.generations, Given) else None
+
+    @property
+    def per_prompt(self) -> int:
+        """Pictures that the model draws a prompt; 0 where they are given."""
+        return self.generations if isinstance(self.generations, int) else 0
 
     @property
     def folder(self) -> Path:
@@ -238,18 +283,23 @@ def _resolve(config: Config, base: Path) -> Config:
         return section.model_copy(update={name: path and base / path.expanduser()})
 
     def local(encoder: EncoderConfig) -> EncoderConfig:
-        path = encoder.options.get("path")
-        if not path or not (base / str(path)).is_dir():
+        if "path" not in encoder.options:
             return encoder
-        options = {**encoder.options, "path": str((base / str(path)).resolve())}
+        options = {**encoder.options, "path": beside(encoder.options["path"])}
         return encoder.model_copy(update={"options": options})
 
     def own(generator: GeneratorConfig) -> GeneratorConfig:
+        changed: dict[str, Any] = {
+            part: {k: beside(v) if k in WEIGHTS else v for k, v in getattr(generator, part).items()}
+            for part in ("settings", "options")
+        }
         file, colon, kind = generator.name.rpartition(":")
-        if not file.endswith(".py"):
-            return generator
-        path = (base / Path(file).expanduser()).resolve()
-        return generator.model_copy(update={"name": f"{path}{colon}{kind}"})
+        if file.endswith(".py"):
+            changed["name"] = f"{(base / Path(file).expanduser()).resolve()}{colon}{kind}"
+        return generator.model_copy(update=changed)
+
+    def beside(path: Any) -> Any:
+        return str((base / path).resolve()) if path and (base / str(path)).is_dir() else path
 
     ranking = config.ranking.model_copy(
         update={
@@ -260,7 +310,11 @@ def _resolve(config: Config, base: Path) -> Config:
     data = absolute(config.data, "path")
     if data.subset:
         data = data.model_copy(update={"subset": absolute(data.subset, "neighbours_of")})
+    generations = config.generations
+    if isinstance(generations, Given):
+        generations = absolute(generations, "path")
     changed = {
+        "generations": generations,
         "data": data,
         "prompts": absolute(config.prompts, "file"),
         "removal": absolute(config.removal, "ids"),

@@ -13,6 +13,7 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered import family_prompt
 from untrain.errors import InputError
 from untrain.experiment.config import Config
+from untrain.experiment.given import GivenPictures
 from untrain.experiment.sections import GeneratorConfig
 from untrain.files import rng
 from untrain.generators import make_generator
@@ -31,27 +32,32 @@ class Inputs:
     prompts : DataFrame
         Columns prompt_id, prompt, family (empty where unknown), role (query or control), seen (is
         it the caption of a training image?).
+    given : GivenPictures, optional
+        Finished pictures in place of a model.
     """
 
     train: Catalog
     held_out: Catalog
     prompts: pd.DataFrame
+    given: GivenPictures | None = None
 
 
 def open_inputs(config: Config) -> Inputs:
     """Open the catalogue of a configuration and make its prompts."""
     data = config.data
     catalog = open_catalog(config)
-    prompts = _prompts(config, catalog)
+    given = GivenPictures.open(config.given) if config.given else None
+    prompts = given.prompts if given else _prompts(config, catalog)
     if data.subset:
         catalog = subset(
             catalog, data.subset.size, data.seed, _neighbours(config, prompts, catalog)
         )
-    if data.plant:
+    if data.plant and given is None:
         catalog = plant(catalog, data.plant.items, data.plant.copies, data.seed)
         prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
     train, held_out = _split(catalog, data.holdout, data.seed)
-    return Inputs(train, held_out, prompts.assign(seen=seen_in(train, prompts["prompt"])))
+    prompts = prompts.assign(seen=seen_in(train, prompts["prompt"]))
+    return Inputs(train, held_out, prompts, given)
 
 
 def open_generator(settings: GeneratorConfig, seed: int) -> Generator:

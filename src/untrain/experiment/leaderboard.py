@@ -175,7 +175,7 @@ def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, 
     means = bank.nll.groupby(["model_id", "prompt_id"])["nll"].agg(["mean", "count"])
     models = bank.models["model_id"][half]
     cells = means.reindex(pd.MultiIndex.from_product([models, prompt_ids]))
-    lacking = cells.index[~(cells["count"] == run.config.generations)]
+    lacking = cells.index[~(cells["count"] == run.config.per_prompt)]
     if len(lacking):
         model, prompt = lacking[0]
         raise InputError(

@@ -12,3 +12,6 @@ STAGE_HELP = {
     "evaluate": "measure, test and judge",
     "report": "write the report",
 }
+
+OF_GIVEN = ("generate", "retrieve", "compare", "rank", "report")
+"""The stages of a run whose pictures are given: without a model there is no counterfactual."""

@@ -85,6 +85,10 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
     InputError
         A share or a number of models that cannot be, or what `run_stages` finds wrong.
     """
+    if run.given:
+        raise InputError(
+            "the pictures were given (generations.path): there is no model to train a bank of"
+        )
     check(run.catalog, models, shares, run.config.seed)
     run.engine.check()
     run_stages(run, "generate")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from untrain import __version__
 from untrain.encoders import load_encoder
 from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
 from untrain.experiment import evaluate as evaluation
-from untrain.experiment import searching, stages
+from untrain.experiment import given, searching, stages
 from untrain.experiment.checks import check
 from untrain.experiment.config import Config
-from untrain.experiment.names import STAGE_HELP
+from untrain.experiment.names import OF_GIVEN, STAGE_HELP
 from untrain.experiment.run import Run
 from untrain.experiment.sections import EncoderConfig
 from untrain.experiment.tracking import tracked
@@ -140,6 +140,24 @@ IDLE = [("together", False), ("paired", True)]
 before them are still found done."""
 
 
+def stages_of(config: Config) -> tuple[Stage, ...]:
+    """Return the stages of an experiment in order."""
+    if config.given is None:
+        return STAGES
+    taken = replace(
+        STAGES[NAMES.index("generate")],
+        work=given.take,
+        settings=lambda r: [_given(r), r.prompts.to_dict("list")],
+        outputs=("queries", "prompts.csv", "catalog.parquet"),
+    )
+    asked = [taken if s.name == "generate" else s for s in STAGES if s.name in OF_GIVEN]
+    return tuple(replace(s, after=tuple(n for n in s.after if n in OF_GIVEN)) for s in asked)
+
+
+def _given(run: Run) -> Any:
+    return run.given and [run.given.catalog.fingerprint, run.catalog.fingerprint]
+
+
 def _section(run: Run, name: str) -> Any:
     values = getattr(run.config, name).model_dump(mode="json")
     return {key: value for key, value in values.items() if (key, value) not in IDLE}
@@ -159,7 +177,7 @@ def _searched_pictures(run: Run) -> Any:
     """Return what generated pictures and their features depend on, if a search is by pictures."""
     if not needs_pictures(run.config.retrieval.method):
         return None
-    drawn = [run.generator.recipe(), run.config.seed, run.config.generations]
+    drawn = [run.generator.recipe(), run.config.seed, _given(run) or run.config.generations]
     return [*drawn, _encoder(run, run.config.encoder)]
 
 
@@ -172,7 +190,7 @@ def _ranking_files(run: Run) -> list[str]:
 def keys(run: Run) -> dict[str, str]:
     """Return the fingerprint of each stage: of its settings and of the stages before it."""
     known: dict[str, str] = {}
-    for stage in STAGES:
+    for stage in stages_of(run.config):
         before = [known[name] for name in stage.after]
         known[stage.name] = fingerprint(__version__, stage.name, stage.settings(run), before)
     return known
@@ -230,7 +248,14 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
         raise InputError(f"unknown stage '{until}'{did_you_mean(until, NAMES)}")
     with run.lock():
         known = keys(run)
-        asked = STAGES[: NAMES.index(until) + 1]
+        stages = stages_of(run.config)
+        names = [stage.name for stage in stages]
+        if until not in names:
+            raise InputError(
+                f"there is no stage '{until}' where pictures are given (generations.path): without "
+                f"a model nothing can be removed; the stages are {', '.join(names)}"
+            )
+        asked = stages[: names.index(until) + 1]
         due = [stage for stage in asked if not is_done(run, stage, known[stage.name])]
         if again and asked[-1] not in due:
             due.append(asked[-1])
@@ -247,8 +272,9 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
 
 
 def _run_stage(run: Run, stage: Stage, key: str) -> None:
-    number = NAMES.index(stage.name) + 1
-    console.print(f"[bold]{number:>2}/{len(STAGES)} {stage.name}[/]  {STAGE_HELP[stage.name]}")
+    names = [each.name for each in stages_of(run.config)]
+    number = names.index(stage.name) + 1
+    console.print(f"[bold]{number:>2}/{len(names)} {stage.name}[/]  {STAGE_HELP[stage.name]}")
     record = run.record["stages"]
     record[stage.name] = {"state": "running", "key": key}
     run.stage = stage.name

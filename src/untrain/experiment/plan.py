@@ -47,6 +47,13 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
     """
     run = Run(config)
     catalog = run.catalog
+    if run.given:
+        check(run, ("retrieve", "compare"))
+        return [
+            ("training pairs", f"{len(catalog)} ({len(run.held_out)} held out)"),
+            ("pictures", f"{len(run.given.catalog)} given, for {len(run.prompts)} prompts"),
+            ("trainings", "none: there is no model to train, so no counterfactual is made"),
+        ]
     models = config.design.models if config.design.kind == "randomised" else 4
     check(run, ("retrieve", "compare", "retrain"))
     removed = count_removed(run)
@@ -55,7 +62,7 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
     workers = config.workers or default_workers()
     cost = run.generator.cost(catalog)
     rounds = 1 + -(-models // min(workers, models))
-    pictures = (1 + models) * len(run.prompts) * config.generations
+    pictures = (1 + models) * len(run.prompts) * config.per_prompt
     weights = (1 + models) * 4 * cost.parameters if cost else 0
     disk = weights + 3000 * pictures + _features(run) + 5_000_000
     free = shutil.disk_usage(existing_folder(run)).free

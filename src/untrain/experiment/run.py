@@ -28,6 +28,7 @@ from untrain.evaluation.units import margin_of, measure_of
 from untrain.experiment import inputs
 from untrain.experiment.config import Config, load_config
 from untrain.experiment.engines import ENGINES, Engine
+from untrain.experiment.given import GivenPictures
 from untrain.files import (
     atomic_path,
     discard_leftovers,
@@ -37,6 +38,7 @@ from untrain.files import (
     write_text,
 )
 from untrain.generators.base import Generator, unit_of
+from untrain.generators.finished import FinishedGenerator
 from untrain.progress import console, log_to
 
 SCHEMA_VERSION = 1
@@ -95,6 +97,18 @@ class Run:
         """Columns prompt_id, prompt, family (or empty) and role (query or control)."""
         return self._data.prompts
 
+    @property
+    def given(self) -> GivenPictures | None:
+        """The finished pictures that stand in for a model, if any do."""
+        return self._data.given
+
+    @cached_property
+    def pictures(self) -> dict[str, int]:
+        """How many pictures each prompt has, the reference not counted."""
+        if self.given:
+            return {prompt_id: len(ids) for prompt_id, ids in self.given.ids.items()}
+        return dict.fromkeys(self.prompts["prompt_id"], self.config.per_prompt)
+
     @cached_property
     def generator(self) -> Generator:
         """The generator of the configuration, not yet prepared."""
@@ -102,6 +116,8 @@ class Run:
 
     def new_generator(self) -> Generator:
         """Return one more generator of the configuration, not yet prepared."""
+        if self.given:
+            return FinishedGenerator(self.given.image_size)
         return inputs.open_generator(self.config.generator, self.config.seed)
 
     @property
@@ -207,6 +223,8 @@ class Run:
                 "warnings": _skipped(self.catalog),
             },
         )
+        if self.given:
+            self.record["given"] = len(self.given.catalog)
         for message in self.record["catalog"]["warnings"]:
             _tell(message)
         self.save_record()

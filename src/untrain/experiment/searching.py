@@ -50,7 +50,7 @@ def _picture_search(run: Run) -> PictureSearch:
 def _queries(run: Run, prompt_id: str) -> list[np.ndarray]:
     return [
         read_picture(run.path("queries", prompt_id, f"{g}.png"))
-        for g in range(run.config.generations)
+        for g in range(run.pictures[prompt_id])
     ]
 
 
@@ -142,7 +142,7 @@ def test_copies(run: Run) -> None:
     prepare(run)
     settings, catalog = run.config.copies, run.catalog
     encoder = pooled(load_encoder(settings.encoder.name, **settings.encoder.options))
-    groups = np.repeat(run.prompts["prompt_id"].to_numpy(), run.config.generations)
+    groups = np.repeat(run.prompts["prompt_id"].to_numpy(), list(run.pictures.values()))
     queries = [query for p in run.prompts["prompt_id"] for query in _queries(run, p)]
     first: dict[str, int] = {}  # of byte-identical images, the first stands for all
     test = copy_test(
@@ -157,7 +157,7 @@ def test_copies(run: Run) -> None:
     table = test.table.rename(columns={"query": "prompt_id", "nearest": "image_id"})
     table["prompt_id"] = groups
     table["image_id"] = np.array(catalog.ids, dtype=object)[table["image_id"]]
-    generations = np.tile(np.arange(run.config.generations), len(run.prompts))
+    generations = np.concatenate([np.arange(count) for count in run.pictures.values()])
     table.insert(1, "generation", generations)
     run.keep("copies", table)
     run.record["copies"] = test.summary

@@ -162,6 +162,13 @@ class Prompts(Section):
     )
 
 
+class Given(Section):
+    """Finished pictures with their prompts, of a model that cannot be trained again."""
+
+    path: Path = Field(description="a folder of <id>.png beside <id>.txt, the prompt")
+    format: Format = Field("folder", description="any catalogue format that needs a path alone")
+
+
 class GeneratorConfig(Named):
     """The model: a built-in one by its preset, or a class of your own with its options."""
 

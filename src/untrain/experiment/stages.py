@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,8 @@ def fit(run: Run) -> None:
 
 def prepare(run: Run) -> None:
     """Fit the generator's frozen parts, or find them in this run or one beside it."""
+    if run.given:  # there is no model, and nothing to prepare
+        return
     folder, catalog, generator = run.shared_folder, run.catalog, run.generator
     if not folder.exists():
         elsewhere = run.find_elsewhere("shared", folder.name)
@@ -65,17 +68,21 @@ def generate(run: Run) -> None:
     model = bank.load_model(run, run.table("model_a")["path"].iloc[0])
     keys = query_keys(run, with_reference=True)
     drawn = draw(run, model, keys)
-    last = run.config.generations
+    last = run.config.per_prompt
     names = [f"{p}/{REFERENCE if g == last else g}" for p, g in keys]
     with atomic_path(run.path("queries.safetensors")) as temporary:
         save_file(dict(zip(names, np.ascontiguousarray(drawn.samples), strict=True)), temporary)
     save_pictures(run.path("queries"), dict(zip(names, drawn.images, strict=True)))
     with atomic_path(run.path("prompts.csv")) as temporary:
         run.prompts.to_csv(temporary, index=False)
+    judge_quality(run, [(p, drawn.images[i]) for i, (p, _) in enumerate(keys)])
+
+
+def judge_quality(run: Run, pictures: Sequence[tuple[str, np.ndarray]]) -> None:
+    """Judge whether pictures, each with its prompt_id, show what was asked for; controls aside."""
     asked = run.prompts[run.prompts["role"] == "query"]
     known = set(asked["prompt_id"])
-    pictures = [(p, drawn.images[i]) for i, (p, _) in enumerate(keys) if p in known]
-    quality = judge(run.catalog, asked, pictures)
+    quality = judge(run.catalog, asked, [(p, picture) for p, picture in pictures if p in known])
     run.record["quality"] = quality
     if quality and not quality["passed"]:
         run.warn(
@@ -86,8 +93,7 @@ def generate(run: Run) -> None:
 
 def query_keys(run: Run, with_reference: bool = False) -> list[tuple[str, int]]:
     """Return (prompt_id, generation) of every query; the reference is the last generation."""
-    count = run.config.generations + with_reference
-    return [(p, g) for p in run.prompts["prompt_id"] for g in range(count)]
+    return [(p, g) for p, count in run.pictures.items() for g in range(count + with_reference)]
 
 
 def draw(run: Run, model: Generator, keys: list[tuple[str, int]]) -> Generations:
@@ -191,16 +197,13 @@ def report(run: Run) -> None:
 
 def _keep_thumbnails(run: Run) -> None:
     """Keep small pictures and captions of the images that the report names."""
-    ranking, sets = run.table("ranking"), run.table("forget_sets")
+    ranking, copies = run.table("ranking"), run.table("copies")
     shown = ranking[ranking["rank"] <= 10]["image_id"]
-    copies = run.table("copies")
-    ids = sorted(
-        {
-            *shown,
-            *copies[copies["near_copy"]]["image_id"],
-            *sets[sets["arm"].isin(["family", "ids"])]["image_id"],
-        }
-    )
+    named = {*shown, *copies[copies["near_copy"]]["image_id"]}
+    if not run.given:  # else nothing was removed
+        sets = run.table("forget_sets")
+        named |= set(sets[sets["arm"].isin(["family", "ids"])]["image_id"])
+    ids = sorted(named)
     captions = [run.catalog.captions[run.catalog.index[i]] for i in ids]
     shown_table = pd.DataFrame({"image_id": ids, "caption": captions})
     if "family" in run.catalog.attributes:

@@ -10,7 +10,7 @@ import yaml
 
 from untrain.errors import InputError
 from untrain.experiment.folders import RECORD
-from untrain.experiment.names import STAGE_HELP
+from untrain.experiment.names import OF_GIVEN, STAGE_HELP
 from untrain.files import read_json
 
 DONE, RUNNING, STOPPED, WAITING = "done", "running", "stopped", "waiting"
@@ -94,7 +94,8 @@ def status(folder: Path) -> Status:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot read {folder / RECORD}: {error}") from None
     running = is_running(folder)
-    states = tuple(_state(name, stages.get(name, {}), running) for name in STAGE_HELP)
+    names = [n for n in STAGE_HELP if n in OF_GIVEN or not record.get("given")]
+    states = tuple(_state(name, stages.get(name, {}), running) for name in names)
     bank = _rows(folder / "bank" / "models.parquet")
     trained, wanted = _models(folder, bank)
     return Status(

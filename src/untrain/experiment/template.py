@@ -189,6 +189,8 @@ def _keys(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str, 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
     """Return the section that a field holds, if it holds one."""
     kinds = (field.annotation, *get_args(field.annotation))
+    if int in kinds:  # a number, or a section in its place: the number is what is shown
+        return None
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 

@@ -229,7 +229,7 @@ def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
         f"loss/{model}": read_json(run.folder / path / "model.json")["losses"]
         for model, path in zip(models["model_id"], models["path"], strict=True)
     }
-    for epoch in range(max(map(len, curves.values()))):
+    for epoch in range(max(map(len, curves.values()), default=0)):
         now = {name: losses[epoch] for name, losses in curves.items() if epoch < len(losses)}
         tracker.numbers(now, epoch)
 
@@ -239,11 +239,12 @@ def _pictures(name: str, models: Sequence[str], run: Run, tracker: Tracker) -> N
     from untrain.catalogs.sheet import contact_sheet
     from untrain.experiment.run import read_picture
 
-    count = run.config.generations
+    count = max(run.pictures.values())
     folders = [run.path("queries"), *(run.path("generations", model) for model in models)]
     labels = [label for model in [SAMPLER, *models] for label in [model, *[""] * (count - 1)]]
     for prompt_id, prompt in zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True):
-        paths = [folder / prompt_id / f"{n}.png" for folder in folders for n in range(count)]
+        own = range(run.pictures[prompt_id])
+        paths = [folder / prompt_id / f"{n}.png" for folder in folders for n in own]
         sheet = contact_sheet([read_picture(path) for path in paths], count, CELL, labels)
         tracker.picture(f"{name}/{prompt_id}", sheet, prompt)
 

@@ -53,6 +53,7 @@ GENERATORS = GeneratorRegistry(
     {
         "dalle": "untrain.generators.dalle:DalleGenerator.from_preset",
         "diffusion": "untrain.generators.diffusion:DiffusionGenerator.from_preset",
+        "lora": "untrain.generators.lora:LoraGenerator",
     },
 )
 

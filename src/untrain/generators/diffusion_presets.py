@@ -3,25 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from untrain.errors import InputError, did_you_mean
 
+T = TypeVar("T", bound="Denoising")
 
-@dataclass(frozen=True)
-class DiffusionPreset:
-    """Everything that decides what a diffusion model becomes, apart from data and seed.
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising:
+    """What all diffusion models are trained and drawn by.
 
     Attributes
     ----------
     height, width : int
-        Picture size in pixels; multiples of what the network halves it by (see `patch`, `widths`).
+        Picture size in pixels.
+    epochs, batch, lr, warmup, weight_decay, clip
+        Training (AdamW, cosine schedule, ``warmup`` as a share of the steps).
+    averaging : float
+        Share of the training, at its end, over which weights are averaged.
+    unconditional : float
+        Share of captions left out in training, for guidance.
+    guidance : float
+        Classifier-free guidance at sampling (Ho & Salimans 2022); 1 is none.
+    steps : int
+        DDIM steps of a picture (Song et al. 2021, η = 0).
+    terms : int
+        Even: pairs of (time, noise) that the loss of a picture is averaged over.
+    """
+
+    height: int = 32
+    width: int = 32
+    epochs: int = 24
+    batch: int = 16
+    lr: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    averaging: float = 0.25
+    unconditional: float = 0.1
+    guidance: float = 2.0
+    steps: int = 20
+    terms: int = 16
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionPreset(Denoising):
+    """Everything that decides what a diffusion model becomes, apart from data and seed.
+
+    Attributes
+    ----------
     patch : int
         Pixels (or latents) a side that make one place of the network: it sees a picture of
         (height / patch, width / patch) with patch² as many channels. Above 1 it is quicker, and
-        coarser.
+        coarser. Height and width are multiples of it, doubled for each resolution but one.
     vae : str
         A folder or hub id of a `diffusers` ``AutoencoderKL`` in whose latent space to work; "" for
         pixels. It is frozen.
@@ -35,24 +76,10 @@ class DiffusionPreset:
         Words of a caption that are read.
     vocabulary : int
         Words are hashed into so many; two that fall together count as one word.
-    epochs, batch, lr, warmup, weight_decay, clip
-        Training (AdamW, cosine schedule, ``warmup`` as a share of the steps).
-    averaging : float
-        Share of the training, at its end, over which weights are averaged.
-    unconditional : float
-        Share of captions left out in training, for guidance.
-    guidance : float
-        Classifier-free guidance at sampling (Ho & Salimans 2022); 1 is none.
-    steps : int
-        DDIM steps of a picture (Song et al. 2021, η = 0).
-    terms : int
-        Even: pairs of (time, noise) that the loss of a picture is averaged over.
     prediction : {'v_prediction', 'epsilon', 'sample'}
         What the network predicts, and the loss is of.
     """
 
-    height: int = 32
-    width: int = 32
     patch: int = 2
     vae: str = ""
     widths: tuple[int, ...] = (64, 96)
@@ -60,22 +87,44 @@ class DiffusionPreset:
     text_width: int = 64
     text_limit: int = 32
     vocabulary: int = 4096
-    epochs: int = 24
-    batch: int = 16
-    lr: float = 2e-3
-    warmup: float = 0.05
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    averaging: float = 0.25
-    unconditional: float = 0.1
-    guidance: float = 2.0
-    steps: int = 20
-    terms: int = 16
     prediction: Literal["v_prediction", "epsilon", "sample"] = "v_prediction"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `diffusion_preset_of` reads it back."""
-        return {**asdict(self), "widths": list(self.widths)}
+
+@dataclass(frozen=True, kw_only=True)
+class LoraRecipe(Denoising):
+    """How adapters are trained on a given pipeline.
+
+    Attributes
+    ----------
+    rank, alpha : int
+        Of the adapters: B·A of this rank, times alpha / rank (Hu et al. 2021).
+    targets : tuple of str
+        Layers that get one, by the end of their names.
+    """
+
+    height: int = 512
+    width: int = 512
+    epochs: int = 20
+    batch: int = 4
+    lr: float = 1e-4
+    averaging: float = 0.0
+    guidance: float = 7.5
+    steps: int = 30
+    terms: int = 32
+    rank: int = 8
+    alpha: int = 8
+    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+
+    @classmethod
+    def of(cls, **settings: Any) -> LoraRecipe:
+        """Return the recipe with some settings changed.
+
+        Raises
+        ------
+        InputError
+            An unknown setting, or a value of the wrong type or out of range.
+        """
+        return _changed(cls(), settings)
 
 
 DIFFUSION_PRESETS = {
@@ -108,37 +157,42 @@ def diffusion_preset_of(name: str, **changes: Any) -> DiffusionPreset:
     """
     if name not in DIFFUSION_PRESETS:
         raise InputError(f"unknown preset '{name}'{did_you_mean(name, DIFFUSION_PRESETS)}")
-    known = {f.name for f in fields(DiffusionPreset)}
+    return _changed(DIFFUSION_PRESETS[name], changes)
+
+
+def _changed(preset: T, changes: dict[str, Any]) -> T:
+    known = {f.name for f in fields(preset)}
     for key in changes:
         if key not in known:
             raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
     try:
-        values = {**asdict(DIFFUSION_PRESETS[name]), **changes}
-        preset = TypeAdapter(DiffusionPreset).validate_python(values)
+        changed = TypeAdapter(type(preset)).validate_python({**asdict(preset), **changes})
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(map(str, first["loc"]))
         raise InputError(
             f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
         ) from None
-    _check(preset)
-    return preset
+    _check(changed)
+    return changed
 
 
-def _check(preset: DiffusionPreset) -> None:
+def _check(preset: Denoising) -> None:
     for key, value in asdict(preset).items():
         numbers = value if key == "widths" else [value]
-        if key in ("vae", "prediction"):
+        if key in ("vae", "prediction", "targets"):
             continue
         small = 0 if key in _FROM_ZERO else 1e-9 if isinstance(value, float) else 1
         most = 1 if key in _SHARES else float("inf")
         if not numbers or not all(small <= n <= most for n in numbers):
             raise InputError(f"{key} must be from {small:g} to {most:g}, found {value}")
-    if any(width % 32 for width in preset.widths):
-        raise InputError(f"widths must be multiples of 32, found {list(preset.widths)}")
     if preset.terms % 2:
         raise InputError(f"terms must be even, as noise comes in pairs ±, found {preset.terms}")
-    least = preset.patch * 2 ** (len(preset.widths) - 1) * (8 if preset.vae else 1)
+    least = 8
+    if isinstance(preset, DiffusionPreset):
+        if any(width % 32 for width in preset.widths):
+            raise InputError(f"widths must be multiples of 32, found {list(preset.widths)}")
+        least = preset.patch * 2 ** (len(preset.widths) - 1) * (2 if preset.vae else 1)
     if preset.height % least or preset.width % least:
         raise InputError(
             f"picture size {preset.height}x{preset.width}: with this network height and width must "

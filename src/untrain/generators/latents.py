@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,6 +97,10 @@ class Latents:
     ----------
     source : str
         Weights must be in safetensors.
+    part : str
+        Sub-folder of a pipeline.
+    loaded : callable, optional
+        Returns the autoencoder, where somebody else has loaded it.
 
     Raises
     ------
@@ -108,12 +113,16 @@ class Latents:
         "images before is not part of the effects."
     )
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(
+        self, source: str, part: str = "", loaded: Callable[[], Any] | None = None
+    ) -> None:
+        self.source, self.part, self._loaded = source, part, loaded
 
     @cached_property
     def vae(self) -> Any:
         """The autoencoder, loaded when first asked for."""
+        if self._loaded:
+            return self._loaded()
         kind = import_diffusers().AutoencoderKL
         try:
             vae = kind.from_pretrained(self.source, use_safetensors=True)
@@ -127,8 +136,7 @@ class Latents:
     @property
     def fingerprint(self) -> str:
         """That of a folder's files; a hub id is known by its name."""
-        files = sorted(Path(self.source).glob("*.safetensors"))
-        return fingerprint(*(f.read_bytes() for f in files)) if files else self.source
+        return _content(Path(self.source, self.part)) or self.source
 
     @property
     def _scale(self) -> int:
@@ -159,3 +167,10 @@ class Latents:
     def blank(self, image_size: tuple[int, int]) -> np.ndarray:
         """Return latents of zero."""
         return np.zeros((1, *self.shape(image_size)), np.float16)
+
+
+@lru_cache(maxsize=8)
+def _content(folder: Path) -> str:
+    """Return the fingerprint of the weights in a folder, "" where there are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    return fingerprint(*(f.read_bytes() for f in files)) if files else ""

@@ -190,7 +190,7 @@ class Average:
     """The plain mean of the weights from step ``first`` on, every fourth step."""
 
     def __init__(self, model: nn.Module, first: int) -> None:
-        self.parameters: list[torch.Tensor] = list(model.parameters())
+        self.parameters: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.first, self.count = first, 0
         self.mean: list[torch.Tensor] = []
 

@@ -163,7 +163,9 @@ def _others(run: Run) -> Table:
     return Table("other-measures", caption, table, OTHERS, tables.other_rows(table))
 
 
-def _prompts(run: Run) -> Table:
+def _prompts(run: Run) -> Table | None:
+    if run.given:
+        return None
     table = tables.prompt_table(run)
     caption = f"Each prompt without its own images, the strongest effect first. {worse(run.unit)}"
     return Table("effects-by-prompt", caption, table, PROMPTS, tables.prompt_rows(table))

@@ -26,7 +26,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("Data", _data(run.meta.get("catalog") or {})),
         ("Prompts", prompts + (f", and {controls} controls" if controls else "")),
         ("Models", _models(run)),
-        ("Seeds", _inline(run.meta.get("seeds"))),
+        ("Seeds", "" if run.given else _inline(run.meta.get("seeds"))),
         ("Ranking", str((run.config.get("ranking") or {}).get("method") or "")),
         ("Copy test", copy_words(run.meta)),
         ("Quality gate", _quality(run.meta.get("quality"))),
@@ -90,6 +90,8 @@ def _data(catalog: dict[str, Any]) -> str:
 
 
 def _models(run: Run) -> str:
+    if run.given:
+        return f"none: {run.meta['given']} pictures were given"
     paired = [name for name in run.models["model_id"] if name != SAMPLER]
     if not paired:
         return ""

@@ -72,6 +72,11 @@ class Run:
         return self.meta.get("generator") or {}
 
     @property
+    def given(self) -> bool:
+        """Whether its pictures were given: there is no model, and no counterfactual."""
+        return bool(self.meta.get("given"))
+
+    @property
     def unit(self) -> str:
         """Of the primary measure."""
         return str(self.generator.get("unit") or BITS)
@@ -107,9 +112,13 @@ def read_run(folder: Path) -> Run:
     Raises
     ------
     InputError
-        If ``run.json``, ``prompts.csv`` or ``results/effects.parquet`` is absent.
+        If ``run.json``, ``prompts.csv`` or ``results/effects.parquet`` is absent; of a run whose
+        pictures were given, ``ranking.parquet``.
     """
-    for name in ("run.json", "prompts.csv", "results/effects.parquet"):
+    needed = ["run.json", "prompts.csv", "results/effects.parquet"]
+    if (folder / "run.json").is_file() and read_json(folder / "run.json").get("given"):
+        needed[-1] = "ranking.parquet"  # without a model there are no effects
+    for name in needed:
         if not (folder / name).is_file():
             raise InputError(
                 f"{folder}: found no {name}; expected the folder of a finished run. "

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from untrain.evaluation.units import head, measure_of
-from untrain.report.folder import SAMPLER, rows
+from untrain.report.folder import SAMPLER, Run, rows
 from untrain.report.gallery import REFERENCE, Gallery
 from untrain.report.influence import main_ranking, metric_words, uses_of
 from untrain.report.tables import arm_label
@@ -144,7 +144,7 @@ class Known:
         source = self.gallery.copied.get((prompt_id, which))
         copy = [("Near copy", f"looks like a copy of training image {source}")] if source else []
         return {
-            "facts": [("Model", f"{model}, which drew the pictures"), *copy],
+            "facts": [("Model", _drew(self.run, model)), *copy],
             "table": self._surprise(prompt_id, which),
             "see": [f"t/{source}"] if source else [],
             "saw": "The training image it looks like",
@@ -192,6 +192,10 @@ class Known:
             "heads": ["Model", head(self.run.unit), "Trained without"],
             "rows": lines,
         }
+
+
+def _drew(run: Run, model: str) -> str:
+    return "not known here: it was given" if run.given else f"{model}, which drew the pictures"
 
 
 def _whole(which: str) -> int:

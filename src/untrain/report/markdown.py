@@ -15,12 +15,24 @@ _WORDS = {"Removed", "Measure", "Prompt", "Verdict"}
 
 def markdown(run: Run) -> str:
     """Return the content of ``results/summary.md``."""
-    others = tables.other_rows(tables.other_table(run.effects))
-    parts = [
+    head = [
         f"# {_cell(run.meta.get('name') or run.folder.name)}",
-        _cell(tables.answer(run.effects, run.verdicts, run.unit)),
+        _cell(" ".join(tables.said(run))),
         "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
         *([f"Copy test: {_cell(copy_words(run.meta))}."] if copy_words(run.meta) else []),
+    ]
+    parts = [*head, *(_nearest(run) if run.given else _effects(run))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _nearest(run: Run) -> list[str]:
+    """Return the training images that rank first for each prompt."""
+    return ["## Nearest training images", _table(("Prompt", *tables.PLACES), tables.nearest(run))]
+
+
+def _effects(run: Run) -> list[str]:
+    others = tables.other_rows(tables.other_table(run.effects))
+    parts = [
         "## Overall",
         f"{worse(run.unit)} p is one-sided.",
         _table(
@@ -32,8 +44,7 @@ def markdown(run: Run) -> str:
         heads = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
         parts += ["## Other measures", _table(heads, others)]
     heads = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
-    parts += ["## Each prompt", _table(heads, tables.prompt_rows(tables.prompt_table(run)))]
-    return "\n\n".join(parts) + "\n"
+    return [*parts, "## Each prompt", _table(heads, tables.prompt_rows(tables.prompt_table(run)))]
 
 
 def _cell(text: Any) -> str:

@@ -29,7 +29,8 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
         How many prompts to show; all if left out.
     """
     run = read_run(folder)
-    each = min(_EACH, int(run.config.get("generations", _EACH)))
+    asked = run.config.get("generations", _EACH)
+    each = min(_EACH, asked) if isinstance(asked, int) else _EACH
     pictures: list[Image.Image] = []
     labels: list[str] = []
     blank = Image.new("RGB", (8, 8), "white")

@@ -25,6 +25,14 @@ ARMS = {
 }
 """Each arm as the end of "models trained without …"; the order is that of every table."""
 
+GIVEN = (
+    "No counterfactual was made: the pictures were given, and there is no model to train without "
+    "any image.",
+    "What follows says which training images are nearest to each picture, and whether one looks "
+    "like a copy; whether any of them mattered is not known.",
+)
+"""The answer of a run without a model."""
+
 FEW_PROMPTS = 10
 LEVEL = 0.05
 EFFECTS = COLUMNS["results/effects.parquet"]
@@ -162,6 +170,13 @@ def split_controls(
 
 
 # The answer -------------------------------------------------------------------------------------
+
+
+def said(run: Run) -> list[str]:
+    """Return the answer of a run as sentences, the first by itself."""
+    if run.given:
+        return list(GIVEN)
+    return answer_sentences(run.effects, run.verdicts, run.unit)
 
 
 def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, unit: str = BITS) -> str:
@@ -302,6 +317,8 @@ def warnings(run: Run) -> list[str]:
     quality = run.meta.get("quality")
     told = [str(text) for text in run.meta.get("warnings") or []]
     weak = [text for text in told if text.startswith("The generator is weak")]
+    if run.given:
+        return [GIVEN[0], *weak, *(text for text in told if text not in weak)]
     if not isinstance(quality, dict):
         weak.append("The generator's quality was not tested: look at the pictures first.")
     elif not quality.get("passed", False) and not weak:
@@ -311,7 +328,7 @@ def warnings(run: Run) -> list[str]:
         )
     found = weak + [text for text in told if text not in weak]
     queries = int((run.prompts["role"] != "control").sum())
-    if queries < FEW_PROMPTS:
+    if queries < FEW_PROMPTS and not run.given:
         found.append(f"Few prompts ({queries}): an overall figure may not carry over to others.")
     return [*found, *standing(run)]
 
@@ -364,3 +381,19 @@ def prompt_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 def _with_holm(p: float, holm: float) -> str:
     return bare_p(p) + ("" if math.isnan(holm) else f" ({bare_p(holm)})")
+
+
+PLACES = ("First", "Second", "Third")
+
+
+def nearest(run: Run) -> list[tuple[str, ...]]:
+    """Return each prompt with the training images that the run's ranking puts first, three ids."""
+    method = (run.config.get("ranking") or {}).get("method")
+    chosen = run.ranking[run.ranking["rank"] <= len(PLACES)]
+    chosen = chosen[chosen["method"] == method] if method else chosen
+    found = dict(list(chosen.sort_values("rank").groupby("prompt_id")["image_id"]))
+    lines = []
+    for prompt in rows(run.prompts):
+        ids = [str(image_id) for image_id in found.get(prompt.prompt_id, [])][: len(PLACES)]
+        lines.append((str(prompt.prompt), *ids, *[""] * (len(PLACES) - len(ids))))
+    return lines

@@ -24,9 +24,22 @@ PICTURE = 17  # characters: four beside one another on 80 columns
 
 
 def answer_and_table(folder: Path, width: int = WIDE) -> tuple[str, Table]:
-    """Return the answer in a sentence or two, and the overall effects by arm."""
+    """Return the answer in a sentence or two, and the overall effects by arm.
+
+    Of a run whose pictures were given: the training images nearest to them.
+    """
     run = read_run(folder)
-    return tables.answer(run.effects, run.verdicts, run.unit), overall(run, width)
+    return " ".join(tables.said(run)), nearest(run) if run.given else overall(run, width)
+
+
+def nearest(run: Run) -> Table:
+    """Return the training images that rank first for each prompt, of a run without a model."""
+    table = Table(title="Nearest training images", title_justify="left", box=SIMPLE_HEAD)
+    for head in ("prompt", *map(str.lower, tables.PLACES)):
+        table.add_column(head, overflow="fold")
+    for line in tables.nearest(run):
+        table.add_row(*map(escape, line))
+    return table
 
 
 def overall(run: Run, width: int = WIDE) -> Table:
@@ -110,7 +123,8 @@ def to_dict(run: Run) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "name": run.meta.get("name"),
-        "answer": tables.answer(run.effects, run.verdicts, run.unit),
+        "answer": " ".join(tables.said(run)),
+        "unit": run.unit,
         "verdicts": tables.verdict_counts(queries),
         "control_verdicts": tables.verdict_counts(controls),
         "overall": tables.overall_table(run.effects).to_dict("records"),

@@ -1,0 +1,166 @@
+"""LoRA on a pipeline like Stable Diffusion: a tiny random one, saved to disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from untrain.catalogs import rendered
+from untrain.errors import InputError
+from untrain.generators.lora import LoraGenerator
+from untrain.testing import check_generator
+
+pytest.importorskip("peft", reason="needs untrain[diffusion]")
+diffusers = pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
+
+CATALOG = rendered(families=5, size_of_family=4, seed=1, resolution=16)
+SMALL = {"height": 16, "width": 16, "epochs": 2, "lr": 0.03, "steps": 3, "terms": 4, "rank": 2}
+
+
+def silent(n: int) -> None:
+    """No progress."""
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The parts of Stable Diffusion with a few channels each, and a tokenizer of single letters."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    folder = tmp_path_factory.mktemp("pipeline")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    words = [*letters, *(f"{letter}</w>" for letter in letters)]
+    vocabulary = ["<|startoftext|>", "<|endoftext|>", *words]
+    (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(vocabulary)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16
+    )
+    torch.manual_seed(0)
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(vocabulary), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+            num_attention_heads=2, max_position_embeddings=16, bos_token_id=0, eos_token_id=1,
+            projection_dim=16,
+        )
+    )  # fmt: skip
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16, 16), layers_per_block=1, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16, attention_head_dim=2,
+    )  # fmt: skip
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=4, latent_channels=4,
+    )  # fmt: skip
+    diffusers.StableDiffusionPipeline(
+        vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet,
+        scheduler=diffusers.DDPMScheduler(
+            beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+        ),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder / "pipe")  # fmt: skip
+    return folder / "pipe"
+
+
+def test_it_keeps_the_contract(pipeline: Path) -> None:
+    check_generator(lambda: LoraGenerator(str(pipeline), **SMALL), CATALOG)
+
+
+@pytest.fixture(scope="module")
+def fitted(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> LoraGenerator:
+    generator = LoraGenerator(str(pipeline), **SMALL)
+    generator.prepare(CATALOG, tmp_path_factory.mktemp("lora") / "shared", silent)
+    generator.fit(CATALOG, [], 0, silent)
+    return generator
+
+
+def test_only_adapters_are_saved(fitted: LoraGenerator, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    weights = load_file(tmp_path / "adapter.safetensors")
+    assert weights and all("lora_" in name for name in weights)
+    whole = sum(p.numel() for p in fitted._fitted().parameters())
+    assert sum(w.numel() for w in weights.values()) < whole / 5
+    assert {path.name for path in tmp_path.iterdir()} == {"adapter.safetensors", "model.json"}
+
+
+def test_the_base_stays_as_it_was(fitted: LoraGenerator, pipeline: Path) -> None:
+    base = diffusers.UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet")
+    learnt = fitted._fitted().state_dict()
+    for name, value in base.state_dict().items():
+        found = learnt.get(f"unet.{name}")
+        if found is None:  # wrapped by an adapter
+            head, _, end = name.rpartition(".")
+            found = learnt[f"unet.{head}.base_layer.{end}"]
+        assert torch.equal(found, value), name
+
+
+def test_an_adapter_begins_as_the_base(fitted: LoraGenerator, pipeline: Path) -> None:
+    """B is zero at the start: the first prediction is the pipeline's own."""
+    base = diffusers.UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet").eval()
+    x, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 700])
+    asked = fitted.condition(["red shoes", "a bag"])
+    with torch.no_grad():
+        expected = base(x, t, encoder_hidden_states=asked).sample
+        torch.testing.assert_close(fitted.network(3)(x, t, asked), expected)
+
+
+def test_drawing_is_that_of_the_pipeline(pipeline: Path) -> None:
+    """The same latents, prompt, guidance and steps through `diffusers` itself, no adapters."""
+    generator = LoraGenerator(str(pipeline), **SMALL)
+    generator._model = generator.network(0).eval()
+    noise = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)
+    drawn = generator.generate(["red shoes"], noise)
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(pipeline, safety_checker=None)
+    pipe.scheduler = generator.scheduler
+    pipe.set_progress_bar_config(disable=True)
+    expected = pipe(
+        "red shoes", latents=torch.from_numpy(noise), num_inference_steps=3, guidance_scale=7.5,
+        eta=0.0, output_type="np",
+    ).images  # fmt: skip
+    difference = drawn.images.astype(float) - 255 * expected
+    assert np.abs(difference).max() < 2
+
+
+def test_the_report_is_told_what_is_frozen(fitted: LoraGenerator) -> None:
+    assert "fine-tuning set" in fitted.frozen and fitted.space.frozen not in fitted.frozen
+
+
+def test_what_cannot_be_used(pipeline: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot load the pipeline 'nowhere'"):
+        LoraGenerator("nowhere").noise  # noqa: B018
+    with pytest.raises(InputError, match="did you mean 'rank'"):
+        LoraGenerator(str(pipeline), rnk=3)
+    other = LoraGenerator(str(pipeline), **{**SMALL, "rank": 4})
+    same = LoraGenerator(str(pipeline), **SMALL)
+    assert other.fingerprint(CATALOG) != same.fingerprint(CATALOG)
+
+
+def test_pickled_weights_are_not_opened(pipeline: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(pipeline, tmp_path / "pickled"))
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(InputError, match="safetensors"):
+        LoraGenerator(str(copy), **SMALL).noise  # noqa: B018
+
+
+def test_in_an_experiment_file(pipeline: Path, tmp_path: Path) -> None:
+    from untrain.experiment.config import load_config
+    from untrain.experiment.inputs import open_generator
+
+    (tmp_path / "pipe").symlink_to(pipeline)
+    options: dict[str, Any] = {"pipeline": "pipe", **SMALL}
+    text = f"generator: {{name: lora, options: {json.dumps(options)}}}\nprompts: {{families: 3}}"
+    (tmp_path / "lora.yaml").write_text(text)
+    config = load_config(tmp_path / "lora.yaml")
+    made = open_generator(config.generator, 0)
+    assert isinstance(made, LoraGenerator) and made.image_size == (16, 16)
