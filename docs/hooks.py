@@ -28,6 +28,8 @@ def generated(what: str) -> str:
     makers: dict[str, Callable[[], str]] = {
         "settings": settings,
         "presets": presets,
+        "diffusion-presets": diffusion_presets,
+        "checks": checks,
         "names": names,
         "commands": commands,
     }
@@ -152,7 +154,28 @@ def presets() -> str:
     """Return the presets of the generator side by side."""
     from untrain.generators.presets import PRESETS
 
-    columns = {name: preset.to_dict() for name, preset in PRESETS.items()}
+    return _side_by_side({name: preset.to_dict() for name, preset in PRESETS.items()})
+
+
+def diffusion_presets() -> str:
+    """Return the presets of the diffusion generator side by side."""
+    from untrain.generators.diffusion_presets import DIFFUSION_PRESETS
+
+    return _side_by_side({name: preset.to_dict() for name, preset in DIFFUSION_PRESETS.items()})
+
+
+def checks() -> str:
+    """Return the checks of a generator, each with its first line."""
+    from untrain.testing.checks import CHECKS
+
+    lines = ["| check | what must hold |", "|---|---|"]
+    for check in CHECKS:
+        says = (check.__doc__ or "").strip().splitlines()[0]
+        lines.append(f"| `{check.__name__.removeprefix('check_')}` | {says} |")
+    return "\n".join(lines)
+
+
+def _side_by_side(columns: dict[str, dict[str, Any]]) -> str:
     lines = ["| setting | " + " | ".join(f"`{name}`" for name in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for setting in next(iter(columns.values())):
@@ -174,12 +197,14 @@ def names() -> str:
     from untrain.encoders import ENCODERS
     from untrain.experiment.engines import ENGINES
     from untrain.experiment.tracking import TRACKERS
+    from untrain.generators import GENERATORS
     from untrain.registry import Registry
     from untrain.search.ranking import RANKINGS
     from untrain.search.retrieval import RETRIEVERS
 
     kinds: dict[str, Registry[Any]] = {
         "data.format": CATALOGS,
+        "generator.name": GENERATORS,
         "encoder.name": ENCODERS,
         "retrieval.method": RETRIEVERS,
         "ranking.method": RANKINGS,

@@ -18,6 +18,7 @@ from untrain.cli import main
 from untrain.experiment import config as config_module
 from untrain.experiment import parts, stages
 from untrain.experiment.config import Config
+from untrain.experiment.sections import GeneratorConfig
 from untrain.progress import console
 from untrain.report import page
 from untrain.search import fitted
@@ -35,6 +36,17 @@ class Said:
 
 
 Untrain = Callable[[list[str]], Said]
+
+
+def small_generator(config: Config) -> GeneratorConfig:
+    """Return the same generator small; one that needs weights becomes the built-in one."""
+    name = config.generator.name
+    small: dict[str, dict[str, Any]] = {
+        "dalle": {"preset": "micro"},
+        "diffusion": {"name": name, "preset": "diffusion-micro", "settings": {"epochs": 1}},
+        "lora": {"preset": "micro"},
+    }
+    return GeneratorConfig(**small[name]) if name in small else config.generator
 
 
 def reduced(config: Config, folder: Path) -> Config:
@@ -67,9 +79,9 @@ def reduced(config: Config, folder: Path) -> Config:
         "data": data,
         "prompts": prompts,
         "encoder": encoder,
-        "generations": 1,
+        "generations": config.given or 1,
         "workers": 1,
-        "generator": config.generator.model_copy(update={"preset": "micro", "settings": {}}),
+        "generator": small_generator(config),
         "retrieval": config.retrieval.model_copy(update={"top": 10}),
         "removal": config.removal.model_copy(update={"k": sizes}),
         "design": config.design.model_copy(update={"models": 4}),

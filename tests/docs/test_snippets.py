@@ -35,7 +35,7 @@ BENCHMARK = re.compile(r"python (benchmarks/\w+\.py) ?(.*)")
 
 SLOW = {"docs/results/README.md", "docs/how-to/own-model.md", "docs/how-to/reproduce-study.md"}
 
-BASE = {
+BASE: dict[str, Any] = {
     "name": "snippet",
     "data": {"format": "folder", "path": "photos"},
     "prompts": {"file": "prompts.txt"},
@@ -101,6 +101,12 @@ def load_experiment(block: Block, folder: Path) -> None:
     file = folder / "snippet.yaml"
     file.write_text(yaml.safe_dump(values, sort_keys=False))
     load_config(file)
+
+
+def test_a_model_of_forty_lines_has_forty_lines() -> None:
+    blocks = {block.title: block.text for block in blocks_of(ROOT / "docs/how-to/own-generator.md")}
+    lines = [line for line in blocks["my_model.py"].splitlines() if line.strip()]
+    assert len(lines) <= 40
 
 
 def test_what_is_not_run_is_there() -> None:

@@ -178,6 +178,19 @@ def test_a_model_of_another_recipe_is_refused(fitted, catalog, tmp_path):
         other.load(tmp_path / "model")
 
 
+def test_a_class_made_of_it_is_another(prepared, catalog):
+    """Its models must not be taken for those of the reference generator."""
+    from untrain.generators.dalle import DalleGenerator
+
+    class Own(DalleGenerator):
+        version = "1"
+
+    one, other = (kind(preset_of("micro"), seed=0) for kind in (DalleGenerator, Own))
+    assert one.shared_key(catalog) == other.shared_key(catalog)
+    assert one.fingerprint(catalog) != other.fingerprint(catalog)
+    assert one.fingerprint(catalog) == DalleGenerator.from_preset("micro").fingerprint(catalog)
+
+
 def test_training_lowers_the_loss(prepared, catalog):
     generator = prepared()
     generator.fit(catalog, [], 0, silent)

@@ -283,20 +283,21 @@ def _resolve(config: Config, base: Path) -> Config:
         return section.model_copy(update={name: path and base / path.expanduser()})
 
     def local(encoder: EncoderConfig) -> EncoderConfig:
-        if "path" not in encoder.options:
-            return encoder
-        options = {**encoder.options, "path": beside(encoder.options["path"])}
-        return encoder.model_copy(update={"options": options})
+        options = {k: beside(v) if k in WEIGHTS else v for k, v in encoder.options.items()}
+        return encoder.model_copy(update={"name": named(encoder.name), "options": options})
 
     def own(generator: GeneratorConfig) -> GeneratorConfig:
         changed: dict[str, Any] = {
             part: {k: beside(v) if k in WEIGHTS else v for k, v in getattr(generator, part).items()}
             for part in ("settings", "options")
         }
-        file, colon, kind = generator.name.rpartition(":")
-        if file.endswith(".py"):
-            changed["name"] = f"{(base / Path(file).expanduser()).resolve()}{colon}{kind}"
-        return generator.model_copy(update=changed)
+        return generator.model_copy(update={"name": named(generator.name), **changed})
+
+    def named(name: str) -> str:
+        file, colon, attribute = name.rpartition(":")
+        if not file.endswith(".py"):
+            return name
+        return f"{(base / Path(file).expanduser()).resolve()}{colon}{attribute}"
 
     def beside(path: Any) -> Any:
         return str((base / path).resolve()) if path and (base / str(path)).is_dir() else path
