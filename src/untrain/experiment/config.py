@@ -64,7 +64,7 @@ def _generations(value: Any) -> Any:
     if isinstance(value, Given) or (isinstance(value, int) and value >= 1):
         return value
     raise ValueError(
-        f"must be a number of pictures of at least 1, or {{path: folder}}, found {_shown(value)}"
+        f"should be {{path: folder}}, or greater than or equal to 1, found {_shown(value)}"
     )
 
 

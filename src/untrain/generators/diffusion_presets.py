@@ -44,7 +44,7 @@ class Denoising:
     clip: float = 1.0
     averaging: float = 0.25
     unconditional: float = 0.1
-    guidance: float = 2.0
+    guidance: float = 1.0
     steps: int = 20
     terms: int = 16
 
@@ -80,9 +80,9 @@ class DiffusionPreset(Denoising):
         What the network predicts, and the loss is of.
     """
 
-    patch: int = 2
+    patch: int = 4
     vae: str = ""
-    widths: tuple[int, ...] = (64, 96)
+    widths: tuple[int, ...] = (96, 128)
     layers: int = 1
     text_width: int = 64
     text_limit: int = 32
@@ -130,15 +130,16 @@ class LoraRecipe(Denoising):
 DIFFUSION_PRESETS = {
     "diffusion-tiny": DiffusionPreset(),
     "diffusion-micro": DiffusionPreset(
-        height=16, width=16, widths=(32,), text_width=32, epochs=2, steps=4, terms=4
+        height=16, width=16, patch=2, widths=(32,), text_width=32, epochs=2, guidance=2.0, steps=4,
+        terms=4,
     ),
     "diffusion-small": DiffusionPreset(
-        height=64, width=48, patch=1, widths=(64, 128, 192), layers=2, text_width=128, epochs=60,
-        lr=5e-4, steps=50, terms=32,
+        height=64, width=48, patch=2, widths=(64, 128, 192), layers=2, text_width=128, epochs=60,
+        lr=5e-4, guidance=2.0, steps=50, terms=32,
     ),
     "diffusion-latent": DiffusionPreset(
         height=256, width=256, patch=1, vae="stabilityai/sd-vae-ft-mse", widths=(128, 256, 384),
-        layers=2, text_width=256, epochs=100, lr=2e-4, steps=50, terms=32,
+        layers=2, text_width=256, epochs=100, lr=2e-4, guidance=3.0, steps=50, terms=32,
     ),
 }  # fmt: skip
 
