@@ -85,9 +85,10 @@ def judge_quality(run: Run, pictures: Sequence[tuple[str, np.ndarray]]) -> None:
     quality = judge(run.catalog, asked, [(p, picture) for p, picture in pictures if p in known])
     run.record["quality"] = quality
     if quality and not quality["passed"]:
+        remedy = "" if run.given else " Train it longer or on more."
         run.warn(
             "The generator is weak: its pictures often do not show what their prompts ask for "
-            f"({quality['summary']}), so attribution means little. Train it longer or on more."
+            f"({quality['summary']}), so attribution means little.{remedy}"
         )
 
 

@@ -36,7 +36,7 @@ class Denoising:
 
     height: int = 32
     width: int = 32
-    epochs: int = 24
+    epochs: int = 16
     batch: int = 16
     lr: float = 2e-3
     warmup: float = 0.05
