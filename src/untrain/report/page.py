@@ -152,7 +152,8 @@ def _tied(text: str) -> str:
 def _verdict_rows(run: Run) -> list[dict[str, Any]]:
     """Return the rows of the table of verdicts, with their bars."""
     table = tables.prompt_table(run)
-    zero, bars = strip(table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]])
+    intervals = table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]]
+    zero, bars = strip(intervals, table["role"] != "control")
     return [
         {"id": line.prompt_id, "cells": cells, "control": line.role == "control", "zero": zero}
         | bar
