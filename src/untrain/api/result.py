@@ -121,7 +121,7 @@ class Result:
     @property
     def answer(self) -> str:
         """What the run found, in plain words with its uncertainty."""
-        from untrain.report.tables import answer
+        from untrain.report.answer import answer
 
         run = self._read()
         return answer(run.effects, run.verdicts)

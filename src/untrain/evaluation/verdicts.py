@@ -77,6 +77,8 @@ def verdicts(
 
 def _judge(query: Any, alpha: float, margin: float) -> tuple[str, str]:
     low, high = query.low, query.high
+    if math.isnan(query.estimate):
+        return UNDECIDED, "its half of the models is that of the prompt's own images, or the other"
     found = f"effect {query.estimate:+.3f}, p = {query.p_value:.4f}"
     if query.p_value <= alpha:
         small = f", though smaller than the margin of {margin:g}" if high < margin else ""

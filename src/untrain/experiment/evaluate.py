@@ -254,6 +254,7 @@ def _false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]
         & effects["arm"].str.startswith("random")
         & (effects["measure"] == "nll")
         & (effects["prompt_id"] != "")
+        & effects["p_value"].notna()
     ]
     named = random["p_value"] <= alpha
     return {

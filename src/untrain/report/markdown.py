@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from untrain.report import tables
+from untrain.report.answer import answer
+from untrain.report.beyond import beyond_rows
 from untrain.report.copies import copy_words
 from untrain.report.folder import Run
 from untrain.report.groups import group_rows
 
-_WORDS = {"Removed", "Measure", "Prompt", "Verdict"}
+_WORDS = {"Compared", "Removed", "Measure", "Prompt", "Verdict"}
 
 
 def markdown(run: Run) -> str:
@@ -17,7 +19,7 @@ def markdown(run: Run) -> str:
     others = tables.other_rows(tables.other_table(run.effects))
     parts = [
         f"# {_cell(run.meta.get('name') or run.folder.name)}",
-        _cell(tables.answer(run.effects, run.verdicts)),
+        _cell(answer(run.effects, run.verdicts)),
         "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
         *([f"Copy test: {_cell(copy_words(run.meta))}."] if copy_words(run.meta) else []),
         "## Overall",
@@ -27,6 +29,10 @@ def markdown(run: Run) -> str:
             tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
         ),
     ]
+    beyond = beyond_rows(run.effects)
+    if beyond:
+        compared = ("Compared", "Difference", "95 % interval", "p, two-sided")
+        parts += ["## Beyond random sets, and beyond smaller ones", _table(compared, beyond)]
     if others:
         heads = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
         parts += ["## Other measures", _table(heads, others)]

@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from untrain.files import write_text
 from untrain.report import tables
+from untrain.report.answer import answer_sentences
+from untrain.report.beyond import beyond_rows
 from untrain.report.cards import missing_pictures, prompt_cards, strip
 from untrain.report.copies import copy_warnings, redaction_warnings
 from untrain.report.exports import save_tables
@@ -85,7 +87,7 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
         title=run.meta.get("name") or run.folder.name,
         **_code(gallery.pictures.sheet, _ratio(run)),
         training_images=training_images,
-        answer=[_tied(text) for text in tables.answer_sentences(run.effects, run.verdicts)],
+        answer=[_tied(text) for text in answer_sentences(run.effects, run.verdicts)],
         warnings=[text for text in told if text != tables.STANDING],
         standing=tables.STANDING,
         verdicts=tables.verdict_counts(queries),
@@ -94,6 +96,7 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
         explained=explained(run),
         design=tables.designs(run.effects)[0],
         overall=tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
+        beyond=beyond_rows(run.effects),
         others=tables.other_rows(tables.other_table(run.effects)),
         prompts=_verdict_rows(run),
         plots={plot.name: _placed(run, plot) for plot in plots},

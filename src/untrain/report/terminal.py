@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from untrain.report import tables
+from untrain.report.answer import answer
 from untrain.report.blocks import picture_row
 from untrain.report.folder import Run, read_run
 from untrain.report.groups import group_rows
@@ -25,7 +26,7 @@ PICTURE = 17  # characters: four beside one another on 80 columns
 def answer_and_table(folder: Path, width: int = WIDE) -> tuple[str, Table]:
     """Return the answer in a sentence or two, and the overall effects by arm."""
     run = read_run(folder)
-    return tables.answer(run.effects, run.verdicts), overall(run, width)
+    return answer(run.effects, run.verdicts), overall(run, width)
 
 
 def overall(run: Run, width: int = WIDE) -> Table:
@@ -109,7 +110,7 @@ def to_dict(run: Run) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "name": run.meta.get("name"),
-        "answer": tables.answer(run.effects, run.verdicts),
+        "answer": answer(run.effects, run.verdicts),
         "verdicts": tables.verdict_counts(queries),
         "control_verdicts": tables.verdict_counts(controls),
         "overall": tables.overall_table(run.effects).to_dict("records"),
