@@ -146,6 +146,15 @@ def test_a_unit_that_the_given_ones_determine_has_no_effect_that_is_known():
         assert (told.low, told.high) == (-math.inf, math.inf)
 
 
+def test_units_fitted_together_that_the_given_one_determines_count_as_nothing():
+    """Both are out of the given one's half: there is rounding alone, which must not be inverted."""
+    half = np.arange(10) < 5
+    y = np.tile(np.random.default_rng(0).normal(size=10), (2, 1))
+    out = np.stack([half, ~half])
+    told = unit_effects(y, out[None], [half[None]] * 2, joint=np.zeros(2, int))
+    assert np.abs(told).max() < 1e-6
+
+
 def test_a_mean_is_over_the_units_whose_effect_is_known():
     """The second unit's half is that of its prompt's own set: the first alone says what θ is."""
     generator = np.random.default_rng(0)

@@ -126,9 +126,12 @@ def _fitted_together(
         rest -= rest @ known.T @ known
         own = out[..., rows, :] * weight
         own -= own @ known.T @ known
-        gram = own @ own.swapaxes(-1, -2)
-        inverse = np.linalg.pinv(gram, rcond=_TIE, hermitian=True)
-        effects[..., rows] = np.einsum("...ij,...j->...i", inverse, own @ rest)
+        sizes, axes = np.linalg.eigh(own @ own.swapaxes(-1, -2))
+        # Not relative to the largest: where the known rows explain all there is rounding alone.
+        told = sizes > _TIE * np.square(weight).sum()
+        inverse = np.divide(1, sizes, out=np.zeros_like(sizes), where=told)
+        along = np.einsum("...ji,...j->...i", axes, own @ rest) * inverse
+        effects[..., rows] = np.einsum("...ij,...j->...i", axes, along)
     return effects
 
 
