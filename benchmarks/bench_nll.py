@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from timing import report, seconds
-from untrain.evaluation.measures import bits_per_token
 from untrain.generators.hardware import device
 from untrain.generators.presets import PRESETS, preset_of
 from untrain.generators.transformer import Transformer, log_likelihood
@@ -48,7 +47,7 @@ def main() -> None:
     tokens = image.size
     for batch in sorted(args.batches):
         took = seconds(
-            lambda batch=batch: bits_per_token(log_likelihood(model, text, image, batch)),  # type: ignore[misc]
+            lambda batch=batch: log_likelihood(model, text, image, batch),  # type: ignore[misc]
             args.repeats,
         )
         report(f"batch {batch}", took, tokens, "tokens", f"{args.items / took:.1f} images/s")

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from timing import report, seconds
-from untrain.counterfactual.noise import gumbel_batch
+from untrain.counterfactual.noise import noise_batch
+from untrain.generators.base import Noise
 from untrain.generators.hardware import device
 from untrain.generators.presets import PRESETS, Preset, preset_of
 from untrain.generators.transformer import Transformer, sample
@@ -45,7 +46,7 @@ def bench(name: str, args: argparse.Namespace) -> None:
     keys = [("prompt", number) for number in range(args.items)]
 
     def noise() -> np.ndarray:
-        return gumbel_batch(0, keys, preset.positions, preset.codes)
+        return noise_batch(Noise("gumbel", (preset.positions, preset.codes)), 0, keys)
 
     gumbel, tokens = noise(), args.items * preset.positions
     report(f"{name}: noise", seconds(noise, args.repeats), tokens, "tokens")

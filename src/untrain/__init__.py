@@ -22,13 +22,17 @@ _PUBLIC = {
     "DalleGenerator": "untrain.generators.dalle",
     "Encoder": "untrain.encoders",
     "Experiment": "untrain.api",
+    "Generations": "untrain.generators.base",
     "Generator": "untrain.generators.base",
     "InputError": "untrain.errors",
+    "Noise": "untrain.generators.base",
     "Result": "untrain.api",
     "Run": "untrain.experiment.run",
     "UntrainError": "untrain.errors",
+    "check_generator": "untrain.testing",
     "export_folder": "untrain.catalogs",
     "inspect": "untrain.catalogs",
+    "kept_rows": "untrain.generators.base",
     "load_catalog": "untrain.catalogs",
     "load_config": "untrain.experiment.config",
     "load_encoder": "untrain.encoders",
@@ -37,6 +41,7 @@ _PUBLIC = {
     "plan": "untrain.experiment.plan",
     "preset_of": "untrain.generators.presets",
     "read_image": "untrain.catalogs.base",
+    "register": "untrain.generators",
     "run": "untrain.experiment.pipeline",
     "trace": "untrain.search.trace",
 }
@@ -52,10 +57,12 @@ if TYPE_CHECKING:
     from untrain.experiment.pipeline import run
     from untrain.experiment.plan import plan
     from untrain.experiment.run import Run, open_run
-    from untrain.generators.base import Generator
+    from untrain.generators import register
+    from untrain.generators.base import Generations, Generator, Noise, kept_rows
     from untrain.generators.dalle import DalleGenerator
     from untrain.generators.presets import preset_of
     from untrain.search.trace import trace
+    from untrain.testing import check_generator
 
 
 def __getattr__(name: str) -> Any:

@@ -38,10 +38,10 @@ def test_what_is_off_can_be_switched_on(tmp_path: Path) -> None:
 
 
 def test_plan_takes_the_file(untrain: Untrain, monkeypatch: pytest.MonkeyPatch) -> None:
-    from untrain.experiment import plan
+    from untrain.generators.base import Cost
+    from untrain.generators.dalle import DalleGenerator
 
-    monkeypatch.setattr(plan, "seconds_of_one_model", lambda run: (1.0, 10))
-    monkeypatch.setattr(plan, "_seconds_of_autoencoder", lambda run: 1.0)
+    monkeypatch.setattr(DalleGenerator, "cost", lambda self, catalog: Cost(1.0, 10, "small"))
     untrain("init", "small.yaml", "--name", "mine")
     small = ("--set", "data.families=24", "--set", "removal.k=[3]", "--set", "prompts.families=4")
     said = untrain("plan", "small.yaml", "--json", *small)

@@ -1,7 +1,8 @@
 import numpy as np
 from scipy import stats
 
-from untrain.counterfactual.noise import gumbel, gumbel_batch
+from untrain.counterfactual.noise import gumbel, noise_batch
+from untrain.generators.base import Noise
 
 
 def test_noise_is_standard_gumbel():
@@ -20,8 +21,8 @@ def test_argmax_with_noise_samples_from_the_softmax():
 
 def test_noise_does_not_depend_on_order_or_batch():
     keys = [("p02", 1), ("p01", 0), ("p01", 1)]
-    batch = gumbel_batch(7, keys, 5, 9)
-    alone = gumbel_batch(7, keys[1:2], 5, 9)
+    batch = noise_batch(Noise("gumbel", (5, 9)), 7, keys)
+    alone = noise_batch(Noise("gumbel", (5, 9)), 7, keys[1:2])
     np.testing.assert_array_equal(batch[1], alone[0])
     np.testing.assert_array_equal(batch[2], gumbel(7, "p01", 1, 5, 9))
 

@@ -49,5 +49,5 @@ def fitted(prepared, catalog):
 def queries(fitted, catalog):
     """Prompts of unequal length and tokens drawn for them."""
     prompts = [catalog.captions[0], "red boots", catalog.captions[5] + " and more words", "shirt"]
-    noise = np.random.default_rng(0).gumbel(size=(4, *fitted.noise_shape)).astype(np.float32)
+    noise = np.random.default_rng(0).gumbel(size=(4, *fitted.noise.shape)).astype(np.float32)
     return prompts, noise, fitted.generate(prompts, noise)

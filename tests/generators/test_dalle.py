@@ -89,9 +89,9 @@ def test_models_of_a_stack_are_those_of_fit_up_to_rounding(prepared, catalog, fi
     stack = generator.fit_stack(catalog, [[], catalog.ids[:20]], 0, silent)
     assert generator._model is None
     for alone, together in zip((fitted, without), stack, strict=True):
-        expected = alone.log_likelihood(drawn.tokens, prompts)
+        expected = alone.log_likelihood(drawn.samples, prompts)
         np.testing.assert_allclose(
-            together.log_likelihood(drawn.tokens, prompts), expected, rtol=1e-4
+            together.log_likelihood(drawn.samples, prompts), expected, rtol=1e-4
         )
         assert together.losses == pytest.approx(alone.losses, rel=1e-5)
         assert together.shared_fingerprint == alone.shared_fingerprint
@@ -100,11 +100,11 @@ def test_models_of_a_stack_are_those_of_fit_up_to_rounding(prepared, catalog, fi
 def test_nll_is_the_direct_sum_of_the_logits(fitted, queries):
     """Position by position, from a forward pass over one growing sequence at a time."""
     prompts, _, drawn = queries
-    reported = fitted.log_likelihood(drawn.tokens, prompts)
+    reported = fitted.log_likelihood(drawn.samples, prompts)
     model = fitted._model
     for i, prompt in enumerate(prompts):
         text = torch.from_numpy(encode_captions(fitted.tokenizer, [prompt], 128))
-        tokens = torch.from_numpy(drawn.tokens[i : i + 1])
+        tokens = torch.from_numpy(drawn.samples[i : i + 1])
         for p in range(tokens.shape[1]):
             padded = torch.zeros(1, p + 1, dtype=torch.int64)
             padded[:, :p] = tokens[:, :p]
@@ -116,16 +116,16 @@ def test_nll_is_the_direct_sum_of_the_logits(fitted, queries):
 
 def test_likelihood_does_not_depend_on_the_batch_it_is_in(fitted, queries):
     prompts, _, drawn = queries
-    together = fitted.log_likelihood(drawn.tokens, prompts)
+    together = fitted.log_likelihood(drawn.samples, prompts)
     for i, prompt in enumerate(prompts):
-        alone = fitted.log_likelihood(drawn.tokens[i : i + 1], [prompt])
+        alone = fitted.log_likelihood(drawn.samples[i : i + 1], [prompt])
         np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
 
 
 def test_probabilities_of_a_position_sum_to_one(fitted, queries):
     prompts, _, drawn = queries
     codes = fitted.preset.codes
-    first = np.repeat(drawn.tokens[:1], codes, axis=0)
+    first = np.repeat(drawn.samples[:1], codes, axis=0)
     first[:, 0] = np.arange(codes)
     log_p = fitted.log_likelihood(first, [prompts[0]] * codes)[:, 0]
     assert np.exp(log_p).sum() == pytest.approx(1.0, abs=1e-4)
@@ -134,19 +134,19 @@ def test_probabilities_of_a_position_sum_to_one(fitted, queries):
 def test_cached_sampling_equals_uncached(fitted, queries):
     prompts, noise, drawn = queries
     text = torch.from_numpy(encode_captions(fitted.tokenizer, prompts, 128))
-    tokens = torch.zeros(len(prompts), fitted.noise_shape[0], dtype=torch.int64)
+    tokens = torch.zeros(len(prompts), fitted.noise.shape[0], dtype=torch.int64)
     for p in range(tokens.shape[1]):
         with torch.no_grad():
             logits = fitted._model(text, tokens)[1][:, p] / fitted.preset.temperature
         tokens[:, p] = (logits + torch.from_numpy(noise[:, p])).argmax(-1)
-    np.testing.assert_array_equal(tokens.numpy(), drawn.tokens)
+    np.testing.assert_array_equal(tokens.numpy(), drawn.samples)
 
 
 def test_a_picture_does_not_depend_on_the_others_of_its_batch(fitted, queries):
     prompts, noise, drawn = queries
     for i, prompt in enumerate(prompts):
         alone = fitted.generate([prompt], noise[i : i + 1])
-        np.testing.assert_array_equal(alone.tokens[0], drawn.tokens[i])
+        np.testing.assert_array_equal(alone.samples[0], drawn.samples[i])
         difference = alone.images[0].astype(int) - drawn.images[i].astype(int)
         assert np.abs(difference).max() <= 1
 
@@ -154,7 +154,7 @@ def test_a_picture_does_not_depend_on_the_others_of_its_batch(fitted, queries):
 def test_top_k_of_one_is_greedy_whatever_the_noise(fitted):
     text = torch.from_numpy(encode_captions(fitted.tokenizer, ["red boots"], 128))
     drawn = [
-        fitted._model.sample(text, torch.randn(1, *fitted.noise_shape) * 50, 1.0, 1)
+        fitted._model.sample(text, torch.randn(1, *fitted.noise.shape) * 50, 1.0, 1)
         for _ in range(2)
     ]
     assert torch.equal(*drawn)
@@ -191,7 +191,7 @@ def test_any_text_can_be_a_prompt(fitted, prompts):
     assert tokens.shape[0] == len(prompts) and tokens.shape[1] >= 1
     # padding stands on the left alone
     assert all(not (row[1:] == PAD)[row[:-1] != PAD].any() for row in tokens)
-    zeros = np.zeros((len(prompts), fitted.noise_shape[0]), np.int64)
+    zeros = np.zeros((len(prompts), fitted.noise.shape[0]), np.int64)
     assert np.isfinite(fitted.log_likelihood(zeros, prompts)).all()
 
 

@@ -96,7 +96,7 @@ class Result:
 
     @property
     def measures(self) -> pd.DataFrame:
-        """Columns model_id, prompt_id, generation, measure, value; ``nll`` is in bits a token."""
+        """Columns model_id, prompt_id, generation, measure, value; the primary one is in `unit`."""
         return self._table("results/measures")
 
     @property
@@ -111,7 +111,7 @@ class Result:
 
     @property
     def overall(self) -> pd.DataFrame:
-        """The overall effects in bits a token, a row an arm and size, naive figures beside them."""
+        """The overall effects in `unit`, a row an arm and size, naive figures beside them."""
         from untrain.report.tables import overall_table
 
         return overall_table(self._read().effects)
@@ -124,7 +124,12 @@ class Result:
         from untrain.report.answer import answer
 
         run = self._read()
-        return answer(run.effects, run.verdicts)
+        return answer(run.effects, run.verdicts, run.unit)
+
+    @property
+    def unit(self) -> str:
+        """Of the effects: bits/token, or what the run's generator is measured in."""
+        return self._read().unit
 
     @property
     def warnings(self) -> list[str]:

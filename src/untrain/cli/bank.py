@@ -56,7 +56,7 @@ def bank(
     typer.echo(f"bank: {_counted(found.models)}, in {run.folder / 'bank'}")
     rows = keep_equivalent(run, found)
     if rows:
-        Console().print(_equivalent(rows))
+        Console().print(_equivalent(rows, run.unit))
         typer.echo(f"figure: {run.folder / 'results' / 'figures' / 'equivalent.svg'}")
     if page := write_again(run.folder):
         typer.echo(f"report: {page}")
@@ -69,9 +69,11 @@ def _counted(models: pd.DataFrame) -> str:
     return f"{len(models)} models ({', '.join(shares + everything)})"
 
 
-def _equivalent(rows: list[dict[str, Any]]) -> Table:
+def _equivalent(rows: list[dict[str, Any]], unit: str) -> Table:
+    from untrain.evaluation.units import spoken
+
     table = Table("taken out", title="Equivalent random removal", title_justify="left")
-    for column in ("images", "bits a token worse", "random images that do as much"):
+    for column in ("images", f"{spoken(unit)} worse", "random images that do as much"):
         table.add_column(column, justify="right")
     for row in rows:
         arm = row["arm"].replace("_", " ")

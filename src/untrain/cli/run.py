@@ -92,7 +92,9 @@ def plan(
     read: Read,
     file: Path,
     noise: float | None = typer.Option(
-        None, "--noise", help="Noise of a query between paired models, bits a token, for the power."
+        None,
+        "--noise",
+        help="Noise of a query between paired models, in the run's unit, for the power.",
     ),
     as_json: bool = JSON,
 ) -> None:

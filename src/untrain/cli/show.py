@@ -48,7 +48,7 @@ def show(
         return
     console = Console(highlight=False)
     console.print(f"[bold]{escape(str(found.meta.get('name') or found.folder.name))}[/]")
-    console.print(answer(found.effects, found.verdicts), markup=False)
+    console.print(answer(found.effects, found.verdicts, found.unit), markup=False)
     for warning in warnings(found):
         console.print(f"[yellow]warning:[/] {escape(warning)}")
     console.print()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from untrain.files import rng
+from untrain.generators.base import Noise
 
 
 def gumbel(seed: int, prompt_id: str, generation: int, positions: int, codes: int) -> np.ndarray:
@@ -45,17 +46,28 @@ def gumbel(seed: int, prompt_id: str, generation: int, positions: int, codes: in
     return np.negative(noise).astype(np.float32)
 
 
-def gumbel_batch(
-    seed: int, keys: Sequence[tuple[str, int]], positions: int, codes: int
-) -> np.ndarray:
-    """Return the noise of several pictures, (len(keys), positions, codes) float32.
+def gaussian(seed: int, prompt_id: str, generation: int, shape: Sequence[int]) -> np.ndarray:
+    """Return the standard normal noise of one picture, float32; the arguments are as `gumbel`'s."""
+    drawn = rng("noise", seed, prompt_id, generation).standard_normal(tuple(shape))
+    return drawn.astype(np.float32)
+
+
+def noise_batch(noise: Noise, seed: int, keys: Sequence[tuple[str, int]]) -> np.ndarray:
+    """Return the noise of several pictures, float32 (len(keys), *noise.shape).
 
     Parameters
     ----------
+    noise : Noise
+        What one picture takes.
+    seed : int
+        Seed of the run.
     keys : sequence of (prompt_id, generation)
-        The pictures; row i is ``gumbel(seed, *keys[i], positions, codes)``.
+        The pictures; row i depends on the seed and ``keys[i]`` alone.
     """
-    noise = np.empty((len(keys), positions, codes), np.float32)
-    for row, (prompt_id, generation) in enumerate(keys):
-        noise[row] = gumbel(seed, prompt_id, generation, positions, codes)
-    return noise
+    drawn = np.empty((len(keys), *noise.shape), np.float32)
+    for row, key in enumerate(keys):
+        if noise.kind == "gumbel":
+            drawn[row] = gumbel(seed, *key, *noise.shape)
+        else:
+            drawn[row] = gaussian(seed, *key, noise.shape)
+    return drawn

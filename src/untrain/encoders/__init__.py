@@ -10,7 +10,7 @@ from typing import Any
 
 from untrain.encoders.base import Encoder, describe, encode_text, pooled
 from untrain.errors import InputError
-from untrain.registry import Registry
+from untrain.registry import Registry, is_own
 
 __all__ = ["ENCODERS", "Encoder", "describe", "encode_text", "load_encoder", "pooled"]
 
@@ -20,26 +20,20 @@ class EncoderRegistry(Registry[Callable[..., Encoder]]):
 
     def check(self, name: str) -> None:
         """Raise `InputError` if ``name`` can be no encoder, without importing anything."""
-        if not (_is_own(name) or _is_model(name)):
+        if not (is_own(name) or _is_model(name)):
             super().check(name)
 
     def __getitem__(self, name: str) -> Callable[..., Encoder]:
         """Return what makes the encoder ``name`` when called with its options."""
         if name in self:
             return super().__getitem__(name)
-        if _is_own(name):
+        if is_own(name):
             from untrain.encoders.function import own_encoder
 
             return own_encoder(name)
         if _is_model(name):
             return partial(super().__getitem__("transformers"), name)
         return super().__getitem__(name)  # which says what is wrong with it
-
-
-def _is_own(name: str) -> bool:
-    module, colon, attribute = name.partition(":")
-    parts = [*module.split("."), *attribute.split(".")]
-    return bool(colon) and all(part.isidentifier() for part in parts)
 
 
 def _is_model(name: str) -> bool:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from untrain.encoders.base import Encoder
-from untrain.errors import InputError, did_you_mean
+from untrain.errors import InputError
 from untrain.files import fingerprint
+from untrain.registry import open_own
 
 Function = Callable[[list[np.ndarray]], ArrayLike]
 
@@ -124,7 +121,7 @@ def own_encoder(name: str) -> Callable[..., Encoder]:
     InputError
         If there is no such module or attribute, or it is nothing of the kind.
     """
-    target = _imported(name)
+    target = open_own("encoder", name)
     if isinstance(target, type) and hasattr(target, "encode"):
         return target
     if hasattr(target, "encode") and hasattr(target, "fingerprint"):
@@ -135,28 +132,6 @@ def own_encoder(name: str) -> Callable[..., Encoder]:
         f"encoder '{name}' is of type {type(target).__name__}; expected a function of a list of "
         "pictures, or an encoder (`encode`, `fingerprint`, `non_negative`)"
     )
-
-
-def _imported(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script, unlike ``python -m``, does not look here
-        sys.path.insert(0, here)
-    try:
-        target: Any = import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"encoder '{name}': {error}; run from the folder that holds "
-            f"{module.partition('.')[0]}, or add that folder to PYTHONPATH"
-        ) from error
-    for part in attribute.split("."):
-        if not hasattr(target, part):
-            public = [known for known in vars(target) if not known.startswith("_")]
-            raise InputError(
-                f"encoder '{name}': {module} has no '{part}'{did_you_mean(part, public)}"
-            )
-        target = getattr(target, part)
-    return target
 
 
 def _name(function: Function) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.errors import InputError
+from untrain.evaluation.units import primary
 from untrain.files import rng
 
 FULL = "full"
@@ -250,7 +251,7 @@ def equivalent_table(
     chosen = effects[
         effects["design"].isin(DESIGNS)
         & effects["arm"].isin(CHOSEN)
-        & (effects["measure"] == "nll")
+        & (effects["measure"] == primary(effects))
         & effects["estimate"].notna()
     ]
     found: list[dict[str, Any]] = []

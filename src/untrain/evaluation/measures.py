@@ -4,45 +4,72 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from skimage.metrics import structural_similarity
 
+from untrain.evaluation.units import is_bits, measure_of
+
 COLUMNS = ["model_id", "prompt_id", "generation", "measure", "value"]
 LogLikelihood = Callable[[np.ndarray, Sequence[str]], np.ndarray]
 
 
-def bits_per_token(log_likelihood: np.ndarray) -> np.ndarray:
-    """Return −log₂ p a token: the mean over positions of log-likelihoods in nats, (n, p) → (n,)."""
-    return -log_likelihood.mean(axis=1) / math.log(2)
+@dataclass(frozen=True)
+class Surprise:
+    """How surprised a model is by pictures: minus its log-likelihood, or its loss.
+
+    Attributes
+    ----------
+    log_likelihood : callable
+        The generator's: samples (n, …) and n prompts → float (n, terms), larger is likelier.
+    unit : str
+        The generator's; of ``bits/…`` the terms are natural logarithms and are turned into bits.
+    """
+
+    log_likelihood: LogLikelihood
+    unit: str
+
+    def __call__(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """Return minus the mean over terms, in the unit, (n,)."""
+        values = -self.log_likelihood(samples, prompts).mean(axis=1)
+        return values / math.log(2) if is_bits(self.unit) else values
+
+    def rows(
+        self,
+        model_id: str,
+        keys: Sequence[tuple[str, int]],
+        samples: np.ndarray,
+        prompts: Sequence[str],
+    ) -> list[tuple[Any, ...]]:
+        """Return one row a query."""
+        values, measure = self(samples, prompts), measure_of(self.unit)
+        return [(model_id, *key, measure, float(v)) for key, v in zip(keys, values, strict=True)]
+
+    def mean_row(
+        self,
+        model_id: str,
+        prompt_id: str,
+        samples: np.ndarray,
+        captions: Sequence[str],
+        what: str,
+    ) -> tuple[Any, ...]:
+        """Return one row for many pairs, named after ``what`` they are; generation is −1."""
+        value = float(self(samples, captions).mean())
+        return (model_id, prompt_id, -1, f"{what}_{measure_of(self.unit)}", value)
 
 
-def nll_rows(
+def dissimilarity_rows(
     model_id: str,
-    log_likelihood: LogLikelihood,
     keys: Sequence[tuple[str, int]],
-    tokens: np.ndarray,
-    prompts: Sequence[str],
-    measure: str = "nll",
+    original_features: np.ndarray,
+    again_features: np.ndarray,
 ) -> list[tuple[Any, ...]]:
-    """Return one row a query: bits an image token, at temperature 1 and untruncated."""
-    values = bits_per_token(log_likelihood(tokens, prompts))
-    return [(model_id, *key, measure, float(v)) for key, v in zip(keys, values, strict=True)]
-
-
-def mean_nll_row(
-    model_id: str,
-    prompt_id: str,
-    log_likelihood: LogLikelihood,
-    tokens: np.ndarray,
-    captions: Sequence[str],
-    measure: str,
-) -> tuple[Any, ...]:
-    """Return one row for many pairs: their mean bits a token; generation is −1."""
-    value = float(bits_per_token(log_likelihood(tokens, captions)).mean())
-    return (model_id, prompt_id, -1, measure, value)
+    """Return 1 − cosine of each query with what a model draws with the same noise."""
+    lost = 1 - cosine_rows(original_features, again_features)
+    return [(model_id, *key, "dissimilarity", float(v)) for key, v in zip(keys, lost, strict=True)]
 
 
 def deviation_rows(

@@ -23,6 +23,7 @@ from untrain.evaluation.between_models import Noise, centring, noise
 from untrain.evaluation.outcomes import DECISIVE, complete, outcomes
 from untrain.evaluation.randomisation import can_enumerate, every_half
 from untrain.evaluation.simulated import halves, noisy
+from untrain.evaluation.units import primary
 from untrain.files import rng
 
 DEMO_NOISE = 0.17
@@ -203,8 +204,9 @@ def trial_noise(
         In squared bits a token; ``total ** 0.5`` is the standard deviation and ``correlation`` that
         of two queries. NaN where no two models can be compared.
     """
-    table = outcomes(measures[measures["measure"] == "nll"])["nll"]
-    table = complete(table, assignment.model_ids, "nll", [])[list(assignment.model_ids)]
+    asked = primary(measures)
+    table = outcomes(measures[measures["measure"] == asked])[asked]
+    table = complete(table, assignment.model_ids, asked, [])[list(assignment.model_ids)]
     placed = by_row(units, assignment)
     decisive = placed[placed["arm"].isin(DECISIVE)].sort_values("k")
     makers = []

@@ -16,10 +16,11 @@ from untrain.counterfactual.design import Assignment
 from untrain.evaluation.contrasts import Contrast, Trial, record
 from untrain.evaluation.outcomes import COLUMNS, DECISIVE, complete, outcomes
 from untrain.evaluation.randomisation import slope_test, with_observed
+from untrain.evaluation.units import PRIMARY, primary
 
-OTHERS = "nll_other_prompts"
-NEAREST = "nll_nearest_prompt"
-HELD_OUT = "heldout_nll"
+OTHERS = "{}_other_prompts"
+NEAREST = "{}_nearest_prompt"
+HELD_OUT = "heldout_{}"
 ANY_SET = "any_set"
 _NOTHING = 1e-9  # of a set
 
@@ -45,20 +46,22 @@ def specificity_effects(
     Parameters
     ----------
     measures, units, assignment, draws, seed
-        As for `trial_effects`; the measure ``nll`` is read.
+        As for `trial_effects`; the primary measure is read.
     nearest : mapping
         prompt_id → the prompt that is most like it (`nearest_prompts`), which gets rows of its own.
 
     Returns
     -------
     DataFrame
-        As `trial_effects`, of the measures ``nll_other_prompts`` and ``nll_nearest_prompt``. Above
-        zero: the removal harms others, too. Empty where there are no others.
+        As `trial_effects`, of the measures ``nll_other_prompts`` and ``nll_nearest_prompt``, where
+        the primary one is ``nll``. Above zero: the removal harms others, too. Empty where there are
+        no others.
     """
     trial = Trial.of(units, assignment, draws, seed)
     decisive = trial.units[trial.units["arm"].isin(DECISIVE) & (trial.units["prompt_id"] != "")]
-    table = outcomes(measures[measures["measure"] == "nll"])["nll"]
-    table = complete(table, assignment.model_ids, "nll", [])[list(assignment.model_ids)]
+    asked = primary(measures)
+    table = outcomes(measures[measures["measure"] == asked])[asked]
+    table = complete(table, assignment.model_ids, asked, [])[list(assignment.model_ids)]
     rest = without_own(table, decisive, assignment)
     if len(rest) < 2 or decisive.empty:
         return pd.DataFrame(columns=COLUMNS)
@@ -74,7 +77,7 @@ def specificity_effects(
         mixed = pd.DataFrame(
             (weight @ rest.to_numpy())[known], rest.index.to_numpy()[known], rest.columns
         )
-        records += trial.effects(mixed, measure, decisive, adjust=False)
+        records += trial.effects(mixed, measure.format(asked), decisive, adjust=False)
     return pd.DataFrame(records, columns=COLUMNS)
 
 
@@ -141,11 +144,12 @@ def utility_effects(
     Returns
     -------
     DataFrame
-        As `trial_effects`, of the measure ``heldout_nll``, bits a token for one set: a row for
-        ``any_set`` and one for each arm at its smallest size, unless all models lack equally many.
-        Empty where nothing is held out.
+        As `trial_effects`, of the measure ``heldout_nll`` or ``heldout_loss``, for one set: a row
+        for ``any_set`` and one for each arm at its smallest size, unless all models lack equally
+        many. Empty where nothing is held out.
     """
-    held = measures[measures["measure"] == HELD_OUT].set_index("model_id")["value"]
+    measure = next((m for m in map(HELD_OUT.format, PRIMARY) if m in set(measures["measure"])), "")
+    held = measures[measures["measure"] == measure].set_index("model_id")["value"]
     if not set(assignment.model_ids) <= set(held.index):
         return pd.DataFrame(columns=COLUMNS)
     trial = Trial.of(units, assignment, draws, seed)
@@ -164,5 +168,5 @@ def utility_effects(
         if np.ptp(lacking) > _NOTHING:
             drawn = np.einsum("u,dum->dm", weight, with_observed(out, trial.redrawn[:, rows]))
             contrast = Contrast(arm, k, "", tuple(rows), ("",) * n, (1 / n,) * n, 1)
-            records.append(record(contrast, HELD_OUT, slope_test(y, lacking, drawn)))
+            records.append(record(contrast, measure, slope_test(y, lacking, drawn)))
     return pd.DataFrame(records, columns=COLUMNS)

@@ -22,7 +22,7 @@ COLUMNS = ["prompt_id", "verdict", "reason", "p_value", "p_holm"]
 def verdicts(
     effects: pd.DataFrame,
     alpha: float = 0.05,
-    margin: float = DEFAULT_MARGIN,
+    margin: float | None = DEFAULT_MARGIN,
     arm: str = "targeted",
     measure: str = "nll",
     k: int | None = None,
@@ -46,8 +46,9 @@ def verdicts(
         As `untrain.evaluation.effects.trial_effects` returns it.
     alpha : float
         Level, between 0 and 1.
-    margin : float
+    margin : float or None
         Equivalence margin in units of the measure, above 0; fixed before the results are seen.
+        None: no effect is known to be too small to matter, and nothing is called not attributable.
     arm, measure : str
         Whose effect decides; ``family`` gives the positive control, a random arm the false
         positives.
@@ -61,7 +62,7 @@ def verdicts(
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha is {alpha}; it must lie between 0 and 1, such as 0.05")
-    if not margin > 0:
+    if margin is not None and not margin > 0:
         raise InputError(f"the equivalence margin is {margin}; it must be above 0, such as 0.05")
     queries = effects[
         (effects["design"] == "randomised")
@@ -75,17 +76,20 @@ def verdicts(
     return judged.assign(p_holm=holm(judged["p_value"].to_numpy(float)))
 
 
-def _judge(query: Any, alpha: float, margin: float) -> tuple[str, str]:
+def _judge(query: Any, alpha: float, margin: float | None) -> tuple[str, str]:
     low, high = query.low, query.high
     if math.isnan(query.estimate):
         return UNDECIDED, "its half of the models is that of the prompt's own images, or the other"
     found = f"effect {query.estimate:+.3f}, p = {query.p_value:.4f}"
     if query.p_value <= alpha:
-        small = f", though smaller than the margin of {margin:g}" if high < margin else ""
+        tiny = margin is not None and high < margin
+        small = f", though smaller than the margin of {margin:g}" if tiny else ""
         return ATTRIBUTABLE, f"{found}: at most the level of {alpha:g}{small}"
     if math.isnan(high) or math.isnan(low):
         return UNDECIDED, f"{found}: with so few models the interval has no end"
     between = f"between {low:+.3f} and {high:+.3f}"
+    if margin is None:
+        return UNDECIDED, f"{found}: {between}, and no margin was set (evaluation.margin)"
     if -margin < low and high < margin:
         return NOT_ATTRIBUTABLE, f"{found}: {between}, inside the margin of ±{margin:g}"
     return UNDECIDED, f"{found}: {between}, not inside the margin of ±{margin:g}"

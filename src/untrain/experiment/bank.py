@@ -8,17 +8,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError, UntrainError
+from untrain.experiment.config import Config
 from untrain.experiment.engines import Batch, Model, Way
+from untrain.experiment.inputs import open_generator, open_inputs
 from untrain.experiment.run import Run
+from untrain.experiment.sections import GeneratorConfig
 from untrain.experiment.workers import report
 from untrain.files import atomic_path, fingerprint, read_json, write_json
-from untrain.generators.dalle import DalleGenerator
-from untrain.generators.presets import preset_of
+from untrain.generators import GENERATORS
+from untrain.generators.base import Generator
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,10 @@ def train_all(run: Run, orders: Sequence[Order], label: str, paired: bool = True
             job=train_group,
             folder=run.folder,
             shared=run.shared_folder,
-            config=run.config.to_dict(),
+            config=_for_workers(run),
             groups=groups,
             way=way,
-            workers=run.config.workers,
+            workers=_workers(run),
             label=label,
             work=run.generator.fit_work(run.catalog) * len(groups) * way.stack,
             warn=run.warn,
@@ -85,6 +89,30 @@ def train_all(run: Run, orders: Sequence[Order], label: str, paired: bool = True
         [(o.model_id, o.seed, keys[o.model_id], f"models/{keys[o.model_id]}") for o in orders],
         columns=["model_id", "seed", "fingerprint", "path"],
     )
+
+
+def _for_workers(run: Run) -> dict[str, Any]:
+    """Return the configuration, its generator by a name that other processes know."""
+    config = run.config.to_dict()
+    address = GENERATORS.address(config["generator"]["name"])
+    return {**config, "generator": {**config["generator"], "name": address}} if address else config
+
+
+def _workers(run: Run) -> int | None:
+    """Return how many models to train at once; one where only this process has the generator."""
+    name = run.config.generator.name
+    if GENERATORS.address(name) or run.config.workers == 1:
+        return run.config.workers
+    if run.config.engine.name != "local":
+        raise InputError(
+            f"the generator '{name}' is defined in the script or notebook itself, which no other "
+            "machine has: put it into a module, or use the engine 'local'"
+        )
+    run.warn(
+        f"The generator '{name}' is defined in the script or notebook itself, so that its models "
+        "are trained one after another; in a module of its own it would be found by others."
+    )
+    return 1
 
 
 def _way(run: Run, paired: bool) -> Way:
@@ -110,7 +138,7 @@ def _groups(missing: dict[str, Order], size: int) -> tuple[tuple[Model, ...], ..
 
 
 def _key(run: Run, order: Order, way: Way) -> str:
-    recipe = run.generator.shared_fingerprint
+    recipe = run.generator.fingerprint(run.catalog)
     where = {**platform(), "threads": str(way.threads)}
     # A model trained by itself is known as it was before there were other ways.
     where |= {"stack": str(way.stack)} if way.stack > 1 else {}
@@ -157,35 +185,37 @@ def train_group(
 ) -> float:
     """Train the models of a group in a worker and save each; return the seconds that took."""
     start = time.perf_counter()
-    settings = config["generator"]
-    generator = DalleGenerator(
-        preset_of(settings["preset"], **settings["settings"]), seed=config["seed"]
-    )
+    settings = GeneratorConfig.model_validate(config["generator"])
+    generator = open_generator(settings, config["seed"])
     catalog = read_index(Path(folder))
+    if generator.reads_pictures:
+        catalog = _with_pictures(catalog, config)
     generator.prepare(catalog, Path(shared), lambda n: None)
     fitted = _fit(generator, catalog, group, way)
     seconds = time.perf_counter() - start
     for model, each in zip(group, fitted, strict=False):  # not those that filled a stack up
         with atomic_path(Path(folder) / "models" / model.key) as temporary:
+            temporary.mkdir(parents=True)
             each.save(temporary)
+            if not (temporary / "model.json").exists():
+                write_json(temporary / "model.json", {"losses": list(map(float, each.losses))})
             removed = {"seed": model.seed, "removed": sorted(model.removed)}
             write_json(temporary / "removed.json", removed)
     return seconds
 
 
-def _fit(
-    generator: DalleGenerator, catalog: Catalog, group: tuple[Model, ...], way: Way
-) -> list[DalleGenerator]:
+def _fit(generator: Generator, catalog: Catalog, group: tuple[Model, ...], way: Way) -> list[Any]:
     """Return a fitted generator for each model of a group, and for what fills its stack up."""
     import torch
 
+    stacked: Any = generator  # which has these methods if it says so
     seed, removed = group[0].seed, [model.removed for model in group]
     try:
         if way.stack > 1:
             removed += [()] * (way.stack - len(removed))
-            return generator.fit_stack(catalog, removed, seed, report)
+            return stacked.fit_stack(catalog, removed, seed, report)
         if way.processes > 1:
-            generator.fit_across(catalog, removed[0], seed, report, way.processes)
+            stacked.fit_across(catalog, removed[0], seed, report, way.processes)
         else:
             generator.fit(catalog, removed[0], seed, report)
         return [generator]
@@ -196,9 +226,9 @@ def _fit(
         ) from None
 
 
-def load_model(run: Run, path: str) -> DalleGenerator:
+def load_model(run: Run, path: str) -> Any:
     """Return a generator of the run with the weights of ``path``, for looking and measuring."""
-    generator = DalleGenerator(run.generator.preset, seed=run.generator.seed)
+    generator = run.new_generator()
     generator.prepare(run.catalog, run.shared_folder, lambda n: None)
     return generator.load(run.folder / path)
 
@@ -231,6 +261,17 @@ def read_index(folder: Path) -> Catalog:
     )
 
 
+def _with_pictures(index: Catalog, config: dict[str, Any]) -> Catalog:
+    """Open the catalogue of a configuration once more, in a worker whose generator reads it."""
+    found = open_inputs(Config.model_validate(config)).train
+    if found.fingerprint != index.fingerprint:
+        raise InputError(
+            f"the data of this run ({found.name}, {len(found)} images) are not what they were when "
+            f"it began ({len(index)} images): they changed meanwhile, or this machine has others"
+        )
+    return found
+
+
 def losses(run: Run, path: str) -> list[float]:
     """Return the loss curve of a model."""
-    return list(read_json(run.folder / path / "model.json")["losses"])
+    return list(read_json(run.folder / path / "model.json").get("losses", []))

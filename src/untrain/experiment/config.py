@@ -244,6 +244,13 @@ def _resolve(config: Config, base: Path) -> Config:
         options = {**encoder.options, "path": str((base / str(path)).resolve())}
         return encoder.model_copy(update={"options": options})
 
+    def own(generator: GeneratorConfig) -> GeneratorConfig:
+        file, colon, kind = generator.name.rpartition(":")
+        if not file.endswith(".py"):
+            return generator
+        path = (base / Path(file).expanduser()).resolve()
+        return generator.model_copy(update={"name": f"{path}{colon}{kind}"})
+
     ranking = config.ranking.model_copy(
         update={
             "method": parse_method(config.ranking.method).beside(base),
@@ -257,6 +264,7 @@ def _resolve(config: Config, base: Path) -> Config:
         "data": data,
         "prompts": absolute(config.prompts, "file"),
         "removal": absolute(config.removal, "ids"),
+        "generator": own(config.generator),
         "encoder": local(config.encoder),
         "copies": config.copies.model_copy(update={"encoder": local(config.copies.encoder)}),
         "ranking": ranking,

@@ -17,7 +17,6 @@ from untrain.evaluation.before_after import before_after_effects
 from untrain.evaluation.effects import group_effects, trial_effects
 from untrain.evaluation.side_effects import (
     ANY_SET,
-    HELD_OUT,
     NEAREST,
     OTHERS,
     nearest_prompts,
@@ -25,11 +24,13 @@ from untrain.evaluation.side_effects import (
     utility_effects,
 )
 from untrain.evaluation.study_table import study_table
+from untrain.evaluation.units import BITS, primary
 from untrain.evaluation.verdicts import COLUMNS as VERDICT_COLUMNS
 from untrain.evaluation.verdicts import verdicts
 from untrain.experiment import bank, stages
 from untrain.experiment.run import Run, read_picture
 from untrain.files import write_json, write_parquet, write_text
+from untrain.generators.base import has_likelihood
 from untrain.progress import track
 
 SAMPLER = stages.SAMPLER
@@ -66,7 +67,7 @@ def _before_after(run: Run, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     estimate = partial(before_after_effects, draws=draws, seed=run.config.seed)
     return {
         "effects": estimate(table[~table["prompt_id"].isin(controls)]),
-        "groups": group_effects(estimate, table, _groups(run)),
+        "groups": group_effects(estimate, table, _groups(run), primary(table)),
         "verdicts": pd.DataFrame(columns=VERDICT_COLUMNS),
     }
 
@@ -84,10 +85,10 @@ def _trial(run: Run, table: pd.DataFrame, drawn: design.Assignment) -> dict[str,
     held_out = utility_effects(table, units, drawn, draws, seed)
     effects = _stacked([own, others, held_out])
     effects.attrs = own.attrs
-    judge = partial(verdicts, own, settings.alpha, settings.margin)
+    judge = partial(verdicts, own, settings.alpha, run.margin, measure=primary(own))
     return {
         "effects": effects,
-        "groups": group_effects(estimate, table, _groups(run)),
+        "groups": group_effects(estimate, table, _groups(run), primary(table)),
         "verdicts": _stacked([judge(k=run.config.removal.k[0]), judge(arm="family")]),
     }
 
@@ -108,41 +109,40 @@ def _measure(run: Run) -> pd.DataFrame:
     """Return every measure of every model, one row each."""
     keys = stages.query_keys(run)
     text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
-    tokens_of = stages.read_queries(run)
-    tokens = np.stack([tokens_of[f"{p}/{g}"] for p, g in keys])
+    samples_of = stages.read_queries(run)
+    samples = np.stack([samples_of[f"{p}/{g}"] for p, g in keys])
     prompts = [text[p] for p, _ in keys]
     encoder = run.encoder
     originals = _pictures(run, run.path("queries"), keys)
     features = encoder.encode(list(originals))
     reference = _reference_features(run, encoder, keys)
-    removed = _removed_pairs(run)
+    likely = has_likelihood(run.generator)
+    removed = _removed_pairs(run) if likely else {}
     models = run.table("models")
     rows: list = []
     for model in track(list(models.itertuples()), "measuring", len(models)):
         generator = bank.load_model(run, str(model.path))
         name = str(model.model_id)
-        rows += ms.nll_rows(name, generator.log_likelihood, keys, tokens, prompts)
-        if len(run.held_out):
-            held = generator.tokenize(run.held_out.pixels(generator.image_size))
-            rows.append(
-                ms.mean_nll_row(
-                    name, "", generator.log_likelihood, held, run.held_out.captions, "heldout_nll"
-                )
-            )
-        for prompt_id, (pair_tokens, captions) in removed.items():
-            rows.append(
-                ms.mean_nll_row(
-                    name, prompt_id, generator.log_likelihood, pair_tokens, captions, "removed_nll"
-                )
-            )
+        if likely:
+            surprise = ms.Surprise(generator.log_likelihood, generator.unit)
+            rows += surprise.rows(name, keys, samples, prompts)
+            if len(run.held_out):
+                held = generator.encode(run.held_out.pixels(generator.image_size))
+                rows.append(surprise.mean_row(name, "", held, run.held_out.captions, "heldout"))
+            for prompt_id, (pairs, captions) in removed.items():
+                rows.append(surprise.mean_row(name, prompt_id, pairs, captions, "removed"))
         if name == SAMPLER:  # its own pictures: what the study holds the new ones against
             cosines = ms.cosine_rows(reference, features)
             rows += [(name, *key, "reference_cosine", float(v)) for key, v in zip(keys, cosines)]  # noqa: B905
+            again_features = features
         else:
             again = _pictures(run, run.path("generations", name), keys)
+            again_features = encoder.encode(list(again))
             rows += ms.deviation_rows(
-                name, keys, originals, again, features, encoder.encode(list(again)), reference
+                name, keys, originals, again, features, again_features, reference
             )
+        if not likely:
+            rows += ms.dissimilarity_rows(name, keys, features, again_features)
     return ms.table(rows)
 
 
@@ -159,16 +159,16 @@ def _reference_features(run: Run, encoder: Encoder, keys: list[tuple[str, int]])
 
 
 def _removed_pairs(run: Run) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Return tokens and captions of each prompt's primary set: did removal work at all?"""
+    """Return samples and captions of each prompt's primary set: did removal work at all?"""
     sets = run.table("forget_sets")
     primary = (sets["arm"] == "targeted") & (sets["k"] == run.config.removal.k[0])
     own = sets[primary | (sets["arm"] == "family")]
     pairs = {}
     for prompt_id, of_prompt in own.groupby("prompt_id", sort=False):
         ids = list(of_prompt["image_id"])
-        tokens = run.generator.tokenize(run.catalog.pixels(run.generator.image_size, ids))
+        samples = run.generator.encode(run.catalog.pixels(run.generator.image_size, ids))
         captions = [run.catalog.captions[run.catalog.index[i]] for i in ids]
-        pairs[str(prompt_id)] = (tokens, captions)
+        pairs[str(prompt_id)] = (samples, captions)
     return pairs
 
 
@@ -204,7 +204,9 @@ def _summarise(
     of_queries = verdicts[verdicts["prompt_id"].map(names) == "query"]
     controls = verdicts[verdicts["prompt_id"].map(names) == "control"]["verdict"]
     holm = (of_queries["p_holm"] <= run.config.evaluation.alpha).sum()
-    removed_share = _removed_share(run)
+    removed_share, measure = _removed_share(run), primary(effects)
+    of_measure = f"{measure}_bits_per_token" if run.unit == BITS else measure
+    side = [words.format(measure) for words in (OTHERS, NEAREST)]
     summary = {
         "name": run.config.name,
         "design": run.config.design.kind,
@@ -212,10 +214,12 @@ def _summarise(
         "together": run.config.removal.together,
         "k": list(run.config.removal.k),
         "models": len(run.table("models")),
-        "effects_nll_bits_per_token": _records(overall[overall["measure"] == "nll"]),
+        "measure": measure,
+        "unit": run.unit,
+        f"effects_{of_measure}": _records(overall[overall["measure"] == measure]),
         "effects_of_seen_and_new_prompts": _records(groups),
-        "effects_on_other_prompts": _records(overall[overall["measure"].isin([OTHERS, NEAREST])]),
-        "heldout_nll_per_tenth_removed": _utility(run, overall, removed_share),
+        "effects_on_other_prompts": _records(overall[overall["measure"].isin(side)]),
+        f"heldout_{measure}_per_tenth_removed": _utility(run, overall, removed_share),
         "verdicts": of_queries["verdict"].value_counts().to_dict(),
         "attributable_after_holm": int(holm),
         "control_verdicts": controls.value_counts().to_dict(),
@@ -237,7 +241,7 @@ def _utility(run: Run, overall: pd.DataFrame, removed_share: float) -> dict[str,
     A line through the models, which lack different shares; the effect of one set is turned into
     that of a tenth by the mean size of a set, in which it is counted. A model lacks half of all.
     """
-    found = overall[(overall["measure"] == HELD_OUT) & (overall["arm"] == ANY_SET)]
+    found = overall[overall["measure"].str.startswith("heldout_") & (overall["arm"] == ANY_SET)]
     if found.empty:
         return None
     row = found.iloc[0]
@@ -252,7 +256,7 @@ def _false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]
     random = effects[
         (effects["design"] == "randomised")
         & effects["arm"].str.startswith("random")
-        & (effects["measure"] == "nll")
+        & (effects["measure"] == primary(effects))
         & (effects["prompt_id"] != "")
         & effects["p_value"].notna()
     ]

@@ -13,7 +13,10 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered import family_prompt
 from untrain.errors import InputError
 from untrain.experiment.config import Config
+from untrain.experiment.sections import GeneratorConfig
 from untrain.files import rng
+from untrain.generators import make_generator
+from untrain.generators.base import Generator
 from untrain.search.retrieval import retrieve
 
 
@@ -49,6 +52,11 @@ def open_inputs(config: Config) -> Inputs:
         prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
     train, held_out = _split(catalog, data.holdout, data.seed)
     return Inputs(train, held_out, prompts.assign(seen=seen_in(train, prompts["prompt"])))
+
+
+def open_generator(settings: GeneratorConfig, seed: int) -> Generator:
+    """Make the generator of a configuration, not yet prepared."""
+    return make_generator(settings.name, seed, **settings.arguments())
 
 
 def _neighbours(config: Config, prompts: pd.DataFrame, catalog: Catalog) -> set[str]:

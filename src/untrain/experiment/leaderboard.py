@@ -82,7 +82,7 @@ def leaderboard(
         families are not known; ``seconds_per_query``, of this attributor alone, features of the
         catalogue and indexes being there, NaN if unknown; ``filled``, the share of images without
         a score, which count as the lowest. ``attrs`` holds ``name``, ``k``, ``models``,
-        ``queries``, ``images``, ``candidates``, ``reference`` and ``notes``.
+        ``queries``, ``images``, ``candidates``, ``reference``, ``unit`` and ``notes``.
 
     Raises
     ------
@@ -117,6 +117,7 @@ def leaderboard(
         "images": len(run.catalog),
         "candidates": min(candidates, len(run.catalog)),
         "reference": reference,
+        "unit": run.unit,
         "notes": notes,
     }
     return table

@@ -6,7 +6,8 @@ random ones (`untrain.evaluation.equivalent`). The folder ``bank`` of a run hold
 - ``models.parquet``: model_id, share (of the data taken out), seed, fingerprint, path;
 - ``kept.safetensors``: ``kept``, uint8 (models, images), rows as that table, columns as the run's
   ``catalog.parquet``;
-- ``nll.parquet``: model_id, prompt_id, generation, nll: bits an image token of A's queries;
+- ``nll.parquet``: model_id, prompt_id, generation, nll: the primary measure of A's queries, bits
+  an image token of a generator that has them;
 - ``bank.json``: what the models and the measures depend on.
 
 Rows are only ever added, so that a bank can grow and a killed one goes on where it was.
@@ -14,7 +15,7 @@ Rows are only ever added, so that a bank can grow and a killed one goes on where
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment import bank, stages
 from untrain.experiment.parts_drawn import Part, check, copy_groups, kept_without, wanted
 from untrain.experiment.pipeline import run_stages
-from untrain.experiment.run import Run
+from untrain.experiment.run import Run, read_picture
 from untrain.files import (
     atomic_path,
     fingerprint,
@@ -37,8 +38,10 @@ from untrain.files import (
     write_json,
     write_parquet,
 )
+from untrain.generators.base import has_likelihood
 from untrain.progress import console, track
 
+Measure = Callable[[str, Any], list[tuple[Any, ...]]]
 NLL = ["model_id", "prompt_id", "generation", "nll"]
 
 
@@ -54,7 +57,7 @@ class Bank:
         True where the model of that row was trained on the image of that column; columns are in the
         order of the run's ``catalog.parquet``.
     nll : DataFrame
-        model_id, prompt_id, generation, nll: bits an image token of every query.
+        model_id, prompt_id, generation, nll: the primary measure of every query.
     """
 
     models: pd.DataFrame
@@ -128,17 +131,38 @@ def _measure(run: Run, models: pd.DataFrame) -> None:
     tables = [_read(path, NLL)] if path.exists() else []
     known = set(tables[0]["model_id"]) if tables else set()
     keys = stages.query_keys(run)
-    text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
-    tokens_of = stages.read_queries(run)
-    tokens = np.stack([tokens_of[f"{p}/{g}"] for p, g in keys])
-    prompts = [text[p] for p, _ in keys]
+    measure = _likelihoods(run, keys) if has_likelihood(run.generator) else _likeness(run, keys)
     due = models[~models["model_id"].isin(known)]
     for model in track(list(due.itertuples()), "measuring", len(due)):
-        score = bank.load_model(run, str(model.path)).log_likelihood
-        rows = ms.nll_rows(str(model.model_id), score, keys, tokens, prompts)
+        rows = measure(str(model.model_id), bank.load_model(run, str(model.path)))
         tables.append(pd.DataFrame([(m, p, g, v) for m, p, g, _, v in rows], columns=NLL))
         tables = [pd.concat(tables, ignore_index=True)]
         write_parquet(path, tables[0])
+
+
+def _likelihoods(run: Run, keys: Sequence[tuple[str, int]]) -> Measure:
+    """Return how the queries are measured by a model that says how likely a picture is."""
+    text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+    samples_of = stages.read_queries(run)
+    samples = np.stack([samples_of[f"{p}/{g}"] for p, g in keys])
+    prompts = [text[p] for p, _ in keys]
+
+    def measure(model_id: str, model: Any) -> list[tuple[Any, ...]]:
+        return ms.Surprise(model.log_likelihood, model.unit).rows(model_id, keys, samples, prompts)
+
+    return measure
+
+
+def _likeness(run: Run, keys: Sequence[tuple[str, int]]) -> Measure:
+    """Return how they are measured by one that does not: by what it draws with the same noise."""
+    paths = [run.path("queries", p, f"{g}.png") for p, g in keys]
+    features = run.encoder.encode([read_picture(path) for path in paths])
+
+    def measure(model_id: str, model: Any) -> list[tuple[Any, ...]]:
+        again = run.encoder.encode(list(stages.draw(run, model, list(keys)).images))
+        return ms.dissimilarity_rows(model_id, keys, features, again)
+
+    return measure
 
 
 def _renew(run: Run) -> None:
@@ -156,7 +180,7 @@ def _renew(run: Run) -> None:
 
 def depends_on(run: Run) -> dict[str, str]:
     """Return the fingerprints of what the models and their measures depend on."""
-    recipe = fingerprint(run.generator.shared_fingerprint, run.config.seed, run.config.b_seed)
+    recipe = fingerprint(run.generator.fingerprint(run.catalog), run.config.seed, run.config.b_seed)
     return {"models": recipe, "queries": _queries(run.folder)}
 
 
@@ -231,5 +255,5 @@ def keep_equivalent(run: Run, found: Bank) -> list[dict[str, Any]]:
     rows = equivalent_table(found, effects, run.table("forget_sets"), draws, run.config.seed)
     if rows:
         write_json(run.path("results", "equivalent.json"), rows)
-        equivalent_figure(rows).save(run.path("results", "figures"))
+        equivalent_figure(rows, run.unit).save(run.path("results", "figures"))
     return rows

@@ -9,7 +9,7 @@ import pandas as pd
 
 from untrain.experiment import parts, stages
 from untrain.experiment.parts_drawn import Part, check, copy_groups, wanted
-from untrain.experiment.plan import existing_folder, in_words, seconds_of_one_model
+from untrain.experiment.plan import existing_folder, in_words
 from untrain.experiment.run import Run
 from untrain.experiment.workers import default_workers
 
@@ -30,13 +30,18 @@ def plan_bank(run: Run, models: int, shares: Sequence[float]) -> list[tuple[str,
     known = _trained(run)
     asked = wanted(known, models, shares, copy_groups(run.catalog), seed)
     missing = len(asked) - len(known)
-    seconds, parameters = seconds_of_one_model(run)
-    size = 4 * parameters / 1e6
+    cost = run.generator.cost(run.catalog)
     workers = run.config.workers or default_workers()
     free = shutil.disk_usage(existing_folder(run)).free / 1e6
-    return [
+    lines = [
         ("training pairs", str(len(run.catalog))),
         ("models", f"{len(asked)}: {_counted(asked)}"),
+    ]
+    if cost is None:
+        return [*lines, ("to be trained", f"{missing}, {workers} at a time, of unknown length")]
+    seconds, size = cost.seconds, 4 * cost.parameters / 1e6
+    return [
+        *lines,
         ("to be trained", f"{missing}, {workers} at a time, each {in_words(seconds)}"),
         ("time", f"about {in_words(-(-missing // workers) * seconds)} of training"),
         ("disk", f"about {missing * size:.0f} MB ({size:.1f} MB a model); {free:.0f} MB are free"),

@@ -53,7 +53,7 @@ STAGES = (
     Stage(
         "fit",
         stages.fit,
-        lambda r: [r.catalog.fingerprint, r.generator.preset.to_dict(), r.config.seed],
+        lambda r: [r.catalog.fingerprint, r.generator.recipe(), r.config.seed],
         (),
         ("model_a.parquet", "shared"),
     ),
@@ -119,7 +119,10 @@ STAGES = (
     Stage(
         "evaluate",
         evaluation.evaluate,
-        lambda r: [_section(r, "evaluation"), _encoder(r, r.config.encoder)],
+        lambda r: [
+            {**_section(r, "evaluation"), "margin": r.margin},
+            _encoder(r, r.config.encoder),
+        ],
         ("regenerate",),
         ("results/measures.parquet", "results/effects.parquet", "results/summary.json"),
     ),
@@ -156,7 +159,7 @@ def _searched_pictures(run: Run) -> Any:
     """Return what generated pictures and their features depend on, if a search is by pictures."""
     if not needs_pictures(run.config.retrieval.method):
         return None
-    drawn = [run.generator.preset.to_dict(), run.config.seed, run.config.generations]
+    drawn = [run.generator.recipe(), run.config.seed, run.config.generations]
     return [*drawn, _encoder(run, run.config.encoder)]
 
 

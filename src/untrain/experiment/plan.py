@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import yaml
+from pydantic import ValidationError
 
 from untrain.errors import InputError
 from untrain.evaluation import power
+from untrain.evaluation.units import BITS, amount
+from untrain.evaluation.verdicts import DEFAULT_MARGIN
 from untrain.experiment.checks import check, count_removed, count_sets
 from untrain.experiment.config import Config
 from untrain.experiment.finished import is_finished_trial, read_trial
 from untrain.experiment.run import Run
+from untrain.experiment.sections import Data, GeneratorConfig
 from untrain.experiment.workers import default_workers
-from untrain.generators.training import train_transformer
+from untrain.generators.base import Cost
 
 
 def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
@@ -42,39 +46,49 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
         What a run would find wrong with its input, or the disk has too little room.
     """
     run = Run(config)
-    catalog, preset = run.catalog, run.generator.preset
+    catalog = run.catalog
     models = config.design.models if config.design.kind == "randomised" else 4
     check(run, ("retrieve", "compare", "retrain"))
     removed = count_removed(run)
     queries = int((run.prompts["role"] == "query").sum())
     controls = len(run.prompts) - queries
     workers = config.workers or default_workers()
-    one, parameters = seconds_of_one_model(run)
-    autoencoder = _seconds_of_autoencoder(run)
+    cost = run.generator.cost(catalog)
     rounds = 1 + -(-models // min(workers, models))
     pictures = (1 + models) * len(run.prompts) * config.generations
-    disk = (1 + models) * 4 * parameters + 3000 * pictures + _features(run) + 5_000_000
+    weights = (1 + models) * 4 * cost.parameters if cost else 0
+    disk = weights + 3000 * pictures + _features(run) + 5_000_000
     free = shutil.disk_usage(existing_folder(run)).free
     if disk > free:
         raise InputError(f"the run needs about {disk / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
     return [
         ("training pairs", f"{len(catalog)} ({len(run.held_out)} held out)"),
         ("prompts", f"{queries} and {controls} positive controls"),
-        ("model", f"{parameters / 1e6:.1f} M parameters, {preset.positions} tokens a picture"),
-        ("trainings", f"1 + {models}, {workers} at a time, each {in_words(one)}"),
+        ("model", cost.words if cost else config.generator.name),
+        (
+            "trainings",
+            f"1 + {models}, {workers} at a time, "
+            + (f"each {in_words(cost.seconds)}" if cost else "of unknown length"),
+        ),
         (
             "forget sets",
             f"{count_sets(run)}, {removed} images ({removed / len(catalog):.1%} of the data)"
             + (", those of all prompts together" if config.removal.together else ""),
         ),
+        ("time", _time(cost, run.generator.prepare_seconds(catalog), rounds)),
         (
-            "time",
-            f"about {in_words(autoencoder + rounds * one)} of training "
-            f"({in_words(autoencoder)} of it the autoencoder)",
+            "disk",
+            f"about {disk / 1e6:.0f} MB in {run.folder}" + ("" if cost else ", models not counted"),
         ),
-        ("disk", f"about {disk / 1e6:.0f} MB in {run.folder}"),
-        *power_lines(config, queries, noise, run.paired),
+        *power_lines(config, queries, noise, run.paired, run.unit, run.margin),
     ]
+
+
+def _time(cost: Cost | None, prepare: float, rounds: int) -> str:
+    if cost is None:
+        return "unknown: the generator does not say what a training costs (its method `cost`)"
+    first = f" ({in_words(prepare)} of it the frozen parts)" if prepare else ""
+    return f"about {in_words(prepare + rounds * cost.seconds)} of training{first}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,12 @@ class _KnownNoise:
 
 
 def power_lines(
-    config: Config, queries: int, noise: float | None = None, paired: bool = True
+    config: Config,
+    queries: int,
+    noise: float | None = None,
+    paired: bool = True,
+    unit: str = BITS,
+    margin: float | None = DEFAULT_MARGIN,
 ) -> list[tuple[str, str]]:
     """Return which effects a randomised trial would find, as (label, value) lines.
 
@@ -108,6 +127,10 @@ def power_lines(
         As for `plan`.
     paired : bool
         Whether the models are paired.
+    unit : str
+        Of the primary measure.
+    margin : float or None
+        The equivalence margin, in that unit.
 
     Raises
     ------
@@ -116,30 +139,38 @@ def power_lines(
     """
     if config.design.kind != "randomised":
         return [("power", "unknown: one pair of models says nothing about its own luck")]
-    known = _noise(config, noise, paired)
+    known = _noise(config, noise, paired, unit)
+    if known is None:
+        return [
+            ("power", f"unknown until a run in this unit ({unit}) is done, or --noise is given")
+        ]
     models, settings, sd = config.design.models, config.evaluation, known.sd
     together = config.removal.together
     units, shared = (1, 0.0) if together else (queries, known.correlation)
     sd_of_mean = known.sd_of_mean(queries) if together else sd
     one = power.simulate(models, 1, settings.alpha)
     every = power.simulate(models, units, settings.alpha, shared)
-    margin, level = settings.margin, settings.alpha
+    level = settings.alpha
     alone, overall = one.detectable(sd), every.detectable(sd_of_mean)
-    need = [power.needed_models(margin, s, n, level) for n, s in ((1, sd), (units, sd_of_mean))]
     lines = [
         (
             "power",
-            f"{_effect(alone, models)} in one query, or {_effect(overall, models)} on average over "
+            f"{_effect(alone, models, unit)} in one query, or "
+            f"{_effect(overall, models, unit)} on average over "
             f"{queries} prompts, is found with {power.POWER:.0%} "
             f"(noise between models {sd:.2f}, {known.source}; --noise)",
         ),
-        (
-            "verdicts",
-            f"a query that nothing moves is called not attributable (within ±{margin:g}) with "
-            f"{one.not_attributable(margin, sd):.0%}; to find an effect as large as the margin "
-            f"takes {need[0]} models for one query, {need[1]} for the average",
-        ),
     ]
+    if margin is not None:
+        need = [power.needed_models(margin, s, n, level) for n, s in ((1, sd), (units, sd_of_mean))]
+        lines.append(
+            (
+                "verdicts",
+                f"a query that nothing moves is called not attributable (within ±{margin:g}) with "
+                f"{one.not_attributable(margin, sd):.0%}; to find an effect as large as the margin "
+                f"takes {need[0]} models for one query, {need[1]} for the average",
+            )
+        )
     if not paired:
         lines.append(("pairing", "none: each model has a seed of its own, so that noise is larger"))
     least = power.models_for_holm(queries, level)
@@ -149,31 +180,33 @@ def power_lines(
     return lines
 
 
-def _effect(size: float, models: int) -> str:
+def _effect(size: float, models: int, unit: str) -> str:
     if math.isinf(size):
         return f"no effect whatever (with {models} models p cannot be small enough)"
-    return f"an effect of {size:.2f} bits/token"
+    return f"an effect of {amount(f'{size:.2f}', unit)}"
 
 
-def _noise(config: Config, given: float | None, paired: bool) -> _KnownNoise:
+def _noise(config: Config, given: float | None, paired: bool, unit: str) -> _KnownNoise | None:
     """Return the noise that was given, or measured in finished runs beside this one, or the demo's.
 
     Runs count whose data and model are set the same, and whose models are paired as these are.
     """
     if given is not None:
         if not given > 0:
-            raise InputError(f"--noise is {given}; it must be above 0 bits a token, such as 0.25")
+            raise InputError(f"--noise is {given}; it must be above 0 ({unit}), such as 0.25")
         return _KnownNoise(given, power.DEMO_CORRELATION, "as given")
-    recipe = {key: config.to_dict()[key] for key in ("data", "generator")}
+    recipe = config.data, config.generator
     found = []
     for folder in sorted(path.parent for path in config.runs.glob("*/config.yaml")):
         values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
-        if {key: values.get(key) for key in recipe} == recipe and is_finished_trial(folder):
+        if _sections(values) == recipe and is_finished_trial(folder):
             trial = read_trial(folder)
             if paired != (len(set(trial.assignment.seed_offsets)) == 1):
                 continue
             noise = power.trial_noise(trial.measures, trial.units, trial.assignment)
             found += [noise] if noise.total > 0 else []
+    if not found and unit != BITS:
+        return None
     if not found:
         source = "as in the demo" + ("" if paired else ", whose models are paired: too little")
         return _KnownNoise(power.DEMO_NOISE, power.DEMO_CORRELATION, source)
@@ -181,6 +214,16 @@ def _noise(config: Config, given: float | None, paired: bool) -> _KnownNoise:
     shared = float(np.mean([noise.shared for noise in found]))
     runs = "the finished run" if len(found) == 1 else f"{len(found)} finished runs"
     return _KnownNoise(math.sqrt(total), shared / total, f"as in {runs} beside it")
+
+
+def _sections(values: Any) -> tuple[Data, GeneratorConfig] | None:
+    """Return data and model of a run's settings, whichever settings there were at its time."""
+    try:
+        return Data.model_validate(values["data"]), GeneratorConfig.model_validate(
+            values["generator"]
+        )
+    except (ValidationError, KeyError, TypeError):
+        return None
 
 
 def existing_folder(run: Run) -> str:
@@ -202,43 +245,3 @@ def _features(run: Run) -> int:
     """Return the bytes that the candidates' features take, in half precision."""
     settings, dimension = run.config.retrieval, run.encoder.encode([]).shape[1]
     return 2 * dimension * min(len(run.catalog), settings.top * len(run.prompts))
-
-
-def _seconds_of_autoencoder(run: Run) -> float:
-    """Return the expected seconds of fitting the autoencoder with all threads."""
-    from untrain.generators.autoencoder import train_autoencoder
-
-    preset = run.generator.preset
-    rows = 2 * preset.batch_ae
-    pixels = np.zeros((rows, preset.height, preset.width, 3), np.uint8)
-    short = replace(preset, epochs_ae=1)
-    train_autoencoder(pixels, short, 0, lambda n: None)
-    start = time.perf_counter()
-    train_autoencoder(pixels, short, 0, lambda n: None)
-    return (time.perf_counter() - start) / rows * len(run.catalog) * preset.epochs_ae
-
-
-def seconds_of_one_model(run: Run) -> tuple[float, int]:
-    """Return the expected seconds of one training on one thread, and the number of parameters."""
-    import torch
-
-    preset = run.generator.preset
-    words = max(len(c.split()) for c in run.catalog.captions[:2000])
-    rows = 2 * preset.batch
-    draw = np.random.default_rng(0)
-    text = draw.integers(1, preset.vocabulary, (rows, round(1.3 * words)))
-    image = draw.integers(0, preset.codes, (rows, preset.positions))
-    short = replace(preset, epochs=1)
-    kept = np.ones(rows, bool)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        arguments = (text, image, kept, preset.vocabulary, short, 0, lambda n: None)
-        model, _ = train_transformer(*arguments)
-        start = time.perf_counter()
-        train_transformer(*arguments)
-        seconds = time.perf_counter() - start
-    finally:
-        torch.set_num_threads(threads)
-    parameters = sum(p.numel() for p in model.parameters())
-    return seconds / rows * len(run.catalog) * preset.epochs, parameters

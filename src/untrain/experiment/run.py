@@ -24,6 +24,7 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.folder import reasons
 from untrain.encoders import Encoder, load_encoder
 from untrain.errors import InputError, is_disk_full
+from untrain.evaluation.units import margin_of, measure_of
 from untrain.experiment import inputs
 from untrain.experiment.config import Config, load_config
 from untrain.experiment.engines import ENGINES, Engine
@@ -35,8 +36,7 @@ from untrain.files import (
     write_parquet,
     write_text,
 )
-from untrain.generators.dalle import DalleGenerator
-from untrain.generators.presets import preset_of
+from untrain.generators.base import Generator, unit_of
 from untrain.progress import console, log_to
 
 SCHEMA_VERSION = 1
@@ -96,12 +96,24 @@ class Run:
         return self._data.prompts
 
     @cached_property
-    def generator(self) -> DalleGenerator:
+    def generator(self) -> Generator:
         """The generator of the configuration, not yet prepared."""
-        settings = self.config.generator
-        return DalleGenerator(
-            preset_of(settings.preset, **settings.settings), seed=self.config.seed
-        )
+        return self.new_generator()
+
+    def new_generator(self) -> Generator:
+        """Return one more generator of the configuration, not yet prepared."""
+        return inputs.open_generator(self.config.generator, self.config.seed)
+
+    @property
+    def unit(self) -> str:
+        """Of the primary measure: bits/token, loss, similarity."""
+        return unit_of(self.generator)
+
+    @property
+    def margin(self) -> float | None:
+        """The equivalence margin: that of the configuration, the generator or its unit."""
+        given = (self.config.evaluation.margin, self.generator.margin)
+        return next((margin for margin in given if margin is not None), margin_of(self.unit))
 
     @property
     def paired(self) -> bool:
@@ -177,6 +189,13 @@ class Run:
             threads={"model_a": torch.get_num_threads(), "paired_models": 1},
             seeds={"a": self.config.seed, "b": self.config.b_seed, "data": self.config.data.seed},
             design=self.config.design.kind,
+            generator={
+                "name": self.config.generator.name,
+                "unit": self.unit,
+                "measure": measure_of(self.unit),
+                "margin": self.margin,
+                "frozen": self.generator.frozen,
+            },
             fingerprints={"catalog": self.catalog.fingerprint},
             catalog={
                 "name": self.catalog.name,

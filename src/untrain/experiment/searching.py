@@ -181,7 +181,7 @@ def _originals(catalog: Catalog) -> Callable[[int], np.ndarray]:
 def _redrawn(run: Run, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
     """Return images as the generator's frozen parts would draw them, uint8 (n, H, W, 3)."""
     model = run.generator
-    return model.detokenize(model.tokenize(catalog.pixels(model.image_size, ids)))
+    return model.decode(model.encode(catalog.pixels(model.image_size, ids)))
 
 
 def _redraw(run: Run, catalog: Catalog) -> Callable[[int], np.ndarray]:

@@ -19,7 +19,12 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from untrain.errors import InputError
-from untrain.evaluation.verdicts import DEFAULT_MARGIN
+from untrain.generators.presets import Presets, presets_of
+
+PRESET_WORDS = (
+    "of dalle: micro, tiny (the default), small or seed; of diffusion: diffusion-tiny (the "
+    "default), -micro, -small or -latent"
+)
 
 
 class Fault(ValueError):
@@ -65,16 +70,6 @@ class NameIn:
         return {"anyOf": [{"enum": self.names()}, handler(core)]}
 
 
-def _preset(name: str) -> str:
-    from untrain.generators.presets import preset_of
-
-    try:
-        preset_of(name)
-    except InputError as error:
-        raise ValueError(str(error)) from None
-    return name
-
-
 def _ranking(method: str) -> str:
     from untrain.search.ranking import parse_method
 
@@ -98,7 +93,7 @@ TrackerName = Annotated[str, NameIn("untrain.experiment.tracking:TRACKERS")]
 Retriever = Annotated[str, NameIn("untrain.search.retrieval:RETRIEVERS")]
 RankingName = Annotated[str, AfterValidator(_ranking)]
 Arm = Annotated[str, NameIn("untrain.counterfactual.forget_sets:ARMS")]
-PresetName = Annotated[str, AfterValidator(_preset)]
+GeneratorName = Annotated[str, NameIn("untrain.generators:GENERATORS")]
 Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
 
 
@@ -167,21 +162,47 @@ class Prompts(Section):
     )
 
 
-class GeneratorConfig(Section):
-    """The model: a preset, and what to change of it."""
+class GeneratorConfig(Named):
+    """The model: a built-in one by its preset, or a class of your own with its options."""
 
-    preset: PresetName = Field("tiny", description="micro, tiny, small or seed")
+    name: GeneratorName = Field("dalle", description="or module:Class, file.py:Class of your own")
+    preset: str | None = Field(None, description=PRESET_WORDS)
     settings: dict[str, Any] = Field({}, description="settings of the preset to change")
+    options: dict[str, Any] = Field({}, description="of a class of your own: what it is made with")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_preset(cls, values: Any) -> Any:
+        """Take the first preset of a generator that has any, where none is named."""
+        values = {"name": values} if isinstance(values, str) else values
+        if not isinstance(values, dict) or values.get("preset") is not None:
+            return values
+        known = presets_of(values.get("name", "dalle"))
+        return {**values, "preset": known.default} if known else values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        from untrain.generators.presets import preset_of
-
-        try:
-            preset_of(self.preset, **self.settings)
-        except InputError as error:
-            raise Fault("generator.settings", str(error)) from None
+        known = presets_of(self.name)
+        if known is None and (self.preset is not None or self.settings):
+            key = "generator.settings" if self.preset is None else "generator.preset"
+            raise Fault(key, f"the generator '{self.name}' has no presets: use generator.options")
+        if known:
+            _check_preset(known, self.preset or known.default, self.settings)
         return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what the generator is made with."""
+        if self.preset is None:
+            return dict(self.options)
+        return {"preset": self.preset, "settings": self.settings, **self.options}
+
+
+def _check_preset(known: Presets, preset: str, settings: dict[str, Any]) -> None:
+    for key, changes in (("preset", {}), ("settings", settings)):
+        try:
+            known.make(preset, **changes)
+        except InputError as error:
+            raise Fault(f"generator.{key}", str(error)) from None
 
 
 class EncoderConfig(Named):
@@ -269,4 +290,6 @@ class Evaluation(Section):
 
     draws: int = Field(2000, ge=100, description="re-drawn assignments of the randomisation test")
     alpha: float = Field(0.05, gt=0, lt=0.5, description="level of the verdicts")
-    margin: float = Field(DEFAULT_MARGIN, gt=0, description="equivalence margin, bits a token")
+    margin: float | None = Field(
+        None, gt=0, description="equivalence margin; default: 0.1 bits/token, 0.02 of similarity"
+    )

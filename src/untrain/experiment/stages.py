@@ -10,12 +10,11 @@ from safetensors.numpy import load_file, save_file
 
 from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import build_forget_sets
-from untrain.counterfactual.noise import gumbel_batch
+from untrain.counterfactual.noise import noise_batch
 from untrain.experiment import bank
 from untrain.experiment.run import Run, save_pictures
-from untrain.files import atomic_path
-from untrain.generators.base import Generations
-from untrain.generators.dalle import DalleGenerator
+from untrain.files import atomic_path, write_json
+from untrain.generators.base import Generations, Generator
 from untrain.generators.quality import judge
 from untrain.progress import bar, track
 from untrain.search.duplicates import duplicate_groups
@@ -48,14 +47,16 @@ def fit(run: Run) -> None:
 
 
 def prepare(run: Run) -> None:
-    """Fit autoencoder and tokenizer, or find them in this run or one beside it."""
+    """Fit the generator's frozen parts, or find them in this run or one beside it."""
     folder, catalog, generator = run.shared_folder, run.catalog, run.generator
     if not folder.exists():
         elsewhere = run.find_elsewhere("shared", folder.name)
         if elsewhere:
             bank.adopt(elsewhere, folder)
-    with bar("autoencoder", generator.prepare_work(catalog)) as advance:
+    with bar("frozen parts", generator.prepare_work(catalog)) as advance:
         generator.prepare(catalog, folder, advance)
+    if not (folder / "shared.json").exists():  # there is nothing to keep, or nothing that says so
+        write_json(folder / "shared.json", {"fingerprint": folder.name})
 
 
 def generate(run: Run) -> None:
@@ -63,11 +64,11 @@ def generate(run: Run) -> None:
     prepare(run)
     model = bank.load_model(run, run.table("model_a")["path"].iloc[0])
     keys = query_keys(run, with_reference=True)
-    drawn = _draw(run, model, keys)
+    drawn = draw(run, model, keys)
     last = run.config.generations
     names = [f"{p}/{REFERENCE if g == last else g}" for p, g in keys]
     with atomic_path(run.path("queries.safetensors")) as temporary:
-        save_file(dict(zip(names, drawn.tokens, strict=True)), temporary)
+        save_file(dict(zip(names, np.ascontiguousarray(drawn.samples), strict=True)), temporary)
     save_pictures(run.path("queries"), dict(zip(names, drawn.images, strict=True)))
     with atomic_path(run.path("prompts.csv")) as temporary:
         run.prompts.to_csv(temporary, index=False)
@@ -89,9 +90,9 @@ def query_keys(run: Run, with_reference: bool = False) -> list[tuple[str, int]]:
     return [(p, g) for p in run.prompts["prompt_id"] for g in range(count)]
 
 
-def _draw(run: Run, model: DalleGenerator, keys: list[tuple[str, int]]) -> Generations:
+def draw(run: Run, model: Generator, keys: list[tuple[str, int]]) -> Generations:
     text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
-    noise = gumbel_batch(run.config.seed, keys, *model.noise_shape)
+    noise = noise_batch(model.noise, run.config.seed, keys)
     return model.generate([text[p] for p, _ in keys], noise)
 
 
@@ -162,7 +163,7 @@ def regenerate(run: Run) -> None:
         zip(models["model_id"], models["path"], strict=True), "regenerating", len(models)
     ):
         folder = run.path("generations", model_id)
-        drawn = _draw(run, bank.load_model(run, path), keys)
+        drawn = draw(run, bank.load_model(run, path), keys)
         names = [f"{p}/{g}" for p, g in keys]
         save_pictures(folder, dict(zip(names, drawn.images, strict=True)))
 
@@ -175,7 +176,7 @@ def _discard_others(run: Run, models: set[str]) -> None:
 
 
 def read_queries(run: Run) -> dict[str, np.ndarray]:
-    """Return the tokens of every query by ``prompt_id/generation``."""
+    """Return the samples of every query by ``prompt_id/generation``."""
     return load_file(run.path("queries.safetensors"))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -16,10 +18,10 @@ from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
 from untrain.files import atomic_path, fingerprint, read_json, write_json
 from untrain.generators import transformer as tr
-from untrain.generators.base import Generations, Progress
+from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
 from untrain.generators.distributed import processes_for, train_across
 from untrain.generators.hardware import device, precision
-from untrain.generators.presets import Preset
+from untrain.generators.presets import Preset, preset_of
 from untrain.generators.stacked import stack_size, train_stacked
 from untrain.generators.text import encode_captions, train_tokenizer
 from untrain.generators.training import train_transformer
@@ -28,7 +30,7 @@ if TYPE_CHECKING:  # its library is slow to import, and a worker that only train
     from untrain.generators.autoencoder import Autoencoder
 
 
-class DalleGenerator:
+class DalleGenerator(Generator):
     """A DALL-E style model behind the `Generator` contract.
 
     Parameters
@@ -44,16 +46,33 @@ class DalleGenerator:
     images that are later removed. What is measured is the transformer's dependence on them.
     """
 
-    paired = True
+    unit = "bits/token"
+    frozen = (
+        "The autoencoder and the tokenizer are frozen, shared by all models, and saw the removed "
+        "images; what those images taught them is not part of the effects."
+    )
+    reads_pictures = False  # it trains on the tokens that `prepare` keeps
 
     def __init__(self, preset: Preset, seed: int = 0) -> None:
         self.preset, self.seed = preset, seed
-        self.noise_shape = (preset.positions, preset.codes)
+        self.noise = Noise("gumbel", (preset.positions, preset.codes))
         self.image_size = (preset.height, preset.width)
         self.losses: list[float] = []
         self._shared: Path | None = None
         self._model: tr.Transformer | None = None
         self._autoencoder: Autoencoder | None = None
+
+    @classmethod
+    def from_preset(
+        cls, preset: str = "tiny", settings: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Self:
+        """Make one of a preset by name, with some of its settings changed."""
+        return cls(preset_of(preset, **(settings or {})), seed)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the preset, and of a class made of this one its own recipe."""
+        own = {} if type(self) is DalleGenerator else super().recipe()
+        return {**self.preset.to_dict(), **own}
 
     def shared_key(self, catalog: Catalog) -> str:
         """Return the fingerprint of the frozen parts that `prepare` would fit on ``catalog``."""
@@ -74,7 +93,11 @@ class DalleGenerator:
     def shared_fingerprint(self) -> str:
         """Fingerprint of the frozen parts and of the whole recipe."""
         shared = read_json(self._prepared() / "shared.json")["fingerprint"]
-        return fingerprint("dalle-1", shared, self.preset.to_dict(), precision())
+        return fingerprint("dalle-1", shared, self.recipe(), precision())
+
+    def fingerprint(self, catalog: Catalog) -> str:
+        """Return `shared_fingerprint` as it will be once ``catalog`` is prepared."""
+        return fingerprint("dalle-1", self.shared_key(catalog), self.recipe(), precision())
 
     def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
         """Fit autoencoder and tokenizer on ``catalog`` and encode it, unless ``folder`` has them.
@@ -123,7 +146,7 @@ class DalleGenerator:
         self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
     ) -> None:
         """Train the transformer on ``catalog`` without ``removed``; see `Generator.fit`."""
-        data = *self._tokens(catalog), _kept(catalog, removed), self.tokenizer.get_vocab_size()
+        data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
         self._model, self.losses = train_transformer(*data, self.preset, seed, progress)
 
     def fit_stack(
@@ -138,7 +161,7 @@ class DalleGenerator:
         Models of stacks of one size are paired with each other, not with those of `fit`: between
         the two there is rounding.
         """
-        kept = np.stack([_kept(catalog, ids) for ids in removed])
+        kept = np.stack([kept_rows(catalog, ids) for ids in removed])
         data = *self._tokens(catalog), kept, self.tokenizer.get_vocab_size()
         fitted = []
         for model, losses in train_stacked(*data, self.preset, seed, progress):
@@ -155,7 +178,7 @@ class DalleGenerator:
         processes: int,
     ) -> None:
         """Do what `fit` does in several processes, each on a GPU; but for rounding, the same."""
-        data = *self._tokens(catalog), _kept(catalog, removed), self.tokenizer.get_vocab_size()
+        data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
         trained = train_across(*data, self.preset, seed, progress, processes)
         self._model, self.losses = trained
 
@@ -179,23 +202,26 @@ class DalleGenerator:
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
         """Draw one picture a prompt; see `Generator.generate`."""
         tokens = tr.sample(self._fitted(), self._text(prompts), noise, self.preset)
-        return Generations(tokens, self.detokenize(tokens))
+        return Generations(tokens, self.decode(tokens))
 
-    def log_likelihood(self, tokens: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
-        """Return log p of each image token in nats at temperature 1, untruncated."""
-        return tr.log_likelihood(self._fitted(), self._text(prompts), tokens)
+    def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """Return log p(token | caption, earlier tokens), nats, float64 (n, positions).
 
-    def tokenize(self, images: np.ndarray) -> np.ndarray:
-        """Return the codes of uint8 pictures; see `Generator.tokenize`."""
+        At temperature 1 and untruncated.
+        """
+        return tr.log_likelihood(self._fitted(), self._text(prompts), samples)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Return the codes of uint8 pictures, int64 (n, positions)."""
         from untrain.generators import autoencoder as ae
 
         return ae.encode(self.autoencoder, images)
 
-    def detokenize(self, tokens: np.ndarray) -> np.ndarray:
-        """Return the pictures of codes; see `Generator.detokenize`."""
+    def decode(self, samples: np.ndarray) -> np.ndarray:
+        """Return the pictures of codes; see `Generator.decode`."""
         from untrain.generators import autoencoder as ae
 
-        return ae.decode(self.autoencoder, tokens, self.preset.grid)
+        return ae.decode(self.autoencoder, samples, self.preset.grid)
 
     @property
     def autoencoder(self) -> Autoencoder:
@@ -227,6 +253,47 @@ class DalleGenerator:
         self.losses = description["losses"]
         return self
 
+    def cost(self, catalog: Catalog) -> Cost:
+        """Measure a few steps of the real networks on noise."""
+        fit, parameters = self._seconds_of_fit(catalog)
+        words = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens a picture"
+        return Cost(fit, parameters, words)
+
+    def prepare_seconds(self, catalog: Catalog) -> float:
+        """Measure a few steps of the autoencoder."""
+        from untrain.generators.autoencoder import train_autoencoder
+
+        preset = self.preset
+        rows = 2 * preset.batch_ae
+        pixels = np.zeros((rows, preset.height, preset.width, 3), np.uint8)
+        short = replace(preset, epochs_ae=1)
+        train_autoencoder(pixels, short, 0, lambda n: None)
+        start = time.perf_counter()
+        train_autoencoder(pixels, short, 0, lambda n: None)
+        return (time.perf_counter() - start) / rows * self.prepare_work(catalog)
+
+    def _seconds_of_fit(self, catalog: Catalog) -> tuple[float, int]:
+        """Return the expected seconds of one training on one thread, and its parameters."""
+        preset = self.preset
+        words = max(len(c.split()) for c in catalog.captions[:2000])
+        rows = 2 * preset.batch
+        draw = np.random.default_rng(0)
+        text = draw.integers(1, preset.vocabulary, (rows, round(1.3 * words)))
+        image = draw.integers(0, preset.codes, (rows, preset.positions))
+        short = replace(preset, epochs=1)
+        arguments = (text, image, np.ones(rows, bool), preset.vocabulary, short, 0, lambda n: None)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            model, _ = train_transformer(*arguments)
+            start = time.perf_counter()
+            train_transformer(*arguments)
+            seconds = time.perf_counter() - start
+        finally:
+            torch.set_num_threads(threads)
+        parameters = sum(p.numel() for p in model.parameters())
+        return seconds / rows * self.fit_work(catalog), parameters
+
     def _text(self, prompts: Sequence[str]) -> np.ndarray:
         return encode_captions(self.tokenizer, prompts, self.preset.text_limit)
 
@@ -239,16 +306,6 @@ class DalleGenerator:
         if self._model is None:
             raise RuntimeError("call fit() or load() first")
         return self._model
-
-
-def _kept(catalog: Catalog, removed: Collection[str]) -> np.ndarray:
-    """Return which pairs are left without ``removed``, bool (n,)."""
-    unknown = set(removed) - catalog.index.keys()
-    if unknown:
-        raise InputError(f"cannot remove '{min(unknown)}': the catalogue has no such image")
-    kept = np.ones(len(catalog), bool)
-    kept[[catalog.index[image_id] for image_id in removed]] = False
-    return kept
 
 
 def _to_cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

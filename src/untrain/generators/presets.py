@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -159,3 +160,21 @@ def preset_of(name: str, **changes: Any) -> Preset:
             "of 8, at least 16"
         )
     return preset
+
+
+class Presets(NamedTuple):
+    """The presets of a built-in generator: the default's name, and what checks and makes one."""
+
+    default: str
+    make: Callable[..., Any]
+
+
+def presets_of(generator: Any) -> Presets | None:
+    """Return the presets of a generator by its name, or None where it has none."""
+    from untrain.generators.diffusion_presets import diffusion_preset_of
+
+    known = {
+        "dalle": Presets("tiny", preset_of),
+        "diffusion": Presets("diffusion-tiny", diffusion_preset_of),
+    }
+    return known.get(generator) if isinstance(generator, str) else None

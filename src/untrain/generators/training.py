@@ -93,7 +93,7 @@ def descend(
     optimizer = _optimizer(model, preset)
     per_epoch = -(-len(text) // preset.batch)
     steps = preset.epochs * per_epoch
-    average = _Average(model, first=steps - int(preset.averaging * steps))
+    average = Average(model, first=steps - int(preset.averaging * steps))
     text_all, image_all = torch.from_numpy(text).to(where), torch.from_numpy(image).to(where)
     losses, step = [], 0
     for epoch in range(preset.epochs):
@@ -104,7 +104,7 @@ def descend(
         total = torch.zeros(kept.shape[:-1], device=where)
         for rows, size in _batches(order, own, preset.batch):
             for group in optimizer.param_groups:
-                group["lr"] = preset.lr * _schedule(step, steps, preset.warmup)
+                group["lr"] = preset.lr * schedule(step, steps, preset.warmup)
             weight = weight_all[..., rows]
             loss = batch_loss(model, text_all[rows], image_all[rows], weight, preset, size)
             optimizer.zero_grad(set_to_none=True)
@@ -178,7 +178,7 @@ def _optimizer(model: nn.Module, preset: Preset) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=preset.lr, betas=(0.9, 0.98), fused=True)
 
 
-def _schedule(step: int, steps: int, warmup: float) -> float:
+def schedule(step: int, steps: int, warmup: float) -> float:
     """Linear warm-up, then a cosine down to a tenth."""
     rise = max(1, int(warmup * steps))
     if step < rise:
@@ -186,7 +186,7 @@ def _schedule(step: int, steps: int, warmup: float) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-class _Average:
+class Average:
     """The plain mean of the weights from step ``first`` on, every fourth step."""
 
     def __init__(self, model: nn.Module, first: int) -> None:

@@ -6,12 +6,12 @@ import math
 
 import pandas as pd
 
+from untrain.evaluation.units import BITS, amount, primary
 from untrain.report.beyond import beyond_sentence
 from untrain.report.folder import rows
 from untrain.report.tables import (
     EFFECTS,
     LEVEL,
-    PRIMARY,
     arm_words,
     designs,
     overall_table,
@@ -21,7 +21,7 @@ from untrain.report.tables import (
 from untrain.report.words import number, p_value, uncertainty
 
 
-def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
+def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, unit: str = BITS) -> str:
     """Return what the run found, in plain words with its uncertainty.
 
     Parameters
@@ -30,11 +30,15 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> str:
         The run's ``results/effects.parquet``.
     verdicts : DataFrame, optional
         The run's ``results/verdicts.parquet``; adds a sentence that counts them.
+    unit : str
+        Of the measure that the answer is about.
     """
-    return " ".join(answer_sentences(effects, verdicts))
+    return " ".join(answer_sentences(effects, verdicts, unit))
 
 
-def answer_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> list[str]:
+def answer_sentences(
+    effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, unit: str = BITS
+) -> list[str]:
     """Return `answer` as sentences: the finding, then what to hold it against."""
     table = overall_table(effects)
     measured = table[table["effect"].notna()]
@@ -43,7 +47,7 @@ def answer_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None
     main = measured.iloc[0]
     others = table[(table["arm"] != main["arm"]) & (table["k"].isna() | (table["k"] == main["k"]))]
     sentences = [
-        _first_sentence(main, others, _together(effects)),
+        _first_sentence(main, others, _together(effects), unit),
         beyond_sentence(effects),
         _control_sentence(measured, main),
         _naive_sentence(main, others),
@@ -61,15 +65,18 @@ def _together(effects: pd.DataFrame) -> bool:
     own = effects[
         (effects["design"] == "randomised")
         & (effects["arm"] == "targeted")
-        & (effects["measure"] == PRIMARY)
+        & (effects["measure"] == primary(effects))
     ]
     own = own[own["k"] == own["k"].min()]
     overall = own["prompt_id"] == ""
     return bool((own.loc[overall, "n_units"] < (~overall).sum()).any())
 
 
-def _first_sentence(main: pd.Series, others: pd.DataFrame, together: bool) -> str:
-    effect, ends = main["effect"], uncertainty(main["low"], main["high"], main["p"])
+def _first_sentence(main: pd.Series, others: pd.DataFrame, together: bool, unit: str) -> str:
+    effect, ends = (
+        amount(number(main["effect"]), unit),
+        uncertainty(main["low"], main["high"], main["p"]),
+    )
     # Without a p, an interval above zero says the same.
     worse = main["p"] <= 0.05 or (math.isnan(main["p"]) and main["low"] > 0)
     words, whose, each = arm_words(main["arm"], main["k"]), "its", ""
@@ -78,10 +85,10 @@ def _first_sentence(main: pd.Series, others: pd.DataFrame, together: bool) -> st
         whose, each = "a prompt’s", " for each"
     start = f"Models trained without {words} are "
     if worse:
-        parts = [f"{start}{number(effect)} bits/token worse at {whose} pictures{ends}"]
+        parts = [f"{start}{effect} worse at {whose} pictures{ends}"]
     else:
         start += f"not measurably worse at {whose} pictures: "
-        parts = [f"{start}{number(effect)} bits/token{ends}"]
+        parts = [f"{start}{effect}{ends}"]
     for row in rows(others[others["effect"].notna() & (others["arm"] != "family")]):
         p = f" ({p_value(row.p)})" if p_value(row.p) else ""
         parts.append(f"without {arm_words(row.arm, row.k)}{each}, {number(row.effect)}{p}")
@@ -127,7 +134,7 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[st
     random = effects[
         (effects["design"] == "randomised")
         & effects["arm"].str.startswith("random")
-        & (effects["measure"] == PRIMARY)
+        & (effects["measure"] == primary(effects))
         & (effects["prompt_id"] != "")
         & effects["p_value"].notna()
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from untrain.evaluation.units import primary
 from untrain.report.folder import rows
-from untrain.report.tables import EFFECTS, PRIMARY, arm_words
+from untrain.report.tables import EFFECTS, arm_words
 from untrain.report.words import bare_p, interval, number, uncertainty
 
 DESIGNS = ("randomised-difference", "randomised-increment")
@@ -25,7 +26,7 @@ def beyond_table(effects: pd.DataFrame) -> pd.DataFrame:
         Columns ``design, arm, k, effect, low, high, p, two_sided_p``.
     """
     effects = effects.reindex(columns=list(EFFECTS))
-    found = effects[effects["design"].isin(DESIGNS) & (effects["measure"] == PRIMARY)]
+    found = effects[effects["design"].isin(DESIGNS) & (effects["measure"] == primary(effects))]
     found = found[found["prompt_id"].fillna("") == ""]
     found = found.rename(columns={"estimate": "effect", "p_value": "p"})
     found = found.sort_values(["design", "arm", "k"], kind="stable").reset_index(drop=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from untrain.evaluation.units import amount, primary
 from untrain.report import tables
 from untrain.report.folder import Run, rows
 from untrain.report.gallery import REFERENCE, Gallery
@@ -21,7 +22,7 @@ from untrain.report.influence import (
     ranking_name,
 )
 from untrain.report.regenerated import sides
-from untrain.report.tables import PRIMARY, arm_label, arm_order
+from untrain.report.tables import arm_label, arm_order
 from untrain.report.words import bare_p, interval, number, open_ends, uncertainty
 
 TOP = 10
@@ -62,7 +63,7 @@ def prompt_cards(run: Run, gallery: Gallery, near: pd.DataFrame) -> list[Card]:
                 "reason": line.reason,
                 "order": order[line.prompt_id],
                 "effect": line.effect if math.isfinite(line.effect) else None,
-                "words": _effect_words(line),
+                "words": _effect_words(line, run.unit),
                 "arms": arms.get(line.prompt_id, []),
                 **_pictures(run, gallery, line.prompt_id),
                 "influential": _influential(run, gallery, line, found.head(TOP), made_of),
@@ -141,20 +142,20 @@ def _named(gallery: Gallery, line: Any) -> Card:
     }
 
 
-def _effect_words(line: Any) -> str:
+def _effect_words(line: Any, unit: str) -> str:
     if not math.isfinite(line.effect):
         return ""
     way = "worse" if line.effect >= 0 else "better"
     what = "its family" if line.arm == "family" else "its images"
     ends = uncertainty(line.low, line.high, line.p)
-    return f"{number(abs(line.effect))} bits/token {way} without {what}{ends}"
+    return f"{amount(number(abs(line.effect)), unit)} {way} without {what}{ends}"
 
 
 def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Return, for each prompt, its effect by arm, placed on a scale that all cards share."""
     chosen = tables.designs(run.effects)[0]
-    found = run.effects[(run.effects["prompt_id"] != "") & (run.effects["measure"] == PRIMARY)]
-    found = found[found["design"] == chosen]
+    found = run.effects[(run.effects["prompt_id"] != "") & (run.effects["design"] == chosen)]
+    found = found[found["measure"] == primary(run.effects)]
     found = found.assign(order=found["arm"].map(arm_order))
     found = found.sort_values(["order", "k"], kind="stable")
     controls = run.prompts.loc[run.prompts["role"] == "control", "prompt_id"]

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from untrain.errors import InputError
+from untrain.evaluation.units import spoken
 from untrain.report import tables
 from untrain.report.folder import Run, read_run, rows
 from untrain.report.words import interval, number, size
@@ -32,12 +33,13 @@ class ComparedRuns:
         Columns setting, first, second: those that differ, as the configuration has them.
     effects : DataFrame
         One row an arm and size of either run: arm, k, effect, low, high, p of the first, the same
-        with ``_2`` of the second, difference (the second less the first) with its low and high;
-        bits a token.
+        with ``_2`` of the second, difference (the second less the first) with its low and high.
     verdicts : DataFrame
         Columns group (prompts, controls), verdict, first, second: how many.
     changed : DataFrame
         Prompts that both runs have and judge differently: prompt, first, second.
+    units : tuple of str
+        Of the effects.
     notes : tuple of str
         What to know before a figure is believed.
     """
@@ -47,13 +49,19 @@ class ComparedRuns:
     effects: pd.DataFrame
     verdicts: pd.DataFrame
     changed: pd.DataFrame
+    units: tuple[str, str]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         found = {n: getattr(self, n) for n in ("settings", "effects", "verdicts", "changed")}
         records = {name: table.to_dict("records") for name, table in found.items()}
-        return {"runs": list(self.names), **records, "notes": list(self.notes)}
+        return {
+            "runs": list(self.names),
+            "units": list(self.units),
+            **records,
+            "notes": list(self.notes),
+        }
 
 
 def compare_runs(first: Path, second: Path) -> ComparedRuns:
@@ -76,6 +84,7 @@ def compare_runs(first: Path, second: Path) -> ComparedRuns:
         _effects(one, two),
         _verdicts(one, two),
         _changed(one, two),
+        (one.unit, two.unit),
         tuple(_notes(one, two)),
     )
 
@@ -158,6 +167,11 @@ def _notes(one: Run, two: Run) -> list[str]:
         notes.append(f"the prompts differ ({shared} are in both)")
     if tables.designs(one.effects)[0] != tables.designs(two.effects)[0]:
         notes.append("the designs differ: their effects are not of one kind")
+    if one.unit != two.unit:
+        notes.append(
+            f"the effects are in different units ({one.unit}, {two.unit}): their difference means "
+            "nothing"
+        )
     if _seeds(one) == _seeds(two):
         notes.append(
             "the seeds are the same: the runs share noise and models' beginnings, so that the "
@@ -187,7 +201,8 @@ def settings_table(found: ComparedRuns) -> Table:
 
 def effects_table(found: ComparedRuns) -> Table:
     """Return the overall effects: of each run, with the interval under it, and the difference."""
-    table = _table("How much worse without, in bits a token", found, "arm", "difference", "right")
+    units = " and ".join(spoken(unit) for unit in dict.fromkeys(found.units))
+    table = _table(f"How much worse without, in {units}", found, "arm", "difference", "right")
     for r in rows(found.effects):
         arm = f"{tables.arm_label(r.arm)}" + ("" if math.isnan(r.k) else f", k = {size(r.k)}")
         table.add_row(

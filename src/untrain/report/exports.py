@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from untrain.evaluation.units import in_full, primary
 from untrain.files import read_json, write_text
 from untrain.report import tables
 from untrain.report.beyond import beyond_rows, beyond_table
@@ -38,7 +39,6 @@ WORDED = {
     "As many at random",
 }
 BROKEN = {"Prompt", "Caption"}  # over several lines
-BITS = "Bits per image token; positive: models are worse without."
 LONG = 40  # rows on a printed page
 
 # What TeX acts on, and what its usual fonts lack.
@@ -92,6 +92,12 @@ class Table:
         """Write ``<name>.csv`` and ``<name>.tex`` into ``folder``, each whole or not at all."""
         write_text(folder / f"{self.name}.csv", self.numbers.to_csv(index=False))
         write_text(folder / f"{self.name}.tex", latex(self))
+
+
+def worse(unit: str) -> str:
+    """Return what a number in a table of effects means."""
+    full = in_full(unit)
+    return f"{full[0].upper()}{full[1:]}; positive: models are worse without."
 
 
 def save_tables(run: Run) -> None:
@@ -148,7 +154,7 @@ def escaped(text: str) -> str:
 
 def _overall(run: Run) -> Table:
     table = tables.overall_table(run.effects)
-    caption = f"Overall effect of each removal. {BITS} p is one-sided."
+    caption = f"Overall effect of each removal. {worse(run.unit)} p is one-sided."
     return Table("effects-by-arm", caption, table, OVERALL, tables.overall_rows(table))
 
 
@@ -157,7 +163,7 @@ def _groups(run: Run) -> Table | None:
         tables.overall_table(run.groups[run.groups["group"] == group]).assign(group=group)
         for group in WORDS
     ]
-    caption = f"Overall effects apart for groups of prompts. {BITS} p is one-sided."
+    caption = f"Overall effects apart for groups of prompts. {worse(run.unit)} p is one-sided."
     numbers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     return Table("effects-by-group", caption, numbers, OVERALL, group_rows(run.groups))
 
@@ -169,14 +175,14 @@ def _others(run: Run) -> Table:
 
 
 def _beyond(run: Run) -> Table:
-    caption = f"Effects held against each other. {BITS} p is two-sided."
+    caption = f"Effects held against each other. {worse(run.unit)} p is two-sided."
     words = beyond_rows(run.effects)
     return Table("effects-compared", caption, beyond_table(run.effects), BEYOND, words)
 
 
 def _prompts(run: Run) -> Table:
     table = tables.prompt_table(run)
-    caption = f"Each prompt without its own images, the strongest effect first. {BITS}"
+    caption = f"Each prompt without its own images, the strongest effect first. {worse(run.unit)}"
     return Table("effects-by-prompt", caption, table, PROMPTS, tables.prompt_rows(table))
 
 
@@ -185,7 +191,7 @@ def _arms(run: Run) -> Table:
     chosen = run.effects[
         (run.effects["design"] == tables.designs(run.effects)[0])
         & (run.effects["prompt_id"] != "")
-        & (run.effects["measure"] == tables.PRIMARY)
+        & (run.effects["measure"] == primary(run.effects))
     ]
     chosen = chosen.rename(columns={"estimate": "effect", "p_value": "p"})
     names = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
@@ -201,7 +207,7 @@ def _arms(run: Run) -> Table:
         )
         for r in rows(numbers)
     ]
-    caption = f"Effect of every removal on every prompt. {BITS}"
+    caption = f"Effect of every removal on every prompt. {worse(run.unit)}"
     return Table("effects-by-prompt-and-arm", caption, numbers.reset_index(drop=True), ARMS, words)
 
 
@@ -245,7 +251,7 @@ def _equivalent(run: Run) -> Table | None:
     if not path.is_file():
         return None
     kept = [{k: v for k, v in row.items() if k != "curve"} for row in read_json(path)]
-    caption = f"How many random images do as much as the chosen ones. {BITS}"
+    caption = f"How many random images do as much as the chosen ones. {worse(run.unit)}"
     return Table("equivalent", caption, pd.DataFrame(kept), EQUIVALENT, equivalent_rows(run))
 
 

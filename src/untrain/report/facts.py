@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from untrain.evaluation import units
 from untrain.report import tables
 from untrain.report.copies import copy_words
 from untrain.report.folder import SAMPLER, Run
@@ -37,23 +38,15 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 def explained(run: Run) -> list[tuple[str, str]]:
     """Return the words of the page that a reader may not know, as terms and what they mean."""
-    settings = run.config.get("evaluation") or {}
-    level, margin = settings.get("alpha", 0.05), settings.get("margin", 0.1)
+    level = (run.config.get("evaluation") or {}).get("alpha", 0.05)
     return [
-        (
-            "Bits per token",
-            "How surprised a model is by a picture, which it reads as a row of tokens. One bit "
-            "more means that each token has become half as likely to the model.",
-        ),
+        units.explained(run.unit),
         (
             "Attributable",
             "Without the images found for it, models are worse at the prompt’s pictures, and "
             f"chance alone would do as much in at most {100 * level:g}\N{NO-BREAK SPACE}% of runs.",
         ),
-        (
-            "Not attributable",
-            f"An effect as large as {margin:g} bits per token is ruled out, either way.",
-        ),
+        ("Not attributable", _ruled_out(run)),
         ("Undecided", "Neither: the run is too small, or its models too noisy, to say."),
         (
             "95\N{NO-BREAK SPACE}% interval, p",
@@ -74,6 +67,16 @@ def explained(run: Run) -> list[tuple[str, str]]:
             "other: it flatters every removal.",
         ),
     ]
+
+
+def _ruled_out(run: Run) -> str:
+    """Say which effect is ruled out by the verdict "not attributable"."""
+    settings = run.config.get("evaluation") or {}
+    margin = run.generator.get("margin", settings.get("margin", 0.1))
+    if margin is None:
+        return "No prompt of this run: no margin was set (evaluation.margin)."
+    size = units.amount(f"{margin:g}", run.unit).replace("/", " per ")
+    return f"An effect as large as {size} is ruled out, either way."
 
 
 def _data(catalog: dict[str, Any]) -> str:
@@ -119,13 +122,12 @@ def _quality(quality: Any) -> str:
 
 def _utility(run: Run) -> str:
     """Likelihood of pairs that no model saw."""
-    held = run.measures[run.measures["measure"] == "heldout_nll"]
+    held = run.measures[run.measures["measure"] == f"heldout_{units.measure_of(run.unit)}"]
     paired = held.loc[held["model_id"] != SAMPLER, "value"]
     if paired.empty:
         return ""
-    return (
-        f"{paired.mean():.2f} bits/token on held-out pairs ({paired.min():.2f}–{paired.max():.2f})"
-    )
+    mean = units.amount(f"{paired.mean():.2f}", run.unit)
+    return f"{mean} on held-out pairs ({paired.min():.2f}–{paired.max():.2f})"
 
 
 def details(run: Run) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from untrain.errors import InputError
+from untrain.evaluation.units import BITS
 from untrain.files import read_json
 
 SAMPLER = "A"
@@ -64,6 +65,16 @@ class Run:
     verdicts: pd.DataFrame
     similarity: pd.DataFrame
     groups: pd.DataFrame
+
+    @property
+    def generator(self) -> dict[str, Any]:
+        """What the run says of its generator; runs from before there were several say nothing."""
+        return self.meta.get("generator") or {}
+
+    @property
+    def unit(self) -> str:
+        """Of the primary measure."""
+        return str(self.generator.get("unit") or BITS)
 
     @cached_property
     def comparison(self) -> pd.DataFrame:

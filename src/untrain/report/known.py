@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from untrain.evaluation.units import head, measure_of
 from untrain.report.folder import SAMPLER, rows
 from untrain.report.gallery import REFERENCE, Gallery
 from untrain.report.influence import main_ranking, metric_words, uses_of
-from untrain.report.tables import PRIMARY, arm_label
+from untrain.report.tables import arm_label
 from untrain.report.words import number
 
 MOST_USES = 12
@@ -144,7 +145,7 @@ class Known:
         copy = [("Near copy", f"looks like a copy of training image {source}")] if source else []
         return {
             "facts": [("Model", f"{model}, which drew the pictures"), *copy],
-            "table": self._bits(prompt_id, which),
+            "table": self._surprise(prompt_id, which),
             "see": [f"t/{source}"] if source else [],
             "saw": "The training image it looks like",
         }
@@ -176,11 +177,11 @@ class Known:
         value = self.measures.get((measure, prompt_id, _whole(which), model), math.nan)
         return "" if math.isnan(value) else number(value)
 
-    def _bits(self, prompt_id: str, which: str) -> dict[str, Any]:
-        """How hard the picture is for each model, in bits a token."""
+    def _surprise(self, prompt_id: str, which: str) -> dict[str, Any]:
+        """How hard the picture is for each model."""
         lines = []
         for model in self.seeds:
-            value = self._measured(PRIMARY, prompt_id, which, model)
+            value = self._measured(measure_of(self.run.unit), prompt_id, which, model)
             drew = "drew it" if model == SAMPLER else self._without(model, prompt_id)
             if value:
                 lines.append([model, value, drew])
@@ -188,7 +189,7 @@ class Known:
             return {}
         return {
             "caption": "How hard the picture is for each model",
-            "heads": ["Model", "Bits/token", "Trained without"],
+            "heads": ["Model", head(self.run.unit), "Trained without"],
             "rows": lines,
         }
 

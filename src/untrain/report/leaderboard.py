@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from untrain.errors import InputError
+from untrain.evaluation.units import BITS, in_full
 from untrain.files import write_text
 from untrain.report.folder import rows
 
@@ -141,12 +142,13 @@ def _number(value: float, form: str) -> str:
 def how_to_read(table: pd.DataFrame) -> str:
     """Return what the figures of the leaderboard mean."""
     about = table.attrs
+    unit = str(about.get("unit", BITS))
     return (
         f"{about['models']} models were each trained on a random half of {about['images']:,} "
         f"images. For each of {about['queries']} prompts (their pictures averaged) an attributor "
         "predicts, by the sum of its scores over a model's images, how well that model does. LDS "
         "is the rank correlation of this prediction with the outcome: 1 is perfect, 0 is chance. "
-        f"The effect is what it costs, in bits an image token, to lose the {about['k']} images "
+        f"The effect is what it costs, in {in_full(unit)}, to lose the {about['k']} images "
         "that the attributor scores highest, beyond as many average images and with half of the "
         "data out. Intervals are 95 %, over models and queries."
     )

@@ -8,6 +8,7 @@ from untrain.report import tables
 from untrain.report.answer import answer
 from untrain.report.beyond import beyond_rows
 from untrain.report.copies import copy_words
+from untrain.report.exports import worse
 from untrain.report.folder import Run
 from untrain.report.groups import group_rows
 
@@ -19,11 +20,11 @@ def markdown(run: Run) -> str:
     others = tables.other_rows(tables.other_table(run.effects))
     parts = [
         f"# {_cell(run.meta.get('name') or run.folder.name)}",
-        _cell(answer(run.effects, run.verdicts)),
+        _cell(answer(run.effects, run.verdicts, run.unit)),
         "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
         *([f"Copy test: {_cell(copy_words(run.meta))}."] if copy_words(run.meta) else []),
         "## Overall",
-        "Bits per image token; positive: models are worse without. p is one-sided.",
+        f"{worse(run.unit)} p is one-sided.",
         _table(
             ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval"),
             tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),

@@ -82,14 +82,16 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
     entries = Known(gallery, near).entries()
     told = tables.warnings(run) + copy_warnings(run) + missing_pictures(cards, gallery)
     told += [] if training_images else redaction_warnings(run)
+    standing = tables.standing(run)
     queries, controls = tables.split_controls(run.effects, run.verdicts)
     return environment.get_template("report.html.j2").render(
         title=run.meta.get("name") or run.folder.name,
         **_code(gallery.pictures.sheet, _ratio(run)),
         training_images=training_images,
-        answer=[_tied(text) for text in answer_sentences(run.effects, run.verdicts)],
-        warnings=[text for text in told if text != tables.STANDING],
-        standing=tables.STANDING,
+        answer=[_tied(text) for text in answer_sentences(run.effects, run.verdicts, run.unit)],
+        warnings=[text for text in told if text not in standing],
+        standing=" ".join(standing),
+        unit=run.unit,
         verdicts=tables.verdict_counts(queries),
         controls=tables.verdict_counts(controls),
         known=tables.VERDICTS,

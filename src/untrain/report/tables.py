@@ -6,11 +6,9 @@ import math
 
 import pandas as pd
 
+from untrain.evaluation.units import primary
 from untrain.report.folder import COLUMNS, Run, rows
 from untrain.report.words import bare_p, interval, number, size
-
-PRIMARY = "nll"
-"""The measure that the answer is about: bits per image token, larger is worse."""
 
 VERDICTS = ("attributable", "undecided", "not attributable")
 
@@ -35,7 +33,7 @@ STANDING = (
     "The autoencoder and the tokenizer are frozen, shared by all models, and saw the removed "
     "images; what those images taught them is not part of the effects."
 )
-"""The warning that holds for every run."""
+"""The warning that holds for every run of the generator `dalle`; others have their own, or none."""
 
 
 def designs(effects: pd.DataFrame) -> tuple[str, str]:
@@ -64,7 +62,7 @@ def arm_words(arm: str, k: float = math.nan) -> str:
     return " ".join(words.format(k=size).split())
 
 
-def overall_table(effects: pd.DataFrame, measure: str = PRIMARY) -> pd.DataFrame:
+def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
     """Return the overall effects, one row an arm and size, the naive figures beside them.
 
     Parameters
@@ -72,7 +70,7 @@ def overall_table(effects: pd.DataFrame, measure: str = PRIMARY) -> pd.DataFrame
     effects : DataFrame
         The run's ``results/effects.parquet``.
     measure : str
-        Which measure; ``nll`` is in bits per image token, larger is worse.
+        Which measure; if left out the one that the answer is about, of which larger is worse.
 
     Returns
     -------
@@ -81,7 +79,8 @@ def overall_table(effects: pd.DataFrame, measure: str = PRIMARY) -> pd.DataFrame
         naive_high, naive_p``; NaN where a figure does not exist, as the k of a before-after design.
     """
     effects = effects.reindex(columns=list(EFFECTS))
-    overall = effects[(effects["prompt_id"].fillna("") == "") & (effects["measure"] == measure)]
+    wanted = measure or primary(effects)
+    overall = effects[(effects["prompt_id"].fillna("") == "") & (effects["measure"] == wanted)]
     overall = overall.assign(k=overall["k"].astype(float).where(overall["k"] > 0))
     overall = overall.rename(columns={"estimate": "effect", "p_value": "p"})
     chosen, naive = designs(effects)
@@ -97,7 +96,7 @@ def overall_table(effects: pd.DataFrame, measure: str = PRIMARY) -> pd.DataFrame
 def other_table(effects: pd.DataFrame) -> pd.DataFrame:
     """Return the overall effects on the other measures: `overall_table` with ``measure``."""
     parts = [overall_table(effects).iloc[:0].assign(measure="")]
-    for measure in sorted(set(effects["measure"]) - {PRIMARY, ""}):
+    for measure in sorted(set(effects["measure"]) - {primary(effects), ""}):
         parts.append(overall_table(effects, measure).assign(measure=measure))
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
@@ -135,7 +134,7 @@ def own_rows(effects: pd.DataFrame, design: str) -> pd.DataFrame:
     rows = effects[
         (effects["design"] == design)
         & (effects["prompt_id"] != "")
-        & (effects["measure"] == PRIMARY)
+        & (effects["measure"] == primary(effects))
     ]
     rows = rows.assign(order=rows["arm"].map(arm_order)).sort_values(["order", "k"])
     return rows.drop_duplicates("prompt_id").set_index("prompt_id")
@@ -178,7 +177,13 @@ def warnings(run: Run) -> list[str]:
     queries = int((run.prompts["role"] != "control").sum())
     if queries < FEW_PROMPTS:
         found.append(f"Few prompts ({queries}): an overall figure may not carry over to others.")
-    return [*found, STANDING]
+    return [*found, *standing(run)]
+
+
+def standing(run: Run) -> list[str]:
+    """Return what holds for every run of this generator: its frozen parts."""
+    said = run.generator.get("frozen", STANDING)
+    return [str(said)] if said else []
 
 
 # Rows of text, for the page and for Markdown -----------------------------------------------------

@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from untrain.evaluation.units import spoken
 from untrain.report import tables
 from untrain.report.answer import answer
 from untrain.report.blocks import picture_row
@@ -26,13 +27,13 @@ PICTURE = 17  # characters: four beside one another on 80 columns
 def answer_and_table(folder: Path, width: int = WIDE) -> tuple[str, Table]:
     """Return the answer in a sentence or two, and the overall effects by arm."""
     run = read_run(folder)
-    return answer(run.effects, run.verdicts), overall(run, width)
+    return answer(run.effects, run.verdicts, run.unit), overall(run, width)
 
 
 def overall(run: Run, width: int = WIDE) -> Table:
     """Return the overall effects by arm, for a terminal of so many columns."""
     table = Table(
-        title="How much worse at the pictures, in bits a token",
+        title=f"How much worse at the pictures, in {spoken(run.unit)}",
         caption="effect: between models of other seeds, at random with and without; "
         "naive: against the model that drew the pictures, which flatters every removal",
         title_justify="left",
@@ -110,7 +111,7 @@ def to_dict(run: Run) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "name": run.meta.get("name"),
-        "answer": answer(run.effects, run.verdicts),
+        "answer": answer(run.effects, run.verdicts, run.unit),
         "verdicts": tables.verdict_counts(queries),
         "control_verdicts": tables.verdict_counts(controls),
         "overall": tables.overall_table(run.effects).to_dict("records"),

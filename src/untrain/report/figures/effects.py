@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from untrain.evaluation.units import in_full, primary
 from untrain.files import rng
 from untrain.report.figures.style import (
     BLUE,
@@ -31,7 +32,6 @@ from untrain.report.figures.style import (
 )
 from untrain.report.folder import Run, rows
 from untrain.report.tables import (
-    PRIMARY,
     VERDICTS,
     arm_label,
     arm_order,
@@ -62,7 +62,7 @@ def effects_by_arm(run: Run) -> Plot | str:
         estimate(axes, row, line.effect, line.low, line.high, BLUE, "o")
         estimate(axes, row + 0.24, line.naive, line.naive_low, line.naive_high, ORANGE, "D", PAPER)
         labels.append(arm_label(line.arm) + (f", {line.k:g}" if several and line.k > 0 else ""))
-    finish_rows(axes, labels, "bits per image token worse without them")
+    finish_rows(axes, labels, f"{in_full(run.unit)} worse without them")
     keys = {f"effect, {NINETY_FIVE} interval": ("o", BLUE, BLUE), "a prompt": ("o", PAPER, FAINT)}
     legend(axes, {**keys, "naive": ("D", ORANGE, PAPER)})
     found = [
@@ -79,7 +79,7 @@ def effects_by_arm(run: Run) -> Plot | str:
         "The open orange diamond is the naive figure, measured against the model that drew the "
         "pictures: where it is as large for random images as for chosen ones, it only says that "
         "a model was trained again.",
-        f"Effects in bits per image token by what was removed. {'; '.join(found)}.",
+        f"Effects in {in_full(run.unit)} by what was removed. {'; '.join(found)}.",
     )
 
 
@@ -92,7 +92,7 @@ def prompt_effects(run: Run) -> pd.DataFrame:
     chosen = effects[
         (effects["design"] == designs(effects)[0])
         & (effects["prompt_id"] != "")
-        & (effects["measure"] == PRIMARY)
+        & (effects["measure"] == primary(effects))
         & np.isfinite(effects["estimate"].astype(float))
     ]
     chosen = chosen.rename(columns={"estimate": "effect"})
@@ -113,7 +113,7 @@ def effects_by_prompt(run: Run) -> Plot | str:
         mark = VERDICT_MARKS.get(line.verdict, "s")
         estimate(axes, row, line.effect, line.low, line.high, colour, mark, None, size, width)
     labels = [prompt_label(r.prompt, r.prompt_id) if labelled else "" for r in rows(table)]
-    finish_rows(axes, labels, "bits per image token worse without its images", row_grid=labelled)
+    finish_rows(axes, labels, f"{in_full(run.unit)} worse without its images", row_grid=labelled)
     present = [verdict for verdict in VERDICTS if verdict in set(table["verdict"])]
     colours = {verdict: VERDICT_COLOURS.get(verdict, FAINT) for verdict in present}
     legend(axes, {v: (VERDICT_MARKS.get(v, "s"), c, c) for v, c in colours.items()})
@@ -127,7 +127,7 @@ def effects_by_prompt(run: Run) -> Plot | str:
         "the line at zero leaves open whether the images mattered. Shape and "
         "colour give the verdict.",
         f"Effects on {len(table)} prompts, from {number(table['effect'].max())} down to "
-        f"{number(table['effect'].min())} bits per image token"
+        f"{number(table['effect'].min())} {in_full(run.unit)}"
         + (f": {', '.join(counts)}." if counts else "."),
     )
 
@@ -166,7 +166,7 @@ def k_sweep(run: Run) -> Plot | str:
         for axes in panels.flat[len(arms) :]:
             axes.set_axis_off()
         figure.supxlabel("images removed for a prompt", fontsize=9.5)
-        figure.supylabel("bits per image token worse", fontsize=9.5)
+        figure.supylabel(f"{in_full(run.unit)} worse", fontsize=9.5)
         legend(
             panels.flat[0],
             {f"mean, {NINETY_FIVE} interval": ("o-", BLUE, BLUE), "a prompt": ("-", FAINT, FAINT)},
@@ -185,7 +185,7 @@ def k_sweep(run: Run) -> Plot | str:
             f"panel for each way to choose them. Blue is the mean with its {NINETY_FIVE} interval, "
             "each grey line one prompt. A choice that finds what matters rises early and stays "
             "above random ones of the same number.",
-            f"Effects in bits per image token by number of images removed. {'; '.join(found)}.",
+            f"Effects in {in_full(run.unit)} by number of images removed. {'; '.join(found)}.",
         )
 
 

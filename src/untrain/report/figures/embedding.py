@@ -123,8 +123,8 @@ def _is_of(run: Run, folder: Path) -> bool:
     frozen: dict[str, Any] = read_json(folder / "shared.json")
     ours = (run.meta.get("fingerprints") or {}).get("catalog")
     preset: dict[str, Any] = next((read_json(p)["preset"] for p in _model_files(run)), {})
-    recipe = frozen["recipe"]
-    return frozen["catalog"] == ours and all(preset.get(k, v) == v for k, v in recipe.items())
+    recipe = frozen.get("recipe", {})
+    return frozen.get("catalog") == ours and all(preset.get(k, v) == v for k, v in recipe.items())
 
 
 def _model_files(run: Run) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from untrain.evaluation.units import BITS, in_full
 from untrain.files import read_json
 from untrain.report.figures.style import (
     BLUE,
@@ -30,16 +31,18 @@ def equivalent(run: Run) -> Plot | str:
     path = run.folder / "results" / "equivalent.json"
     if not path.is_file():
         return "there is no bank of models without random parts of several sizes"
-    return equivalent_figure(read_json(path))
+    return equivalent_figure(read_json(path), run.unit)
 
 
-def equivalent_figure(rows: list[dict[str, Any]]) -> Plot:
+def equivalent_figure(rows: list[dict[str, Any]], unit: str = BITS) -> Plot:
     """Return the curve of random removals with the chosen ones on it.
 
     Parameters
     ----------
     rows : list of dict
         As ``results/equivalent.json``: what `untrain.evaluation.equivalent` returned.
+    unit : str
+        Of the effects.
     """
     curves: list[tuple[list[dict[str, Any]], str]] = []
     for row in rows:
@@ -58,7 +61,7 @@ def equivalent_figure(rows: list[dict[str, Any]]) -> Plot:
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.axhline(0, color=INK, lw=1, zorder=1)
         axes.set_xlabel("images taken out")
-        axes.set_ylabel("bits per image token worse")
+        axes.set_ylabel(f"{in_full(unit)} worse")
         axes.grid()
         axes.set_axisbelow(True)
         figure.legend(loc="outside upper left")

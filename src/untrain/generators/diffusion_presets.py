@@ -1,0 +1,146 @@
+"""Sizes and training recipes of the diffusion generator."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from untrain.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class DiffusionPreset:
+    """Everything that decides what a diffusion model becomes, apart from data and seed.
+
+    Attributes
+    ----------
+    height, width : int
+        Picture size in pixels; multiples of what the network halves it by (see `patch`, `widths`).
+    patch : int
+        Pixels (or latents) a side that make one place of the network: it sees a picture of
+        (height / patch, width / patch) with patch² as many channels. Above 1 it is quicker, and
+        coarser.
+    vae : str
+        A folder or hub id of a `diffusers` ``AutoencoderKL`` in whose latent space to work; "" for
+        pixels. It is frozen.
+    widths : tuple of int
+        Channels of the U-Net at each resolution, each half of the one before; multiples of 32.
+    layers : int
+        Residual layers a resolution.
+    text_width : int
+        Numbers a word is turned into, for the cross-attention.
+    text_limit : int
+        Words of a caption that are read.
+    vocabulary : int
+        Words are hashed into so many; two that fall together count as one word.
+    epochs, batch, lr, warmup, weight_decay, clip
+        Training (AdamW, cosine schedule, ``warmup`` as a share of the steps).
+    averaging : float
+        Share of the training, at its end, over which weights are averaged.
+    unconditional : float
+        Share of captions left out in training, for guidance.
+    guidance : float
+        Classifier-free guidance at sampling (Ho & Salimans 2022); 1 is none.
+    steps : int
+        DDIM steps of a picture (Song et al. 2021, η = 0).
+    terms : int
+        Even: pairs of (time, noise) that the loss of a picture is averaged over.
+    prediction : {'v_prediction', 'epsilon', 'sample'}
+        What the network predicts, and the loss is of.
+    """
+
+    height: int = 32
+    width: int = 32
+    patch: int = 2
+    vae: str = ""
+    widths: tuple[int, ...] = (64, 96)
+    layers: int = 1
+    text_width: int = 64
+    text_limit: int = 32
+    vocabulary: int = 4096
+    epochs: int = 24
+    batch: int = 16
+    lr: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    averaging: float = 0.25
+    unconditional: float = 0.1
+    guidance: float = 2.0
+    steps: int = 20
+    terms: int = 16
+    prediction: Literal["v_prediction", "epsilon", "sample"] = "v_prediction"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; `diffusion_preset_of` reads it back."""
+        return {**asdict(self), "widths": list(self.widths)}
+
+
+DIFFUSION_PRESETS = {
+    "diffusion-tiny": DiffusionPreset(),
+    "diffusion-micro": DiffusionPreset(
+        height=16, width=16, widths=(32,), text_width=32, epochs=2, steps=4, terms=4
+    ),
+    "diffusion-small": DiffusionPreset(
+        height=64, width=48, patch=1, widths=(64, 128, 192), layers=2, text_width=128, epochs=60,
+        lr=5e-4, steps=50, terms=32,
+    ),
+    "diffusion-latent": DiffusionPreset(
+        height=256, width=256, patch=1, vae="stabilityai/sd-vae-ft-mse", widths=(128, 256, 384),
+        layers=2, text_width=256, epochs=100, lr=2e-4, steps=50, terms=32,
+    ),
+}  # fmt: skip
+
+_SHARES = ("warmup", "averaging", "unconditional")
+_FROM_ZERO = (*_SHARES, "weight_decay", "guidance")
+
+
+def diffusion_preset_of(name: str, **changes: Any) -> DiffusionPreset:
+    """Return a preset by name with some of its settings changed.
+
+    Raises
+    ------
+    InputError
+        Unknown preset or setting ("did you mean"), a value of the wrong type or out of range, or
+        a picture size that the network cannot halve as often as it has to.
+    """
+    if name not in DIFFUSION_PRESETS:
+        raise InputError(f"unknown preset '{name}'{did_you_mean(name, DIFFUSION_PRESETS)}")
+    known = {f.name for f in fields(DiffusionPreset)}
+    for key in changes:
+        if key not in known:
+            raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
+    try:
+        values = {**asdict(DIFFUSION_PRESETS[name]), **changes}
+        preset = TypeAdapter(DiffusionPreset).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
+        ) from None
+    _check(preset)
+    return preset
+
+
+def _check(preset: DiffusionPreset) -> None:
+    for key, value in asdict(preset).items():
+        numbers = value if key == "widths" else [value]
+        if key in ("vae", "prediction"):
+            continue
+        small = 0 if key in _FROM_ZERO else 1e-9 if isinstance(value, float) else 1
+        most = 1 if key in _SHARES else float("inf")
+        if not numbers or not all(small <= n <= most for n in numbers):
+            raise InputError(f"{key} must be from {small:g} to {most:g}, found {value}")
+    if any(width % 32 for width in preset.widths):
+        raise InputError(f"widths must be multiples of 32, found {list(preset.widths)}")
+    if preset.terms % 2:
+        raise InputError(f"terms must be even, as noise comes in pairs ±, found {preset.terms}")
+    least = preset.patch * 2 ** (len(preset.widths) - 1) * (8 if preset.vae else 1)
+    if preset.height % least or preset.width % least:
+        raise InputError(
+            f"picture size {preset.height}x{preset.width}: with this network height and width must "
+            f"be multiples of {least}"
+        )

@@ -1,0 +1,153 @@
+"""Diffusion from scratch: the contract, and what its loss, noise and spaces are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from untrain.catalogs import rendered
+from untrain.errors import InputError
+from untrain.generators.diffusion_presets import diffusion_preset_of
+from untrain.generators.words import hashed_words
+
+pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
+
+from untrain.generators.diffusion import DiffusionGenerator
+from untrain.testing import generator_checks
+
+SMALL = {"epochs": 1, "batch": 8}
+
+
+def silent(n: int) -> None:
+    """No progress."""
+
+
+def make(**changes: Any) -> DiffusionGenerator:
+    return DiffusionGenerator.from_preset("diffusion-micro", {**SMALL, **changes})
+
+
+CATALOG = rendered(families=5, size_of_family=4, seed=1, resolution=16)
+
+
+@pytest.mark.parametrize("check", generator_checks(make, CATALOG), ids=str)
+def test_it_keeps_the_contract(check: Any) -> None:
+    check()
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> DiffusionGenerator:
+    generator = make(epochs=10)
+    generator.prepare(CATALOG, tmp_path_factory.mktemp("diffusion") / "shared", silent)
+    generator.fit(CATALOG, [], 0, silent)
+    return generator
+
+
+def test_training_lowers_the_loss(fitted: DiffusionGenerator) -> None:
+    assert len(fitted.losses) == 10
+    assert np.mean(fitted.losses[-3:]) < 0.9 * fitted.losses[0]
+
+
+def test_the_loss_is_that_of_the_definition(fitted: DiffusionGenerator) -> None:
+    """From the schedule's own numbers, for one picture, time and noise."""
+    clean = fitted.encode(CATALOG.pixels(fitted.image_size, CATALOG.ids[:1]))
+    words = hashed_words(CATALOG.captions[:1], 4096, 32)
+    noise = np.random.default_rng(0).standard_normal(clean.shape).astype(np.float32)
+    with torch.no_grad():
+        found = fitted._losses(fitted._fitted(), clean, words, np.array([300]), noise)
+    kept = float(fitted.scheduler.alphas_cumprod[300])
+    noisy = kept**0.5 * clean + (1 - kept) ** 0.5 * noise
+    velocity = kept**0.5 * noise - (1 - kept) ** 0.5 * clean
+    with torch.no_grad():
+        said = fitted._fitted()(
+            torch.from_numpy(noisy.astype(np.float32)), torch.tensor([300]), torch.from_numpy(words)
+        )
+    assert float(found) == pytest.approx(np.square(said.numpy() - velocity).mean(), rel=1e-4)
+
+
+def test_a_mean_over_terms_is_near_the_mean_over_many(fitted: DiffusionGenerator) -> None:
+    """The fixed pairs of time and noise stand for all of them."""
+    samples = fitted.encode(CATALOG.pixels(fitted.image_size, CATALOG.ids[:4]))
+    few = -fitted.log_likelihood(samples, CATALOG.captions[:4]).mean() / 1000
+    draw = np.random.default_rng(1)
+    words = np.repeat(hashed_words(CATALOG.captions[:4], 4096, 32), 200, axis=0)
+    many = np.repeat(samples, 200, axis=0)
+    with torch.no_grad():
+        losses = fitted._losses(
+            fitted._fitted(), many, words, draw.integers(0, 1000, 800),
+            draw.standard_normal(many.shape).astype(np.float32),
+        )  # fmt: skip
+    assert few == pytest.approx(float(losses.mean()), rel=0.15)
+
+
+def test_pixels_survive_the_way_there_and_back(fitted: DiffusionGenerator) -> None:
+    pictures = CATALOG.pixels(fitted.image_size, CATALOG.ids[:3])
+    np.testing.assert_array_equal(fitted.decode(fitted.encode(pictures)), pictures)
+
+
+def test_without_guidance_the_words_still_matter(fitted: DiffusionGenerator) -> None:
+    noise = np.random.default_rng(0).standard_normal((2, *fitted.noise.shape)).astype(np.float32)
+    noise[1] = noise[0]
+    one, other = fitted.generate(["red shoes", "blue watches"], noise).samples
+    assert not np.array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random autoencoder: two resolutions, so that latents are half the size."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("vae")
+    AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=4,
+        latent_channels=4,
+        sample_size=16,
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_in_the_latent_space_of_a_given_vae(vae: Path, tmp_path: Path) -> None:
+    generator = make(vae=str(vae))
+    assert generator.shape == (4, 8, 8) and "VAE" in generator.frozen
+    generator.prepare(CATALOG, tmp_path / "shared", silent)
+    generator.fit(CATALOG, CATALOG.ids[:3], 0, silent)
+    noise = np.zeros((1, 4, 8, 8), np.float32)
+    drawn = generator.generate(["red shoes"], noise)
+    assert drawn.images.shape == (1, 16, 16, 3) and drawn.samples.shape == (1, 4, 8, 8)
+    assert generator.log_likelihood(drawn.samples, ["red shoes"]).shape == (1, 4)
+    pixels = make()
+    assert generator.fingerprint(CATALOG) != pixels.fingerprint(CATALOG)
+
+
+def test_a_vae_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="cannot load the VAE 'nowhere'"):
+        make(vae="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"terms": 3}, "terms must be even"),
+        ({"widths": [40]}, "multiples of 32"),
+        ({"height": 18, "widths": [32, 32]}, "must be multiples of 4"),
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"prediction": "x"}, "prediction"),
+        ({"guidance": -1}, "guidance must be from 0"),
+    ],
+)
+def test_presets_are_checked(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        diffusion_preset_of("diffusion-micro", **changes)
+
+
+def test_words_are_hashed_without_case() -> None:
+    tokens = hashed_words(["Red  SHOES, red", ""], vocabulary=1000, limit=6)
+    assert tokens[0, 0] == tokens[0, 3] and tokens[0, 4] == 0
+    assert not tokens[1].any() and tokens.max() < 1000

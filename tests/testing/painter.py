@@ -1,0 +1,65 @@
+"""A generator of a few lines that keeps the contract: a picture is a sum of its caption's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Self
+from zlib import crc32
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from untrain.catalogs import Catalog
+from untrain.files import rng
+from untrain.generators.base import Generations, Generator, Noise, kept_rows
+
+WORDS = 64
+
+
+class Painter(Generator):
+    """Each word has a picture; a caption's picture is their sum, with noise on top."""
+
+    image_size = (16, 16)
+    noise = Noise("gaussian", (16 * 16 * 3,))
+
+    def __init__(self, epochs: int = 3, rate: float = 0.05) -> None:
+        self.epochs, self.rate = epochs, rate
+
+    def fit(
+        self, catalog: Catalog, removed: Collection[str], seed: int, progress: Callable[[int], None]
+    ) -> None:
+        kept = kept_rows(catalog, removed)
+        words, pixels = self._words(catalog.captions), self._floats(catalog)
+        self.weights = 0.1 * rng("start", seed).standard_normal((WORDS, pixels.shape[1]))
+        for epoch in range(self.epochs):
+            order = rng("order", seed, epoch).permutation(len(catalog))
+            for rows in np.split(order, range(8, len(order), 8)):
+                error = (words[rows] @ self.weights - pixels[rows]) * kept[rows, None]
+                self.weights -= self.rate * words[rows].T @ error / len(rows)
+                progress(len(rows))
+
+    def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
+        drawn = self._words(prompts) @ self.weights + 0.1 * noise
+        images = (255 * drawn.clip(0, 1)).astype(np.uint8).reshape(-1, 16, 16, 3)
+        return Generations(images, images)
+
+    def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        error = self._words(prompts) @ self.weights - samples.reshape(len(samples), -1) / 255
+        return -np.square(error)
+
+    def save(self, folder: Path) -> None:
+        save_file({"weights": self.weights}, folder / "model.safetensors")
+
+    def load(self, folder: Path) -> Self:
+        self.weights = load_file(folder / "model.safetensors")["weights"]
+        return self
+
+    def _words(self, texts: Sequence[str]) -> np.ndarray:
+        found = np.zeros((len(texts), WORDS))
+        for row, text in enumerate(texts):
+            found[row, [crc32(word.encode()) % WORDS for word in text.split()]] = 1
+        return found
+
+    def _floats(self, catalog: Catalog) -> np.ndarray:
+        return catalog.pixels(self.image_size).reshape(len(catalog), -1) / 255

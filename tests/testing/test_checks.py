@@ -1,0 +1,213 @@
+"""The conformance suite: it passes what keeps the contract, and names what broken ones break."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+import torch
+
+from tests.testing.painter import Painter
+from untrain.catalogs import Catalog, rendered
+from untrain.files import rng
+from untrain.generators import make_generator
+from untrain.generators.base import Generations
+from untrain.testing import check_generator, generator_checks
+from untrain.testing.checks import CHECKS
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("check", generator_checks(Painter), ids=str)
+def test_a_good_one_passes(check: Any) -> None:
+    check()
+
+
+class Mute(Painter):
+    """Says nothing about likelihood."""
+
+    log_likelihood = None  # type: ignore[assignment]
+
+
+class Unpaired(Painter):
+    """Has a random start, and says so."""
+
+    paired = False
+
+    def fit(self, catalog: Catalog, removed: Collection[str], seed: int, progress: Any) -> None:
+        super().fit(catalog, removed, seed + 10 * len(removed), progress)
+
+
+@pytest.mark.parametrize("kind", [Mute, Unpaired])
+def test_what_a_generator_does_not_claim_is_not_asked(kind: type[Painter]) -> None:
+    said = check_generator(kind)
+    assert len(said) == len(CHECKS)
+    assert any("skipped" in line for line in said)
+
+
+def test_the_reference_generator_passes() -> None:
+    small = {"epochs": 2, "epochs_ae": 1}
+    said = check_generator(lambda: make_generator("dalle", preset="micro", settings=small))
+    assert [line for line in said if "skipped" in line] == [
+        "gradients (skipped: it has no per_example_gradients)"
+    ]
+
+
+# Broken ones -------------------------------------------------------------------------------------
+
+
+class RandomStart(Painter):
+    """Its initial weights come from nowhere."""
+
+    def fit(self, catalog: Catalog, removed: Collection[str], seed: int, progress: Any) -> None:
+        super().fit(catalog, removed, int(np.random.randint(10**6)), progress)  # noqa: NPY002
+
+
+class StartOfTheRemoved(Painter):
+    """Its initial weights depend on what is removed."""
+
+    def fit(self, catalog: Catalog, removed: Collection[str], seed: int, progress: Any) -> None:
+        super().fit(catalog, removed, seed + 100 * len(removed), progress)
+
+
+class Dropping(Painter):
+    """It drops the removed pairs, so that all others move to other batches."""
+
+    def fit(self, catalog: Catalog, removed: Collection[str], seed: int, progress: Any) -> None:
+        rest = catalog.subset(set(catalog.ids) - set(removed))
+        super().fit(catalog, removed, seed, progress)  # refuses unknown ids
+        super().fit(rest, [], seed, progress)
+
+
+class Leaking(Painter):
+    """It knows the mean picture of all pairs, the removed ones too."""
+
+    def fit(self, catalog: Catalog, removed: Collection[str], seed: int, progress: Any) -> None:
+        super().fit(catalog, removed, seed, progress)
+        self.weights += 0.01 * self._floats(catalog).mean(axis=0)
+
+
+class Unmasked(Painter):
+    """It forgets to remove anything."""
+
+    def fit(self, catalog: Catalog, removed: Collection[str], seed: int, progress: Any) -> None:
+        super().fit(catalog, removed, seed, progress)
+        super().fit(catalog, [], seed, progress)
+
+
+class OwnNoise(Painter):
+    """It draws noise of its own."""
+
+    def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
+        own = np.random.standard_normal(noise.shape)  # noqa: NPY002
+        return super().generate(prompts, own)
+
+
+class NoiseByPlace(Painter):
+    """Its noise depends on the place in the batch."""
+
+    def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
+        return super().generate(prompts, noise + 3 * np.arange(len(noise))[:, None])
+
+
+class Forgetful(Painter):
+    """It does not save all that it has learnt."""
+
+    def load(self, folder: Path) -> Self:
+        super().load(folder)
+        self.weights = self.weights.astype(np.float16).astype(np.float64)
+        return self
+
+
+class Pickling(Painter):
+    """It pickles its weights."""
+
+    def save(self, folder: Path) -> None:
+        with (folder / "model.bin").open("wb") as file:
+            pickle.dump(self.weights, file)
+
+    def load(self, folder: Path) -> Self:
+        with (folder / "model.bin").open("rb") as file:
+            self.weights = pickle.load(file)
+        return self
+
+
+class RandomTerms(Painter):
+    """The noise of its loss is new each time."""
+
+    def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        drawn = np.random.standard_normal(samples.shape)  # noqa: NPY002
+        return super().log_likelihood(samples + 20 * drawn, prompts)
+
+
+class TermsByPlace(Painter):
+    """The noise of its loss is fixed, but goes by the place in the batch."""
+
+    def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        drawn = rng("terms").standard_normal(samples.shape)
+        return super().log_likelihood(samples + 20 * drawn, prompts)
+
+
+class Careless(Painter):
+    """It takes ids that are not there."""
+
+    def fit(self, catalog: Catalog, removed: Collection[str], seed: int, progress: Any) -> None:
+        super().fit(catalog, set(removed) & set(catalog.ids), seed, progress)
+
+
+class Nameless(Painter):
+    """Its fingerprint does not depend on how it trains."""
+
+    def recipe(self) -> dict[str, Any]:
+        return {"class": "nameless"}
+
+
+BROKEN = {
+    RandomStart: "fit_is_deterministic",
+    StartOfTheRemoved: "a_removal_is_smaller_than_a_seed",
+    Dropping: "removed_pairs_keep_their_place",
+    Leaking: "removed_pairs_leave_no_trace",
+    Unmasked: "removal_matters",
+    OwnNoise: "noise_decides",
+    NoiseByPlace: "pictures_do_not_depend_on_their_batch",
+    Forgetful: "saved_and_loaded",
+    Pickling: "files_are_safe",
+    RandomTerms: "likelihood_is_repeatable",
+    TermsByPlace: "likelihood_does_not_depend_on_its_batch",
+    Careless: "unknown_ids_are_refused",
+    Nameless: "fingerprint",
+}
+
+
+@pytest.fixture(scope="module")
+def few() -> Catalog:
+    return rendered(families=6, size_of_family=3, seed=1, resolution=16)
+
+
+@pytest.mark.parametrize(("kind", "name"), BROKEN.items(), ids=lambda value: str(value))
+def test_a_broken_one_fails_where_it_is_broken(
+    kind: type[Painter], name: str, few: Catalog
+) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_generator(kind, few)
+    message = str(caught.value)
+    assert f"- {name}: " in message
+    lines = message.splitlines()[1:]
+    assert all(len(line.split(": ", 1)[1]) > 40 for line in lines), "each says what and why"
+
+
+def test_a_check_by_itself_raises(few: Catalog) -> None:
+    checks = {str(check): check for check in generator_checks(Dropping, few)}
+    checks["saved_and_loaded"]()
+    with pytest.raises(AssertionError, match="dropped"):
+        checks["removed_pairs_keep_their_place"]()
