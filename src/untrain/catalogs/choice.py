@@ -230,7 +230,8 @@ class Choice:
         if caption is None:
             raise InputError(
                 f"{source}: no {what} that looks like a caption ({', '.join(CAPTIONS)}); name it "
-                f"(caption), or make one of several, such as '{{brand}} {{colour}}'; {there_are(columns)}"
+                f"(caption), or make one of several, such as '{{brand}} {{colour}}'; "
+                f"{there_are(columns)}"
             )
         image_id = self.id or next((name for name in IDS if name in columns), None)
         return Choice(image_id, caption, self.where, self.captions, self.empty_caption)

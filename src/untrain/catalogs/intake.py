@@ -228,7 +228,7 @@ class Spill:
         keys = [natural_bytes(text) for text in Texts(table["id"])]
         order = pc.array_sort_indices(pa.array(keys, pa.large_binary()))
         del keys
-        self._file, self._writer = tempfile.TemporaryFile(), None
+        self._file, self._writer = tempfile.TemporaryFile(), None  # noqa: SIM115
         for start in range(0, len(table), BATCH):
             batch = table.take(order.slice(start, BATCH)).combine_chunks()
             self._append(batch.to_batches()[0])

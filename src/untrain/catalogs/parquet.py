@@ -1,4 +1,4 @@
-"""Parquet files with encoded images in a column: bytes, or ``{bytes, path}`` as Hugging Face has."""
+"""Parquet files with encoded images in a column: bytes, or ``{bytes, path}`` of Hugging Face."""
 
 from __future__ import annotations
 

@@ -147,7 +147,8 @@ class Data(Section):
 
     format: Format = Field(
         "rendered",
-        description="rendered, folder, fashion, csv, coco, parquet, webdataset, imagefolder, datasets",
+        description="rendered, folder, fashion, csv, coco, parquet, webdataset, imagefolder or "
+        "datasets",
     )
     path: Path | None = Field(None, description="folder, file or shards-{000..127}.tar")
     hub: str | None = Field(None, description="datasets: an id on the Hugging Face hub, no path")
