@@ -152,13 +152,7 @@ def named(
 @lru_cache(maxsize=4)
 def opened(which: Named) -> Any:
     """Return the `datasets.Dataset`, whose rows come as Arrow tables: nothing is decoded."""
-    try:
-        import datasets
-    except ImportError:
-        raise InputError(
-            "Hugging Face data sets need the package 'datasets', which is not installed: "
-            "pip install 'untrain[datasets]'"
-        ) from None
+    datasets = library()
     try:
         found = _open(datasets, which)
     except InputError:
@@ -173,6 +167,18 @@ def opened(which: Named) -> Any:
             raise InputError(f"{which} has no split '{which.split}'; there are {', '.join(names)}")
         found = found[which.split or names[0]]
     return found.with_format("arrow")
+
+
+def library() -> Any:
+    """Return the package `datasets`; `InputError` if it is not installed."""
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(
+            "Hugging Face data sets need the package 'datasets', which is not installed: "
+            "pip install 'untrain[datasets]'"
+        ) from None
+    return datasets
 
 
 def _open(datasets: Any, which: Named) -> Any:

@@ -162,7 +162,8 @@ def _checked(
     """Yield the rows that are chosen, their ids and captions, and what their images' check says."""
     chosen = []
     for row in (row for row in block if choice.filter(row.values)):
-        image_id = as_text(row.values.get(choice.id)) if choice.id else row.id
+        given = row.values.get(choice.id) if choice.id else row.id
+        image_id = "" if given is None else str(given)
         captions = choice.texts(row.values)
         if not image_id:
             skipped.append(Skipped(row.id, "empty id"))

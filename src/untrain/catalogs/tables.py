@@ -213,12 +213,15 @@ def from_coco(
     images, texts = _read_coco(file)
     folder = _coco_root(file, images, root)
     columns = dict.fromkeys([*(name for image in images for name in image), "caption"])
-    found = (
-        _row({**i, "caption": texts.get(i["id"], [])}, str(i["file_name"]), folder, str(i["id"]))
-        for i in images
-    )
+    del columns["file_name"]
+    found = (_coco_row(image, texts.get(image["id"], []), folder) for image in images)
     source = _source(file, folder, list(columns), len(images))
     return take_in(found, source, Choice(id, caption, where, captions, empty_caption), strict)
+
+
+def _coco_row(image: Mapping[str, Any], captions: list[str], folder: Path) -> Row:
+    values = {name: value for name, value in image.items() if name != "file_name"}
+    return _row(values | {"caption": captions}, str(image["file_name"]), folder, str(image["id"]))
 
 
 def coco_folders(path: Path | str, root: Path | str | None = None, **_: Any) -> set[Path]:
