@@ -30,7 +30,6 @@ from untrain.cache import cache_folder
 from untrain.catalogs import Catalog, folder, guess_format, intake, load_catalog
 from untrain.catalogs.export import EXPORTS, export
 from untrain.catalogs.folder import natural_key
-from untrain.catalogs.huggingface import opened
 from untrain.catalogs.shards import braces
 from untrain.errors import InputError
 
@@ -204,7 +203,6 @@ def test_nothing_is_decoded_twice_until_something_changes(
     load_catalog(format, path=path, where={"brand": "Acme"})
     assert len(seen) == 9  # other options, another listing; what is not chosen is not read
     shutil.rmtree(tmp_path / "data")
-    opened.cache_clear()  # which holds a data set as long as the process lives
     written(catalog_of({i: catalog.read(i) for i in catalog.ids[:2]}, FACTS[:2]), format,
             tmp_path / "data")  # fmt: skip
     assert load_catalog(format, path=path).ids == ("1", "2")
@@ -442,7 +440,6 @@ def test_folders_are_labels_of_an_imagefolder(tmp_path: Path) -> None:
 def test_without_the_package_datasets_its_name_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(InputError, match=r"pip install 'untrain\[datasets\]'"):
         load_catalog("imagefolder", path=tmp_path)

@@ -149,9 +149,16 @@ def named(
     return Named("disk", str(folder.resolve()), split=split)
 
 
-@lru_cache(maxsize=4)
 def opened(which: Named) -> Any:
     """Return the `datasets.Dataset`, whose rows come as Arrow tables: nothing is decoded."""
+    places = [Path(which.path), *(Path(which.path, n) for n in (SAVED, SAVED_SPLITS))]
+    there = [place for place in places if which.path and place.exists()]
+    return _opened(which, tuple(place.stat().st_mtime_ns for place in there))
+
+
+@lru_cache(maxsize=4)
+def _opened(which: Named, stamp: tuple[int, ...]) -> Any:
+    """Open a data set once as long as it is not written anew."""
     datasets = library()
     try:
         found = _open(datasets, which)
