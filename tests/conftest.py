@@ -20,6 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # The cache of the tests: never the user's own.
 os.environ["UNTRAIN_CACHE"] = tempfile.mkdtemp(prefix="untrain-cache-")
+os.environ["HF_DATASETS_CACHE"] = str(Path(os.environ["UNTRAIN_CACHE"], "datasets"))
 atexit.register(shutil.rmtree, os.environ["UNTRAIN_CACHE"], ignore_errors=True)
 
 MICRO = Path(str(files("untrain.experiment"))) / "micro.yaml"

@@ -91,7 +91,7 @@ def test_a_remembered_catalogue_is_the_same(source: tuple[str, Path], decoded: l
         assert getattr(again, name) == getattr(first, name)
     pd.testing.assert_frame_equal(again.attributes, first.attributes)
     assert [again.read(i) for i in again.ids] == [first.read(i) for i in first.ids]
-    assert type(again).__dict__["fingerprint"].func(again) == first.fingerprint
+    assert type(again).__dict__["content"].func(again) == first.fingerprint
     load(source, fresh=True)
     assert len(decoded) == 2 * len(first)
 
@@ -232,7 +232,7 @@ def test_files_of_any_time_are_remembered(tmp_path: Path, decoded: list[str]) ->
     assert len(decoded) == 3
 
 
-@pytest.mark.parametrize("name", ["meta.json", "images.parquet", "attributes.parquet"])
+@pytest.mark.parametrize("name", ["meta.json", "images.arrow", "places.npy"])
 @pytest.mark.parametrize("damage", [b"", b"{}", b"PAR1 and nothing"])
 def test_a_damaged_listing_is_made_again(
     tmp_path: Path, decoded: list[str], name: str, damage: bytes
