@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrain.catalogs import rendered
@@ -83,6 +83,7 @@ def test_a_row_must_pass_every_column(conditions: dict[str, Any], passes: bool) 
     assert Where(conditions)(ROW) is passes
 
 
+@settings(deadline=None)
 @given(st.integers(-5, 5) | st.floats(-5, 5), st.integers(-5, 5), st.integers(-5, 5))
 def test_limits_are_numbers_in_text_too(value: float, low: int, high: int) -> None:
     where = Where({"n": {"min": low, "max": high}})

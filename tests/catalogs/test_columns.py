@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrain.catalogs import columns
@@ -36,6 +36,7 @@ def ids_of(texts: list[str]) -> Ids:
     return Ids(data, places)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.data())
 def test_texts_are_a_tuple_to_those_who_use_them(texts: list[str], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, len(texts) - 1)) if texts else st.just([]))
@@ -60,6 +61,7 @@ def test_texts_are_a_tuple_to_those_who_use_them(texts: list[str], data: st.Data
         assert first_of_equals(expected).tolist() == again.tolist()
 
 
+@settings(deadline=None)
 @given(TEXTS.map(lambda texts: list(dict.fromkeys(texts))), st.data())
 def test_ids_know_their_places(texts: list[str], data: st.DataObject) -> None:
     ids = ids_of(texts)
@@ -84,6 +86,7 @@ def test_digests_that_meet_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> No
     assert Places.of(Texts(chunked(["a", "b", "cc", "b"])))[1] == "b"
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_the_fingerprint_is_that_of_the_lists(a: list[str], b: list[str]) -> None:
     assert fingerprint_of(Texts(chunked(a)), tuple(b)) == fingerprint(a, b)
@@ -92,6 +95,7 @@ def test_the_fingerprint_is_that_of_the_lists(a: list[str], b: list[str]) -> Non
 NAMES = st.text(st.sampled_from("ab019é/.#"), max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(NAMES | st.text(st.characters(min_codepoint=1), max_size=5)))
 def test_natural_bytes_are_in_natural_order(names: list[str]) -> None:
     assert sorted(names, key=natural_bytes) == sorted(names, key=natural_key)

@@ -27,7 +27,7 @@ from PIL import Image
 from tests.catalogs.test_base import encoded, small_catalog
 from tests.catalogs.test_folder import picture
 from untrain.cache import cache_folder
-from untrain.catalogs import Catalog, folder, guess_format, intake, load_catalog
+from untrain.catalogs import Catalog, folder, guess_format, intake, listing, load_catalog
 from untrain.catalogs.export import EXPORTS, export
 from untrain.catalogs.folder import natural_key
 from untrain.catalogs.shards import braces
@@ -47,6 +47,12 @@ FACTS = pd.DataFrame(
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(params=[0, 50_000], ids=["mapped", "in memory"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings of which everything, or nothing, is large."""
+    monkeypatch.setattr(listing, "SMALL", request.param)
 
 
 @pytest.fixture(params=TABLES)
@@ -75,6 +81,7 @@ def written(catalog: Catalog, format: str, place: Path) -> Path:
     return place / FILES[format] if format in FILES else place
 
 
+@pytest.mark.usefixtures("size")
 def test_every_format_gives_back_what_was_written(
     catalog: Catalog, format: str, tmp_path: Path
 ) -> None:
@@ -85,6 +92,8 @@ def test_every_format_gives_back_what_was_written(
             assert getattr(again, name) == getattr(catalog, name)
         assert again.attributes.astype(object).equals(FACTS.astype(object))
         assert [again.read(i) for i in again.ids] == [catalog.read(i) for i in catalog.ids]
+        assert isinstance(again.ids, tuple) is (listing.SMALL > 0)
+        assert again.subset(["5", "10"]).fingerprint == catalog.subset(["5", "10"]).fingerprint
     assert guess_format(path) == format
 
 

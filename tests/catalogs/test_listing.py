@@ -27,6 +27,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(params=[0, 50_000], ids=["mapped", "in memory"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings of which everything, or nothing, is large."""
+    monkeypatch.setattr(listing, "SMALL", request.param)
+
+
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the images that were decoded to check them."""
@@ -82,6 +88,7 @@ def load(source: tuple[str, Path], **more: Any) -> Catalog:
     return load_catalog(source[0], path=source[1], **more)
 
 
+@pytest.mark.usefixtures("size")
 def test_a_remembered_catalogue_is_the_same(source: tuple[str, Path], decoded: list[str]) -> None:
     first = load(source)
     assert sorted(decoded) == sorted(first.ids)

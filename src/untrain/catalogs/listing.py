@@ -1,8 +1,8 @@
 """Listings of catalogues, kept: what was read and checked once is not read again.
 
 To check 44,000 images takes a quarter of a minute, to look whether any file changed a moment. A
-listing is mapped into memory, not read: opening a million pairs costs as much as opening one, but
-for the look at their files.
+long listing is mapped into memory, not read: a million pairs open like one, but for the look at
+their files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from untrain.progress import console
 VERSION = 3  # raise it when what is read, or what counts as a good image, changes
 TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files
 ROWS = 65536  # of a block of the listing
+SMALL = 50_000  # pairs up to which tuples and dictionaries, some 25 MiB, are worth their speed
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,10 @@ def _read(folder: Path, meta: dict[str, Any]) -> Catalog:
         return known.open(meta["reader"], files)
 
     catalog = catalog_of(table, places, meta["name"], reader, known.kind, skipped)
+    if len(catalog) <= SMALL:
+        texts = {name: tuple(getattr(catalog, name)) for name in ("ids", "captions", "hashes")}
+        read: Any = catalog.read
+        catalog = replace(catalog, **texts, read=reader(read.files.to_dict()))
     vars(catalog)["content"] = meta["fingerprint"]  # a cached property: not computed again
     return catalog
 
