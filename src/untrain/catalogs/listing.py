@@ -162,7 +162,9 @@ def _read(folder: Path, meta: dict[str, Any]) -> Catalog:
 
     catalog = catalog_of(table, places, meta["name"], reader, known.kind, skipped)
     if len(catalog) <= SMALL:
-        texts = {name: tuple(getattr(catalog, name)) for name in ("ids", "captions", "hashes")}
+        texts: dict[str, Any] = {
+            name: tuple(getattr(catalog, name)) for name in ("ids", "captions", "hashes")
+        }
         read: Any = catalog.read
         catalog = replace(catalog, **texts, read=reader(read.files.to_dict()))
     vars(catalog)["content"] = meta["fingerprint"]  # a cached property: not computed again

@@ -132,7 +132,8 @@ def _rows(paths: tuple[Path, ...], suffixes: tuple[str, ...]) -> Iterator[Row]:
 
 def _samples(path: Path) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Yield key and members by suffix, of files that follow each other under one key."""
-    key, members = "", {}
+    key = ""
+    members: dict[str, tarfile.TarInfo] = {}
     for info in _members(path):
         folder, slash, name = info.name.removeprefix("./").rpartition("/")
         stem, dot, suffix = name.partition(".")
@@ -154,7 +155,7 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(path, "r:") as archive:
             while (info := archive.next()) is not None:
-                archive.members = []  # or it would keep every one
+                archive.members = []  # type: ignore[attr-defined]  # it would keep every one
                 if info.isreg():
                     yield info
     except (OSError, tarfile.TarError, EOFError) as error:
