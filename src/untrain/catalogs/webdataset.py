@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.choice import Choice
@@ -27,6 +27,8 @@ TEXTS = ("txt", "text", "caption", "cls", "id")
 OWN_ID = "__id__"  # of a pair in its JSON, where its id cannot be the name of a member
 LONGEST = 2**20  # bytes of a caption or JSON member
 MIB = 2**20
+
+Members = dict[str, tarfile.TarInfo]
 
 
 class Piece(NamedTuple):
@@ -115,9 +117,8 @@ def _rows(paths: tuple[Path, ...], suffixes: tuple[str, ...]) -> Iterator[Row]:
     """Yield pairs in the order of the shards: files of one key stand next to each other."""
     for shard, path in enumerate(paths):
         done = 0
-        for key, members in _samples(path):
+        for key, members, values, fault in _samples(path):
             image = next((members[s] for s in suffixes if s in members), None)
-            values, fault = _values(path, members)
             if OWN_ID in values:
                 key = str(values.pop(OWN_ID))
             at = max(m.offset_data + m.size for m in members.values()) // MIB
@@ -130,7 +131,14 @@ def _rows(paths: tuple[Path, ...], suffixes: tuple[str, ...]) -> Iterator[Row]:
             yield Row(key, values, piece, read, weight)
 
 
-def _samples(path: Path) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+def _samples(path: Path) -> Iterator[tuple[str, Members, dict[str, Any], str]]:
+    """Yield the key of each pair, its members, its columns, and what is wrong with them."""
+    with path.open("rb") as file:
+        for key, members in _grouped(path):
+            yield key, members, *_values(file, members)
+
+
+def _grouped(path: Path) -> Iterator[tuple[str, Members]]:
     """Yield key and members by suffix, of files that follow each other under one key."""
     key = ""
     members: dict[str, tarfile.TarInfo] = {}
@@ -166,23 +174,22 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
         ) from None
 
 
-def _values(path: Path, members: Mapping[str, tarfile.TarInfo]) -> tuple[dict[str, Any], str]:
+def _values(file: BinaryIO, members: Members) -> tuple[dict[str, Any], str]:
     """Return the columns of a pair, and what is wrong with them, if anything is."""
     values: dict[str, Any] = {}
     fault = ""
-    with path.open("rb") as file:
-        for suffix, info in members.items():
-            if suffix not in (*TEXTS, "json"):
-                continue
-            file.seek(info.offset_data)
-            try:
-                if info.size > LONGEST:
-                    raise ValueError(f"{info.size:,} bytes")
-                text = file.read(info.size).decode("utf-8-sig")
-                found = json.loads(text) if suffix == "json" else {suffix: text}
-                if not isinstance(found, dict):
-                    raise ValueError("no object of fields")
-                values |= found
-            except ValueError as error:
-                fault = f"{suffix} cannot be read ({error})"
+    for suffix, info in members.items():
+        if suffix not in (*TEXTS, "json"):
+            continue
+        file.seek(info.offset_data)
+        try:
+            if info.size > LONGEST:
+                raise ValueError(f"{info.size:,} bytes")
+            text = file.read(info.size).decode("utf-8-sig")
+            found = json.loads(text) if suffix == "json" else {suffix: text}
+            if not isinstance(found, dict):
+                raise ValueError("no object of fields")
+            values |= found
+        except ValueError as error:
+            fault = f"{suffix} cannot be read ({error})"
     return values, fault
