@@ -9,13 +9,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
+from zlib import crc32
 
 from untrain.errors import InputError, did_you_mean
 
 T = TypeVar("T")
 
 OWN_FILES = "untrain_own_"
-"""What the module of a user's file is called before its name."""
+"""What the module of a user's file is called before a hash of its path, a dot and its name."""
 
 
 class Registry(Generic[T]):
@@ -106,10 +107,9 @@ def _open_file(what: str, file: str) -> ModuleType:
     path = Path(file).expanduser().resolve()
     if not path.is_file():
         raise InputError(f"{what}: {path} does not exist; expected a Python file")
-    name = OWN_FILES + path.stem
-    known = sys.modules.get(name)
-    if known is not None and known.__file__ == str(path):
-        return known
+    name = f"{OWN_FILES}{crc32(str(path).encode()):08x}.{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
     _look_in(path.parent)
     spec = spec_from_file_location(name, path)
     assert spec and spec.loader

@@ -14,7 +14,6 @@ import numpy as np
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError
 from untrain.files import fingerprint
-from untrain.registry import OWN_FILES
 
 Progress = Callable[[int], None]
 
@@ -183,7 +182,7 @@ class Generator(ABC):
     def recipe(self) -> dict[str, Any]:
         """Return what decides the models beside data and seed, as JSON can hold it."""
         kind = type(self)
-        module = kind.__module__.rpartition(".")[2].removeprefix(OWN_FILES)
+        module = kind.__module__.rpartition(".")[2]  # wherever it lies
         version = self.version or _source(kind)
         return {"class": f"{module}:{kind.__qualname__}", "version": version, **_options(self)}
 
