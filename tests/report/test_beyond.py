@@ -22,7 +22,7 @@ def with_comparisons(difference: float) -> pd.DataFrame:
 
 def test_the_answer_says_how_much_more_than_random_images() -> None:
     text = answer(with_comparisons(0.2)).replace("\N{NO-BREAK SPACE}", " ")
-    assert "That is 0.20 more than random images do (95 % interval 0.10–0.30, p = 0.02)." in text
+    assert "do 0.20 more than as many random ones (95 % interval 0.10–0.30, p = 0.02)." in text
     assert "0.20 less than" in answer(with_comparisons(-0.2))
 
 

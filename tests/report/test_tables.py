@@ -170,3 +170,13 @@ def test_ids_that_look_like_numbers_stay_text(run: Path) -> None:
     (run / "prompts.csv").write_text(table)
     prompts = read_run(run).prompts
     assert prompts.iloc[0].tolist() == ["007", "nan", "", "query"]
+
+
+def test_a_failed_positive_control_is_the_first_thing_to_know(run: Path) -> None:
+    path = run / "results" / "effects.parquet"
+    table = pd.read_parquet(path)
+    assert not any("control failed" in text for text in tables.warnings(read_run(run)))
+    failed = (table["arm"] == "family") & (table["prompt_id"] == "") & (table["measure"] == "nll")
+    table.loc[failed, ["estimate", "p_value"]] = [-0.025, 0.94]
+    table.to_parquet(path)
+    assert any("The positive control failed" in text for text in tables.warnings(read_run(run)))

@@ -66,4 +66,7 @@ def beyond_sentence(effects: pd.DataFrame) -> str:
     row = table.sort_values("k").iloc[0]
     ends = uncertainty(row["low"], row["high"], row["two_sided_p"])
     more = "more" if row["effect"] >= 0 else "less"
-    return f"That is {number(abs(row['effect']))} {more} than random images do{ends}."
+    return (
+        f"Fitted together, the images found do {number(abs(row['effect']))} {more} than as many "
+        f"random ones{ends}."
+    )

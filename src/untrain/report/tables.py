@@ -173,11 +173,24 @@ def warnings(run: Run) -> list[str]:
             "The generator is weak: it did not pass the quality gate. What training images do to "
             "pictures that do not show what was asked for means little."
         )
-    found = weak + [text for text in told if text not in weak]
+    found = weak + _failed_control(run) + [text for text in told if text not in weak]
     queries = int((run.prompts["role"] != "control").sum())
     if queries < FEW_PROMPTS:
         found.append(f"Few prompts ({queries}): an overall figure may not carry over to others.")
     return [*found, *standing(run)]
+
+
+def _failed_control(run: Run) -> list[str]:
+    """Warn where the removal of images that are known to matter did nothing that can be seen."""
+    table = overall_table(run.effects)
+    control = table[(table["arm"] == "family") & table["p"].notna()]
+    if control.empty or control.iloc[0]["p"] <= LEVEL:
+        return []
+    return [
+        f"The positive control failed: without {arm_words('family')} the effect is "
+        f"{number(control.iloc[0]['effect'])}. A trial that does not see this sees nothing: do not "
+        "read its other figures."
+    ]
 
 
 def standing(run: Run) -> list[str]:

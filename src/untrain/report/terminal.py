@@ -34,7 +34,7 @@ def overall(run: Run, width: int = WIDE) -> Table:
     """Return the overall effects by arm, for a terminal of so many columns."""
     table = Table(
         title=f"How much worse at the pictures, in {spoken(run.unit)}",
-        caption="effect: between models of other seeds, at random with and without; "
+        caption="effect: between models of another seed, with and without at random; "
         "naive: against the model that drew the pictures, which flatters every removal",
         title_justify="left",
         caption_justify="left",
