@@ -27,8 +27,8 @@ install-dev: $(VENV)/.installed-dev  ## the same, with what development needs
 demo: install  ## run the whole chain on the embedded default; prints where the report is
 	$(BIN)/untrain demo
 
-test: install-dev  ## the fast tests
-	$(BIN)/python -m pytest
+test: install-dev  ## the fast tests, a worker a core
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: install-dev  ## the slow tests alone
 	$(BIN)/python -m pytest -m slow

@@ -40,7 +40,7 @@ from untrain.search.extra_metrics import perceptual_hashes
 def bench_content(catalog: Catalog, args: argparse.Namespace) -> None:
     """Time what every run asks of its catalogue, however it was made."""
     count = len(catalog)
-    identify = type(catalog).__dict__["fingerprint"].func  # cached: asked for once otherwise
+    identify = type(catalog).__dict__["content"].func  # cached: asked for once otherwise
     report("  fingerprint", seconds(lambda: identify(catalog), args.repeats), count, "images")
     report("  groups of copies", seconds(catalog.duplicates, args.repeats), count, "images")
     ids = catalog.ids[: args.pixels]

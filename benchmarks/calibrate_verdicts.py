@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from untrain.errors import InputError
 from untrain.evaluation import power
 from untrain.evaluation.between_models import Noise
 from untrain.evaluation.between_runs import clustered_share
+from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.verdicts import ATTRIBUTABLE, NOT_ATTRIBUTABLE, holm_over, verdicts
 from untrain.experiment.finished import FinishedTrial, read_trial
 from untrain.files import write_json
@@ -37,7 +38,9 @@ FEW_RUNS = 5
 
 
 def decisions(folder: Path, alpha: float | None = None, margin: float | None = None) -> Any:
-    """Return the verdict on every set of a run.
+    """Return the verdict on every set of a run whose effect can be told from others.
+
+    Effects are computed anew from the run's measures.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def decisions(folder: Path, alpha: float | None = None, margin: float | None = N
     config = untrain.load_config(folder / "config.yaml")
     if config.data.format != "rendered":
         raise InputError(f"{folder}: true families are known of the rendered catalogue alone")
-    effects = pd.read_parquet(folder / "results" / "effects.parquet")
+    effects = effects_of(folder)
     settings, primary = config.evaluation, config.removal.k[0]
     level, within = alpha or settings.alpha, margin or settings.margin
     found = []
@@ -56,9 +59,19 @@ def decisions(folder: Path, alpha: float | None = None, margin: float | None = N
         k = None if arm == "family" else primary
         found.append(verdicts(effects, level, within, arm, k=k).assign(arm=arm))
     table = pd.concat([part for part in found if len(part)], ignore_index=True)
+    table = table[table["p_value"].notna()]
     keys = zip(table["arm"], table["prompt_id"], strict=True)
     touching = _touching(folder, config.data, primary)
     return table.assign(run=folder.name, touches=[key in touching for key in keys])
+
+
+@cache
+def effects_of(folder: Path) -> pd.DataFrame:
+    """Return the effects of a run on the likelihood of its queries."""
+    config, trial = untrain.load_config(folder / "config.yaml"), read_trial(folder)
+    nll = trial.measures[trial.measures["measure"] == "nll"]
+    draws = config.evaluation.draws
+    return trial_effects(nll, trial.units, trial.assignment, draws, config.seed)
 
 
 @lru_cache
@@ -241,7 +254,7 @@ def main() -> None:
     models = {len(trial.assignment.model_ids) for trial in trials}
     if len(models) > 1:
         raise InputError(f"the runs have {sorted(models)} paired models: calibrate each size apart")
-    effects = {run.name: pd.read_parquet(run / "results" / "effects.parquet") for run in args.runs}
+    effects = {run.name: effects_of(run) for run in args.runs}
     rows = shares(table)
     print(report(rows, trials, table, holm_over(effects)))
     both = weights(args.runs, trials, args.margin) if args.weighted else []

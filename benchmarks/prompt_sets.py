@@ -9,6 +9,9 @@ folder of the study's tables (similarity_results__<n>.csv). What is printed of a
 - ours, the study's way: before = other pictures of the model that drew the reference, after =
   models trained without the prompt's images; its control: models that lack *none* of them;
 - cross-fitted: after minus before between models of another seed, by the randomised trial.
+
+Below the tables: the found images beside random ones, whether the sets differ, and how much of the
+change in the study's way is there with the prompt's own images kept.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2
 
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.outcomes import SAMPLER
@@ -29,6 +33,7 @@ from untrain.files import write_text
 
 COSINE, NLL = "reference_cosine", "nll"
 EVERY = "all"
+BEYOND = "targeted - random_uniform"
 
 
 def sets_of(prompts: pd.DataFrame, size: int) -> dict[str, str]:
@@ -85,16 +90,21 @@ def in_the_studys_way(trial: FinishedTrial, k: int) -> pd.DataFrame:
 
 
 def cross_fitted(trial: FinishedTrial, prompts: list[str], draws: int) -> pd.DataFrame:
-    """Return the overall effects on some prompts, indexed by (measure, arm, k)."""
+    """Return the overall effects on some prompts, indexed by (measure, arm, k).
+
+    The arm ``targeted - random_uniform`` is the difference of the two.
+    """
     of_set = trial.measures[trial.measures["prompt_id"].isin(prompts)]
     of_set = of_set[of_set["measure"].isin((COSINE, NLL))]
     effects = trial_effects(of_set, trial.units, trial.assignment, draws)
-    overall = effects[(effects["prompt_id"] == "") & (effects["design"] == "randomised")]
+    overall = effects[(effects["prompt_id"] == "") & (effects["design"] != "naive")]
     return overall.set_index(["measure", "arm", "k"])
 
 
-def rows_of(folder: Path, size: int, tables: Path | None, draws: int) -> list[dict[str, Any]]:
-    """Return everything of each set and of all together, one mapping each."""
+def rows_of(
+    folder: Path, size: int, tables: Path | None, draws: int
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """Return everything of each set and of all together, and `in_the_studys_way`."""
     trial = read_trial(folder)
     of = sets_of(pd.read_csv(folder / "prompts.csv", keep_default_na=False), size)
     k = int(trial.units[trial.units["arm"] == "targeted"]["k"].min())
@@ -109,25 +119,34 @@ def rows_of(folder: Path, size: int, tables: Path | None, draws: int) -> list[di
             row |= {f"study_{column}": known.loc[name, column] for column in known.columns}
         row |= {column: own[column].mean() for column in naive.columns}
         effects = cross_fitted(trial, prompts, draws)
+        effects = effects.reindex(effects.index.union(_wanted(k)))  # few models give no difference
         for measure in (COSINE, NLL):
-            for arm in ("targeted", "random_uniform"):
+            for arm in ("targeted", "random_uniform", BEYOND):
                 found = effects.loc[(measure, arm, k)]
-                p = found["p_value"] if measure == NLL else found["two_sided_p"]
-                values = {**found[["estimate", "low", "high"]].to_dict(), "p": p}
+                two_sided = measure == COSINE or arm == BEYOND
+                p = found["two_sided_p"] if two_sided else found["p_value"]
+                values = {**found[["estimate", "low", "high", "null_sd"]].to_dict(), "p": p}
                 row |= {f"{measure}_{arm}_{key}": value for key, value in values.items()}
         rows.append(row)
     for measure in (COSINE, NLL):
         adjusted = holm([row[f"{measure}_targeted_p"] for row in rows[:-1]])
         for row, p in zip(rows, adjusted, strict=False):
             row[f"{measure}_targeted_p_holm"] = p
-    return rows
+    return rows, naive
+
+
+def _wanted(k: int) -> pd.MultiIndex:
+    arms = ("targeted", "random_uniform", BEYOND)
+    names = ["measure", "arm", "k"]
+    return pd.MultiIndex.from_product([(COSINE, NLL), arms, [k]], names=names)
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     """Return the two tables: the study's measure, and bits a token."""
     lines = [
         "| set | the study: before → after | its change ± s.e. | ours, its way: before → after "
-        "| change | change without any removal | cross-fitted change (95 %) | p | p, Holm |",
+        "| change | change, own images kept | cross-fitted change (95 %) | p, two-sided "
+        "| p, Holm |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -143,22 +162,41 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         )
     lines += [
         "",
-        "| set | without the found images, bits/token (95 %) | p | p, Holm "
-        "| without as many random ones | p |",
-        "|---|---|---|---|---|---|",
+        "| set | without the found images, bits/token (95 %) | p, one-sided | p, Holm "
+        "| without as many random ones | p, one-sided | difference | p, two-sided |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         lines.append(
             f"| {row['set']} | {_effect(row, NLL, 'targeted')} | {row[f'{NLL}_targeted_p']:.4f} "
             f"| {_holm(row, NLL)} | {_effect(row, NLL, 'random_uniform')} "
-            f"| {row[f'{NLL}_random_uniform_p']:.3f} |"
+            f"| {row[f'{NLL}_random_uniform_p']:.3f} | {_effect(row, NLL, BEYOND)} "
+            f"| {row[f'{NLL}_{BEYOND}_p']:.4f} |"
         )
-    noise = rows[-1]["noise"]
-    lines += [
-        "",
-        f"One model of another seed: standard deviation {noise:.3f} of a prompt's cosine.",
-    ]
     return "\n".join(lines) + "\n"
+
+
+def remarks(rows: list[dict[str, Any]], naive: pd.DataFrame, draws: int) -> str:
+    """Return what the rows are to be read with."""
+    of_sets, noise = rows[:-1], rows[-1]["noise"]
+    effects = np.array([row[f"{NLL}_targeted_estimate"] for row in of_sets])
+    errors = np.array([row[f"{NLL}_targeted_null_sd"] for row in of_sets])
+    centre = np.average(effects, weights=errors**-2)
+    spread = float((((effects - centre) / errors) ** 2).sum())  # Cochran's Q
+    p = chi2.sf(spread, len(effects) - 1)
+    change = (naive["after"] - naive["before"]).to_numpy()
+    idle = (naive["control"] - naive["before"]).to_numpy()
+    chosen = np.random.default_rng(0).integers(len(change), size=(10_000, len(change)))
+    shares = idle[chosen].mean(axis=1) / change[chosen].mean(axis=1)
+    low, high = np.percentile(shares, [2.5, 97.5])
+    return (
+        f"\nThe smallest p that {draws:,} draws allow is {1 / (draws + 1):.5f}.\n"
+        f"The ten sets' effects: Cochran's Q = {spread:.1f} on {len(effects) - 1} degrees of "
+        f"freedom, p = {p:.2f}.\n"
+        f"Of the change in the study's way, {idle.mean() / change.mean():.0%} is there with the "
+        f"prompt's own images kept (95 % over prompts: {low:.0%} to {high:.0%}).\n"
+        f"One model of another seed: standard deviation {noise:.3f} of a prompt's cosine.\n"
+    )
 
 
 def _effect(row: dict[str, Any], measure: str, arm: str) -> str:
@@ -180,8 +218,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2000, help="re-drawn assignments")
     parser.add_argument("--out", type=Path, help="write <out>.md and <out>.csv")
     arguments = parser.parse_args()
-    rows = rows_of(arguments.run, arguments.size, arguments.published, arguments.draws)
-    text = markdown(rows)
+    rows, naive = rows_of(arguments.run, arguments.size, arguments.published, arguments.draws)
+    text = markdown(rows) + remarks(rows, naive, arguments.draws)
     print(text)
     if arguments.out:
         write_text(arguments.out.with_suffix(".md"), text)

@@ -14,8 +14,13 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Workers side by side that each use every core slow each other down many times.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 # The cache of the tests: never the user's own.
 os.environ["UNTRAIN_CACHE"] = tempfile.mkdtemp(prefix="untrain-cache-")
+os.environ["HF_DATASETS_CACHE"] = str(Path(os.environ["UNTRAIN_CACHE"], "datasets"))
 atexit.register(shutil.rmtree, os.environ["UNTRAIN_CACHE"], ignore_errors=True)
 
 MICRO = Path(str(files("untrain.experiment"))) / "micro.yaml"

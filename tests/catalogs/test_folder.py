@@ -160,7 +160,7 @@ def test_natural_order_counts_digits_and_is_total(names: list[str]) -> None:
 
 def test_load_catalog_names_what_it_does_not_know(good: Path) -> None:
     assert load_catalog("folder", path=good).fingerprint == from_folder(good).fingerprint
-    assert set(CATALOGS) == {"rendered", "folder", "fashion"}
+    assert {"rendered", "folder", "fashion"} < set(CATALOGS)
     with pytest.raises(InputError, match="did you mean 'folder'"):
         load_catalog("foldr", path=good)
     with pytest.raises(InputError, match="did you mean 'path'"):

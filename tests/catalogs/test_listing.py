@@ -27,6 +27,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(params=[0, 50_000], ids=["mapped", "in memory"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings of which everything, or nothing, is large."""
+    monkeypatch.setattr(listing, "SMALL", request.param)
+
+
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the images that were decoded to check them."""
@@ -82,6 +88,7 @@ def load(source: tuple[str, Path], **more: Any) -> Catalog:
     return load_catalog(source[0], path=source[1], **more)
 
 
+@pytest.mark.usefixtures("size")
 def test_a_remembered_catalogue_is_the_same(source: tuple[str, Path], decoded: list[str]) -> None:
     first = load(source)
     assert sorted(decoded) == sorted(first.ids)
@@ -91,7 +98,7 @@ def test_a_remembered_catalogue_is_the_same(source: tuple[str, Path], decoded: l
         assert getattr(again, name) == getattr(first, name)
     pd.testing.assert_frame_equal(again.attributes, first.attributes)
     assert [again.read(i) for i in again.ids] == [first.read(i) for i in first.ids]
-    assert type(again).__dict__["fingerprint"].func(again) == first.fingerprint
+    assert type(again).__dict__["content"].func(again) == first.fingerprint
     load(source, fresh=True)
     assert len(decoded) == 2 * len(first)
 
@@ -232,7 +239,7 @@ def test_files_of_any_time_are_remembered(tmp_path: Path, decoded: list[str]) ->
     assert len(decoded) == 3
 
 
-@pytest.mark.parametrize("name", ["meta.json", "images.parquet", "attributes.parquet"])
+@pytest.mark.parametrize("name", ["meta.json", "images.arrow", "places.npy"])
 @pytest.mark.parametrize("damage", [b"", b"{}", b"PAR1 and nothing"])
 def test_a_damaged_listing_is_made_again(
     tmp_path: Path, decoded: list[str], name: str, damage: bytes

@@ -162,7 +162,7 @@ def test_export_onto_a_full_disk(
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "out/1.png")
 
-    monkeypatch.setattr("untrain.catalogs.export._write_pair", full)
+    monkeypatch.setattr("untrain.catalogs.export._refuse_unsafe", full)
     said = untrain("export", micro_copy(), "out")
     assert said.code == 1
     assert "the disk is full" in said.err

@@ -62,3 +62,47 @@ def test_fresh_reads_everything_again(untrain: Untrain, photos: Path) -> None:
     untrain("data", "inspect", photos)
     assert "checking images" not in untrain("data", "inspect", photos).err
     assert "checking images" in untrain("data", "inspect", photos, "--fresh").err
+
+
+def test_pairs_are_shown_as_a_run_would_get_them(untrain: Untrain, photos: Path) -> None:
+    first, second = sorted(photos.glob("*.png"))[:2]
+    lines = ["image,colour,article,year", f"{first},red,[hat],2012", f"{second},blue,,2015"]
+    Path("table.csv").write_text("\n".join([*lines, "gone.png,red,bag,2015"]))
+    said = untrain("data", "show", "table.csv", "-o", "caption={colour} {article}")
+    assert said.code == 0
+    assert "caption: red [hat]" in said.out and "caption: blue\n" in said.out
+    assert "table: 2 pairs, fingerprint " in said.out
+    assert "skipped: 1 × image cannot be read (e.g. gone)" in said.out
+    options = ("-o", "caption=colour", "-o", "where.year.min=2013", "--rows", "1")
+    (pair,) = json.loads(untrain("data", "show", "table.csv", *options, "--json").out)
+    assert pair == {
+        "id": str(second.with_suffix("")),
+        "caption": "blue",
+        "article": "",
+        "year": "2015",
+    }
+    for wrong, message in (
+        (("-o", "caption"), "takes key=value"),
+        (("-o", "caption=color"), "did you mean 'colour'?"),
+        (("-o", "where=1", "-o", "where.x=2"), "'where' has a value already"),
+        (("--strict", "-o", "caption=colour"), "1 entry cannot be used"),
+        ((), "no column that looks like a caption"),
+    ):
+        said = untrain("data", "show", "table.csv", *wrong)
+        assert said.code == 2 and message in said.err
+
+
+def test_a_data_set_is_written_in_another_format(untrain: Untrain, photos: Path) -> None:
+    prints = set()
+    for source, target in ((photos, "shards"), ("shards", "table"), ("table", "again")):
+        to = {"shards": "webdataset", "table": "parquet", "again": "folder"}[target]
+        said = untrain("data", "export", source, target, "--to", to)
+        assert said.code == 0 and said.out.startswith("32 pairs, fingerprint ")
+        prints.add(said.out.split()[3])
+    assert len(prints) == 1
+    assert sorted(p.name for p in Path("again").iterdir()) == sorted(
+        p.name for p in photos.iterdir()
+    )
+    said = untrain("data", "export", photos, "new", "--to", "parkett")
+    assert said.code == 2 and "did you mean 'parquet'?" in said.err
+    assert "not an empty folder" in untrain("data", "export", photos, "table").err

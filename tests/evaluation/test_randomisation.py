@@ -137,6 +137,36 @@ def test_intervals_cover_the_effect(n_units, spread):
     assert covered / n >= 0.93
 
 
+def test_a_unit_that_the_given_ones_determine_has_no_effect_that_is_known():
+    out = np.array([True, True, False, False, True, False])
+    y = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
+    for given in (out, ~out):
+        told = randomisation_test(y[None], out[None], every_half(6), given=[given[None]])
+        assert math.isnan(told.estimate) and math.isnan(told.p_value)
+        assert (told.low, told.high) == (-math.inf, math.inf)
+
+
+def test_units_fitted_together_that_the_given_one_determines_count_as_nothing():
+    """Both are out of the given one's half: there is rounding alone, which must not be inverted."""
+    half = np.arange(10) < 5
+    y = np.tile(np.random.default_rng(0).normal(size=10), (2, 1))
+    out = np.stack([half, ~half])
+    told = unit_effects(y, out[None], [half[None]] * 2, joint=np.zeros(2, int))
+    assert np.abs(told).max() < 1e-6
+
+
+def test_a_mean_is_over_the_units_whose_effect_is_known():
+    """The second unit's half is that of its prompt's own set: the first alone says what θ is."""
+    generator = np.random.default_rng(0)
+    out = np.array([[1, 0, 1, 0, 1, 0, 1, 0], [1, 1, 1, 1, 0, 0, 0, 0]], bool)
+    given = [np.array([[1, 1, 0, 0, 1, 1, 0, 0]], bool), out[1:]]
+    y = 0.7 * out
+    null = np.stack([generator.permuted(out, axis=1) for _ in range(200)])
+    told = randomisation_test(y, out, with_observed(out, null), given=given)
+    assert told.estimate == pytest.approx(0.7)
+    assert told.low <= 0.7 <= told.high
+
+
 def test_holm_adjusts_as_published():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.6, math.nan, 0.7]), [1.0, math.nan, 1.0])

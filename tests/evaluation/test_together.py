@@ -141,6 +141,7 @@ def test_increments_of_a_set_for_all_prompts_add_up() -> None:
     y = outcomes(assignment, PROMPTS, 0) * 0
     y += 1.0 * out[0] + 2.0 * out[1] + 4.0 * (out[0] & out[1])
     effects = trial_effects(measured(y), table, assignment, draws=50)
+    effects = effects[effects["arm"] == "targeted"]
     for prompt in ("", *PROMPTS):
         assert pick(effects, k=100, prompt_id=prompt)["estimate"] == pytest.approx(7.0)
         assert pick(effects, k=10, prompt_id=prompt)["estimate"] == pytest.approx(3.0)

@@ -80,3 +80,9 @@ def test_holm_over_prompt_sets():
     assert found["p_holm"].tolist() == pytest.approx([0.03, 0.06, 0.06])
     with pytest.raises(InputError, match="set 4: found no overall effect of the arm targeted"):
         holm_over({"set 4": effects(("p1", 0.3, 0.4, 0.01))})
+
+
+def test_an_effect_that_cannot_be_told_apart_is_undecided():
+    judged = verdicts(effects(("p1", math.nan, math.nan, math.nan))).iloc[0]
+    assert judged["verdict"] == "undecided"
+    assert "nan" not in judged["reason"]

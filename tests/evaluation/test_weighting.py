@@ -187,9 +187,10 @@ def test_given_the_own_assignment_the_test_is_exact(seed: int) -> None:
         randomisation_test(y[:1], half, every_half(8), given=[own[:1]], scale=scale[:1]).p_value
         for half in every_half(8)
     ]
+    p = np.nan_to_num(p, nan=1)  # two halves tell nothing
     # p ≤ α in at most a share α of the assignments, for every α; ties make it less.
     assert (np.sort(p) >= np.arange(1, 71) / 70 - 1e-9).all()
-    assert np.mean(np.array(p) <= 0.1) > 0.05
+    assert np.mean(p <= 0.1) > 0.05
 
 
 def test_drawn_again_given_the_own_assignment_an_arm_keeps_its_level() -> None:
@@ -212,6 +213,6 @@ def test_the_targeted_arm_is_left_alone() -> None:
     plain, weighted = (
         trial_effects(measures, table, assignment, 99, weighted=way) for way in (False, True)
     )
-    targeted = plain["arm"] == "targeted"
+    targeted = ~plain["arm"].str.startswith("random")
     pd.testing.assert_frame_equal(plain[targeted], weighted[targeted])
     assert (plain[~targeted]["estimate"] != weighted[~targeted]["estimate"]).all()

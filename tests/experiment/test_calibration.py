@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from untrain.experiment.finished import read_trial
 from untrain.experiment.run import open_run
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "calibrate_verdicts.py"
@@ -24,7 +25,16 @@ def script() -> Iterator[dict]:
 def test_every_set_of_a_run_has_a_decision(script: dict, micro_run: Path) -> None:
     table = script["decisions"](micro_run)
     sets = pd.read_parquet(micro_run / "forget_sets.parquet")
-    assert len(table) == sets["forget_set_id"].nunique()
+    trial = read_trial(micro_run)
+    own = trial.units["arm"].isin(["targeted", "family"])
+    halves = dict(zip(trial.units["prompt_id"][own], trial.assignment.out[own], strict=True))
+    told = [
+        len(set(out ^ halves[prompt])) == 2
+        for out, prompt in zip(
+            trial.assignment.out[~own], trial.units["prompt_id"][~own], strict=True
+        )
+    ]
+    assert len(table) == own.sum() + sum(told)
     prompts = pd.read_csv(micro_run / "prompts.csv").set_index("prompt_id")["family"]
     catalog = open_run(micro_run).catalog
     family = dict(zip(catalog.ids, catalog.attributes["family"], strict=True))

@@ -19,9 +19,9 @@ from untrain.experiment.plan import power_lines
 from untrain.experiment.run import Run
 from untrain.files import read_json
 from untrain.generators.dalle import DalleGenerator
+from untrain.report.answer import answer
 from untrain.report.facts import facts
 from untrain.report.folder import read_run
-from untrain.report.tables import answer
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

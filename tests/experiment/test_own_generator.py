@@ -22,8 +22,8 @@ from untrain.experiment.pipeline import keys, run
 from untrain.experiment.plan import plan
 from untrain.experiment.run import Run
 from untrain.generators import GENERATORS, make_generator, register
+from untrain.report.answer import answer
 from untrain.report.folder import read_run
-from untrain.report.tables import answer
 
 Make = Callable[..., Config]
 OWN = "tests.testing.painter:Painter"

@@ -20,7 +20,7 @@ def test_a_set_that_is_all_prompts_has_the_effects_of_the_run(
     script: dict, micro_run: Path
 ) -> None:
     queries = (pd.read_csv(micro_run / "prompts.csv")["role"] == "query").sum()
-    one, every = script["rows_of"](micro_run, int(queries), None, 200)
+    (one, every), _ = script["rows_of"](micro_run, int(queries), None, 200)
     assert one["set"] == "1" and every["set"] == "all"
     effects = pd.read_parquet(micro_run / "results" / "effects.parquet")
     overall = effects[
@@ -36,11 +36,12 @@ def test_a_set_that_is_all_prompts_has_the_effects_of_the_run(
 
 
 def test_sets_are_judged_together(script: dict, micro_run: Path) -> None:
-    rows = script["rows_of"](micro_run, 2, None, 200)
+    rows, naive = script["rows_of"](micro_run, 2, None, 200)
     assert [row["prompts"] for row in rows] == [2, 2, 4]
     raw = [row["nll_targeted_p"] for row in rows[:-1]]
     assert rows[0]["nll_targeted_p_holm"] >= raw[0]
     assert "| 2 | — | — |" in script["markdown"](rows)
+    assert "on 1 degrees of freedom" in script["remarks"](rows, naive, 200)
 
 
 def test_published_tables_are_read_without_their_summary_row(script: dict, tmp_path: Path) -> None:

@@ -249,17 +249,23 @@ def test_words_tell_what_a_figure_shows(plots: list[Plot]) -> None:
 
 def test_bars_of_all_cards_share_one_scale() -> None:
     table = pd.DataFrame(
-        {"estimate": [0.5, -0.5, math.nan], "low": [0.0, -1.0, 0], "high": [1.0, math.nan, 0]}
+        {
+            "estimate": [0.5, -0.5, math.nan, 4],
+            "low": [0.0, -1.0, 0, 3],
+            "high": [1.0, math.nan, 0, 5],
+        }
     )
-    zero, bars = strip(table)
+    zero, bars = strip(table, pd.Series([True, True, True, False]))
     assert zero == 50
-    assert bars[0] == {"at": 75, "start": 50, "stop": 100}
-    assert bars[1] == {"at": 25, "start": 0, "stop": 100}
+    assert bars[0] == {"at": 75, "start": 50, "stop": 100, "beyond": False}
+    assert bars[1] == {"at": 25, "start": 0, "stop": 100, "beyond": False}
     assert bars[2]["at"] is None
+    assert bars[3] == {"at": 100, "start": 100, "stop": 100, "beyond": True}
 
 
 @pytest.mark.parametrize("values", [[], [math.nan]])
 def test_bars_without_numbers(values: list[float]) -> None:
-    zero, bars = strip(pd.DataFrame({"estimate": values, "low": values, "high": values}))
+    table = pd.DataFrame({"estimate": values, "low": values, "high": values})
+    zero, bars = strip(table, pd.Series([True] * len(values), dtype=bool))
     assert zero == 0
     assert all(bar["at"] is None for bar in bars)

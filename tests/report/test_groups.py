@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.report import tables
+from untrain.report.answer import answer
 from untrain.report.folder import read_run
 from untrain.report.groups import group_rows
 from untrain.report.markdown import markdown
@@ -40,16 +41,16 @@ def test_a_run_without_groups_has_none(run: Path) -> None:
 
 def test_holm_is_told_where_it_is_known(run: Path) -> None:
     path = run / "results" / "verdicts.parquet"
-    assert "Holm over" not in tables.answer(read_run(run).effects, read_run(run).verdicts)
+    assert "Holm over" not in answer(read_run(run).effects, read_run(run).verdicts)
     verdicts = pd.read_parquet(path)
     verdicts.assign(p_holm=[0.03, 0.5, 0.9, 0.01]).to_parquet(path)
     data = read_run(run)
-    answer = tables.answer(data.effects, data.verdicts)
-    assert "After Holm over 3 prompts, 1 stay attributable." in answer
+    text = answer(data.effects, data.verdicts)
+    assert "After Holm over 3 prompts, 1 stay attributable." in text
     shown = dict(zip(verdicts["prompt_id"], [0.03, 0.5, 0.9, 0.01], strict=True))
     table = tables.prompt_table(data)
     assert dict(zip(table["prompt_id"], table["p_holm"], strict=True)) == shown
     assert "0.04 (0.03)" in {row[3] for row in tables.prompt_rows(table)}
     verdicts.assign(p_holm=[0.3, 0.5, 0.9, 0.01]).to_parquet(path)
-    answer = tables.answer(data.effects, read_run(run).verdicts)
-    assert "0 stay attributable (smallest adjusted p = 0.30)" in answer
+    text = answer(data.effects, read_run(run).verdicts)
+    assert "0 stay attributable (smallest adjusted p = 0.30)" in text

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from untrain.errors import InputError
 from untrain.report import tables
+from untrain.report.answer import answer
 from untrain.report.folder import read_run
 from untrain.report.markdown import markdown
+from untrain.report.words import p_value
 
 NAN = math.nan
 
@@ -33,7 +35,7 @@ TRIAL = effects(
 
 
 def test_answer_gives_effect_interval_control_and_naive_figure() -> None:
-    text = tables.answer(TRIAL).replace("\N{NO-BREAK SPACE}", " ")
+    text = answer(TRIAL).replace("\N{NO-BREAK SPACE}", " ")
     assert text == (
         "Models trained without the 10 images found for a prompt are 0.27 bits/token worse at its "
         "pictures (95 % interval 0.20–0.35, p = 0.0005); without 10 random ones, 0.027 (p = 0.26). "
@@ -43,14 +45,14 @@ def test_answer_gives_effect_interval_control_and_naive_figure() -> None:
 
 
 def test_answer_does_not_claim_what_chance_could_do() -> None:
-    text = tables.answer(effects(("randomised", "targeted", "", "nll", -0.01, -0.1, 0.1, 0.6, 10)))
+    text = answer(effects(("randomised", "targeted", "", "nll", -0.01, -0.1, 0.1, 0.6, 10)))
     assert "not measurably worse at its pictures: −0.010 bits/token" in text
     assert "−0.10 to 0.10" in text
     assert "naive" not in text
 
 
 def test_answer_without_effects_says_so() -> None:
-    assert "no answer" in tables.answer(effects())
+    assert "no answer" in answer(effects())
 
 
 def test_answer_of_before_after_names_its_limits_and_the_model_trained_on_everything() -> None:
@@ -60,7 +62,7 @@ def test_answer_of_before_after_names_its_limits_and_the_model_trained_on_everyt
         ("before-after-naive", "targeted", "", "nll", 1.2, 1.1, 1.3, 0.01, 0),
         ("before-after-naive", "full", "", "nll", 1.0, 0.9, 1.1, 0.01, 0),
     )
-    text = tables.answer(table)
+    text = answer(table)
     assert "without the images found for a prompt are 0.20" in text
     assert "1.00 for one trained on everything: nearly all of it is the change of model" in text
     assert "one pair of models" in text
@@ -79,7 +81,7 @@ def test_answer_counts_controls_apart() -> None:
     verdicts = pd.DataFrame(
         {"prompt_id": ["p0", "c0"], "verdict": ["undecided", "attributable"], "reason": ["", ""]}
     )
-    text = tables.answer(table, verdicts)
+    text = answer(table, verdicts)
     assert "Of 1 prompts: 0 attributable, 1 undecided, 0 not attributable." in text
     assert "Positive controls attributable: 1 of 1." in text
 
@@ -99,7 +101,7 @@ def test_overall_table_without_naive_rows_has_nan() -> None:
 
 def test_the_primary_size_is_the_smallest() -> None:
     larger = TRIAL.assign(k=100, estimate=9.0)
-    assert "the 10 images" in tables.answer(pd.concat([larger, TRIAL]))
+    assert "the 10 images" in answer(pd.concat([larger, TRIAL]))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +125,8 @@ def test_intervals_with_open_ends(low: float, high: float, text: str) -> None:
     [(0.0005, "p = 0.0005"), (0.004, "p = 0.004"), (0.26, "p = 0.26"), (1e-6, "p < 0.0001")],
 )
 def test_p_values(p: float, text: str) -> None:
-    assert tables.p_value(p) == text
-    assert tables.p_value(NAN) == ""
+    assert p_value(p) == text
+    assert p_value(NAN) == ""
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e6, max_value=1e6))
@@ -168,3 +170,13 @@ def test_ids_that_look_like_numbers_stay_text(run: Path) -> None:
     (run / "prompts.csv").write_text(table)
     prompts = read_run(run).prompts
     assert prompts.iloc[0].tolist() == ["007", "nan", "", "query"]
+
+
+def test_a_failed_positive_control_is_the_first_thing_to_know(run: Path) -> None:
+    path = run / "results" / "effects.parquet"
+    table = pd.read_parquet(path)
+    assert not any("control failed" in text for text in tables.warnings(read_run(run)))
+    failed = (table["arm"] == "family") & (table["prompt_id"] == "") & (table["measure"] == "nll")
+    table.loc[failed, ["estimate", "p_value"]] = [-0.025, 0.94]
+    table.to_parquet(path)
+    assert any("The positive control failed" in text for text in tables.warnings(read_run(run)))

@@ -121,7 +121,7 @@ class Result:
     @property
     def answer(self) -> str:
         """What the run found, in plain words with its uncertainty."""
-        from untrain.report.tables import said
+        from untrain.report.answer import said
 
         return " ".join(said(self._read()))
 

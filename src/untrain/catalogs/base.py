@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from untrain.errors import InputError
+from untrain.catalogs.columns import Ids, Texts, fingerprint_of, first_of_equals
+from untrain.errors import InputError, did_you_mean
 from untrain.files import fingerprint
 
 ReadBytes = Callable[[str], bytes]
+
+PAD = "pad"
+RESIZES = (PAD, "crop", "stretch")
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,12 @@ class Catalog:
     ----------
     name : str
         What it is, for people.
-    ids : tuple of str
-        Unique; position in this tuple is the *index* used everywhere else.
-    captions : tuple of str
+    ids : sequence of str
+        Unique; position in this sequence is the *index* used everywhere else. A tuple, or `Ids`,
+        which reads like one and lies in a memory map; so do captions and hashes.
+    captions : sequence of str
         One an image, never empty.
-    hashes : tuple of str
+    hashes : sequence of str
         Content hash of each image's bytes as stored (equal hash = byte-identical).
     read : callable
         ``read(id) -> bytes`` of the encoded image.
@@ -47,17 +52,23 @@ class Catalog:
         (the rendered catalogue) or the columns of ``styles.csv``. May have no columns.
     skipped : tuple of Skipped
         What was found and left out.
+    resize : {"pad", "crop", "stretch"}
+        How `pixels` makes pictures of one size: all of the picture, centred on white; its centre,
+        cut to the aspect; or all of it, out of its aspect.
     """
 
     name: str
-    ids: tuple[str, ...]
-    captions: tuple[str, ...]
-    hashes: tuple[str, ...]
+    ids: Sequence[str]
+    captions: Sequence[str]
+    hashes: Sequence[str]
     read: ReadBytes = field(repr=False)
     attributes: pd.DataFrame = field(repr=False)
     skipped: tuple[Skipped, ...] = field(default=(), repr=False)
+    resize: str = PAD
 
     def __post_init__(self) -> None:
+        if self.resize not in RESIZES:
+            raise InputError(f"resize is '{self.resize}'{did_you_mean(self.resize, RESIZES)}")
         if not len(self.ids) == len(self.captions) == len(self.hashes) == len(self.attributes):
             raise ValueError("ids, captions, hashes and attributes differ in length")
         if len(self.index) != len(self.ids):
@@ -69,29 +80,36 @@ class Catalog:
         return len(self.ids)
 
     @cached_property
-    def index(self) -> dict[str, int]:
+    def index(self) -> Mapping[str, int]:
         """Map from id to index."""
+        if isinstance(self.ids, Ids):
+            return self.ids.index_of
         return {image_id: i for i, image_id in enumerate(self.ids)}
 
     @cached_property
-    def fingerprint(self) -> str:
+    def content(self) -> str:
         """Fingerprint of ids, captions and image bytes, whatever the format or the paths."""
-        return fingerprint(list(self.ids), list(self.captions), list(self.hashes))
+        return fingerprint_of(self.ids, self.captions, self.hashes)
+
+    @property
+    def fingerprint(self) -> str:
+        """`content`, and how its pictures are brought to one size where that is not by padding.
+
+        What depends on pixels is known by it.
+        """
+        return self.content if self.resize == PAD else fingerprint(self.content, self.resize)
 
     def image(self, image_id: str) -> Image.Image:
         """Return one image as RGB: upright, transparency over white."""
         return decode(self.read(image_id), image_id)
 
     def pixels(self, size: tuple[int, int], ids: Iterable[str] | None = None) -> np.ndarray:
-        """Return images as one uint8 array of shape (n, height, width, 3).
-
-        The aspect is kept; the rest is padded with white.
-        """
+        """Return images as one uint8 array of shape (n, height, width, 3), sized by `resize`."""
         height, width = size
         wanted = self.ids if ids is None else tuple(ids)
         array = np.empty((len(wanted), height, width, 3), np.uint8)
         for row, image_id in enumerate(wanted):
-            array[row] = fit_into(self.image(image_id), size)
+            array[row] = fit_into(self.image(image_id), size, self.resize)
         return array
 
     def subset(self, ids: Iterable[str], name: str | None = None) -> Catalog:
@@ -100,23 +118,37 @@ class Catalog:
         unknown = wanted - self.index.keys()
         if unknown:
             raise InputError(f"{self.name}: no image with id '{min(unknown)}'")
-        rows = [i for i, image_id in enumerate(self.ids) if image_id in wanted]
-        return Catalog(
+        rows = np.sort(np.fromiter((self.index[i] for i in wanted), np.int64, len(wanted)))
+        return self.rows(rows, name)
+
+    def rows(self, rows: np.ndarray, name: str | None = None) -> Catalog:
+        """Return the catalogue of the images at ``rows``, int64 (n,), which rise."""
+        return replace(
+            self,
             name=name or self.name,
-            ids=tuple(self.ids[i] for i in rows),
-            captions=tuple(self.captions[i] for i in rows),
-            hashes=tuple(self.hashes[i] for i in rows),
-            read=self.read,
+            ids=_at(self.ids, rows),
+            captions=_at(self.captions, rows),
+            hashes=_at(self.hashes, rows),
             attributes=self.attributes.iloc[rows].reset_index(drop=True),
-            skipped=self.skipped,
         )
+
+    @cached_property
+    def same_as(self) -> np.ndarray:
+        """The first image with the bytes of each, int64 (n,): itself, if it is no copy."""
+        return first_of_equals(self.hashes)
 
     def duplicates(self) -> list[tuple[str, ...]]:
         """Return the groups (two or more ids) of byte-identical images, in catalogue order."""
-        groups: dict[str, list[str]] = {}
-        for image_id, content in zip(self.ids, self.hashes, strict=True):
-            groups.setdefault(content, []).append(image_id)
-        return [tuple(group) for group in groups.values() if len(group) > 1]
+        first = self.same_as
+        shared = np.bincount(first, minlength=len(first))[first] > 1
+        groups: dict[int, list[str]] = {}
+        for row in np.flatnonzero(shared):
+            groups.setdefault(int(first[row]), []).append(self.ids[int(row)])
+        return [tuple(group) for group in groups.values()]
+
+
+def _at(texts: Sequence[str], rows: np.ndarray) -> Sequence[str]:
+    return texts.take(rows) if isinstance(texts, Texts) else tuple(texts[i] for i in rows)
 
 
 def decode(data: bytes, name: str) -> Image.Image:
@@ -163,11 +195,15 @@ def read_image(path: Path | str) -> np.ndarray:
     return np.array(decode(data, str(path)))
 
 
-def fit_into(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Resize to fit (height, width) with the aspect kept, centred on white; uint8 H×W×3."""
+def fit_into(image: Image.Image, size: tuple[int, int], resize: str = PAD) -> np.ndarray:
+    """Bring a picture to (height, width), as `Catalog` says of ``resize``; uint8 H×W×3."""
     height, width = size
     if image.size == (width, height):
         return np.asarray(image)
+    if resize == "stretch":
+        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    if resize == "crop":
+        return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
     scale = min(width / image.width, height / image.height)
     inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     canvas = Image.new("RGB", (width, height), "white")

@@ -1,24 +1,62 @@
-"""The retained data as a folder, for people who train with other software."""
+"""A catalogue, or what is retained of it, in a format that other software reads.
+
+Images keep their bytes and pairs their ids and captions in every format, so that what is read back
+has the same fingerprint.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+
+import numpy as np
 
 from untrain.catalogs.base import Catalog
 from untrain.errors import InputError, is_disk_full
 from untrain.files import atomic_path
 from untrain.progress import track
+from untrain.registry import Registry
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+Write = Callable[[Catalog, Path], None]
 
-def export_folder(catalog: Catalog, removed: Collection[str], path: Path | str) -> int:
-    """Write the pairs that are not in ``removed`` as ``<id>.jpg`` (or png) beside ``<id>.txt``.
+EXPORTS: Registry[Write] = Registry(
+    "export format",
+    {
+        "folder": "untrain.catalogs.export:write_folder",
+        **{
+            name: f"untrain.catalogs.export_tables:write_{name}"
+            for name in ("csv", "coco", "imagefolder", "parquet", "webdataset", "datasets")
+        },
+    },
+)
 
-    Images keep their bytes. The folder appears whole or not at all. `from_folder` reads it back
-    with the fingerprint of the catalogue without the removed ids, if that catalogue is in natural
-    order of its ids and its captions have no white space around them, as all built here are.
+
+def export(
+    catalog: Catalog, removed: Collection[str], path: Path | str, format: str = "folder"
+) -> int:
+    """Write the pairs that are not in ``removed``; the folder appears whole or not at all.
+
+    `load_catalog` reads it back with the fingerprint of the catalogue without the removed ids, if
+    that catalogue is in natural order of its ids and its captions have no white space around them,
+    as all built here are.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    removed : collection of str
+        Ids.
+    path : Path
+        A folder that does not exist, or is empty. What lies in it, by ``format``:
+
+        - ``folder``: ``<id>.jpg`` (or png) beside ``<id>.txt``; attributes are not in it
+        - ``csv``, ``coco``, ``imagefolder``: ``table.csv``, ``captions.json`` or
+          ``metadata.jsonl``, and ``images/``
+        - ``parquet``: ``data-00000.parquet``, …; ``webdataset``: ``data-00000.tar``, …
+        - ``datasets``: as ``Dataset.save_to_disk`` (needs ``untrain[datasets]``)
+    format : str
+        A name in `EXPORTS`.
 
     Returns
     -------
@@ -28,43 +66,54 @@ def export_folder(catalog: Catalog, removed: Collection[str], path: Path | str) 
     Raises
     ------
     InputError
-        An id to remove is unknown, nothing is left, an id cannot be a file name, or the path
-        exists and is anything but an empty folder.
+        An id to remove is unknown, nothing is left, an id cannot be a file name (``folder``), or
+        the path exists and is anything but an empty folder.
     """
+    write = EXPORTS[format]
     out = set(removed)
     unknown = out - catalog.index.keys()
     if unknown:
         raise InputError(f"{catalog.name}: no image with id '{min(unknown)}' to remove")
-    kept = [i for i in catalog.ids if i not in out]
-    if not kept:
+    if len(out) == len(catalog):
         raise InputError(
             f"all {len(catalog)} images of {catalog.name} are removed: nothing to write"
         )
-    _refuse_unsafe(kept)
+    kept = np.ones(len(catalog), bool)
+    kept[[catalog.index[image_id] for image_id in out]] = False
+    retained = catalog.rows(np.flatnonzero(kept)) if out else catalog
     target = Path(path).expanduser().resolve()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{target} exists and is not an empty folder; give a new path")
     try:
         with atomic_path(target) as folder:
             folder.mkdir()
-            for image_id in track(kept, "writing images", len(kept)):
-                _write_pair(catalog, image_id, folder)
+            write(retained, folder)
     except OSError as error:
         if is_disk_full(error):
             raise
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         raise InputError(f"{target} cannot be written ({reason})") from error
-    return len(kept)
+    return len(retained)
 
 
-def _write_pair(catalog: Catalog, image_id: str, folder: Path) -> None:
-    """Write one pair; ids that meet on this file system (case, say) are an `OSError`."""
-    data = catalog.read(image_id)
-    suffix = ".png" if data.startswith(PNG_SIGNATURE) else ".jpg"
-    caption = catalog.captions[catalog.index[image_id]].encode()
-    for name, content in ((f"{image_id}{suffix}", data), (f"{image_id}.txt", caption)):
-        with (folder / name).open("xb") as file:
-            file.write(content)
+def export_folder(catalog: Catalog, removed: Collection[str], path: Path | str) -> int:
+    """Write the pairs that are not in ``removed`` as ``<id>.jpg`` (or png) beside ``<id>.txt``.
+
+    It is `export` with the format ``folder``.
+    """
+    return export(catalog, removed, path)
+
+
+def write_folder(catalog: Catalog, folder: Path) -> None:
+    """Write images beside captions; ids that meet on this file system (case, say) are `OSError`."""
+    _refuse_unsafe(catalog.ids)
+    pairs = zip(catalog.ids, catalog.captions, strict=True)
+    for image_id, caption in track(pairs, "writing images", len(catalog)):
+        data = catalog.read(image_id)
+        suffix = ".png" if data.startswith(PNG_SIGNATURE) else ".jpg"
+        for name, content in ((f"{image_id}{suffix}", data), (f"{image_id}.txt", caption.encode())):
+            with (folder / name).open("xb") as file:
+                file.write(content)
 
 
 def _refuse_unsafe(ids: Collection[str]) -> None:
@@ -72,4 +121,7 @@ def _refuse_unsafe(ids: Collection[str]) -> None:
     for image_id in ids:
         inside = Path(image_id).name == image_id != "" and "\0" not in image_id
         if not inside or image_id.startswith("."):
-            raise InputError(f"id {image_id!r} cannot be a file name; rename it in the source data")
+            raise InputError(
+                f"id {image_id!r} cannot be a file name; rename it in the source data, or write "
+                "another format, such as csv"
+            )

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import pandas as pd
@@ -20,6 +20,7 @@ from untrain.catalogs.base import Catalog, ReadBytes, Skipped, decode
 from untrain.errors import InputError
 from untrain.progress import bar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -72,12 +73,24 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in parts], name
 
 
+def natural_bytes(name: str) -> bytes:
+    """Return `natural_key` as bytes of the same order, for what sorts bytes alone."""
+    pieces = []
+    for part in re.split(r"([0-9]+)", name):
+        if part and part[0] in "0123456789":
+            digits = part.lstrip("0")
+            pieces.append(b"\1" + len(digits).to_bytes(4, "big") + digits.encode())
+        elif part:
+            pieces.append(b"\2" + part.encode("utf-8", "surrogatepass") + b"\0")
+    return b"".join([*pieces, b"\0", name.encode("utf-8", "surrogatepass")])
+
+
 @dataclass(frozen=True, eq=False)
 class FolderReader:
     """``read(id) -> bytes`` over files of a folder, given as names relative to it."""
 
     folder: Path
-    files: dict[str, str]
+    files: Mapping[str, str]
 
     def __call__(self, image_id: str) -> bytes:
         try:
@@ -86,29 +99,47 @@ class FolderReader:
             raise InputError(f"image '{image_id}' cannot be read ({error.strerror})") from None
 
 
+def folders_of(root: Path, names: Iterable[str]) -> set[Path]:
+    """Return the folders of files named relative to ``root``, and those above, up to it."""
+    found = set()
+    for parent in {PurePosixPath(name.rpartition("/")[0]) for name in names}:
+        above = () if parent.is_absolute() else parent.parents
+        found |= {root / folder for folder in (parent, *above)}
+    return found
+
+
 def check_images(ids: Sequence[str], read: ReadBytes) -> tuple[dict[str, str], list[Skipped]]:
     """Decode every image in full; return sha256 by id of the good ones, and the bad ones.
 
     An image above Pillow's pixel limit (a decompression bomb) is a bad one.
     """
 
-    def check(image_id: str) -> str | Skipped:
-        try:
-            data = read(image_id)
-            decode(data, image_id)
-        except InputError as error:
-            return Skipped(image_id, str(error).replace(f"image '{image_id}'", "image", 1))
-        return hashlib.sha256(data).hexdigest()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        results = in_threads(check, ids, "checking images")
+    with bombs_refused():
+        results = in_threads(lambda i: check_image(i, lambda: read(i)), ids, "checking images")
     pairs = list(zip(ids, results, strict=True))
     hashes = {image_id: result for image_id, result in pairs if isinstance(result, str)}
     return hashes, [result for result in results if isinstance(result, Skipped)]
 
 
-def in_threads(function: Callable[[str], T], ids: Sequence[str], label: str = "") -> list[T]:
+def check_image(image_id: str, read: Callable[[], bytes]) -> str | Skipped:
+    """Decode an image in full; return the sha256 of its bytes, or why it cannot be used."""
+    try:
+        data = read()
+        decode(data, image_id)
+    except InputError as error:
+        return Skipped(image_id, str(error).replace(f"image '{image_id}'", "image", 1))
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def bombs_refused() -> Iterator[None]:
+    """Let Pillow refuse a picture above its pixel limit, of which it would only warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def in_threads(function: Callable[[S], T], ids: Sequence[S], label: str = "") -> list[T]:
     """Return ``[function(id) for id in ids]``, on all cores; with a label, behind a progress bar.
 
     Pillow lets go of the interpreter while it decodes, so threads pay off for large images.

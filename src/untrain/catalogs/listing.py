@@ -1,6 +1,8 @@
 """Listings of catalogues, kept: what was read and checked once is not read again.
 
-To check 44,000 images takes a quarter of a minute, to look whether any file changed a moment.
+To check 44,000 images takes a quarter of a minute, to look whether any file changed a moment. A
+long listing is mapped into memory, not read: a million pairs open like one, but for the look at
+their files.
 """
 
 from __future__ import annotations
@@ -9,21 +11,61 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 from rich.markup import escape
 
 from untrain.cache import cache_folder, mark_used
-from untrain.catalogs.base import Catalog, Skipped
-from untrain.catalogs.folder import FolderReader, refuse_if_unusable
+from untrain.catalogs.base import Catalog, ReadBytes, Skipped
+from untrain.catalogs.columns import Lookup, Places, Texts
+from untrain.catalogs.folder import FolderReader, folders_of, refuse_if_unusable
+from untrain.catalogs.huggingface import DatasetReader, Named
+from untrain.catalogs.intake import ATTRIBUTE, PLACE, TEXT, catalog_of
+from untrain.catalogs.parquet import Cell, ParquetReader
+from untrain.catalogs.webdataset import Piece, TarReader
 from untrain.catalogs.zipped import Member, ZipReader
 from untrain.files import atomic_path, fingerprint, read_json, write_json
 from untrain.progress import console
 
-VERSION = 2  # raise it when what is read, or what counts as a good image, changes
+VERSION = 3  # raise it when what is read, or what counts as a good image, changes
 TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files
+ROWS = 65536  # of a block of the listing
+SMALL = 50_000  # pairs up to which tuples and dictionaries, some 25 MiB, are worth their speed
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a catalogue comes from.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    files : tuple of Path
+        Files that it is read from, known before it is read.
+    folders : callable
+        Returns the folders that its images may lie in; asked only when it is read.
+    key : any
+        What else it is known by, beside format and options.
+    """
+
+    name: str
+    files: tuple[Path, ...] = ()
+    folders: Callable[[], Iterable[Path]] = tuple
+    key: Any = None
+
+
+def below(path: Path | str, depth: int | None) -> Origin:
+    """Return the origin of a file, or of a folder whose images lie so many levels down at most."""
+    source = Path(path).expanduser()
+    whole = source.resolve()
+    if source.is_dir():
+        return Origin(str(source), (), lambda: _walk(whole, depth), str(whole))
+    return Origin(str(source), (whole,), key=str(whole))
 
 
 def remembered(
@@ -32,14 +74,14 @@ def remembered(
     strict: bool,
     fresh: bool,
     options: Mapping[str, Any],
-    depth: int = 0,
+    origin: Origin,
 ) -> Catalog:
     """Return ``build(strict=strict, **options)``, from its listing if nothing changed since.
 
     Parameters
     ----------
     build : callable
-        A format whose images lie in a zip or in folders at ``options["path"]``.
+        A format whose reader is one of `READERS`.
     format : str
         Its name.
     strict : bool
@@ -48,26 +90,26 @@ def remembered(
         Read anew.
     options : mapping
         What the format takes; other options, another listing.
-    depth : int
-        How many folders below ``path`` its files may lie.
+    origin : Origin
+        Where its files are.
 
     Raises
     ------
     InputError
         What the format raises. A listing that cannot be read or kept never is an error.
     """
-    source = Path(options["path"]).expanduser()
-    folder = cache_folder("catalogs", _key(format, source, options))
-    catalog = None if fresh else _recall(folder, source)
+    folder = cache_folder("catalogs", _key(format, origin, options))
+    catalog = None if fresh else _recall(folder, origin)
     if catalog is not None:
-        refuse_if_unusable(str(source), len(catalog), catalog.skipped, strict)
+        refuse_if_unusable(origin.name, len(catalog), catalog.skipped, strict)
         return catalog
-    before = _states(source, _places(source, depth))
+    with suppress(OSError, UnicodeError):  # what cannot be looked at, the format says better
+        before = _states([*origin.files, *origin.folders()])
     catalog = build(strict=strict, **options)
     try:
-        _keep(folder, source, format, catalog, before)
+        return _keep(folder, origin, format, catalog, before) or catalog
     except OSError as error:
-        _say(f"the listing of {source} was not kept ({error})")
+        _say(f"the listing of {origin.name} was not kept ({error})")
     return catalog
 
 
@@ -75,137 +117,213 @@ def _say(what: str) -> None:
     console.print(escape(what), soft_wrap=True)
 
 
-def _key(format: str, source: Path, options: Mapping[str, Any]) -> str:
+def _key(format: str, origin: Origin, options: Mapping[str, Any]) -> str:
     others = {
         name: sorted(map(str, value)) if isinstance(value, set | frozenset) else value
         for name, value in options.items()
         if name != "path"
     }
-    return fingerprint(VERSION, format, str(source.resolve()), others)
+    files = [str(path) for path in origin.files]
+    return fingerprint(VERSION, format, files, origin.key, others)
 
 
-def _recall(folder: Path, source: Path) -> Catalog | None:
+def _recall(folder: Path, origin: Origin) -> Catalog | None:
     """Return the catalogue as it was listed; None if there is no such listing or it is outdated."""
     try:
         meta = read_json(folder / "meta.json")
         if meta["version"] != VERSION:
             return None
-        if fingerprint(_states(source, meta["folders"])) != meta["stamp"]:
-            _say(f"{source} has changed since it was read: reading it again")
+        if fingerprint(_states(map(Path, meta["places"]))) != meta["stamp"]:
+            _say(f"{origin.name} has changed since it was read: reading it again")
             return None
-        catalog = _read(folder, source, meta)
+        catalog = _read(folder, meta)
         mark_used(folder)
-    except (OSError, ValueError, KeyError, TypeError):  # none, damaged, or of a vanished source
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        EOFError,
+    ):  # none, damaged, or of a vanished source
         return None
     return catalog
 
 
-def _read(folder: Path, source: Path, meta: dict[str, Any]) -> Catalog:
-    images = pd.read_parquet(folder / "images.parquet")
-    ids = images["id"].tolist()
-    attributes = pd.DataFrame(index=range(len(ids)))
-    if meta["attributes"]:
-        attributes = pd.read_parquet(folder / "attributes.parquet")
-    files = [images[column].tolist() for column in Member._fields if column in images]
-    read: ZipReader | FolderReader
-    if meta["zip"]:
-        read = ZipReader(source, dict(zip(ids, map(Member, *files), strict=True)))
-    else:
-        read = FolderReader(source, dict(zip(ids, files[0], strict=True)))
-    catalog = Catalog(
-        name=meta["name"],
-        ids=tuple(ids),
-        captions=tuple(images["caption"].tolist()),
-        hashes=tuple(images["hash"].tolist()),
-        read=read,
-        attributes=attributes,
-        skipped=tuple(Skipped(*item) for item in meta["skipped"]),
-    )
-    vars(catalog)["fingerprint"] = meta["fingerprint"]  # a cached property: not computed again
+def _read(folder: Path, meta: dict[str, Any]) -> Catalog:
+    table = pa.ipc.open_file(pa.memory_map(str(folder / "images.arrow"))).read_all()
+    places = Places(np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False))
+    if not len(table) == places.table.shape[1] == meta["rows"]:
+        raise ValueError("the files of the listing differ in length")
+    known = READERS[meta["reader"]["kind"]]
+    skipped = tuple(Skipped(*item) for item in meta["skipped"])
+
+    def reader(files: Mapping[str, Any]) -> ReadBytes:
+        return known.open(meta["reader"], files)
+
+    catalog = catalog_of(table, places, meta["name"], reader, known.kind, skipped)
+    if len(catalog) <= SMALL:
+        texts: dict[str, Any] = {
+            name: tuple(getattr(catalog, name)) for name in ("ids", "captions", "hashes")
+        }
+        read: Any = catalog.read
+        catalog = replace(catalog, **texts, read=reader(read.files.to_dict()))
+    vars(catalog)["content"] = meta["fingerprint"]  # a cached property: not computed again
     return catalog
 
 
 def _keep(
-    folder: Path, source: Path, format: str, catalog: Catalog, before: Mapping[str, str]
-) -> None:
-    """Write a listing, unless its source is not as it was ``before`` it was read."""
-    read = catalog.read
-    assert isinstance(read, ZipReader | FolderReader)
-    names = [m.name if isinstance(m, Member) else m for m in read.files.values()]
-    folders = ["."] if isinstance(read, ZipReader) else _folders(names)
-    states = _states(source, folders)
-    if states != {name: before.get(name) for name in folders}:
-        _say(f"{source} changed while it was read: it is read again next time")
-        return
-    files = [read.files[image_id] for image_id in catalog.ids]
-    columns = Member._fields if isinstance(read, ZipReader) else Member._fields[:1]
-    images = pd.DataFrame(files, columns=list(columns)).assign(
-        id=catalog.ids, caption=catalog.captions, hash=catalog.hashes
-    )
+    folder: Path, origin: Origin, format: str, catalog: Catalog, before: Mapping[str, str]
+) -> Catalog | None:
+    """Write a listing and return the catalogue it is, unless its source is not as ``before``."""
+    kind, known = next((n, r) for n, r in READERS.items() if isinstance(catalog.read, r.type))
+    read: Any = catalog.read
+    states = _states([*origin.files, *known.folders(read)])
+    if states != {name: before.get(name) for name in states}:
+        _say(f"{origin.name} changed while it was read: it is read again next time")
+        return None
     meta = {
-        "description": f"{catalog.name}: {len(catalog):,} images ({format}, {source.resolve()})",
+        "description": f"{catalog.name}: {len(catalog):,} images ({format}, {origin.name})",
         "version": VERSION,
         "rows": len(catalog),
         "name": catalog.name,
-        "fingerprint": catalog.fingerprint,
+        "fingerprint": catalog.content,
         "stamp": fingerprint(states),
-        "folders": folders,
-        "attributes": len(catalog.attributes.columns),
-        "zip": isinstance(read, ZipReader),
+        "places": list(states),
+        "reader": {"kind": kind, **known.describe(read)},
         "skipped": [[item.name, item.reason] for item in catalog.skipped],
     }
+    table, places = _tabled(catalog, read.files, known)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        images.to_parquet(temporary / "images.parquet", index=False)
-        if meta["attributes"]:
-            catalog.attributes.to_parquet(temporary / "attributes.parquet", index=False)
+        with pa.ipc.new_file(str(temporary / "images.arrow"), table.schema) as writer:
+            writer.write_table(table, max_chunksize=ROWS)
+        np.save(temporary / "places.npy", places.table, allow_pickle=False)
         write_json(temporary / "meta.json", meta)
+    return _read(folder, meta)
 
 
-def _folders(names: Iterable[str]) -> list[str]:
-    """Return the folders that files lie in, and those above: ``.`` and maybe ``images``."""
-    parents = {PurePosixPath(name.rpartition("/")[0]) for name in names}
-    return sorted({str(above) for folder in parents for above in (folder, *folder.parents)})
+def _tabled(catalog: Catalog, files: Mapping[str, Any], known: Known) -> tuple[pa.Table, Places]:
+    """Return a catalogue as a table, and where each id is in it."""
+    if isinstance(files, Lookup):
+        return files.table, files.ids.places
+    listed = [files[image_id] for image_id in catalog.ids]
+    several = list(zip(*listed, strict=True)) if issubclass(known.kind, tuple) else [listed]
+    names = getattr(known.kind, "_fields", ("name",))
+    columns: dict[str, pa.Array] = {
+        "id": pa.array(list(catalog.ids), TEXT),
+        "caption": pa.array(list(catalog.captions), TEXT),
+        "hash": pa.array(list(catalog.hashes), TEXT),
+    }
+    columns |= {f"{PLACE}{n}": pa.array(list(v)) for n, v in zip(names, several, strict=True)}
+    columns |= {f"{ATTRIBUTE}{n}": pa.array(v, TEXT) for n, v in catalog.attributes.items()}
+    table = pa.table(columns)
+    return table, Places.of(Texts(table["id"]))[0]
 
 
-def _places(source: Path, depth: int) -> list[str]:
-    """Return a source and the folders in it, relative to it, so many levels down."""
-    places = ["."]
+@dataclass(frozen=True)
+class Known:
+    """A reader that a listing can hold.
+
+    Attributes
+    ----------
+    type, kind
+        The reader's class, and that of what its map from id to place gives.
+    open, describe
+        Make a reader of what ``describe`` says of one, as JSON, and the map.
+    folders
+        Returns the folders and files that its images lie in.
+    """
+
+    type: type
+    kind: Any
+    open: Callable[[dict[str, Any], Mapping[str, Any]], ReadBytes]
+    describe: Callable[[Any], dict[str, Any]]
+    folders: Callable[[Any], Iterable[Path]] = field(default=lambda read: ())
+
+
+def _names(files: Mapping[str, Any]) -> Iterable[str]:
+    return Texts(files.table[f"{PLACE}name"]) if isinstance(files, Lookup) else files.values()
+
+
+READERS: dict[str, Known] = {
+    "folder": Known(
+        FolderReader,
+        str,
+        lambda said, files: FolderReader(Path(said["folder"]), files),
+        lambda read: {"folder": str(read.folder.resolve())},
+        lambda read: folders_of(read.folder.resolve(), _names(read.files)),
+    ),
+    "zip": Known(
+        ZipReader,
+        Member,
+        lambda said, files: ZipReader(Path(said["path"]), files),
+        lambda read: {"path": str(read.path.resolve())},
+    ),
+    "tar": Known(
+        TarReader,
+        Piece,
+        lambda said, files: TarReader(tuple(map(Path, said["paths"])), files),
+        lambda read: {"paths": [str(path) for path in read.paths]},
+    ),
+    "parquet": Known(
+        ParquetReader,
+        Cell,
+        lambda said, files: ParquetReader(tuple(map(Path, said["paths"])), said["column"], files),
+        lambda read: {"paths": [str(path) for path in read.paths], "column": read.column},
+    ),
+    "datasets": Known(
+        DatasetReader,
+        int,
+        lambda said, files: DatasetReader(Named(**said["named"]), said["column"], files),
+        lambda read: {"named": asdict(read.named), "column": read.column},
+    ),
+}
+
+
+def _walk(source: Path, depth: int | None) -> list[Path]:
+    """Return a folder and those in it, so many levels down."""
+    places = [source]
     for path, names, _ in os.walk(source, followlinks=True):
-        here = PurePosixPath(Path(path).relative_to(source).as_posix())
-        names[:] = names if len(here.parts) < depth else []
-        places += [str(here / name) for name in names]
+        level = len(Path(path).relative_to(source).parts)
+        names[:] = names if depth is None or level < depth else []
+        places += [Path(path) / name for name in names]
     return places
 
 
-def _states(source: Path, places: Iterable[str]) -> dict[str, str]:
+def _states(places: Iterable[Path]) -> dict[str, str]:
     """Return a digest of each place's state, as far as a look tells; of none that is not there.
 
-    Of a file, a zip: size, time and the bytes at its end. Of a folder: name, size and time (of
-    content, nanoseconds) of each file in it that is not hidden.
+    Of a file: size, time and the bytes at its end. Of a folder: name, size and time (of content,
+    nanoseconds) of each file in it that is not hidden.
     """
+    several = sorted(set(places))
     states = {}
-    for place in places:
+    for path in several:
         with suppress(OSError):
-            path = source / place
-            states[place] = _state_of_folder(path) if path.is_dir() else _state_of_file(path)
+            tail = TAIL // len(several)
+            states[str(path)] = (
+                _state_of_folder(path) if path.is_dir() else _state_of_file(path, tail)
+            )
     return states
 
 
-def _state_of_file(path: Path) -> str:
+def _state_of_file(path: Path, tail: int) -> str:
     with path.open("rb") as file:
         state = os.fstat(file.fileno())
-        file.seek(max(0, state.st_size - TAIL))
+        file.seek(max(0, state.st_size - tail))
         about = repr((state.st_size, state.st_mtime_ns)).encode()
         return hashlib.sha256(about + file.read()).hexdigest()
 
 
 def _state_of_folder(path: Path) -> str:
+    """Digest the files of a folder in whatever order they come: the sum of their digests."""
+    total = 0
     with os.scandir(path) as entries:
-        states = [
-            (entry.name, state.st_size, state.st_mtime_ns)
-            for entry in entries
-            if not entry.name.startswith(".") and entry.is_file()
-            for state in [entry.stat()]
-        ]
-    return hashlib.sha256(repr(sorted(states)).encode()).hexdigest()
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_file():
+                state = entry.stat()
+                about = repr((entry.name, state.st_size, state.st_mtime_ns)).encode(
+                    "utf-8", "replace"
+                )
+                total += int.from_bytes(hashlib.sha256(about).digest(), "little")
+    return f"{total % 2**256:064x}"

@@ -72,6 +72,7 @@ def plant(catalog: Catalog, items: int, copies: int, seed: int) -> Catalog:
         read=PlantedReader(catalog.read, files),
         attributes=attributes.iloc[order].reset_index(drop=True),
         skipped=catalog.skipped,
+        resize=catalog.resize,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+
+import numpy as np
 
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.folder import natural_key
@@ -33,21 +35,21 @@ def hold_out(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Cat
     """
     if not 0 < fraction < 1:
         raise InputError(f"the held-out fraction is {fraction}; expected more than 0, less than 1")
-    copies: dict[str, list[str]] = {}
-    for image_id, content in zip(catalog.ids, catalog.hashes, strict=True):
-        copies.setdefault(content, []).append(image_id)
-    if len(copies) < 2:
-        raise InputError(f"{catalog.name} has {len(copies)} different images; a split needs two")
-    draws = {
-        content: _uniform("hold-out", seed, min(group, key=natural_key))
-        for content, group in copies.items()
-    }
-    low, high = min(draws, key=draws.__getitem__), max(draws, key=draws.__getitem__)
-    out = {content for content, draw in draws.items() if draw < fraction} | {low}
-    out -= {high}
-    held = {i for content in out for i in copies[content]}
-    train = catalog.subset(_rest(catalog.ids, held), f"{catalog.name}, training part")
-    return train, catalog.subset(held, f"{catalog.name}, held-out part")
+    of = catalog.same_as  # the image whose draw counts for each
+    first = np.flatnonzero(of == np.arange(len(of)))
+    if len(first) < 2:
+        raise InputError(f"{catalog.name} has {len(first)} different images; a split needs two")
+    named = {catalog.index[g[0]]: min(g, key=natural_key) for g in catalog.duplicates()}
+    draws = np.full(len(of), np.nan)
+    for row, image_id in enumerate(catalog.ids):
+        if of[row] == row:
+            draws[row] = _uniform("hold-out", seed, named.get(row, image_id))
+    out = draws < fraction
+    out[np.nanargmin(draws)] = True
+    out[np.nanargmax(draws)] = False
+    held = out[of]
+    train = catalog.rows(np.flatnonzero(~held), f"{catalog.name}, training part")
+    return train, catalog.rows(np.flatnonzero(held), f"{catalog.name}, held-out part")
 
 
 def subset(catalog: Catalog, size: int, seed: int, keep: Collection[str] = ()) -> Catalog:
@@ -74,14 +76,11 @@ def subset(catalog: Catalog, size: int, seed: int, keep: Collection[str] = ()) -
             f"{len(kept)} images to keep, such as the text neighbours of prompts, do not fit into "
             f"a subset of {size}; enlarge it or keep fewer"
         )
-    others = sorted(_rest(catalog.ids, kept), key=lambda i: _uniform("subset", seed, i))
-    return catalog.subset(kept.union(others[: size - len(kept)]), f"{catalog.name}, {size} images")
+    draws = np.array([-1 if i in kept else _uniform("subset", seed, i) for i in catalog.ids])
+    chosen = np.argsort(draws, kind="stable")[:size]
+    return catalog.rows(np.sort(chosen), f"{catalog.name}, {size} images")
 
 
 def _uniform(purpose: str, seed: int, image_id: str) -> float:
     """Return a number in [0, 1) that depends on the arguments alone."""
     return int(fingerprint(purpose, seed, image_id), 16) / 2**64
-
-
-def _rest(ids: Iterable[str], taken: Collection[str]) -> list[str]:
-    return [i for i in ids if i not in taken]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,7 @@ class ZipReader:
     """``read(id) -> bytes`` over members of a zip; usable from any thread and process."""
 
     path: Path
-    files: dict[str, Member]
+    files: Mapping[str, Member]
 
     def __call__(self, image_id: str) -> bytes:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +11,68 @@ if TYPE_CHECKING:
 
 
 def open_catalogue(
-    path: Path | None, format: str = "", strict: bool = False, fresh: bool = False
+    path: Path | None,
+    format: str = "",
+    strict: bool = False,
+    fresh: bool = False,
+    options: Sequence[str] = (),
 ) -> Catalog:
     """Return a catalogue; without a path the rendered one, its format guessed if left out.
+
+    Parameters
+    ----------
+    path : Path, optional
+        What is no folder counts as an id on the hub for the format ``datasets``.
+    format, strict, fresh
+        As of `untrain.catalogs.load_catalog`.
+    options : sequence of str
+        Its further ones, such as ``caption={brand} {colour}`` or ``where.year.min=2012``.
 
     Raises
     ------
     InputError
-        If the format needs a path, or takes none; and as `untrain.catalogs.load_catalog`.
+        If the format needs a path, or takes none; an option is not ``key=value``; and as
+        `untrain.catalogs.load_catalog`.
     """
     from untrain.catalogs import guess_format, load_catalog
+    from untrain.catalogs.formats import takes_path
     from untrain.errors import InputError
 
     name = format or (guess_format(path) if path else "rendered")
-    if name == "rendered" and path is not None:
-        raise InputError("the rendered catalogue takes no path")
-    if name in ("folder", "fashion") and path is None:
+    given = parse_options(options)
+    if not takes_path(name) and path is not None:
+        raise InputError(f"a catalogue of format '{name}' takes no path")
+    if takes_path(name) and path is None and "hub" not in given:
         raise InputError(f"a catalogue of format '{name}' needs a path")
-    options: dict[str, Any] = {} if path is None else {"path": path}
-    return load_catalog(name, strict=strict, fresh=fresh, **options)
+    if path is not None:
+        is_hub = name == "datasets" and not path.exists()
+        given |= {"hub": str(path)} if is_hub else {"path": path}
+    return load_catalog(name, strict=strict, fresh=fresh, **given)
+
+
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
+    """Return ``["where.year.min=2012"]`` as ``{"where": {"year": {"min": 2012}}}``.
+
+    A value is YAML, unless that would make a mapping of it: ``caption={brand} {colour}`` is text.
+    """
+    import yaml
+
+    from untrain.errors import InputError
+
+    parsed: dict[str, Any] = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals or not all(key.split(".")):
+            raise InputError(f"--option takes key=value such as caption=title, found '{option}'")
+        try:
+            value = text if text.startswith("{") else yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        *sections, last = key.split(".")
+        place = parsed
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise InputError(f"--option {option}: '{section}' has a value already")
+        place[last] = value if last not in ("caption", "empty_caption") else text
+    return parsed

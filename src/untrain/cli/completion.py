@@ -37,6 +37,11 @@ def formats(incomplete: str) -> list[str]:
     return _registered(incomplete, "untrain.catalogs:CATALOGS")
 
 
+def exports(incomplete: str) -> list[str]:
+    """Names of formats that are written."""
+    return _registered(incomplete, "untrain.catalogs.export:EXPORTS")
+
+
 def encoders(incomplete: str) -> list[str]:
     """Names of encoders; folders and hub ids are up to the user."""
     return _registered(incomplete, "untrain.encoders:ENCODERS")

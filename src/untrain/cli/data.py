@@ -24,12 +24,24 @@ app = typer.Typer(
 )
 
 
-PATH = typer.Argument(None, help="Folder or zip; none for 'rendered'.")
+PATH = typer.Argument(
+    None, help="Folder, file or pattern such as 'shards-{000..127}.tar'; none for 'rendered'."
+)
 FORMAT = typer.Option(
     "",
-    help="rendered, folder or fashion; guessed from the path if left out.",
+    help="folder, fashion, csv, coco, parquet, webdataset, imagefolder, datasets or rendered; "
+    "guessed from the path if left out.",
     autocompletion=completion.formats,
 )
+OPTIONS = typer.Option(
+    [],
+    "--option",
+    "-o",
+    metavar="KEY=VALUE",
+    help="What the experiment file says under data: id, image, caption, captions, where.COLUMN, "
+    "split, root, …; may be given often.",
+)
+STRICT = typer.Option(False, "--strict", help="One bad image is an error.")
 FRESH = typer.Option(False, "--fresh", help="Read every file again, whatever is remembered.")
 
 
@@ -39,7 +51,8 @@ def inspect(
     format: str = FORMAT,
     sheet: Path | None = typer.Option(None, help="Write a contact sheet (PNG) here."),
     as_json: bool = JSON,
-    strict: bool = typer.Option(False, "--strict", help="One bad image is an error."),
+    options: list[str] = OPTIONS,
+    strict: bool = STRICT,
     fresh: bool = FRESH,
 ) -> None:
     """Count images, sizes, captions, unreadable files, empty captions and exact duplicates.
@@ -49,7 +62,7 @@ def inspect(
     from untrain.catalogs import inspect as summarise
     from untrain.catalogs import inspect_sheet
 
-    catalog = open_catalogue(path, format, strict, fresh)
+    catalog = open_catalogue(path, format, strict, fresh, options)
     summary = summarise(catalog)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
@@ -61,9 +74,75 @@ def inspect(
 
 
 @app.command()
+def show(
+    path: Path | None = PATH,
+    format: str = FORMAT,
+    options: list[str] = OPTIONS,
+    rows: int = typer.Option(10, min=1, help="How many pairs."),
+    as_json: bool = JSON,
+    strict: bool = STRICT,
+    fresh: bool = FRESH,
+) -> None:
+    """Show the first pairs as a run would get them: ids, captions and attributes.
+
+    Example: untrain data show table.csv --option caption="{brand} {colour}" -o where.year.min=2012
+    """
+    from untrain.catalogs.folder import reasons
+
+    catalog = open_catalogue(path, format, strict, fresh, options)
+    pairs = [
+        {"id": image_id, "caption": caption, **row}
+        for image_id, caption, row in zip(
+            catalog.ids[:rows],
+            catalog.captions[:rows],
+            catalog.attributes.head(rows).astype(str).to_dict("records"),
+            strict=True,
+        )
+    ]
+    if as_json:
+        typer.echo(json.dumps(pairs, indent=2, ensure_ascii=False))
+        return
+    _print({f"{number + 1}": pair for number, pair in enumerate(pairs)})
+    console = Console(highlight=False)
+    known = f"{catalog.name}: {len(catalog):,} pairs, fingerprint {catalog.fingerprint}"
+    console.print(escape(known), soft_wrap=True)
+    if catalog.skipped:
+        console.print(escape(f"skipped: {reasons(catalog.skipped)}"), soft_wrap=True)
+
+
+@app.command()
+def export(
+    path: Path = typer.Argument(help="The data: as for the other commands."),
+    out: Path = typer.Argument(help="Folder to write; must not exist or be empty."),
+    to: str = typer.Option(
+        "parquet",
+        "--to",
+        help="folder, csv, coco, imagefolder, parquet, webdataset or datasets.",
+        autocompletion=completion.exports,
+    ),
+    format: str = FORMAT,
+    options: list[str] = OPTIONS,
+    strict: bool = STRICT,
+    fresh: bool = FRESH,
+) -> None:
+    """Write a data set in another format, with the same ids, captions and bytes of the images.
+
+    Example: untrain data export photos/ shards/ --to webdataset
+    """
+    from untrain.catalogs.export import EXPORTS
+    from untrain.catalogs.export import export as write
+
+    EXPORTS.check(to)
+    catalog = open_catalogue(path, format, strict, fresh, options)
+    written = write(catalog, [], out, to)
+    typer.echo(f"{written:,} pairs, fingerprint {catalog.content}: {out}")
+
+
+@app.command()
 def duplicates(
     path: Path | None = PATH,
     format: str = FORMAT,
+    options: list[str] = OPTIONS,
     exact: bool = typer.Option(False, "--exact", help="Byte-identical images alone."),
     as_json: bool = JSON,
     csv: Path | None = typer.Option(None, help="Write the groups as a table (CSV) here."),
@@ -77,7 +156,7 @@ def duplicates(
     from untrain.files import atomic_path
     from untrain.search.duplicates import describe, duplicate_groups, duplicates_sheet
 
-    catalog = open_catalogue(path, format, fresh=fresh)
+    catalog = open_catalogue(path, format, fresh=fresh, options=options)
     groups = duplicate_groups(catalog, near=not exact)
     found = describe(catalog, groups)
     if as_json:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from untrain.cli import completion
 from untrain.cli.options import RUN
 
 PANEL = "Data, files and this machine"
@@ -35,8 +36,14 @@ def export(
         Layout.PAIRS,
         help="pairs: the retained data. study: pictures, tables and lists as the seed study's.",
     ),
+    to: str = typer.Option(
+        "folder",
+        "--to",
+        help="Format of the pairs: folder, csv, coco, imagefolder, parquet, webdataset, datasets.",
+        autocompletion=completion.exports,
+    ),
 ) -> None:
-    """Write the retained images and captions as <id>.jpg|png + <id>.txt, for other tools.
+    """Write the retained images and captions as <id>.jpg|png + <id>.txt, or --to another format.
 
     With --layout study, write the whole run in the files of the study that it follows: generated
     and retrieved images by prompt, raw_comparison<k>.csv, similarities_gen_image<k>.csv,
@@ -45,13 +52,15 @@ def export(
 
     Example: untrain export runs/demo retained/
     """
-    from untrain.catalogs import export_folder
+    from untrain.catalogs.export import EXPORTS
+    from untrain.catalogs.export import export as write
     from untrain.errors import InputError
     from untrain.experiment.folders import find_run
     from untrain.experiment.retained import removed_of
     from untrain.experiment.run import open_run
     from untrain.report.study_layout import export_study
 
+    EXPORTS.check(to)
     folder = find_run(run)
     opened = open_run(folder)
     if layout is Layout.STUDY:
@@ -61,7 +70,7 @@ def export(
         typer.echo(f"{count} prompts in the study's layout: {out}")
         return
     removed = removed_of(opened, model)
-    written = export_folder(opened.catalog, removed, out)
+    written = write(opened.catalog, removed, out, to)
     typer.echo(f"{written} pairs retained, {len(removed)} left out: {out}")
 
 

@@ -22,7 +22,7 @@ def init(
     data: Path | None = typer.Option(None, "--data", help="Your images: a folder or a zip."),
     format: str = typer.Option(
         "",
-        help="rendered, folder or fashion; guessed from --data, rendered without it.",
+        help="rendered, folder, fashion, csv, …; guessed from --data, rendered without it.",
         autocompletion=completion.formats,
     ),
     name: str = typer.Option("", "--name", help="Name of the run folder; default: the file's."),

@@ -41,7 +41,7 @@ def add_stages(app: typer.Typer) -> None:
             )
 
 
-@takes_experiment("seed", "name", "runs", file=False)
+@takes_experiment(*FEW, file=False)
 def demo(
     read: Read,
     preset: str = typer.Option(
@@ -55,7 +55,7 @@ def demo(
     Trains 9 small models on 1,728 rendered product pictures and shows which training images its
     pictures lean on, and what happens without them. Needs nothing; takes minutes on two cores.
 
-    Example: untrain demo --seed 3
+    Example: untrain demo --seed 3 --set design.models=16
     """
     from untrain.errors import InputError, did_you_mean
 

@@ -38,8 +38,9 @@ def show(
     from untrain.experiment.folders import find_run
     from untrain.report import terminal
     from untrain.report.again import shows_training_images
+    from untrain.report.answer import said
     from untrain.report.folder import read_run
-    from untrain.report.tables import said, warnings
+    from untrain.report.tables import warnings
 
     found = read_run(find_run(run))
     if as_json:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.counterfactual.design import Assignment
+from untrain.evaluation.comparisons import compare_arms, compare_sizes
 from untrain.evaluation.contrasts import Trial, contrasts
 from untrain.evaluation.outcomes import (
     COLUMNS,
@@ -74,8 +75,10 @@ def trial_effects(
     Returns
     -------
     DataFrame
-        design (``randomised``, or ``naive``: models without the unit, but with the query's targeted
-        set where another is removed, minus model A; over prompts, where A was measured; its arm
+        design (``randomised``; ``randomised-difference`` and ``randomised-increment`` of
+        `untrain.evaluation.comparisons`; or ``naive``: models without the unit, but with the
+        query's targeted set where another is removed, minus model A; over prompts, where A was
+        measured; its arm
         ``none`` is of models that have the query's targeted set), arm,
         prompt_id ("" = overall), measure, estimate (out − in),
         low, high (95 %; NaN where there is no finite limit), p_value (one-sided, for effects above
@@ -96,6 +99,8 @@ def trial_effects(
         outcomes_b = found[list(assignment.model_ids)]
         scales = control_scales(outcomes_b, trial.units, assignment) if weighted else None
         records += trial.effects(outcomes_b, measure, scales=scales)
+        records += compare_arms(trial, outcomes_b, measure)
+        records += compare_sizes(trial, outcomes_b, measure)
         if SAMPLER in found:
             by_sampler = found.dropna(subset=[SAMPLER])
             records += _naive(trial.units, by_sampler, measure, assignment, seed)

@@ -78,6 +78,8 @@ def verdicts(
 
 def _judge(query: Any, alpha: float, margin: float | None) -> tuple[str, str]:
     low, high = query.low, query.high
+    if math.isnan(query.estimate):
+        return UNDECIDED, "its half of the models is that of the prompt's own images, or the other"
     found = f"effect {query.estimate:+.3f}, p = {query.p_value:.4f}"
     if query.p_value <= alpha:
         tiny = margin is not None and high < margin

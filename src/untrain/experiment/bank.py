@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from untrain.catalogs.base import Catalog
+from untrain.catalogs.base import PAD, Catalog
 from untrain.errors import InputError, UntrainError
 from untrain.experiment.config import Config
 from untrain.experiment.engines import Batch, Model, Way
@@ -236,12 +236,11 @@ def load_model(run: Run, path: str) -> Any:
 def write_index(run: Run) -> None:
     """Keep what a worker needs to know of the catalogue: everything but the pictures."""
     catalog = run.catalog
-    run.keep(
-        "catalog",
-        pd.DataFrame(
-            {"image_id": catalog.ids, "caption": catalog.captions, "content": catalog.hashes}
-        ),
+    index = pd.DataFrame(
+        {"image_id": catalog.ids, "caption": catalog.captions, "content": catalog.hashes}
     )
+    index.attrs["resize"] = catalog.resize  # the fingerprint knows it
+    run.keep("catalog", index)
 
 
 def read_index(folder: Path) -> Catalog:
@@ -258,6 +257,7 @@ def read_index(folder: Path) -> Catalog:
         hashes=tuple(table["content"]),
         read=no_pictures,
         attributes=pd.DataFrame(index=range(len(table))),
+        resize=table.attrs.get("resize", PAD),
     )
 
 

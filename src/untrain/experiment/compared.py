@@ -204,7 +204,7 @@ class _Whole:
             return retrieve(self.catalog, self.prompts, "hybrid", limit, pictures)
 
         found, seconds = clocked(search)
-        positions = found["image_id"].map(self.catalog.index)
+        positions = found["image_id"].map(self.catalog.index.__getitem__).astype("int64")
         by_prompt = positions.groupby(found["prompt_id"])
         return {str(p): np.sort(of) for p, of in by_prompt}, seconds / len(self.drawn)
 

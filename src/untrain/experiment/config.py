@@ -114,8 +114,6 @@ class Config(Section):
             )
         if self.prompts.controls and not (self.prompts.families or self.data.plant):
             raise Fault("prompts.controls", "needs prompts.families or data.plant")
-        if self.data.format != "rendered" and self.data.path is None:
-            raise Fault("data.path", f"is missing; the format '{self.data.format}' needs it")
         if self.removal.k[-1] > self.retrieval.top:
             raise Fault(
                 "removal.k",

@@ -258,6 +258,7 @@ def _false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]
         & effects["arm"].str.startswith("random")
         & (effects["measure"] == primary(effects))
         & (effects["prompt_id"] != "")
+        & effects["p_value"].notna()
     ]
     named = random["p_value"] <= alpha
     return {

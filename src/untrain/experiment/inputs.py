@@ -90,16 +90,10 @@ def _folded(text: str) -> str:
 def open_catalog(config: Config, fresh: bool = False) -> Catalog:
     """Open the catalogue that a configuration names, whole; ``fresh``: whatever is remembered."""
     data = config.data
+    given = data.chosen()
     if data.format == "rendered":
-        return load_catalog(
-            "rendered",
-            families=data.families,
-            size_of_family=data.family_size,
-            seed=data.seed,
-        )
-    if data.path is None:
-        raise InputError(f"data.format '{data.format}' needs data.path")
-    return load_catalog(data.format, strict=data.strict, fresh=fresh, path=data.path)
+        given |= {"families": data.families, "size_of_family": data.family_size, "seed": data.seed}
+    return load_catalog(data.format, strict=data.strict, fresh=fresh, **given)
 
 
 def read_lines(path: Path, what: str) -> list[str]:

@@ -140,8 +140,30 @@ class Plant(Section):
 class Data(Section):
     """The image–caption data set."""
 
-    format: Format = Field("rendered", description="rendered, folder or fashion")
-    path: Path | None = Field(None, description="folder or zip; not for 'rendered'")
+    format: Format = Field(
+        "rendered",
+        description="rendered, folder, fashion, csv, coco, parquet, webdataset, imagefolder or "
+        "datasets",
+    )
+    path: Path | None = Field(None, description="folder, file or shards-{000..127}.tar")
+    hub: str | None = Field(None, description="datasets: an id on the Hugging Face hub, no path")
+    split: str | None = Field(None, description="datasets, imagefolder: such as train")
+    id: str | None = Field(None, description="column of the ids; default: what the format has")
+    image: str | None = Field(None, description="column of the images; default: what can be it")
+    caption: str | None = Field(None, description="a column, or '{brand} {colour} {article}'")
+    captions: Literal["first", "all", "join"] | None = Field(
+        None, description="of several of an image: the first, a pair each, or all in one"
+    )
+    empty_caption: str | None = Field(
+        None, description="stands for a caption that is empty; default: such pairs are skipped"
+    )
+    where: dict[str, Any] | None = Field(
+        None, description="column: value, [values] or {min, max, not}; default: every row"
+    )
+    resize: Literal["pad", "crop", "stretch"] = Field(
+        "pad", description="how pictures of other shapes are brought to the model's size"
+    )
+    options: dict[str, Any] = Field({}, description="further ones of the format, e.g. root: images")
     families: int = Field(200, ge=1, description="rendered only: number of families")
     family_size: int = Field(12, ge=1, description="rendered only: pictures a family")
     seed: int = Field(0, description="seed of what is rendered, split and sampled")
@@ -149,6 +171,27 @@ class Data(Section):
     subset: Subset | None = Field(None, description="a part of the data; all of it unless given")
     plant: Plant | None = Field(None, description="odd pictures added; none unless given")
     strict: bool = Field(False, description="one bad image is an error instead of being skipped")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        from untrain.catalogs.choice import Choice
+        from untrain.catalogs.formats import takes_path
+
+        for name in ("caption", "where"):
+            try:
+                Choice(**{name: getattr(self, name)})
+            except InputError as error:
+                raise Fault(f"data.{name}", str(error)) from None
+        if takes_path(self.format) and (self.path is None) == (self.hub is None):
+            missing = "is missing" if self.path is None else "and data.hub are both given"
+            raise Fault("data.path", f"{missing}; the format '{self.format}' needs it")
+        return self
+
+    def chosen(self) -> dict[str, Any]:
+        """Return what `untrain.catalogs.load_catalog` takes beside the format and ``strict``."""
+        names = ("path", "hub", "split", "id", "image", "caption", "captions", "empty_caption")
+        given = {name: getattr(self, name) for name in (*names, "where", "resize")}
+        return {k: v for k, v in given.items() if v is not None} | self.options
 
 
 class Prompts(Section):

@@ -34,6 +34,12 @@ STARTS: dict[str, dict[str, Any]] = {
     },
     "folder": {"data.path": "photos", "prompts.file": "prompts.txt"},
     "fashion": {"data.path": "archive.zip", "prompts.file": "prompts.txt"},
+    "csv": {"data.path": "table.csv", "prompts.file": "prompts.txt"},
+    "coco": {"data.path": "captions_train2017.json", "prompts.file": "prompts.txt"},
+    "parquet": {"data.path": "data.parquet", "prompts.file": "prompts.txt"},
+    "webdataset": {"data.path": "shards", "prompts.file": "prompts.txt"},
+    "imagefolder": {"data.path": "images", "prompts.file": "prompts.txt"},
+    "datasets": {"data.path": "saved", "prompts.file": "prompts.txt"},
 }
 """What a first experiment on a format needs beside the defaults."""
 

@@ -177,7 +177,9 @@ class DenoisingGenerator(Generator):
                 step += 1
                 own = kept[rows]
                 if own.any():
-                    said = ["" if s else captions[r] for r, s in zip(rows, silent, strict=True)]
+                    said = [
+                        "" if s else captions[int(r)] for r, s in zip(rows, silent, strict=True)
+                    ]
                     asked = self.condition([text for text, o in zip(said, own, strict=True) if o])
                     clean = self.space.unpack(pictures[rows[own]])
                     each = self.loss(model, clean, asked, times[own], noise[own])

@@ -158,7 +158,8 @@ def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
     found = found[found["measure"] == primary(run.effects)]
     found = found.assign(order=found["arm"].map(arm_order))
     found = found.sort_values(["order", "k"], kind="stable")
-    zero, bars = strip(found[["estimate", "low", "high"]])
+    controls = run.prompts.loc[run.prompts["role"] == "control", "prompt_id"]
+    zero, bars = strip(found[["estimate", "low", "high"]], ~found["prompt_id"].isin(controls))
     cards: dict[str, list[dict[str, Any]]] = {}
     for line, bar in zip(rows(found), bars, strict=True):
         entry = {
@@ -173,13 +174,16 @@ def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
     return cards
 
 
-def strip(values: pd.DataFrame) -> tuple[float, list[dict[str, float | None]]]:
-    """Place intervals on one common scale from 0 to 100, for the small bars of the cards.
+def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str, Any]]]:
+    """Place intervals on one common scale from 0 to 100, for the small bars of the page.
 
     Parameters
     ----------
     values : DataFrame
         Columns ``estimate, low, high``.
+    scaled : Series of bool
+        Which rows the scale must hold; of others it may show an end alone. Beside a positive
+        control of 3 bits nobody would see an effect of 0.1.
 
     Returns
     -------
@@ -187,20 +191,22 @@ def strip(values: pd.DataFrame) -> tuple[float, list[dict[str, float | None]]]:
         Where zero lies.
     bars : list of dict
         ``at, start, stop``; an open end lies at the edge; None where there is no estimate.
+        ``beyond``: whether the estimate lies off the scale, and is drawn at its edge.
     """
-    finite = values.to_numpy(float)
+    finite = (values[scaled.to_numpy()] if scaled.any() else values).to_numpy(float)
     finite = finite[np.isfinite(finite)]
     least, most = min([0.0, *finite]), max([0.0, *finite])
 
     def place(value: float) -> float:
         return round(float(np.clip((value - least) / ((most - least) or 1), 0, 1)) * 100, 2)
 
-    bars: list[dict[str, float | None]] = []
+    bars: list[dict[str, Any]] = []
     for value, low, high in values[["estimate", "low", "high"]].to_numpy(float):
         low, high = open_ends(low, high)
         ends = (value, value if math.isnan(low) else low, value if math.isnan(high) else high)
         places = map(place, ends) if math.isfinite(value) else (None, None, None)
-        bars.append(dict(zip(("at", "start", "stop"), places, strict=True)))
+        bar = dict(zip(("at", "start", "stop"), places, strict=True))
+        bars.append({**bar, "beyond": bool(value < least or value > most)})
     return place(0.0), bars
 
 

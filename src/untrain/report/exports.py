@@ -12,6 +12,7 @@ import pandas as pd
 from untrain.evaluation.units import in_full, primary
 from untrain.files import read_json, write_text
 from untrain.report import tables
+from untrain.report.beyond import beyond_rows, beyond_table
 from untrain.report.extras import equivalent_rows, leaderboard_text
 from untrain.report.folder import Run, rows
 from untrain.report.groups import WORDS, group_rows
@@ -20,13 +21,23 @@ from untrain.report.leaderboard import read_leaderboard
 from untrain.report.words import bare_p, interval, number, size
 
 OVERALL = ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval")
+BEYOND = ("Compared", "Difference", "95 % interval", "p, two-sided")
 OTHERS = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
 PROMPTS = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
 ARMS = ("Prompt", "Removed", "k", "Effect", "95 % interval", "p")
 INFLUENTIAL = ("Prompt", "Rank", "Image", "Caption", "Score")
 EQUIVALENT = ("Removed", "Images", "Effect", "As many at random")
 TOP = 10
-WORDED = {"Removed", "Measure", "Verdict", "Prompts", "Attributor", "Image", "As many at random"}
+WORDED = {
+    "Compared",
+    "Removed",
+    "Measure",
+    "Verdict",
+    "Prompts",
+    "Attributor",
+    "Image",
+    "As many at random",
+}
 BROKEN = {"Prompt", "Caption"}  # over several lines
 LONG = 40  # rows on a printed page
 
@@ -163,6 +174,12 @@ def _others(run: Run) -> Table:
     return Table("other-measures", caption, table, OTHERS, tables.other_rows(table))
 
 
+def _beyond(run: Run) -> Table:
+    caption = f"Effects held against each other. {worse(run.unit)} p is two-sided."
+    words = beyond_rows(run.effects)
+    return Table("effects-compared", caption, beyond_table(run.effects), BEYOND, words)
+
+
 def _prompts(run: Run) -> Table | None:
     if run.given:
         return None
@@ -249,6 +266,6 @@ def _leaderboard(run: Run) -> Table | None:
 
 
 TABLES: tuple[Callable[[Run], Table | None], ...] = (
-    *(_overall, _groups, _others, _prompts, _arms),
+    *(_overall, _groups, _beyond, _others, _prompts, _arms),
     *(_verdicts, _influential, _equivalent, _leaderboard),
 )

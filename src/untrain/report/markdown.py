@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from untrain.report import tables
+from untrain.report.answer import said
+from untrain.report.beyond import beyond_rows
 from untrain.report.copies import copy_words
 from untrain.report.exports import worse
 from untrain.report.folder import Run
 from untrain.report.groups import group_rows
 
-_WORDS = {"Removed", "Measure", "Prompt", "Verdict"}
+_WORDS = {"Compared", "Removed", "Measure", "Prompt", "Verdict"}
 
 
 def markdown(run: Run) -> str:
     """Return the content of ``results/summary.md``."""
     head = [
         f"# {_cell(run.meta.get('name') or run.folder.name)}",
-        _cell(" ".join(tables.said(run))),
+        _cell(" ".join(said(run))),
         "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
         *([f"Copy test: {_cell(copy_words(run.meta))}."] if copy_words(run.meta) else []),
     ]
@@ -40,6 +42,10 @@ def _effects(run: Run) -> list[str]:
             tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
         ),
     ]
+    beyond = beyond_rows(run.effects)
+    if beyond:
+        compared = ("Compared", "Difference", "95 % interval", "p, two-sided")
+        parts += ["## Beyond random sets, and beyond smaller ones", _table(compared, beyond)]
     if others:
         heads = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
         parts += ["## Other measures", _table(heads, others)]

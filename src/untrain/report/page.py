@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from untrain.files import write_text
 from untrain.report import tables
+from untrain.report.answer import said
+from untrain.report.beyond import beyond_rows
 from untrain.report.cards import missing_pictures, prompt_cards, strip
 from untrain.report.copies import copy_warnings, redaction_warnings
 from untrain.report.exports import save_tables
@@ -86,7 +88,7 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
         title=run.meta.get("name") or run.folder.name,
         **_code(gallery.pictures.sheet, _ratio(run)),
         training_images=training_images,
-        answer=[_tied(text) for text in tables.said(run)],
+        answer=[_tied(text) for text in said(run)],
         warnings=[text for text in told if text not in standing],
         standing=" ".join(standing),
         unit=run.unit,
@@ -97,6 +99,7 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
         explained=[] if run.given else explained(run),
         design=tables.designs(run.effects)[0],
         overall=tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
+        beyond=beyond_rows(run.effects),
         others=tables.other_rows(tables.other_table(run.effects)),
         prompts=_verdict_rows(run),
         plots={plot.name: _placed(run, plot) for plot in plots},
@@ -155,7 +158,8 @@ def _tied(text: str) -> str:
 def _verdict_rows(run: Run) -> list[dict[str, Any]]:
     """Return the rows of the table of verdicts, with their bars."""
     table = tables.prompt_table(run)
-    zero, bars = strip(table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]])
+    intervals = table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]]
+    zero, bars = strip(intervals, table["role"] != "control")
     return [
         {"id": line.prompt_id, "cells": cells, "control": line.role == "control", "zero": zero}
         | bar

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from untrain.evaluation.units import spoken
 from untrain.report import tables
+from untrain.report.answer import said
 from untrain.report.blocks import picture_row
 from untrain.report.folder import Run, read_run
 from untrain.report.groups import group_rows
@@ -29,7 +30,7 @@ def answer_and_table(folder: Path, width: int = WIDE) -> tuple[str, Table]:
     Of a run whose pictures were given: the training images nearest to them.
     """
     run = read_run(folder)
-    return " ".join(tables.said(run)), nearest(run) if run.given else overall(run, width)
+    return " ".join(said(run)), nearest(run) if run.given else overall(run, width)
 
 
 def nearest(run: Run) -> Table:
@@ -46,7 +47,7 @@ def overall(run: Run, width: int = WIDE) -> Table:
     """Return the overall effects by arm, for a terminal of so many columns."""
     table = Table(
         title=f"How much worse at the pictures, in {spoken(run.unit)}",
-        caption="effect: between models of other seeds, at random with and without; "
+        caption="effect: between models of another seed, with and without at random; "
         "naive: against the model that drew the pictures, which flatters every removal",
         title_justify="left",
         caption_justify="left",
@@ -123,7 +124,7 @@ def to_dict(run: Run) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "name": run.meta.get("name"),
-        "answer": " ".join(tables.said(run)),
+        "answer": " ".join(said(run)),
         "unit": run.unit,
         "verdicts": tables.verdict_counts(queries),
         "control_verdicts": tables.verdict_counts(controls),

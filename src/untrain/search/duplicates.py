@@ -101,7 +101,9 @@ def describe(catalog: Catalog, groups: pd.DataFrame) -> dict[str, Any]:
         its ``images``, the columns of the table and the ``caption``.
     """
     exact = catalog.duplicates()
-    captions = pd.Series(catalog.captions, dtype=object)[groups["image_id"].map(catalog.index)]
+    captions = pd.Series(catalog.captions, dtype=object)[
+        groups["image_id"].map(catalog.index.__getitem__).astype("int64")
+    ]
     table = groups.assign(caption=captions.to_numpy())
     return {
         "name": catalog.name,

@@ -200,7 +200,7 @@ def text_similarity(catalog: Catalog, prompts: pd.DataFrame, pairs: pd.DataFrame
     """
     retriever = text_index(catalog, "tfidf")
     texts = dict(zip(prompts["prompt_id"], prompts["prompt"], strict=True))
-    positions = pairs["image_id"].map(catalog.index).to_numpy()
+    positions = pairs["image_id"].map(catalog.index.__getitem__).astype("int64").to_numpy()
     scores = np.empty(len(pairs))
     for prompt_id, where in pairs.groupby("prompt_id").indices.items():
         scores[where] = retriever.similarity([texts[str(prompt_id)]], positions[None, where])[0]

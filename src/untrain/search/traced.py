@@ -83,7 +83,12 @@ class Traced:
         table = ranked.loc[ranked["prompt_id"] == self.name, ["image_id", "score"]]
         table = table.assign(other=table["image_id"] != self.name)
         table = table.sort_values(["score", "other", "image_id"], ascending=[False, True, True])
-        content = table["image_id"].map(catalog.index).map(catalog.hashes.__getitem__)
+        content = (
+            table["image_id"]
+            .map(catalog.index.__getitem__)
+            .astype("int64")
+            .map(catalog.hashes.__getitem__)
+        )
         together = np.argsort(pd.factorize(content)[0], kind="stable")
         return table[["image_id", "score"]].iloc[together].head(top).reset_index(drop=True)
 
@@ -95,7 +100,7 @@ class Traced:
         hits: pd.DataFrame,
     ) -> pd.DataFrame:
         """Test for copies: the nearest image by features (first row), then each hit."""
-        shown = hits["image_id"].map(opened.catalog.index).to_numpy()
+        shown = hits["image_id"].map(opened.catalog.index.__getitem__).astype("int64").to_numpy()
         # Of byte-identical images the one that ranks first.
         same = shown[opened.rows[shown] == opened.rows[self.nearest]]
         positions = np.concatenate([[*same, self.nearest][:1], shown])
@@ -109,7 +114,7 @@ class Traced:
         """Return the rows of the picture in `Trace.table` and `Trace.copies`."""
         measured = compared.set_index("image_id")
         metrics = [column for column in METRIC_DIRECTION if column in measured]
-        places = hits["image_id"].map(catalog.index)
+        places = hits["image_id"].map(catalog.index.__getitem__).astype("int64")
         content = places.map(catalog.hashes.__getitem__)
         first = hits["image_id"].groupby(content).transform("first")
         of_hits = judged.iloc[1:].reset_index(drop=True)

@@ -86,7 +86,7 @@ class Bench:
     @cached_property
     def removed(self) -> tuple[str, ...]:
         """Some of the pairs, with others before and after them."""
-        return self.catalog.ids[2::6]
+        return tuple(self.catalog.ids[2::6])
 
     @property
     def prompts(self) -> list[str]:
