@@ -210,6 +210,15 @@ def test_presets_are_checked():
         preset_of("tiny", height=30)
 
 
+def test_settings_younger_than_a_model_do_not_change_its_fingerprint():
+    old = preset_of("micro").to_dict()
+    assert "caption_dropout" not in old and "guidance" not in old
+    new = preset_of("micro", caption_dropout=0.1, guidance=2.0)
+    assert new.to_dict() == {**old, "caption_dropout": 0.1, "guidance": 2.0}
+    for preset in (preset_of("micro"), new):
+        assert preset_of("tiny", **preset.to_dict()) == preset
+
+
 def test_the_seed_preset_is_the_studys():
     preset = preset_of("seed")
     assert (preset.dim, preset.depth, preset.heads, preset.head_dim) == (312, 16, 12, 64)

@@ -37,6 +37,11 @@ class Preset:
         Weight of the image loss against the text loss (DALL-E: 7 to 1).
     averaging : float
         Share of the training, at its end, over which weights are averaged.
+    caption_dropout : float
+        Share of the pairs, others in each epoch, that are shown without their caption, as
+        guidance needs.
+    guidance : float
+        Classifier-free guidance in sampling: how strongly a picture follows its prompt; 1 is none.
     temperature : float
         Sampling temperature.
     top_k : float
@@ -64,6 +69,8 @@ class Preset:
     clip: float = 0.5
     image_weight: float = 7.0
     averaging: float = 0.25
+    caption_dropout: float = 0.0
+    guidance: float = 1.0
     temperature: float = 0.8
     top_k: float = 1.0
 
@@ -86,8 +93,14 @@ class Preset:
         return product
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `preset_of` reads it back."""
-        return {**asdict(self), "levels": list(self.levels)}
+        """Return what JSON can hold; `preset_of` reads it back.
+
+        A setting younger than the first models is left out where it has its old value, so that
+        those keep their fingerprints.
+        """
+        new = {name for name, old in _SINCE.items() if getattr(self, name) == old}
+        settings = {name: value for name, value in asdict(self).items() if name not in new}
+        return {**settings, "levels": list(self.levels)}
 
     def autoencoder_part(self) -> dict[str, Any]:
         """Return the settings that decide the frozen parts: picture size, codes, vocabulary."""
@@ -96,6 +109,7 @@ class Preset:
         return {name: part[name] for name in (*names, "vocabulary", "text_limit")}
 
 
+_SINCE = {"caption_dropout": 0.0, "guidance": 1.0}  # and what models had before
 PRESETS = {
     "micro": Preset(
         height=16, width=16, width_ae=16, epochs_ae=3, dim=32, depth=2, heads=2, head_dim=16,
@@ -120,6 +134,8 @@ _LIMITS = {  # whatever is not named here is at least 1
     "clip": (1e-9, math.inf),
     "image_weight": (0, math.inf),
     "averaging": (0, 1),
+    "caption_dropout": (0, 1),
+    "guidance": (0, math.inf),
     "temperature": (1e-3, math.inf),
     "top_k": (1e-9, 1),
 }
