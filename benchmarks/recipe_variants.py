@@ -121,7 +121,7 @@ AUTOENCODERS = [
     Recipe("rate 1e-3", {"lr_ae": 1e-3}),
     Recipe("rate 4e-3", {"lr_ae": 4e-3}),
     Recipe("batch 8", {"batch_ae": 8}),
-    Recipe("batch 32, rate 4e-3", {"batch_ae": 32, "lr_ae": 4e-3}),
+    Recipe("batch 8, rate 1e-3", {"batch_ae": 8, "lr_ae": 1e-3}),
     Recipe("4,096 codes", {"levels": (8, 8, 8, 8)}),
     Recipe("4,375 codes", {"levels": (7, 5, 5, 5, 5)}),
     Recipe("512 codes", {"levels": (8, 8, 8)}),

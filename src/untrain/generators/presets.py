@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -93,7 +93,7 @@ class Preset:
         return product
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `preset_of` reads it back.
+        """Return what JSON can hold; `from_dict` reads it back.
 
         A setting younger than the first models is left out where it has its old value, so that
         those keep their fingerprints.
@@ -101,6 +101,11 @@ class Preset:
         new = {name for name, old in _SINCE.items() if getattr(self, name) == old}
         settings = {name: value for name, value in asdict(self).items() if name not in new}
         return {**settings, "levels": list(self.levels)}
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> Self:
+        """Return the preset that `to_dict`, of this version or an earlier one, was called on."""
+        return cls(**{**settings, "levels": tuple(settings["levels"])})
 
     def autoencoder_part(self) -> dict[str, Any]:
         """Return the settings that decide the frozen parts: picture size, codes, vocabulary."""
