@@ -120,6 +120,9 @@ AUTOENCODERS = [
     Recipe("width 96", {"width_ae": 96}),
     Recipe("rate 1e-3", {"lr_ae": 1e-3}),
     Recipe("rate 4e-3", {"lr_ae": 4e-3}),
+    Recipe("width 48, rate 4e-3", {"width_ae": 48, "lr_ae": 4e-3}),
+    Recipe("width 48, rate 6e-3", {"width_ae": 48, "lr_ae": 6e-3}),
+    Recipe("width 32, rate 6e-3", {"width_ae": 32, "lr_ae": 6e-3}),
     Recipe("batch 8", {"batch_ae": 8}),
     Recipe("batch 8, rate 1e-3", {"batch_ae": 8, "lr_ae": 1e-3}),
     Recipe("4,096 codes", {"levels": (8, 8, 8, 8)}),
@@ -161,4 +164,5 @@ TRANSFORMERS = [
 ]
 BOTH = [
     Recipe("base"),
+    Recipe("width 48, rate 4e-3", {"width_ae": 48, "lr_ae": 4e-3}),
 ]
