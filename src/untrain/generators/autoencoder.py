@@ -113,7 +113,7 @@ def train_autoencoder(
         model.parameters(), lr=preset.lr_ae, weight_decay=0.01, fused=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, preset.lr_ae, total_steps=steps, pct_start=max(0.1, 2 / steps)
+        optimizer, preset.lr_ae, total_steps=steps, pct_start=max(0.1, 1.5 / steps)
     )
     for epoch in range(preset.epochs_ae):
         order = rng("autoencoder", seed, epoch).permutation(len(pixels))
