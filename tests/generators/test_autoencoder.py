@@ -48,3 +48,14 @@ def test_batches_do_not_matter(trained):
 def test_pixels_survive_the_round_trip_through_tensors():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
     np.testing.assert_array_equal(ae.to_pixels(ae.to_tensor(pixels)), pixels)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 9, 10, 11, 20])
+def test_any_number_of_steps_can_be_trained(steps):
+    """The rate's schedule has to rise and fall in however few there are."""
+    preset = preset_of("micro", epochs_ae=1, batch_ae=2, width_ae=8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2 * steps, 16, 16, 3), np.uint8)
+    passed = []
+    model = ae.train_autoencoder(pixels, preset, 0, passed.append)
+    assert sum(passed) == 2 * steps
+    assert all(torch.isfinite(p).all() for p in model.parameters())

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from tests.generators.conftest import silent
 from untrain.errors import InputError
-from untrain.generators import training
-from untrain.generators.presets import preset_of
+from untrain.generators import dalle, training
+from untrain.generators.presets import Preset, preset_of
 from untrain.generators.text import PAD, encode_captions
 from untrain.generators.transformer import Transformer
 
@@ -221,6 +221,28 @@ def test_presets_are_checked():
         preset_of("tiny", epoch=3)
     with pytest.raises(InputError, match="multiples of 8"):
         preset_of("tiny", height=30)
+
+
+def test_settings_younger_than_a_model_do_not_change_its_fingerprint():
+    old = preset_of("micro").to_dict()
+    assert "caption_dropout" not in old and "guidance" not in old
+    new = preset_of("micro", caption_dropout=0.1, guidance=2.0)
+    assert new.to_dict() == {**old, "caption_dropout": 0.1, "guidance": 2.0}
+    for preset in (preset_of("micro"), new):
+        assert Preset.from_dict(preset.to_dict()) == preset
+
+
+def test_models_of_the_code_before_are_loaded_but_not_taken_for_new_ones(
+    fitted, prepared, queries, tmp_path, monkeypatch
+):
+    prompts, noise, drawn = queries
+    now = fitted.shared_fingerprint
+    with monkeypatch.context() as patch:
+        patch.setattr(dalle, "VERSIONS", ("dalle-1",))
+        assert fitted.shared_fingerprint != now
+        fitted.save(tmp_path / "model")
+    loaded = prepared().load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.generate(prompts, noise).images, drawn.images)
 
 
 def test_the_seed_preset_is_the_studys():

@@ -53,6 +53,16 @@ def test_each_model_is_the_one_trained_alone(together):
         assert trained[1] == pytest.approx(alone[1], rel=1e-5)
 
 
+def test_captions_that_are_missing_are_missing_in_a_stack_too():
+    preset = preset_of("micro", epochs=2, batch=8, caption_dropout=0.5)
+    rest = VOCABULARY, preset, 3, silent
+    together = train_stacked(TEXT, IMAGE, KEPT[:2], *rest)
+    moved = apart(together[0], together[1])
+    for kept, trained in zip(KEPT, together, strict=False):
+        alone = train_transformer(TEXT, IMAGE, kept, *rest)
+        assert apart(trained, alone) < 0.01 * moved
+
+
 def test_equal_masks_give_equal_bits():
     first, other, again = train(KEPT[[1, 2, 1]])
     assert same(first, again)

@@ -75,7 +75,7 @@ def test_what_a_model_lacks_is_not_computed_and_only_rounding_tells(monkeypatch)
     everything = np.ones(PAIRS, bool)
     batches = training._batches
     monkeypatch.setattr(
-        training, "_batches", lambda order, kept, size: batches(order, everything, size)
+        training, "_batches", lambda order, kept, *rest: batches(order, everything, *rest)
     )
     plain, plain_losses = train_transformer(*arguments, silent)
     assert losses == pytest.approx(plain_losses, rel=1e-5)
@@ -83,11 +83,62 @@ def test_what_a_model_lacks_is_not_computed_and_only_rounding_tells(monkeypatch)
     np.testing.assert_allclose(*likelihoods, rtol=1e-4)
 
 
+def test_padding_that_all_captions_of_a_batch_have_changes_nothing():
+    """Not even a bit: what is computed is the same."""
+    text, image = data()
+    wider = np.pad(text, ((0, 0), (9, 0)), constant_values=PAD)
+    kept = np.ones(PAIRS, bool)
+    models = [train_transformer(t, image, kept, 50, PRESET, 1, silent)[0] for t in (text, wider)]
+    states = [model.state_dict() for model in models]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_captions_may_be_a_token_or_none_at_all():
+    _, image = data()
+    text = np.full((PAIRS, 3), PAD)
+    text[: PAIRS // 2, 2] = 7
+    kept = np.ones(PAIRS, bool)
+    model, losses = train_transformer(text, image, kept, VOCABULARY, PRESET, 1, silent)
+    assert np.isfinite(losses).all()
+    assert np.isfinite(log_likelihood(model, text, image)).all()
+
+
 def test_a_batch_of_which_nothing_is_kept_still_counts_as_a_step():
     kept = np.zeros(PAIRS, bool)
     model, losses = train_transformer(*data(), kept, VOCABULARY, PRESET, 1, silent)
     assert losses == [0.0] * PRESET.epochs
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def without_captions(preset, seed, epoch):
+    return (training._captions_shown(data()[0], preset, seed, epoch) == PAD).all(1)
+
+
+def test_captions_are_missing_by_seed_and_epoch_alone():
+    preset = preset_of("micro", caption_dropout=0.4)
+    first = without_captions(preset, 1, 0)
+    np.testing.assert_array_equal(first, without_captions(preset, 1, 0))
+    assert 0 < first.sum() < PAIRS
+    for seed, epoch in ((1, 1), (2, 0)):
+        assert (first != without_captions(preset, seed, epoch)).any()
+    epochs = [without_captions(preset, 1, epoch).mean() for epoch in range(200)]
+    assert np.mean(epochs) == pytest.approx(0.4, abs=0.02)
+    assert not without_captions(PRESET, 1, 0).any()
+
+
+def test_a_removed_pair_leaves_no_trace_where_captions_are_missing():
+    """Neither by what it shows nor by how long its caption is."""
+    preset = preset_of("micro", epochs=2, caption_dropout=0.4)
+    text, image = data()
+    kept = np.arange(PAIRS) != 3
+    changed_text, changed_image = text.copy(), image.copy()
+    changed_text[3], changed_image[3] = text[8], image[8]
+    assert (text[3] == PAD).sum() != (text[8] == PAD).sum()
+    first, second = (
+        train_transformer(t, i, kept, VOCABULARY, preset, 1, silent)[0].state_dict()
+        for t, i in ((text, image), (changed_text, changed_image))
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.slow

@@ -91,24 +91,29 @@ def to_pixels(x: torch.Tensor) -> np.ndarray:
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
+def reconstruction_loss(rebuilt: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared plus the mean absolute error of pictures in [−1, 1]."""
+    difference = rebuilt - x
+    return difference.square().mean() + difference.abs().mean()
+
+
 def train_autoencoder(
     pixels: np.ndarray, preset: Preset, seed: int, progress: Progress
 ) -> Autoencoder:
     """Train the autoencoder on uint8 pictures (n, h, w, 3) and return it, frozen.
 
-    The loss is the mean squared error plus the mean absolute error on [−1, 1]; ``progress`` is
-    told of every picture seen.
+    ``progress`` is told of every picture seen.
     """
     torch.manual_seed(seed)
     where = device()
     model = Autoencoder(preset).to(where)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    steps = preset.epochs_ae * -(-len(pixels) // preset.batch_ae)
+    steps = max(2, preset.epochs_ae * -(-len(pixels) // preset.batch_ae))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=preset.lr_ae, weight_decay=0.01, fused=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, preset.lr_ae, total_steps=max(steps, 2), pct_start=0.1
+        optimizer, preset.lr_ae, total_steps=steps, pct_start=max(0.1, 1.5 / steps)
     )
     for epoch in range(preset.epochs_ae):
         order = rng("autoencoder", seed, epoch).permutation(len(pixels))
@@ -116,8 +121,8 @@ def train_autoencoder(
             rows = order[start : start + preset.batch_ae]
             x = to_tensor(pixels[rows]).to(where, memory_format=torch.channels_last)
             with autocast():
-                difference = model(x).float() - x
-            loss = difference.square().mean() + difference.abs().mean()
+                rebuilt = model(x).float()
+            loss = reconstruction_loss(rebuilt, x)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)

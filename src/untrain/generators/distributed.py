@@ -27,7 +27,7 @@ from untrain.errors import UntrainError
 from untrain.files import read_json, write_json
 from untrain.generators.base import Progress
 from untrain.generators.hardware import device
-from untrain.generators.presets import Preset, preset_of
+from untrain.generators.presets import Preset
 from untrain.generators.stacked import bytes_of_one
 from untrain.generators.training import descend
 from untrain.generators.transformer import Transformer
@@ -145,7 +145,7 @@ def _train(folder: Path) -> None:
     # The precision is that of `autocast`, as everywhere.
     accelerator = Accelerator(cpu=device().type == "cpu", mixed_precision="no")
     order, data = read_json(folder / "order.json"), load_file(folder / "data.safetensors")
-    preset = preset_of("tiny", **order["preset"])
+    preset = Preset.from_dict(order["preset"])
     torch.manual_seed(order["seed"])
     model = Transformer(preset, order["vocabulary"])
     first = accelerator.is_main_process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -38,6 +38,11 @@ class Preset:
         Weight of the image loss against the text loss (DALL-E: 7 to 1).
     averaging : float
         Share of the training, at its end, over which weights are averaged.
+    caption_dropout : float
+        Share of the pairs, others in each epoch, that are shown without their caption, as
+        guidance needs.
+    guidance : float
+        Classifier-free guidance in sampling: how strongly a picture follows its prompt; 1 is none.
     temperature : float
         Sampling temperature.
     top_k : float
@@ -65,6 +70,8 @@ class Preset:
     clip: float = 0.5
     image_weight: float = 7.0
     averaging: float = 0.25
+    caption_dropout: float = 0.0
+    guidance: float = 1.0
     temperature: float = 0.8
     top_k: float = 1.0
 
@@ -87,8 +94,19 @@ class Preset:
         return product
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `preset_of` reads it back."""
-        return {**asdict(self), "levels": list(self.levels)}
+        """Return what JSON can hold; `from_dict` reads it back.
+
+        A setting younger than the first models is left out where it has its old value, so that
+        those keep their fingerprints.
+        """
+        new = {name for name, old in _SINCE.items() if getattr(self, name) == old}
+        settings = {name: value for name, value in asdict(self).items() if name not in new}
+        return {**settings, "levels": list(self.levels)}
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> Self:
+        """Return the preset that `to_dict`, of this version or an earlier one, was called on."""
+        return cls(**{**settings, "levels": tuple(settings["levels"])})
 
     def autoencoder_part(self) -> dict[str, Any]:
         """Return the settings that decide the frozen parts: picture size, codes, vocabulary."""
@@ -97,6 +115,7 @@ class Preset:
         return {name: part[name] for name in (*names, "vocabulary", "text_limit")}
 
 
+_SINCE = {"caption_dropout": 0.0, "guidance": 1.0}  # and what models had before
 PRESETS = {
     "micro": Preset(
         height=16, width=16, width_ae=16, epochs_ae=3, dim=32, depth=2, heads=2, head_dim=16,
@@ -121,6 +140,8 @@ _LIMITS = {  # whatever is not named here is at least 1
     "clip": (1e-9, math.inf),
     "image_weight": (0, math.inf),
     "averaging": (0, 1),
+    "caption_dropout": (0, 1),
+    "guidance": (0, math.inf),
     "temperature": (1e-3, math.inf),
     "top_k": (1e-9, 1),
 }

@@ -94,7 +94,7 @@ def descend(
     per_epoch = -(-len(text) // preset.batch)
     steps = preset.epochs * per_epoch
     average = Average(model, first=steps - int(preset.averaging * steps))
-    text_all, image_all = torch.from_numpy(text).to(where), torch.from_numpy(image).to(where)
+    image_all = torch.from_numpy(image).to(where)
     losses, step = [], 0
     for epoch in range(preset.epochs):
         order = rng("order", seed, epoch).permutation(len(text))
@@ -102,11 +102,14 @@ def descend(
         own[..., np.delete(order, slice(first, None, processes))] = False
         weight_all = torch.from_numpy(own.astype(np.float32) * processes).to(where)
         total = torch.zeros(kept.shape[:-1], device=where)
-        for rows, size in _batches(order, own, preset.batch):
+        shown = _captions_shown(text, preset, seed, epoch)
+        text_all = torch.from_numpy(shown).to(where)
+        for rows, size, padding in _batches(order, own, shown, preset.batch):
             for group in optimizer.param_groups:
                 group["lr"] = preset.lr * schedule(step, steps, preset.warmup)
             weight = weight_all[..., rows]
-            loss = batch_loss(model, text_all[rows], image_all[rows], weight, preset, size)
+            captions = text_all[rows, padding:]
+            loss = batch_loss(model, captions, image_all[rows], weight, preset, size)
             optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()  # over models, none of which has a weight of another's
             clip(model.parameters(), preset.clip)
@@ -120,18 +123,36 @@ def descend(
     return np.stack(losses)
 
 
-def _batches(order: np.ndarray, kept: np.ndarray, size: int) -> Iterator[tuple[torch.Tensor, int]]:
-    """Yield the rows to compute of each batch, and how many the batch has in full.
+def _captions_shown(text: np.ndarray, preset: Preset, seed: int, epoch: int) -> np.ndarray:
+    """Return the captions of an epoch, some of them all padding.
+
+    Which ones depends on seed and epoch alone: models of one seed, whatever they are trained
+    without, miss the same captions at the same steps.
+    """
+    if preset.caption_dropout == 0:
+        return text
+    missing = rng("captions", seed, epoch).random(len(text)) < preset.caption_dropout
+    return np.where(missing[:, None], PAD, text)
+
+
+def _batches(
+    order: np.ndarray, kept: np.ndarray, text: np.ndarray, size: int
+) -> Iterator[tuple[torch.Tensor, int, int]]:
+    """Yield the rows to compute of each batch, how many it has in full, and needless columns.
 
     What a model alone is trained without is not computed: for random halves of the data that is
     half of the time, and only rounding tells. A stack computes all, since which rows its models
-    have in common must not decide the rounding. An empty batch is one row of no weight.
+    have in common must not decide the rounding. An empty batch is one row of no weight. Text
+    columns, from the left, that are padding in all rows to compute change nothing either.
     """
     computed = kept if kept.ndim == 1 else np.ones(len(order), bool)
     full = [order[i : i + size] for i in range(0, len(order), size)]
     rows = [batch[computed[batch]] if computed[batch].any() else batch[:1] for batch in full]
+    lengths = (text != PAD).sum(1).clip(1)
+    padding = [text.shape[1] - int(lengths[row].max()) for row in rows]
     on_device = torch.from_numpy(np.concatenate(rows)).to(device())
-    yield from zip(on_device.split([len(r) for r in rows]), map(len, full), strict=True)
+    split = on_device.split([len(r) for r in rows])
+    yield from zip(split, map(len, full), padding, strict=True)
 
 
 def batch_loss(
@@ -159,9 +180,8 @@ def batch_loss(
 def _nll(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return −log p of tokens (n, length) under logits (…, n, length, tokens), (…, n, length)."""
     target = target.expand(logits.shape[:-1])
-    classes_second = logits.float().flatten(0, -3).transpose(1, 2)
-    nll = F.cross_entropy(classes_second, target.flatten(0, -2), reduction="none")
-    return nll.view(target.shape)
+    rows = logits.float().flatten(0, -2), target.flatten()
+    return F.cross_entropy(*rows, reduction="none").view(target.shape)
 
 
 def _optimizer(model: nn.Module, preset: Preset) -> torch.optim.Optimizer:

@@ -12,7 +12,38 @@ from torch import nn
 from untrain.generators.presets import Preset
 from untrain.generators.text import PAD
 
-Cache = list[tuple[torch.Tensor, torch.Tensor]]
+CHUNK = 256
+"""Queries at a time in long sequences: what all of them come before is then not computed."""
+
+
+class _Memory:
+    """Keys and values of a block, with room for all that will come: none is ever copied."""
+
+    def __init__(self, length: int) -> None:
+        self.length, self.end = length, 0
+
+    def extend(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the keys and values of new positions and return those of all, (n, heads, …)."""
+        if self.end == 0:
+            shape = *k.shape[:2], self.length, k.shape[3]
+            self.keys, self.values = k.new_empty(shape), v.new_empty(shape)
+        start, self.end = self.end, self.end + k.shape[2]
+        self.keys[:, :, start : self.end] = k
+        self.values[:, :, start : self.end] = v
+        return self.keys[:, :, : self.end], self.values[:, :, : self.end]
+
+
+def _attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return attention under ``mask``; queries as many as keys see none that come after them."""
+    length = q.shape[2]
+    if length < 2 * CHUNK:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    parts = []
+    for start in range(0, length, CHUNK):
+        end = min(start + CHUNK, length)
+        seen = k[:, :, :end], v[:, :, :end], mask[..., start:end, :end]
+        parts.append(F.scaled_dot_product_attention(q[:, :, start:end], *seen))
+    return torch.cat(parts, 2)
 
 
 class _Block(nn.Module):
@@ -28,17 +59,16 @@ class _Block(nn.Module):
         self.down = nn.Linear(4 * preset.dim, preset.dim)
 
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None, past: tuple | None = None
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        self, x: torch.Tensor, mask: torch.Tensor, memory: _Memory | None = None
+    ) -> torch.Tensor:
         *batch, length, _ = x.shape  # a stack has models before the rows
         qkv = self.qkv(self.norm_attention(x)).view(-1, length, 3, self.heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        if past is not None:
-            k, v = torch.cat((past[0], k), 2), torch.cat((past[1], v), 2)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        if memory is not None:
+            k, v = memory.extend(k, v)
+        y = _attend(q, k, v, mask)
         x = x + self.out(y.transpose(1, 2).reshape(*batch, length, -1))
-        x = x + self.down(F.relu(self.up(self.norm_mlp(x))).square())
-        return x, (k, v)
+        return x + self.down(F.relu(self.up(self.norm_mlp(x))).square())
 
 
 class Transformer(nn.Module):
@@ -107,7 +137,7 @@ class Transformer(nn.Module):
         x = torch.cat((self._embed_text(text), self._embed_image(image[:, :-1])), -2)
         mask = self._mask(text, image.shape[1] - 1)
         for block in self.blocks:
-            x, _ = block(x, mask)
+            x = block(x, mask)
         x = self.norm(x)
         return self.text_head(x[..., : t - 1, :]), self.image_head(x[..., t - 1 :, :])
 
@@ -117,7 +147,12 @@ class Transformer(nn.Module):
         return logits.log_softmax(-1).gather(-1, image[..., None])[..., 0]
 
     def sample(
-        self, text: torch.Tensor, noise: torch.Tensor, temperature: float, top_k: int
+        self,
+        text: torch.Tensor,
+        noise: torch.Tensor,
+        temperature: float,
+        top_k: int,
+        guidance: float = 1.0,
     ) -> torch.Tensor:
         """Draw image tokens by Gumbel-max: argmax of truncated logits / temperature + noise.
 
@@ -129,31 +164,41 @@ class Transformer(nn.Module):
         temperature : float
         top_k : int
             Only the ``top_k`` most likely codes may be drawn.
+        guidance : float
+            Classifier-free guidance (Ho and Salimans 2022): logits are those without a caption
+            plus this many times what the caption adds. At 1 nothing is computed without a caption.
 
         Returns
         -------
         Tensor of int64, (n, positions)
         """
         n, positions, _ = noise.shape
-        visible = text != PAD
+        guided = guidance != 1
+        if guided:  # below, the pictures once more, of a caption that is all padding
+            text = torch.cat((text, torch.full_like(text, PAD)))
+        length = text.shape[1]
+        visible = F.pad(text != PAD, (0, positions), value=True)[:, None, None]
+        memories = [_Memory(length + positions - 1) for _ in self.blocks]
         x = self._embed_text(text)
         mask = self._mask(text, 0)
-        cache: Cache = []
-        for block in self.blocks:
-            x, keys_values = block(x, mask)
-            cache.append(keys_values)
+        for block, memory in zip(self.blocks, memories, strict=True):
+            x = block(x, mask, memory)
         tokens = torch.empty(n, positions, dtype=torch.int64, device=text.device)
         for p in range(positions):
-            logits = self.image_head(self.norm(x[:, -1])).float() / temperature
+            logits = self.image_head(self.norm(x[:, -1])).float()
+            if guided:
+                given, free = logits.chunk(2)
+                logits = free + guidance * (given - free)
+            logits = logits / temperature
             if top_k < logits.shape[-1]:
                 lowest = logits.topk(top_k).values[:, -1:]
                 logits = logits.masked_fill(logits < lowest, -torch.inf)
             tokens[:, p] = (logits + noise[:, p]).argmax(-1)
             if p + 1 < positions:
-                visible = F.pad(visible, (0, 1), value=True)
                 x = self._embed_image(tokens[:, p : p + 1], start=p)
-                for i, block in enumerate(self.blocks):
-                    x, cache[i] = block(x, visible[:, None, None, :], cache[i])
+                x = x.repeat(2, 1, 1) if guided else x
+                for block, memory in zip(self.blocks, memories, strict=True):
+                    x = block(x, visible[..., : length + p + 1], memory)
         return tokens
 
 
@@ -168,7 +213,9 @@ def sample(
     for i in range(0, len(text), batch):
         part = torch.from_numpy(text[i : i + batch]).to(where)
         gumbel = torch.from_numpy(noise[i : i + batch]).to(where)
-        parts.append(model.sample(part, gumbel, preset.temperature, top_k).cpu().numpy())
+        parts.append(
+            model.sample(part, gumbel, preset.temperature, top_k, preset.guidance).cpu().numpy()
+        )
     return np.concatenate(parts)
 
 
