@@ -50,21 +50,24 @@ def test_training_lowers_the_loss(fitted: DiffusionGenerator) -> None:
     assert np.mean(fitted.losses[-3:]) < 0.9 * fitted.losses[0]
 
 
-def test_the_loss_is_that_of_the_definition(fitted: DiffusionGenerator) -> None:
+@pytest.mark.parametrize("time", [20, 600])
+@pytest.mark.parametrize("kind", ["sample", "v_prediction", "epsilon"])
+def test_the_loss_is_that_of_the_definition(kind: str, time: int) -> None:
     """From the schedule's own numbers, for one picture, time and noise."""
-    clean = fitted.encode(CATALOG.pixels(fitted.image_size, CATALOG.ids[:1]))
-    words = fitted.condition(CATALOG.captions[:1])
+    generator = make(prediction=kind)
+    network = generator.network(0).eval().requires_grad_(False)
+    clean = generator.encode(CATALOG.pixels(generator.image_size, CATALOG.ids[:1]))
+    words = generator.condition(CATALOG.captions[:1])
     noise = np.random.default_rng(0).standard_normal(clean.shape).astype(np.float32)
-    with torch.no_grad():
-        found = fitted.loss(fitted._fitted(), clean, words, np.array([300]), noise)
-    kept = float(fitted.scheduler.alphas_cumprod[300])
-    noisy = kept**0.5 * clean + (1 - kept) ** 0.5 * noise
+    kept = float(generator.scheduler.alphas_cumprod[time])
+    noisy = (kept**0.5 * clean + (1 - kept) ** 0.5 * noise).astype(np.float32)
+    said = network(torch.from_numpy(noisy), torch.tensor([time]), words).numpy()
     velocity = kept**0.5 * noise - (1 - kept) ** 0.5 * clean
-    with torch.no_grad():
-        said = fitted._fitted()(
-            torch.from_numpy(noisy.astype(np.float32)), torch.tensor([300]), words
-        )
-    assert float(found) == pytest.approx(np.square(said.numpy() - velocity).mean(), rel=1e-4)
+    target = {"sample": clean, "epsilon": noise}.get(kind, velocity)
+    weight = min(1 / (1 - kept), 5) if kind == "sample" else 1
+    found = generator.loss(network, clean, words, np.array([time]), noise)
+    assert float(found) == pytest.approx(weight * np.square(said - target).mean(), rel=1e-4)
+    assert weight in (1, 5) or time == 600  # with and without its bound
 
 
 def test_a_mean_over_terms_is_near_the_mean_over_many(fitted: DiffusionGenerator) -> None:

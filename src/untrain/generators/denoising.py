@@ -29,6 +29,7 @@ from untrain.generators.latents import Space
 from untrain.generators.training import Average, schedule
 
 BATCH = 64  # pictures that are drawn or encoded at a time
+STEEPEST = 5.0  # the largest weight of a clean picture's error, as in min-SNR (Hang et al. 2023)
 
 
 class DenoisingGenerator(Generator):
@@ -50,7 +51,7 @@ class DenoisingGenerator(Generator):
 
     unit = "loss × 1000"
     reads_pictures = False  # it trains on what `prepare` keeps
-    version = "1"
+    version = "2"
 
     def __init__(self, preset: Denoising, space: Space) -> None:
         self.preset, self.space = preset, space
@@ -203,7 +204,11 @@ class DenoisingGenerator(Generator):
         times: np.ndarray,
         noise: np.ndarray,
     ) -> torch.Tensor:
-        """Return the mean squared error of each picture at its time and noise, (n,)."""
+        """Return the mean squared error of each picture at its time and noise, (n,).
+
+        Where the network predicts the clean picture, its error counts 1 / σ² times, at most
+        `STEEPEST` times: without the bound that is the loss of v (Salimans & Ho 2022).
+        """
         where = device()
         x, e = torch.from_numpy(clean).to(where), torch.from_numpy(noise).to(where)
         t = torch.from_numpy(times).to(where)
@@ -213,7 +218,11 @@ class DenoisingGenerator(Generator):
             target = self.scheduler.get_velocity(x, e, t)
         with autocast():
             found = model(self.scheduler.add_noise(x, e, t), t, asked)
-        return (found.float() - target).square().mean(dim=(1, 2, 3))
+        each = (found.float() - target).square().mean(dim=(1, 2, 3))
+        if kind == "sample":
+            noisy = 1 - self.scheduler.alphas_cumprod.to(where)[t]  # σ²
+            each = each * noisy.reciprocal().clip(max=STEEPEST)
+        return each
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
