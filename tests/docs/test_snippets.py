@@ -28,6 +28,7 @@ NOT_RUN = {
     r"python -m venv .*": "makes an environment; `make install` does the same",
     r"(\.venv/bin/)?pip install .*": "needs the network",
     r"\.venv/bin/untrain demo": "the demo in full takes minutes; `untrain demo` runs it small",
+    r"untrain bank .* --share 0\.01 .*": "a hundredth of the demo made small is no image",
     r"ray start .*": "starts a cluster; tests/experiment/test_engines.py has one",
     r"untrain run .* --engine ray .*": "needs a cluster; tests/experiment/test_engines.py has one",
 }
