@@ -9,6 +9,7 @@ from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
 
 
 def test_did_you_mean_suggests_a_close_name_else_lists_them_all() -> None:
+    assert did_you_mean("K", ["arms", "k"]) == " — did you mean 'k'?"
     assert did_you_mean("targted", ["random", "targeted"]) == " — did you mean 'targeted'?"
     assert did_you_mean("zzz", ["b", "a"]) == "; known: a, b"
 

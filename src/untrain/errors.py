@@ -27,7 +27,8 @@ def is_disk_full(error: BaseException) -> bool:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` — did you mean 'x'?`` for a close known name, else a list of the known ones."""
     known = sorted(known)
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    folded = {each.casefold(): each for each in known}
+    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     if close:
-        return f" — did you mean '{close[0]}'?"
+        return f" — did you mean '{folded[close[0]]}'?"
     return f"; known: {', '.join(known)}"

@@ -189,3 +189,14 @@ def test_a_sheet_has_room_for_every_picture_and_label() -> None:
     assert (np.asarray(labelled)[14:34, 4:44] == (0, 0, 255)).all()
     with pytest.raises(ValueError, match="1 images but 2 labels"):
         contact_sheet([wide], 1, 40, labels=["a", "b"])
+
+
+def test_a_label_runs_on_under_pictures_that_have_none() -> None:
+    red, text = np.full((8, 8, 3), (255, 0, 0), np.uint8), "a label for three pictures"
+    below = [
+        np.asarray(contact_sheet([red] * 4, 4, 40, labels=labels))[46:, 48:]
+        for labels in ([text, "", "", "x"], [text, "y", "", "x"], ["", "", "", "x"])
+    ]
+    assert (below[0][:, :80] < 255).any()  # under the second and the third
+    assert not np.array_equal(below[0][:, :40], below[1][:, :40])
+    np.testing.assert_array_equal(below[0][:, 90:], below[2][:, 90:])  # the fourth has its own

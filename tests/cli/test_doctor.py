@@ -24,6 +24,12 @@ def test_here_everything_works(untrain: Untrain) -> None:
         assert words in said.out
 
 
+def test_each_package_is_named_once(untrain: Untrain) -> None:
+    findings = json.loads(untrain("doctor", "--json").out)["findings"]
+    names = [finding["name"] for finding in findings]
+    assert len(names) == len(set(names))
+
+
 def test_a_version_that_is_too_old_is_broken(
     untrain: Untrain, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,8 @@ def contact_sheet(
         Side in pixels of the square that each picture is fitted into. A smaller picture is
         enlarged by a whole factor without smoothing, so that its pixels can be seen.
     labels : sequence of str, optional
-        One a picture, written under it in one line, cut to the cell's width.
+        One a picture, written under it in one line. It may run on under the pictures of its row
+        that follow with "" for a label, and is cut where it does not fit.
     """
     if columns < 1 or cell < 1:
         raise ValueError(f"columns and cell must be at least 1, not {columns} and {cell}")
@@ -51,8 +52,14 @@ def contact_sheet(
         corner = x + (cell - picture.width) // 2, y + (cell - picture.height) // 2
         sheet.paste(picture, corner)
         if labels is not None:
-            draw.text((x, y + cell), _cut(labels[number], font, cell), fill=_INK, font=font)
+            free = cell + (cell + _GAP) * _silent(labels[number + 1 : number + columns - column])
+            draw.text((x, y + cell), _cut(labels[number], font, free), fill=_INK, font=font)
     return sheet
+
+
+def _silent(labels: Sequence[str]) -> int:
+    """Return how many labels are empty before the first that is not."""
+    return next((n for n, label in enumerate(labels) if label), len(labels))
 
 
 def _fitted(image: Image.Image | np.ndarray, cell: int) -> Image.Image:

@@ -273,5 +273,5 @@ def _with_pictures(index: Catalog, config: dict[str, Any]) -> Catalog:
 
 
 def losses(run: Run, path: str) -> list[float]:
-    """Return the loss curve of a model."""
-    return list(read_json(run.folder / path / "model.json").get("losses", []))
+    """Return the loss curve of a model; nothing where its generator keeps none."""
+    return list(read_json(run.folder / path / "model.json").get("losses") or [])

@@ -81,15 +81,16 @@ def _packages() -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     """Look at optional packages, each named with its extra."""
+    from untrain.experiment.tracking import TRACKERS
+
     for requirement in _requirements():
         for extra in _extra_names():
             here = requirement.marker and requirement.marker.evaluate({"extra": extra})
-            if here and not requirement.marker.evaluate({"extra": ""}) and extra != "dev":
+            elsewhere = extra == "dev" or requirement.name in ("ray", *TRACKERS)
+            if here and not requirement.marker.evaluate({"extra": ""}) and not elsewhere:
                 found = _installed("optional", requirement, NOTE)
                 remedy = found.remedy and f"pip install 'untrain[{extra}]'"
                 yield Finding(found.group, found.name, found.state, found.found, remedy)
-    from untrain.experiment.tracking import TRACKERS
-
     for name in TRACKERS:
         known = _version_of(name)
         state = OK if known else NOTE

@@ -225,8 +225,10 @@ def _others(run: Run) -> pd.DataFrame:
 
 def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
     """Tell the training curves of models."""
+    from untrain.experiment.bank import losses
+
     curves = {
-        f"loss/{model}": read_json(run.folder / path / "model.json")["losses"]
+        f"loss/{model}": losses(run, path)
         for model, path in zip(models["model_id"], models["path"], strict=True)
     }
     for epoch in range(max(map(len, curves.values()), default=0)):

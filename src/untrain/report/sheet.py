@@ -11,6 +11,11 @@ from untrain.report.folder import read_run
 from untrain.report.regenerated import with_and_without
 
 _EACH = 5  # pictures of a model, at most
+_CAPTIONS = (
+    "{prompt}: drawn by {model}",
+    "{model}: trained with its images",
+    "{model}: trained without them",
+)
 
 
 def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Image.Image:
@@ -39,15 +44,13 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
             (name, folder / "generations" / name) for name in with_and_without(run, prompt_id)
         ]
         columns = [("A", folder / "queries"), *models]
-        captions = ("", "with", "without")
-        for (name, source), caption in zip(columns, captions, strict=False):
+        for (name, source), caption in zip(columns, _CAPTIONS, strict=False):
             drawn = sorted((source / prompt_id).glob("[0-9]*.png"))[:each]
             for path in drawn:
                 with Image.open(path) as image:
                     pictures.append(image.convert("RGB"))
-            labels += [
-                f"{prompt_id} {name} {caption}".strip() if not i else "" for i in range(len(drawn))
-            ]
+            told = caption.format(prompt=prompt_id, model=name)
+            labels += [told, *[""] * (len(drawn) - 1)] if drawn else []
             missing = each - len(drawn)
             pictures += [blank] * missing
             labels += [""] * missing
