@@ -93,8 +93,8 @@ PATCHES: dict[str, tuple[Any, str, Any]] = {
     "deep decoder": (autoencoder, "Autoencoder", DeepDecoder),
     "shallow decoder": (autoencoder, "Autoencoder", Shallow),
     "1-D positions": (training, "Transformer", Sequence),
-    "to zero": (training, "_schedule", to_zero),
-    "steady": (training, "_schedule", steady),
+    "to zero": (training, "schedule", to_zero),
+    "steady": (training, "schedule", steady),
 }
 
 

@@ -1,20 +1,23 @@
 """Does a change of the reference model's recipe pay, at equal training time?
 
-Every recipe of `recipe_variants.py` is trained on the demo's catalogue, without pictures held out,
-for as long as the base is: its step is timed against the base's, in turns and in processor seconds,
-and it gets as many epochs as fit (rounded; the share of the base's time that it took is in the
-table). Rows are kept in ``--rows`` as they come, so that an interrupted table goes on::
+Every recipe of `recipe_variants.py` is trained on the demo's catalogue, or on what the models of
+``--experiment`` are trained on, less a tenth that is held out, for as long as the base is: its step
+is timed against the base's, in turns and in processor seconds, and it gets as many epochs as fit
+(rounded; the share of the base's time that it took is in the table). Rows are kept in ``--rows`` as
+they come, so that an interrupted table goes on::
 
     python benchmarks/recipes.py autoencoder --rows recipes.csv
     python benchmarks/recipes.py transformer --rows recipes.csv --seeds 0 1 --only base "batch 8"
     python benchmarks/recipes.py both --rows recipes.csv --seeds 0 1
+    python benchmarks/recipes.py both --rows small.csv --preset small --experiment my-photos.yaml
 
 Measured: PSNR of held-out pictures drawn again by the autoencoder, the Fréchet distance of all that
 it draws again, nats an image token of held-out pairs (to be compared among models with the same
 codes only); of four pictures a held-out caption the right article and colour, and whether the
-nearest real picture is of the prompt's family; the Fréchet distance of one picture for each caption
-of the catalogue. Distances are to the real pictures, by torchmetrics, over the 64 principal
-components of the layout encoder's features, times 1,000.
+nearest real picture is of the prompt's family, where the data say what family a picture is of; the
+Fréchet distance of one picture for each caption of the catalogue. Distances are to the real
+pictures, by torchmetrics, over the 64 principal components of the layout encoder's features, times
+1,000.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import argparse
 import multiprocessing as mp
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,11 +40,14 @@ from recipe_variants import AUTOENCODERS, BOTH, TRANSFORMERS, Recipe, patched
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered import rendered
 from untrain.catalogs.split import hold_out
-from untrain.counterfactual.noise import gumbel_batch
+from untrain.counterfactual.noise import noise_batch
 from untrain.encoders import load_encoder
+from untrain.experiment.config import load_config
+from untrain.experiment.run import Run
 from untrain.files import atomic_path, fingerprint
 from untrain.generators import autoencoder as ae
 from untrain.generators import training
+from untrain.generators.base import Noise
 from untrain.generators.presets import Preset, preset_of
 from untrain.generators.quality import judge
 from untrain.generators.text import encode_captions, train_tokenizer
@@ -52,15 +58,25 @@ STAGES = {"autoencoder": AUTOENCODERS, "transformer": TRANSFORMERS, "both": BOTH
 SAMPLING = {"guidance": 1.0, "temperature": 1.0, "top_k": 1.0}  # what training does not depend on
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What recipes are tried on: the data of an experiment file (the demo's if ""), a seed."""
+
+    experiment: str
+    seed: int
+    scratch: Path = field(compare=False)
+
+
 def nowhere(n: int) -> None:
     """Take a report of progress."""
 
 
 @cache
-def data(seed: int) -> tuple[Catalog, Catalog, Catalog]:
-    """Return the demo's catalogue, the part to train on and the part held out."""
-    catalog = rendered(144, 12, seed=0)
-    return catalog, *hold_out(catalog, 0.1, seed)
+def data(at: Setting) -> tuple[Catalog, Catalog, Catalog]:
+    """Return the catalogue, the part to train on and the part held out."""
+    given = at.experiment
+    catalog = Run(load_config(given)).catalog if given else rendered(144, 12, seed=0)
+    return catalog, *hold_out(catalog, 0.1, at.seed)
 
 
 class Features(torch.nn.Module):
@@ -83,9 +99,9 @@ class Features(torch.nn.Module):
 
 
 @cache
-def features(size: tuple[int, int], seed: int) -> Features:
+def features(size: tuple[int, int], at: Setting) -> Features:
     """Return the features fitted on all real pictures at a model's size."""
-    return Features(data(seed)[0].pixels(size))
+    return Features(data(at)[0].pixels(size))
 
 
 def frechet(real: np.ndarray, drawn: np.ndarray, module: Features) -> float:
@@ -98,13 +114,19 @@ def frechet(real: np.ndarray, drawn: np.ndarray, module: Features) -> float:
     return 1000 * float(distance.compute())
 
 
-def train_autoencoder(preset: Preset, patch: str, seed: int, scratch: Path) -> ae.Autoencoder:
+def codes_of(preset: Preset, patch: str, at: Setting) -> Path:
+    """Return the place of what is kept of a recipe's autoencoder, without a suffix."""
+    given = (at.experiment,) if at.experiment else ()
+    return at.scratch / fingerprint(preset.autoencoder_part(), patch, at.seed, *given)
+
+
+def train_autoencoder(preset: Preset, patch: str, at: Setting) -> ae.Autoencoder:
     """Train the autoencoder of a recipe, or read it from ``scratch``."""
-    path = scratch / f"{fingerprint(preset.autoencoder_part(), patch, seed)}.safetensors"
+    path = codes_of(preset, patch, at).with_suffix(".safetensors")
     with patched(patch):
         if not path.exists():
-            pixels = data(seed)[1].pixels((preset.height, preset.width))
-            model = ae.train_autoencoder(pixels, preset, seed, nowhere)
+            pixels = data(at)[1].pixels((preset.height, preset.width))
+            model = ae.train_autoencoder(pixels, preset, at.seed, nowhere)
             weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
             with atomic_path(path) as temporary:
                 save_file(weights, temporary)
@@ -138,12 +160,12 @@ def train_transformer(
     return model.eval().requires_grad_(False)
 
 
-def step_cost(preset: Preset, patch: str, part: str) -> float:
+def step_cost(preset: Preset, patch: str, part: str, at: Setting) -> float:
     """Return processor seconds a pair of a short training of one part."""
     one = replace(preset, epochs=1, epochs_ae=1)
     batch = preset.batch_ae if part == "autoencoder" else preset.batch
     pairs = max(1, STEPS * 16 // batch) * batch
-    train = data(0)[1]
+    train = data(at)[1]
     text = np.random.default_rng(0).integers(1, 594, (pairs, 18))
     image = np.random.default_rng(0).integers(0, preset.codes, (pairs, preset.positions))
     pixels = train.pixels((preset.height, preset.width), train.ids[:pairs])
@@ -157,24 +179,26 @@ def step_cost(preset: Preset, patch: str, part: str) -> float:
     return (time.process_time() - start) / pairs
 
 
-def relative_cost(base: Preset, recipe: Recipe, part: str) -> float:
+def relative_cost(base: Preset, recipe: Recipe, part: str, at: Setting) -> float:
     """Return how many times the base's seconds a pair costs, the least of some turns each."""
     other = replace(base, **recipe.changes)
     if replace(other, **SAMPLING) == replace(base, **SAMPLING) and not recipe.patch:
         return 1.0
-    turns = [(step_cost(base, "", part), step_cost(other, recipe.patch, part)) for _ in range(4)]
+    turns = [
+        (step_cost(base, "", part, at), step_cost(other, recipe.patch, part, at)) for _ in range(4)
+    ]
     least = np.min(turns, axis=0)
     return float(least[1] / least[0])
 
 
-def measure(preset_name: str, stage: str, recipe: Recipe, seed: int, scratch: Path) -> dict:
+def measure(preset_name: str, stage: str, recipe: Recipe, at: Setting) -> dict:
     """Train a recipe for as long as the base and return its row."""
     torch.set_num_threads(1)
     base = preset_of(preset_name)
     preset = replace(base, **recipe.changes)
-    row: dict[str, Any] = {"stage": stage, "recipe": recipe.name, "seed": seed}
-    cost_ae = relative_cost(base, recipe, "autoencoder") if stage != "transformer" else 1.0
-    cost = relative_cost(base, recipe, "transformer") if stage != "autoencoder" else 1.0
+    row: dict[str, Any] = {"stage": stage, "recipe": recipe.name, "seed": at.seed}
+    cost_ae = relative_cost(base, recipe, "autoencoder", at) if stage != "transformer" else 1.0
+    cost = relative_cost(base, recipe, "transformer", at) if stage != "autoencoder" else 1.0
     preset = replace(
         preset,
         epochs_ae=max(1, round(base.epochs_ae / cost_ae)),
@@ -182,18 +206,18 @@ def measure(preset_name: str, stage: str, recipe: Recipe, seed: int, scratch: Pa
     )
     row |= {"epochs_ae": preset.epochs_ae, "share_ae": preset.epochs_ae * cost_ae / base.epochs_ae}
     patches = ("", recipe.patch) if stage == "transformer" else (recipe.patch, "")
-    row |= reconstruction(preset, patches[0], seed, scratch)
+    row |= reconstruction(preset, patches[0], at)
     if stage != "autoencoder":
         row |= {"epochs": preset.epochs, "share": preset.epochs * cost / base.epochs}
-        row |= generation(preset, *patches, seed, scratch)
+        row |= generation(preset, *patches, at)
     return row
 
 
-def reconstruction(preset: Preset, patch: str, seed: int, scratch: Path) -> dict[str, float]:
+def reconstruction(preset: Preset, patch: str, at: Setting) -> dict[str, float]:
     """Train the autoencoder and return what is measured of it."""
-    catalog, train, held = data(seed)
+    catalog, train, held = data(at)
     size = preset.height, preset.width
-    model = train_autoencoder(preset, patch, seed, scratch)
+    model = train_autoencoder(preset, patch, at)
     used = np.bincount(ae.encode(model, train.pixels(size)).ravel(), minlength=preset.codes)
     share = used[used > 0] / used.sum()
     real = catalog.pixels(size)
@@ -202,35 +226,35 @@ def reconstruction(preset: Preset, patch: str, seed: int, scratch: Path) -> dict
         "psnr": 10 * np.log10(4 / ae.reconstruction_error(model, held.pixels(size), preset.grid)),
         "codes": len(share),
         "codes_even": float(np.exp(-(share * np.log(share)).sum())),
-        "rebuilt_fd": frechet(real, rebuilt, features(size, seed)),
+        "rebuilt_fd": frechet(real, rebuilt, features(size, at)),
     }
 
 
-def generation(
-    preset: Preset, patch_ae: str, patch: str, seed: int, scratch: Path
-) -> dict[str, float]:
+def generation(preset: Preset, patch_ae: str, patch: str, at: Setting) -> dict[str, float]:
     """Train the transformer and return what is measured of it and of what it draws."""
-    catalog, train, held = data(seed)
+    catalog, train, held = data(at)
     size = preset.height, preset.width
-    model_ae = train_autoencoder(preset, patch_ae, seed, scratch)
+    model_ae = train_autoencoder(preset, patch_ae, at)
     image, image_held = (ae.encode(model_ae, c.pixels(size)) for c in (train, held))
     tokenizer = train_tokenizer(train.captions, preset.vocabulary)
     text, text_held = (encode_captions(tokenizer, c.captions, 128) for c in (train, held))
-    codes = scratch / fingerprint(preset.autoencoder_part(), patch_ae, seed)
+    codes = codes_of(preset, patch_ae, at)
     data_of = text, image, tokenizer.get_vocab_size()
-    model = train_transformer(*data_of, preset, patch, seed, codes)
+    model = train_transformer(*data_of, preset, patch, at.seed, codes)
     everything = np.concatenate((text, text_held))
     one_each = [(image_id, 0) for image_id in (*train.ids, *held.ids)]
     of_held = [(image_id, number) for image_id in held.ids for number in range(1, PICTURES + 1)]
 
+    kind = Noise("gumbel", (preset.positions, preset.codes))
+
     def draw(prompts: np.ndarray, keys: list[tuple[str, int]]) -> np.ndarray:
         drawn = []
         for i in range(0, len(keys), 256):  # in parts: noise is large
-            noise = gumbel_batch(seed, keys[i : i + 256], preset.positions, preset.codes)
+            noise = noise_batch(kind, at.seed, keys[i : i + 256])
             drawn.append(sample(model, prompts[i : i + 256], noise, preset))
         return ae.decode(model_ae, np.concatenate(drawn), preset.grid)
 
-    module, real = features(size, seed), catalog.pixels(size)
+    module, real = features(size, at), catalog.pixels(size)
     pictures = draw(np.repeat(text_held, PICTURES, 0), of_held)
     return {
         "nll": -float(log_likelihood(model, text_held, image_held).mean()),
@@ -243,20 +267,20 @@ def matches(
     catalog: Catalog, held: Catalog, keys: list, pictures: np.ndarray, module: Features
 ) -> dict[str, float]:
     """Return how often pictures show the article, the colour and the family asked for."""
-    family = held.attributes["family"].astype(str).to_numpy()
+    families = catalog.attributes.get("family", pd.Series([""] * len(catalog))).astype(str)
+    told = bool(families.all())
+    family = held.attributes["family"].astype(str).to_numpy() if told else [""] * len(held)
     prompts = pd.DataFrame({"prompt_id": held.ids, "prompt": held.captions, "family": family})
     found = judge(catalog, prompts, [(p, x) for (p, _), x in zip(keys, pictures, strict=True)])
     real = module.project(catalog.pixels(pictures.shape[1:3]))
     drawn = module.project(pictures)
     apart = (real**2).sum(1) - 2 * drawn @ real.T
-    nearest = catalog.attributes["family"].astype(str).to_numpy()[apart.argmin(1)]
-    wanted = np.repeat(family, PICTURES)
     assert found is not None
-    return {
-        "article": found["article"],
-        "colour": found["colour"],
-        "family": float((nearest == wanted).mean()),
-    }
+    shares = {name: found[name] for name in ("article", "colour")}
+    if told:
+        nearest = families.to_numpy()[apart.argmin(1)]
+        shares["family"] = float((nearest == np.repeat(family, PICTURES)).mean())
+    return shares
 
 
 def parse() -> argparse.Namespace:
@@ -266,6 +290,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("stage", choices=[*STAGES, "table"])
     parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--experiment", default="", help="a YAML whose data to train on")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="+", help="names of recipes; all by default")
     parser.add_argument("--rows", type=Path, default=Path("recipes.csv"))
@@ -291,7 +316,13 @@ def main() -> None:
         and (args.stage, recipe.name, seed) not in have
     ]
     with ProcessPoolExecutor(args.processes, mp.get_context("spawn")) as pool:
-        orders = [pool.submit(measure, args.preset, args.stage, *o, args.scratch) for o in todo]
+        orders = [
+            pool.submit(
+                measure, args.preset, args.stage, recipe,
+                Setting(args.experiment, seed, args.scratch),
+            )
+            for recipe, seed in todo
+        ]  # fmt: skip
         for done in as_completed(orders):
             rows = pd.concat([rows, pd.DataFrame([done.result()])], ignore_index=True)
             rows.to_csv(args.rows, index=False)
