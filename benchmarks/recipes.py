@@ -237,11 +237,11 @@ def generation(preset: Preset, patch_ae: str, patch: str, at: Setting) -> dict[s
     model_ae = train_autoencoder(preset, patch_ae, at)
     image, image_held = (ae.encode(model_ae, c.pixels(size)) for c in (train, held))
     tokenizer = train_tokenizer(train.captions, preset.vocabulary)
-    text, text_held = (encode_captions(tokenizer, c.captions, 128) for c in (train, held))
+    everything = encode_captions(tokenizer, [*train.captions, *held.captions], preset.text_limit)
+    text, text_held = np.split(everything, [len(train)])
     codes = codes_of(preset, patch_ae, at)
     data_of = text, image, tokenizer.get_vocab_size()
     model = train_transformer(*data_of, preset, patch, at.seed, codes)
-    everything = np.concatenate((text, text_held))
     one_each = [(image_id, 0) for image_id in (*train.ids, *held.ids)]
     of_held = [(image_id, number) for image_id in held.ids for number in range(1, PICTURES + 1)]
 

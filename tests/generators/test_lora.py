@@ -153,6 +153,19 @@ def test_pickled_weights_are_not_opened(pipeline: Path, tmp_path: Path) -> None:
         LoraGenerator(str(copy), **SMALL).noise  # noqa: B018
 
 
+def test_code_beside_the_weights_is_not_run(pipeline: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(pipeline, tmp_path / "own"))
+    (copy / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    index = json.loads((copy / "model_index.json").read_text())
+    index["_class_name"] = ["mine", "Mine"]
+    (copy / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"code of its own \(mine.py\)"):
+        LoraGenerator(str(copy), **SMALL).noise  # noqa: B018
+    assert not (tmp_path / "ran").exists()
+
+
 def test_in_an_experiment_file(pipeline: Path, tmp_path: Path) -> None:
     from untrain.experiment.config import load_config
     from untrain.experiment.inputs import open_generator

@@ -63,6 +63,12 @@ class LoraGenerator(DenoisingGenerator):
     def _parts(self) -> dict[str, Any]:
         """The pipeline's parts, loaded when first asked for, frozen."""
         diffusers = import_diffusers()
+        code = sorted(path.name for path in Path(self.pipeline).rglob("*.py"))
+        if code:  # older versions of diffusers run it unasked
+            raise InputError(
+                f"the pipeline '{self.pipeline}' brings code of its own ({', '.join(code)}), which "
+                "is not run: give a folder with weights and settings alone"
+            )
         try:
             found = diffusers.DiffusionPipeline.from_pretrained(
                 self.pipeline, use_safetensors=True, safety_checker=None
@@ -174,7 +180,8 @@ def import_peft() -> Any:
 @lru_cache(maxsize=8)
 def _content(pipeline: str) -> str:
     """Return the fingerprint of a folder's files; a hub id is known by its name."""
-    files = sorted(p for p in Path(pipeline).rglob("*") if p.suffix in (".safetensors", ".json"))
+    kinds = (".safetensors", ".json", ".txt")
+    files = sorted(path for path in Path(pipeline).rglob("*") if path.suffix in kinds)
     if not files:
         return pipeline
     names = [str(path.relative_to(pipeline)) for path in files]
