@@ -66,6 +66,12 @@ def test_what_a_run_without_a_model_finds(finished: Path) -> None:
     assert set(ranking["prompt_id"]) == set(prompts["prompt_id"])
 
 
+def test_every_image_is_searched(given: Make) -> None:
+    """A model that somebody else trained may have seen any of them: none is held out."""
+    opened = Run(given("data.holdout=0.5"))
+    assert len(opened.catalog) == 24 * 6 and len(opened.held_out) == 0
+
+
 def test_the_report_says_that_there_was_no_counterfactual(finished: Path) -> None:
     folder = finished
     page = (folder / "report.html").read_text()

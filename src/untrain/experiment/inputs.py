@@ -55,7 +55,8 @@ def open_inputs(config: Config) -> Inputs:
     if data.plant and given is None:
         catalog = plant(catalog, data.plant.items, data.plant.copies, data.seed)
         prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
-    train, held_out = _split(catalog, data.holdout, data.seed)
+    # Of a finished model nobody knows which images it did not see: all of them are searched.
+    train, held_out = _split(catalog, 0.0 if given else data.holdout, data.seed)
     prompts = prompts.assign(seen=seen_in(train, prompts["prompt"]))
     return Inputs(train, held_out, prompts, given)
 

@@ -15,3 +15,4 @@ STAGE_HELP = {
 
 OF_GIVEN = ("generate", "retrieve", "compare", "rank", "report")
 """The stages of a run whose pictures are given: without a model there is no counterfactual."""
+HELP_OF_GIVEN = STAGE_HELP | {"generate": "take the pictures that were given"}

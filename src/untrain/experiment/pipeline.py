@@ -15,7 +15,7 @@ from untrain.experiment import evaluate as evaluation
 from untrain.experiment import given, searching, stages
 from untrain.experiment.checks import check
 from untrain.experiment.config import Config
-from untrain.experiment.names import OF_GIVEN, STAGE_HELP
+from untrain.experiment.names import HELP_OF_GIVEN, OF_GIVEN, STAGE_HELP
 from untrain.experiment.run import Run
 from untrain.experiment.sections import EncoderConfig
 from untrain.experiment.tracking import tracked
@@ -274,7 +274,8 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
 def _run_stage(run: Run, stage: Stage, key: str) -> None:
     names = [each.name for each in stages_of(run.config)]
     number = names.index(stage.name) + 1
-    console.print(f"[bold]{number:>2}/{len(names)} {stage.name}[/]  {STAGE_HELP[stage.name]}")
+    says = (HELP_OF_GIVEN if run.given else STAGE_HELP)[stage.name]
+    console.print(f"[bold]{number:>2}/{len(names)} {stage.name}[/]  {says}")
     record = run.record["stages"]
     record[stage.name] = {"state": "running", "key": key}
     run.stage = stage.name

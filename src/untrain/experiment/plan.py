@@ -50,7 +50,7 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
     if run.given:
         check(run, ("retrieve", "compare"))
         return [
-            ("training pairs", f"{len(catalog)} ({len(run.held_out)} held out)"),
+            ("training pairs", f"{len(catalog)}"),
             ("pictures", f"{len(run.given.catalog)} given, for {len(run.prompts)} prompts"),
             ("trainings", "none: there is no model to train, so no counterfactual is made"),
         ]
