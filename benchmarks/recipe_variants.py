@@ -165,4 +165,6 @@ TRANSFORMERS = [
 BOTH = [
     Recipe("base"),
     Recipe("width 48, rate 4e-3", {"width_ae": 48, "lr_ae": 4e-3}),
+    Recipe("depth 2", {"depth": 2}),
+    Recipe("width 48, rate 4e-3, depth 2", {"width_ae": 48, "lr_ae": 4e-3, "depth": 2}),
 ]

@@ -122,7 +122,10 @@ PRESETS = {
         epochs=3, vocabulary=512,
     ),
     "tiny": Preset(),
-    "small": Preset(height=64, width=48, dim=128, epochs=4, heads=4, vocabulary=4096, epochs_ae=5),
+    "small": Preset(
+        height=64, width=48, width_ae=48, epochs_ae=8, lr_ae=4e-3, vocabulary=4096, dim=128,
+        depth=2, heads=4, epochs=7,
+    ),
     "seed": Preset(
         height=256, width=256, levels=(8, 8, 8, 16), width_ae=128, vocabulary=8192,
         text_limit=512, dim=312, depth=16, heads=12, head_dim=64, epochs=30, batch=5, lr=4.5e-4,
