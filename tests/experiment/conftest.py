@@ -18,14 +18,20 @@ from untrain.generators import autoencoder
 from untrain.progress import console
 
 
-@pytest.fixture(autouse=True)
-def one_quiet_thread() -> Iterator[None]:
-    threads, quiet = torch.get_num_threads(), console.quiet
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Model A is known by its threads: runs that tests of a module share have as many as others."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    console.quiet = True
     yield
     torch.set_num_threads(threads)
-    console.quiet = quiet
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    before, console.quiet = console.quiet, True
+    yield
+    console.quiet = before
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from untrain.errors import InputError, did_you_mean
+from untrain.generators.presets import changed
 
 T = TypeVar("T", bound="Denoising")
 
@@ -163,21 +163,10 @@ def diffusion_preset_of(name: str, **changes: Any) -> DiffusionPreset:
     return _changed(DIFFUSION_PRESETS[name], changes)
 
 
-def _changed(preset: T, changes: dict[str, Any]) -> T:
-    known = {f.name for f in fields(preset)}
-    for key in changes:
-        if key not in known:
-            raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
-    try:
-        changed = TypeAdapter(type(preset)).validate_python({**asdict(preset), **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
-        ) from None
-    _check(changed)
-    return changed
+def _changed(preset: T, changes: Mapping[str, Any]) -> T:
+    found = changed(preset, changes)
+    _check(found)
+    return found
 
 
 def _check(preset: Denoising) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from untrain.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -161,18 +166,7 @@ def preset_of(name: str, **changes: Any) -> Preset:
     """
     if name not in PRESETS:
         raise InputError(f"unknown preset '{name}'{did_you_mean(name, PRESETS)}")
-    known = {f.name for f in fields(Preset)}
-    for key in changes:
-        if key not in known:
-            raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
-    try:
-        preset = TypeAdapter(Preset).validate_python({**asdict(PRESETS[name]), **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
-        ) from None
+    preset = changed(PRESETS[name], changes)
     for key, value in asdict(preset).items():
         low, high = _LIMITS.get(key, (1, math.inf))
         if not all(low <= v <= high for v in (value if key == "levels" else [value])):
@@ -184,6 +178,28 @@ def preset_of(name: str, **changes: Any) -> Preset:
             "of 8, at least 16"
         )
     return preset
+
+
+def changed(preset: T, changes: Mapping[str, Any]) -> T:
+    """Return a preset, any dataclass, with some settings changed and their types checked.
+
+    Raises
+    ------
+    InputError
+        Unknown setting ("did you mean"), or a value of the wrong type.
+    """
+    known = {f.name for f in fields(preset)}
+    for key in changes:
+        if key not in known:
+            raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
+    try:
+        return TypeAdapter(type(preset)).validate_python({**asdict(preset), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
+        ) from None
 
 
 class Presets(NamedTuple):
