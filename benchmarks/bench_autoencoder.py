@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from timing import report, seconds
-from untrain.generators.autoencoder import decode, encode, train_autoencoder
+from untrain.generators.dalle.autoencoder import decode, encode, train_autoencoder
+from untrain.generators.dalle.presets import PRESETS, preset_of
 from untrain.generators.hardware import device, precision
-from untrain.generators.presets import PRESETS, preset_of
 
 
 def nowhere(n: int) -> None:

@@ -22,9 +22,10 @@ from PIL import Image, ImageEnhance, ImageOps
 from timing import report, seconds
 from untrain.catalogs import load_catalog, rendered
 from untrain.catalogs.base import Catalog
+from untrain.core.files import rng
+from untrain.core.progress import console
 from untrain.encoders.layout import LayoutEncoder
-from untrain.files import rng
-from untrain.progress import console
+from untrain.search.compare.extra import perceptual_hashes
 from untrain.search.duplicates import (
     COLOUR_DIFFERENCE,
     COSINE,
@@ -34,7 +35,6 @@ from untrain.search.duplicates import (
     duplicate_groups,
     thumbnail,
 )
-from untrain.search.extra_metrics import perceptual_hashes
 
 
 def bench_content(catalog: Catalog, args: argparse.Namespace) -> None:

@@ -27,14 +27,14 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs import load_catalog
-from untrain.catalogs.rendered import rendered
+from untrain.catalogs.rendered.catalog import rendered
+from untrain.core.files import write_json
+from untrain.core.progress import console
 from untrain.encoders.layout import LayoutEncoder
 from untrain.encoders.store import FeatureStore
-from untrain.files import write_json
-from untrain.progress import console
-from untrain.search.text_retrieval import TEXT_RETRIEVERS
-from untrain.search.vector_index import VECTOR_INDEXES, ExactIndex
-from untrain.search.vectors import principal_axes, sampled, unit
+from untrain.search.retrieve.text import TEXT_RETRIEVERS
+from untrain.search.retrieve.vector_index import VECTOR_INDEXES, ExactIndex
+from untrain.search.retrieve.vectors import principal_axes, sampled, unit
 
 VECTORS, TEXTS = ("exact", "hnsw", "ivfpq"), ("tfidf", "bm25")
 TOPS = (10, 100)

@@ -29,8 +29,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from timing import peak_memory
-from untrain.catalogs import folder, hold_out, load_catalog
-from untrain.progress import console
+from untrain.catalogs import hold_out, load_catalog
+from untrain.catalogs.formats import folder
+from untrain.core.progress import console
 
 SHARD = 10_000
 READS = 1000

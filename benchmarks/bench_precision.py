@@ -21,12 +21,12 @@ from scipy.stats import spearmanr
 
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.rendered import rendered
+from untrain.catalogs.rendered.catalog import rendered
+from untrain.core.files import rng
 from untrain.encoders import load_encoder
-from untrain.files import rng
-from untrain.search.comparison import compare
-from untrain.search.ranking import rank
-from untrain.search.retrieval import retrieve
+from untrain.search.compare.comparison import compare
+from untrain.search.rank.ranking import rank
+from untrain.search.retrieve.candidates import retrieve
 
 TOP = 10
 

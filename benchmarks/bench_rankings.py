@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from untrain.errors import InputError
-from untrain.experiment.run import Run, open_run, read_picture
-from untrain.progress import track
-from untrain.search.comparison import METRIC_DIRECTION, compare
-from untrain.search.fitted import Weights, examples, fit_weights, spearman
-from untrain.search.ranking import RANKINGS, rank
-from untrain.search.retrieval import retrieve
+from untrain.core.errors import InputError
+from untrain.core.progress import track
+from untrain.runs.run import Run, open_run, read_picture
+from untrain.search.compare.comparison import METRIC_DIRECTION, compare
+from untrain.search.rank.fitted import Weights, examples, fit_weights, spearman
+from untrain.search.rank.ranking import RANKINGS, rank
+from untrain.search.retrieve.candidates import retrieve
 
 FIRST = 10
 BEST = "(the best possible)"  # of the family, not all are among the candidates

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from timing import report, seconds
-from untrain.counterfactual.noise import noise_batch
 from untrain.generators.base import Noise
+from untrain.generators.dalle.presets import PRESETS, Preset, preset_of
+from untrain.generators.dalle.transformer import Transformer, sample
 from untrain.generators.hardware import device
-from untrain.generators.presets import PRESETS, Preset, preset_of
-from untrain.generators.transformer import Transformer, sample
+from untrain.generators.noise import noise_batch
 
 
 @torch.inference_mode()

@@ -15,18 +15,18 @@ import pandas as pd
 from plain_way import compare_features_plainly, compare_pixels_plainly, retrieve_plainly
 from timing import memory, report, seconds
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.rendered import family_prompt, rendered
+from untrain.catalogs.rendered.catalog import family_prompt, rendered
 from untrain.encoders import load_encoder
-from untrain.search.comparison import compare
-from untrain.search.extra_metrics import (
+from untrain.search.compare.comparison import compare
+from untrain.search.compare.extra import (
     hamming,
     histogram_intersection,
     perceptual_hashes,
     standard_ssim,
 )
-from untrain.search.feature_metrics import feature_metrics
-from untrain.search.pixel_metrics import pixel_metrics
-from untrain.search.text_retrieval import TfidfRetriever
+from untrain.search.compare.features import feature_metrics
+from untrain.search.compare.pixel import pixel_metrics
+from untrain.search.retrieve.text import TfidfRetriever
 
 
 def beside(what: str, unit: str, fast: float, items: int, slow: float, sample: int) -> None:

@@ -13,11 +13,11 @@ import pandas as pd
 
 from timing import report, seconds
 from untrain.catalogs.base import Catalog
+from untrain.core.files import rng
 from untrain.counterfactual.design import Assignment, randomised, redraw, units_of
 from untrain.counterfactual.forget_sets import build_forget_sets
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.verdicts import verdicts
-from untrain.files import rng
 
 ARMS = ("targeted", "random_uniform", "random_candidate")
 

@@ -38,14 +38,14 @@ from PIL import Image
 import plain_way as plain
 from study_inputs import Study, make_study, random_resnet
 from timing import memory, seconds
-from untrain.cache import VARIABLE as CACHE_VARIABLE
-from untrain.catalogs.folder import in_threads
+from untrain.catalogs.formats.folder import in_threads
+from untrain.core.cache import VARIABLE as CACHE_VARIABLE
 from untrain.encoders import Encoder, load_encoder
 from untrain.encoders.store import FeatureStore
-from untrain.experiment.searching import TOGETHER
-from untrain.search.comparison import compare
-from untrain.search.ranking import rank
-from untrain.search.retrieval import retrieve
+from untrain.experiment.stages.searching import TOGETHER
+from untrain.search.compare.comparison import compare
+from untrain.search.rank.ranking import rank
+from untrain.search.retrieve.candidates import retrieve
 
 TOP = 10
 PARTS = ("text", "reading", "encoder", "metrics", "ranking")

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from untrain.cli.catalogue import open_catalogue
-from untrain.progress import console
+from untrain.core.progress import console
 
 TRACE = "import typer; from untrain.cli.trace import trace; typer.run(trace)"
 IMPORTS = "import untrain.cli.trace, untrain.catalogs, untrain.search.trace, untrain.encoders"

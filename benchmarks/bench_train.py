@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from timing import peak_memory
-from untrain.generators.presets import PRESETS, preset_of
+from untrain.generators.dalle.presets import PRESETS, preset_of
 
 _start: Barrier
 
@@ -42,9 +42,9 @@ def train(threads: int, stack: int, args: argparse.Namespace) -> tuple[list[floa
     """
     import torch
 
+    from untrain.generators.dalle.stacked import train_stacked
+    from untrain.generators.dalle.training import train_transformer
     from untrain.generators.hardware import device
-    from untrain.generators.stacked import train_stacked
-    from untrain.generators.training import train_transformer
 
     torch.set_num_threads(threads)
     preset = replace(preset_of(args.preset), epochs=1)

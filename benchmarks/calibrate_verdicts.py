@@ -22,14 +22,14 @@ import numpy as np
 import pandas as pd
 
 import untrain
-from untrain.errors import InputError
+from untrain.core.errors import InputError
+from untrain.core.files import write_json
 from untrain.evaluation import power
-from untrain.evaluation.between_models import Noise
 from untrain.evaluation.between_runs import clustered_share
 from untrain.evaluation.effects import trial_effects
+from untrain.evaluation.variance import Noise
 from untrain.evaluation.verdicts import ATTRIBUTABLE, NOT_ATTRIBUTABLE, holm_over, verdicts
-from untrain.experiment.finished import FinishedTrial, read_trial
-from untrain.files import write_json
+from untrain.runs.trial import FinishedTrial, read_trial
 from weighted_arms import compared, random_arms
 
 ARMS = ("targeted", "family", "random_uniform", "random_candidate")

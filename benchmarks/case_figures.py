@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from case_runs import RANDOM
-from untrain.evaluation.between_models import Noise
-from untrain.files import rng
+from untrain.core.files import rng
+from untrain.evaluation.variance import Noise
 from untrain.report.figures import BLUE, GREEN, INK, ORANGE, PAPER, STYLE
 
 COLOURS = {"naive": ORANGE, "cross-fitted": GREEN, "trial": BLUE}

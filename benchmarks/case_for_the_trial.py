@@ -31,10 +31,10 @@ from scipy import stats
 from case_noise import MODELS, cross_effects, noises, seeds, subsets, weighted
 from case_runs import RANDOM, Trial, read_trial
 from case_tables import WAYS, tables
+from untrain.core.errors import InputError
+from untrain.core.files import rng
 from untrain.counterfactual.design import redraw
-from untrain.errors import InputError
 from untrain.evaluation import simulated
-from untrain.evaluation.between_models import Noise, comparable, model_pairs
 from untrain.evaluation.between_runs import clustered_share
 from untrain.evaluation.randomisation import (
     Inference,
@@ -43,7 +43,7 @@ from untrain.evaluation.randomisation import (
     randomisation_test,
     with_observed,
 )
-from untrain.files import rng
+from untrain.evaluation.variance import Noise, comparable, model_pairs
 
 UNTOUCHED = "untouched"
 ALPHA = 0.05

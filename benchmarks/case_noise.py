@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from case_runs import RANDOM, Trial
-from untrain.evaluation import between_models as between
-from untrain.evaluation.between_models import Noise
+from untrain.core.files import rng
+from untrain.evaluation import variance as between
 from untrain.evaluation.between_runs import between_runs
-from untrain.files import rng
+from untrain.evaluation.variance import Noise
 
 MOST_SUBSETS = 40
 MODELS = (4, 6, 8, 10, 12, 16, 24, 32, 48, 64)

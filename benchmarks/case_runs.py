@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 import untrain
+from untrain.core.errors import InputError
 from untrain.counterfactual.design import Assignment
-from untrain.errors import InputError
 
 RANDOM = ("random_uniform", "random_candidate")
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from untrain.evaluation.between_models import Noise
+from untrain.evaluation.variance import Noise
 
 LABELS = {
     "naive": "naive: against A",

@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from untrain.core.files import write_text
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.outcomes import SAMPLER
 from untrain.evaluation.randomisation import holm
 from untrain.evaluation.study_table import column_means
-from untrain.experiment.finished import FinishedTrial, read_trial
-from untrain.files import write_text
+from untrain.runs.trial import FinishedTrial, read_trial
 
 COSINE, NLL = "reference_cosine", "nll"
 EVERY = "all"

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from untrain.generators import autoencoder, training
-from untrain.generators.autoencoder import Autoencoder
-from untrain.generators.presets import Preset
-from untrain.generators.transformer import Transformer
+from untrain.generators.dalle import autoencoder, training
+from untrain.generators.dalle.autoencoder import Autoencoder
+from untrain.generators.dalle.presets import Preset
+from untrain.generators.dalle.transformer import Transformer
 
 
 @dataclass(frozen=True)

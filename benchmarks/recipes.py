@@ -38,20 +38,20 @@ from safetensors.torch import load_file, save_file
 
 from recipe_variants import AUTOENCODERS, BOTH, TRANSFORMERS, Recipe, patched
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.rendered import rendered
+from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.split import hold_out
-from untrain.counterfactual.noise import noise_batch
+from untrain.core.files import atomic_path, fingerprint
 from untrain.encoders import load_encoder
-from untrain.experiment.config import load_config
-from untrain.experiment.run import Run
-from untrain.files import atomic_path, fingerprint
-from untrain.generators import autoencoder as ae
-from untrain.generators import training
+from untrain.evaluation.quality import judge
 from untrain.generators.base import Noise
-from untrain.generators.presets import Preset, preset_of
-from untrain.generators.quality import judge
-from untrain.generators.text import encode_captions, train_tokenizer
-from untrain.generators.transformer import Transformer, log_likelihood, sample
+from untrain.generators.dalle import autoencoder as ae
+from untrain.generators.dalle import training
+from untrain.generators.dalle.presets import Preset, preset_of
+from untrain.generators.dalle.tokenizer import encode_captions, train_tokenizer
+from untrain.generators.dalle.transformer import Transformer, log_likelihood, sample
+from untrain.generators.noise import noise_batch
+from untrain.runs.run import Run
+from untrain.settings.config import load_config
 
 COMPONENTS, PICTURES, STEPS = 64, 4, 10
 STAGES = {"autoencoder": AUTOENCODERS, "transformer": TRANSFORMERS, "both": BOTH}

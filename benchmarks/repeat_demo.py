@@ -22,7 +22,7 @@ ARMS = ("targeted", "family", "random_uniform", "random_candidate")
 
 def run_seed(seed: int, runs: Path) -> Path:
     """Run the demo of one seed, or continue it; return its folder."""
-    with as_file(files("untrain.experiment") / "demo.yaml") as path:
+    with as_file(files("untrain.settings") / "demo.yaml") as path:
         config = untrain.load_config(path, seed=seed, name=f"seed-{seed}", runs=runs)
     return untrain.run(config).folder
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.rendered import family_prompt, rendered
-from untrain.files import rng
+from untrain.catalogs.rendered.catalog import family_prompt, rendered
+from untrain.core.files import rng
 
 
 @dataclass

@@ -15,7 +15,7 @@ import pandas as pd
 
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.verdicts import NOT_ATTRIBUTABLE, verdicts
-from untrain.experiment.finished import FinishedTrial
+from untrain.runs.trial import FinishedTrial
 
 WAYS = {"plain": False, "weighted": True}
 RANDOM = ("random_uniform", "random_candidate")

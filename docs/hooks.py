@@ -55,7 +55,7 @@ def settings() -> str:
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield the sections of an experiment file by their keys, the top level as ``""``."""
-    from untrain.experiment.config import Config
+    from untrain.settings.config import Config
 
     def walk(key: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
         yield key, model
@@ -152,14 +152,14 @@ def _prose(text: str) -> str:
 
 def presets() -> str:
     """Return the presets of the generator side by side."""
-    from untrain.generators.presets import PRESETS
+    from untrain.generators.dalle.presets import PRESETS
 
     return _side_by_side({name: preset.to_dict() for name, preset in PRESETS.items()})
 
 
 def diffusion_presets() -> str:
     """Return the presets of the diffusion generator side by side."""
-    from untrain.generators.diffusion_presets import DIFFUSION_PRESETS
+    from untrain.generators.diffusion.presets import DIFFUSION_PRESETS
 
     return _side_by_side({name: preset.to_dict() for name, preset in DIFFUSION_PRESETS.items()})
 
@@ -195,12 +195,12 @@ def names() -> str:
     from untrain.catalogs import CATALOGS
     from untrain.counterfactual.forget_sets import ARMS
     from untrain.encoders import ENCODERS
-    from untrain.experiment.engines import ENGINES
+    from untrain.training.engines import ENGINES
     from untrain.experiment.tracking import TRACKERS
     from untrain.generators import GENERATORS
-    from untrain.registry import Registry
-    from untrain.search.ranking import RANKINGS
-    from untrain.search.retrieval import RETRIEVERS
+    from untrain.core.registry import Registry
+    from untrain.search.rank.ranking import RANKINGS
+    from untrain.search.retrieve.candidates import RETRIEVERS
 
     kinds: dict[str, Registry[Any]] = {
         "data.format": CATALOGS,

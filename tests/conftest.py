@@ -23,7 +23,7 @@ os.environ["UNTRAIN_CACHE"] = tempfile.mkdtemp(prefix="untrain-cache-")
 os.environ["HF_DATASETS_CACHE"] = str(Path(os.environ["UNTRAIN_CACHE"], "datasets"))
 atexit.register(shutil.rmtree, os.environ["UNTRAIN_CACHE"], ignore_errors=True)
 
-MICRO = Path(str(files("untrain.experiment"))) / "micro.yaml"
+MICRO = Path(str(files("untrain.settings"))) / "micro.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +31,9 @@ def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a finished run; tests that change anything take a copy (`micro_copy`)."""
     import torch
 
-    from untrain.experiment.config import load_config
+    from untrain.core.progress import console
     from untrain.experiment.pipeline import run
-    from untrain.progress import console
+    from untrain.settings.config import load_config
 
     threads, quiet = torch.get_num_threads(), console.quiet
     torch.set_num_threads(1)

@@ -19,8 +19,8 @@ import untrain
 from tests.conftest import MICRO
 from untrain.api import experiment
 from untrain.api import result as results
-from untrain.files import read_json, write_json
-from untrain.progress import console
+from untrain.core.files import read_json, write_json
+from untrain.core.progress import console
 
 Copy = Callable[..., Path]
 
@@ -159,7 +159,7 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     """Models are trained in processes that would otherwise run the script once more, each."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import math\nfrom untrain.experiment.workers import run_jobs\nprint('once')\n"
+        "import math\nfrom untrain.training.worker import run_jobs\nprint('once')\n"
         "run_jobs(math.sqrt, [(4.0,), (9.0,)], 2, 1, 'roots', 0)\nprint('done')\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ import errno
 import pytest
 from safetensors import SafetensorError
 
-from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
+from untrain.core.errors import InputError, UntrainError, did_you_mean, is_disk_full
 
 
 def test_did_you_mean_suggests_a_close_name_else_lists_them_all() -> None:

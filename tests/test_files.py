@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrain.files import (
+from untrain.core.files import (
     atomic_path,
     discard_leftovers,
     fingerprint,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from untrain import progress
-from untrain.errors import InputError
-from untrain.progress import bar, clock, console, log_to, track
+from untrain.core import progress
+from untrain.core.errors import InputError
+from untrain.core.progress import bar, clock, console, log_to, track
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from untrain.errors import InputError
-from untrain.registry import Registry
+from untrain.core.errors import InputError
+from untrain.core.registry import Registry
 
 
 @pytest.fixture

@@ -18,28 +18,28 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Catalog": "untrain.catalogs",
-    "Config": "untrain.experiment.config",
-    "DalleGenerator": "untrain.generators.dalle",
+    "Config": "untrain.settings.config",
+    "DalleGenerator": "untrain.generators.dalle.generator",
     "Encoder": "untrain.encoders",
     "Experiment": "untrain.api",
     "Generations": "untrain.generators.base",
     "Generator": "untrain.generators.base",
-    "InputError": "untrain.errors",
+    "InputError": "untrain.core.errors",
     "Noise": "untrain.generators.base",
     "Result": "untrain.api",
-    "Run": "untrain.experiment.run",
-    "UntrainError": "untrain.errors",
+    "Run": "untrain.runs.run",
+    "UntrainError": "untrain.core.errors",
     "check_generator": "untrain.testing",
     "export_folder": "untrain.catalogs",
     "inspect": "untrain.catalogs",
     "kept_rows": "untrain.generators.base",
     "load_catalog": "untrain.catalogs",
-    "load_config": "untrain.experiment.config",
+    "load_config": "untrain.settings.config",
     "load_encoder": "untrain.encoders",
     "load_result": "untrain.api",
-    "open_run": "untrain.experiment.run",
+    "open_run": "untrain.runs.run",
     "plan": "untrain.experiment.plan",
-    "preset_of": "untrain.generators.presets",
+    "preset_of": "untrain.generators.dalle.presets",
     "read_image": "untrain.catalogs.base",
     "register": "untrain.generators",
     "run": "untrain.experiment.pipeline",
@@ -51,17 +51,17 @@ if TYPE_CHECKING:
     from untrain.api import Experiment, Result, load_result
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
     from untrain.catalogs.base import read_image
+    from untrain.core.errors import InputError, UntrainError
     from untrain.encoders import Encoder, load_encoder
-    from untrain.errors import InputError, UntrainError
-    from untrain.experiment.config import Config, load_config
     from untrain.experiment.pipeline import run
     from untrain.experiment.plan import plan
-    from untrain.experiment.run import Run, open_run
     from untrain.generators import register
     from untrain.generators.base import Generations, Generator, Noise, kept_rows
-    from untrain.generators.dalle import DalleGenerator
-    from untrain.generators.presets import preset_of
+    from untrain.generators.dalle.generator import DalleGenerator
+    from untrain.generators.dalle.presets import preset_of
+    from untrain.runs.run import Run, open_run
     from untrain.search.trace import trace
+    from untrain.settings.config import Config, load_config
     from untrain.testing import check_generator
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.report.conftest import add_comparison, make_run
 from untrain.report.figures import STYLE
-from untrain.report.folder import read_run
-from untrain.report.page import render, write_report
+from untrain.report.page.write import render, write_report
+from untrain.runs.results import read_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 Open = Callable[..., Any]

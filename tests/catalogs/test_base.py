@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from untrain.catalogs.base import Catalog, decode, fit_into, read_image
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from untrain.catalogs import rendered
 from untrain.catalogs.choice import Choice, Template, Where
-from untrain.catalogs.formats import load_catalog, refine
-from untrain.errors import InputError
+from untrain.catalogs.opening import load_catalog, refine
+from untrain.core.errors import InputError
 
 ROW = {"brand": "Acme", "colour": None, "article": "bag", "year": 2012, "price": "9.50", "on": True}
 

@@ -10,10 +10,10 @@ from tests.catalogs.test_base import small_catalog
 from tests.catalogs.test_folder import picture
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.export import export_folder
-from untrain.catalogs.folder import from_folder
+from untrain.catalogs.formats.folder import from_folder
 from untrain.catalogs.plant import plant
-from untrain.catalogs.rendered import rendered
-from untrain.errors import InputError
+from untrain.catalogs.rendered.catalog import rendered
+from untrain.core.errors import InputError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.catalogs.test_folder import picture
-from untrain.catalogs.fashion import COLUMNS, caption, from_fashion
-from untrain.errors import InputError
+from untrain.catalogs.formats.fashion import COLUMNS, caption, from_fashion
+from untrain.core.errors import InputError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 REAL = SHARED / "data" / "fashion-product-images-small.zip"

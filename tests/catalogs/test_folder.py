@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from untrain.catalogs import CATALOGS, load_catalog
-from untrain.catalogs.folder import from_folder, natural_key
-from untrain.errors import InputError
+from untrain.catalogs.formats.folder import from_folder, natural_key
+from untrain.core.errors import InputError
 
 
 def picture(seed: int, format: str = "JPEG", size: tuple[int, int] = (12, 16)) -> bytes:

@@ -26,12 +26,13 @@ from PIL import Image
 
 from tests.catalogs.test_base import encoded, small_catalog
 from tests.catalogs.test_folder import picture
-from untrain.cache import cache_folder
-from untrain.catalogs import Catalog, folder, guess_format, intake, listing, load_catalog
+from untrain.catalogs import Catalog, guess_format, intake, listing, load_catalog
 from untrain.catalogs.export import EXPORTS, export
-from untrain.catalogs.folder import natural_key
-from untrain.catalogs.shards import braces
-from untrain.errors import InputError
+from untrain.catalogs.formats import folder
+from untrain.catalogs.formats.folder import natural_key
+from untrain.catalogs.formats.shards import braces
+from untrain.core.cache import cache_folder
+from untrain.core.errors import InputError
 
 FORMATS = sorted(EXPORTS)
 TABLES = sorted(set(FORMATS) - {"folder"})
@@ -403,7 +404,7 @@ def test_coco_as_it_is_published(tmp_path: Path) -> None:
 
 
 def test_all_pairs_of_an_image_leave_together() -> None:
-    from untrain.counterfactual.book import Book
+    from untrain.counterfactual.ledger import Book
 
     catalog = small_catalog({"7#0": picture(7), "7#1": picture(7), "8#0": picture(8)})
     book = Book(catalog, 0, [1], 1, [])

@@ -17,9 +17,10 @@ from PIL import Image
 
 from tests.catalogs.test_fashion import FILES, REAL, unpacked, zipped
 from tests.catalogs.test_folder import picture
-from untrain.cache import cache_folder
-from untrain.catalogs import Catalog, fashion, folder, guess_format, listing, load_catalog
-from untrain.errors import InputError
+from untrain.catalogs import Catalog, guess_format, listing, load_catalog
+from untrain.catalogs.formats import fashion, folder
+from untrain.core.cache import cache_folder
+from untrain.core.errors import InputError
 
 
 @pytest.fixture(autouse=True)

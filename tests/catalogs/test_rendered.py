@@ -14,11 +14,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.rendered import COLUMNS, MAX_FAMILIES, family_prompt, make_families, rendered
-from untrain.catalogs.rendered_articles import ARTICLES
-from untrain.catalogs.rendered_shapes import BRANDS, COLOURS, MOTIFS, PATTERNS, outline
+from untrain.catalogs.rendered.articles import ARTICLES
+from untrain.catalogs.rendered.catalog import (
+    COLUMNS,
+    MAX_FAMILIES,
+    family_prompt,
+    make_families,
+    rendered,
+)
+from untrain.catalogs.rendered.shapes import BRANDS, COLOURS, MOTIFS, PATTERNS, outline
 from untrain.catalogs.sheet import contact_sheet
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 
 SHARED = ["brand", "article", "colour", "pattern", "motif", "gender"]
 

@@ -14,9 +14,9 @@ from PIL import Image
 from tests.catalogs.test_base import encoded, small_catalog
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.plant import plant
-from untrain.catalogs.rendered import rendered
+from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.split import hold_out, subset
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 
 
 def many(n: int, different: int | None = None) -> Catalog:

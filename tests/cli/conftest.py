@@ -8,7 +8,7 @@ import pytest
 
 from untrain.catalogs import export_folder, rendered
 from untrain.cli import main
-from untrain.progress import console
+from untrain.core.progress import console
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Said, Untrain
-from untrain.catalogs.fashion import COLUMNS
-from untrain.experiment import stages
+from untrain.catalogs.formats.fashion import COLUMNS
+from untrain.experiment.stages import stages
 
 Change = Callable[[Path], None]
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from untrain import cache as module
 from untrain.cli.cache import app
-from untrain.errors import InputError
-from untrain.files import write_json
+from untrain.core import cache as module
+from untrain.core.errors import InputError
+from untrain.core.files import write_json
 
 
 @pytest.fixture

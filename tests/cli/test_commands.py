@@ -15,10 +15,10 @@ from PIL import Image
 from tests.cli.conftest import Untrain
 from tests.conftest import MICRO
 from untrain.catalogs import from_folder
-from untrain.errors import UntrainError
+from untrain.core.errors import UntrainError
 from untrain.experiment import pipeline
 from untrain.experiment.pipeline import NAMES
-from untrain.experiment.run import open_run
+from untrain.runs.run import open_run
 
 Copy = Callable[..., Path]
 

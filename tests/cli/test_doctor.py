@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Untrain
-from untrain.experiment import doctor
+from untrain import doctor
 
 
 def find(said: str, name: str) -> dict[str, str]:

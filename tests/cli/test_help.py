@@ -11,9 +11,9 @@ from tests.cli.conftest import Untrain
 from tests.conftest import MICRO
 from untrain import __version__
 from untrain.cli import app
+from untrain.core.progress import console
 from untrain.experiment import pipeline
-from untrain.experiment.names import STAGE_HELP
-from untrain.progress import console
+from untrain.experiment.stages.names import STAGE_HELP
 
 COMMANDS = (
     *("init", "demo", "plan", "run", "trace", "status", "show", "report", "compare"),

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Untrain
-from untrain.experiment.config import Config, load_config
-from untrain.experiment.template import STARTS, keys, schema, template
+from untrain.settings.config import Config, load_config
+from untrain.settings.template import STARTS, keys, schema, template
 
 
 def test_the_file_loads_with_the_defaults(untrain: Untrain) -> None:
@@ -39,7 +39,7 @@ def test_what_is_off_can_be_switched_on(tmp_path: Path) -> None:
 
 def test_plan_takes_the_file(untrain: Untrain, monkeypatch: pytest.MonkeyPatch) -> None:
     from untrain.generators.base import Cost
-    from untrain.generators.dalle import DalleGenerator
+    from untrain.generators.dalle.generator import DalleGenerator
 
     monkeypatch.setattr(DalleGenerator, "cost", lambda self, catalog: Cost(1.0, 10, "small"))
     untrain("init", "small.yaml", "--name", "mine")

@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from tests.conftest import MICRO
 from tests.experiment.test_leaderboard import make_bank, write_bank
+from untrain.banks.leaderboard import COLUMNS
 from untrain.cli import leaderboard
-from untrain.errors import InputError
-from untrain.experiment.leaderboard import COLUMNS
-from untrain.experiment.run import Run, open_run
-from untrain.progress import console
+from untrain.core.errors import InputError
+from untrain.core.progress import console
 from untrain.report.leaderboard import leaderboard_table
+from untrain.runs.run import Run, open_run
 
 app = typer.Typer()
 leaderboard.add_to(app)
@@ -48,8 +48,8 @@ def test_the_table_is_printed_and_kept(folder: Path) -> None:
 
 
 def test_the_seed_draws_other_random_scores(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from untrain.experiment import leaderboard as module
-    from untrain.experiment import parts
+    from untrain.banks import bank as parts
+    from untrain.banks import leaderboard as module
 
     seeds = []
 

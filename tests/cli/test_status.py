@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Untrain
 from tests.conftest import MICRO
 from tests.experiment.conftest import rewind
-from untrain.experiment.run import open_run
+from untrain.runs.run import open_run
 
 Copy = Callable[..., Path]
 

@@ -16,8 +16,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from untrain.cli import trace
-from untrain.errors import InputError
-from untrain.search.ranking import RANKINGS
+from untrain.core.errors import InputError
+from untrain.search.rank.ranking import RANKINGS
 
 app = typer.Typer()
 trace.add_to(app)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tests.search.test_ranking_fitted import make_run
 from untrain.cli import weights
-from untrain.search.fitted import Weights
+from untrain.search.rank.fitted import Weights
 
 app = typer.Typer()
 weights.add_to(app)

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from untrain.core.errors import InputError
+from untrain.core.files import rng
 from untrain.counterfactual.design import (
     before_after,
     enough_units,
@@ -14,8 +16,6 @@ from untrain.counterfactual.design import (
     removed_ids,
     units_of,
 )
-from untrain.errors import InputError
-from untrain.files import rng
 
 
 def units(n_prompts: int, arms=("targeted", "random_uniform"), ks=(10,), draws=1) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrain.catalogs.base import Catalog
+from untrain.core.errors import InputError
 from untrain.counterfactual.forget_sets import ARMS, build_forget_sets
-from untrain.errors import InputError
 
 
 def catalog(n: int, copies: dict[int, int] | None = None, families: int = 0) -> Catalog:

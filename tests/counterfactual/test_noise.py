@@ -1,8 +1,8 @@
 import numpy as np
 from scipy import stats
 
-from untrain.counterfactual.noise import gumbel, noise_batch
 from untrain.generators.base import Noise
+from untrain.generators.noise import gumbel, noise_batch
 
 
 def test_noise_is_standard_gumbel():

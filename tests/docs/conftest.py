@@ -13,15 +13,16 @@ import pytest
 import torch
 
 from tests.docs.snippets import ROOT, blocks_of
+from untrain.banks import bank as parts
 from untrain.catalogs import export_folder, rendered
 from untrain.cli import main
-from untrain.experiment import config as config_module
-from untrain.experiment import parts, stages
-from untrain.experiment.config import Config
-from untrain.experiment.sections import GeneratorConfig
-from untrain.progress import console
-from untrain.report import page
-from untrain.search import fitted
+from untrain.core.progress import console
+from untrain.experiment.stages import stages
+from untrain.report.page import write as page
+from untrain.search.rank import fitted
+from untrain.settings import config as config_module
+from untrain.settings.config import Config
+from untrain.settings.sections import GeneratorConfig
 
 PROMPTS = "a red shirt\na blue bag\ngreen shoes\na grey watch\n"
 BANK = 8  # models of a bank, whatever --models says

@@ -40,5 +40,5 @@ def test_what_a_benchmark_imports_is_there(script: Path) -> None:
 
 
 def test_what_is_not_there_is_noticed() -> None:
-    wrong = imported("from untrain.files import rng, no_such_thing")
+    wrong = imported("from untrain.core.files import rng, no_such_thing")
     assert [is_there(*each) for each in wrong] == [True, False]

@@ -12,9 +12,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from untrain.core.errors import InputError
 from untrain.encoders import describe, encode_text, load_encoder, pooled
 from untrain.encoders.transformers_vision import TransformersEncoder
-from untrain.errors import InputError
 
 SMALL: dict[str, Any] = {
     "hidden_size": 16,

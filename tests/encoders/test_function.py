@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from untrain.core.errors import InputError
 from untrain.encoders import ENCODERS, describe, encode_text, load_encoder, pooled
 from untrain.encoders.function import BATCH, CallableEncoder
-from untrain.errors import InputError
 
 OWN = """
 import numpy as np

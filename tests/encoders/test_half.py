@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from untrain.encoders.half import widen
+from untrain.encoders.float16 import widen
 
 
 def test_every_finite_half_becomes_the_same_number() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from untrain.core.errors import InputError
 from untrain.encoders import load_encoder
 from untrain.encoders.layout import LayoutEncoder
-from untrain.errors import InputError
 
 
 def disc(colour: tuple[int, int, int], x: int, y: int, size: int = 64) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from untrain.cache import entries
-from untrain.encoders import pace as module
-from untrain.encoders.pace import pace_of
+from untrain.core.cache import entries
+from untrain.encoders import tuning as module
+from untrain.encoders.tuning import pace_of
 
 IMAGES = [np.zeros((2, 2, 3), np.uint8)] * 16
 

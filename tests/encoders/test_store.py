@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from untrain.cache import entries
 from untrain.catalogs.base import Catalog
+from untrain.core.cache import entries
+from untrain.core.errors import InputError, is_disk_full
 from untrain.encoders import store as module
 from untrain.encoders.store import FeatureStore
-from untrain.errors import InputError, is_disk_full
 
 
 class CountingEncoder:

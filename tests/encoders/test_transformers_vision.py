@@ -8,9 +8,9 @@ import torch
 import transformers
 from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
+from untrain.core.errors import InputError
 from untrain.encoders import load_encoder
 from untrain.encoders.transformers_vision import TransformersEncoder
-from untrain.errors import InputError
 
 WEIGHTS = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
 MEAN, STD = np.array([0.5, 0.4, 0.3]), np.array([0.2, 0.3, 0.4])

@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from untrain.evaluation import between_models as between
 from untrain.evaluation import simulated
-from untrain.evaluation.between_models import Noise
+from untrain.evaluation import variance as between
 from untrain.evaluation.randomisation import unit_effects
+from untrain.evaluation.variance import Noise
 
 
 def outcomes(noise: Noise, n_queries: int, n_models: int, seed: int):

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from untrain.counterfactual.design import Assignment, randomised
-from untrain.evaluation.comparisons import compare_arms, compare_sizes
-from untrain.evaluation.contrasts import Trial
+from untrain.evaluation.differences import compare_arms, compare_sizes
+from untrain.evaluation.trial import Trial
 
 SIZES = {"targeted": (10, 100), "random_uniform": (10, 100)}
 

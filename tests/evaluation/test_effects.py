@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from untrain.core.errors import InputError
 from untrain.counterfactual.design import Assignment, randomised
-from untrain.errors import InputError
 from untrain.evaluation.before_after import before_after_effects
 from untrain.evaluation.effects import group_effects, trial_effects
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
+from untrain.core.files import rng
 from untrain.evaluation.equivalent import equivalent_removal, equivalent_table, random_curve
-from untrain.files import rng
 from untrain.report.figures.equivalent import equivalent_figure
 
 IMAGES = 1000

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.evaluation.lds import Estimate, average, best, fill, lds, removal_effect
 
 

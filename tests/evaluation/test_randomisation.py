@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from untrain.core.files import rng
 from untrain.counterfactual.design import randomised, redraw
 from untrain.evaluation.randomisation import (
     can_enumerate,
@@ -17,7 +18,6 @@ from untrain.evaluation.randomisation import (
     unit_effects,
     with_observed,
 )
-from untrain.files import rng
 
 
 def units(n: int) -> pd.DataFrame:

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from untrain.evaluation import simulated
-from untrain.evaluation.between_models import Noise
+from untrain.evaluation.variance import Noise
 
 
 def test_power_of_the_trial_starts_at_its_level_and_rises():

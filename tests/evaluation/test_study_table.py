@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.evaluation.study_table import column_means, folder_name, study_table, table_summary
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from untrain.core.errors import InputError
 from untrain.counterfactual.design import (
     Assignment,
     by_row,
@@ -14,12 +15,11 @@ from untrain.counterfactual.design import (
     refuse_repeated_models,
     units_of,
 )
-from untrain.errors import InputError
-from untrain.evaluation.contrasts import Trial, contrasts, infer
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.power import trial_noise
 from untrain.evaluation.randomisation import every_half
 from untrain.evaluation.side_effects import specificity_effects, utility_effects
+from untrain.evaluation.trial import Trial, contrasts, infer
 from untrain.evaluation.verdicts import verdicts
 
 PROMPTS = ("p0", "p1", "p2")

@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.evaluation.verdicts import DEFAULT_MARGIN, holm_over, verdicts
 
 

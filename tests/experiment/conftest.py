@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from tests.conftest import MICRO
-from untrain.experiment import bank, stages
-from untrain.experiment.config import Config, load_config
-from untrain.experiment.engines import Model, Way
+from untrain.core.progress import console
 from untrain.experiment.pipeline import NAMES, STAGES
-from untrain.generators import autoencoder
-from untrain.progress import console
+from untrain.experiment.stages import stages
+from untrain.generators.dalle import autoencoder
+from untrain.settings.config import Config, load_config
+from untrain.training import models as bank
+from untrain.training.engines import Model, Way
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from tests.experiment.conftest import assert_same_results, record
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.experiment import pipeline
-from untrain.experiment.bank import Order, train_all
-from untrain.experiment.config import Config
 from untrain.experiment.pipeline import NAMES, Stage, run
-from untrain.experiment.run import Run, open_run
-from untrain.experiment.stages import prepare
+from untrain.experiment.stages.stages import prepare
+from untrain.runs.run import Run, open_run
+from untrain.settings.config import Config
+from untrain.training.models import Order, train_all
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

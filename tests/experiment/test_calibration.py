@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from untrain.experiment.finished import read_trial
-from untrain.experiment.run import open_run
+from untrain.runs.run import open_run
+from untrain.runs.trial import read_trial
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "calibrate_verdicts.py"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from untrain.errors import InputError
-from untrain.experiment.config import Config, load_config
+from untrain.core.errors import InputError
+from untrain.settings.config import Config, load_config
 
 GOOD = "name: mine\ndata: {families: 20}\nprompts:\n  families: 4\n"
 

@@ -11,17 +11,17 @@ import pytest
 
 from tests.experiment.conftest import record
 from untrain.catalogs import export_folder
-from untrain.errors import InputError
-from untrain.experiment.config import Config
-from untrain.experiment.finished import read_trial
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
 from untrain.experiment.pipeline import keys, run
 from untrain.experiment.plan import power_lines
-from untrain.experiment.run import Run
-from untrain.files import read_json
-from untrain.generators.dalle import DalleGenerator
+from untrain.generators.dalle.generator import DalleGenerator
 from untrain.report.answer import answer
-from untrain.report.facts import facts
-from untrain.report.folder import read_run
+from untrain.report.page.facts import facts
+from untrain.runs.results import read_run
+from untrain.runs.run import Run
+from untrain.runs.trial import read_trial
+from untrain.settings.config import Config
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

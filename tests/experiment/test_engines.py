@@ -23,14 +23,16 @@ import pytest
 from tests.conftest import MICRO
 from tests.experiment.test_stops import children, gone, needs_proc
 from untrain.cli import options
-from untrain.errors import InputError, UntrainError
-from untrain.experiment import bank, pipeline
-from untrain.experiment.config import Config, load_config
-from untrain.experiment.engines import Batch, Model, Way, on_ray
-from untrain.experiment.engines.on_ray import RayEngine
-from untrain.experiment.run import Run
-from untrain.experiment.stages import prepare
-from untrain.generators.dalle import DalleGenerator
+from untrain.core.errors import InputError, UntrainError
+from untrain.experiment import pipeline
+from untrain.experiment.engines import Batch, Model, Way
+from untrain.experiment.stages.stages import prepare
+from untrain.generators.dalle.generator import DalleGenerator
+from untrain.runs.run import Run
+from untrain.settings.config import Config, load_config
+from untrain.training import models as bank
+from untrain.training import ray as on_ray
+from untrain.training.ray import RayEngine
 
 Make = Callable[..., Config]
 
@@ -409,7 +411,7 @@ def test_a_node_is_lost_in_the_middle(
     def noting(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
         import ray
 
-        from untrain.experiment.bank import train_group
+        from untrain.training.models import train_group
 
         (notes / f"{ray.get_runtime_context().get_node_id()}-{group[0].key}").touch()
         while len({note.name.partition("-")[0] for note in notes.iterdir()}) < 2:

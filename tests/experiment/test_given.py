@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from untrain.api import Result
+from untrain.banks.bank import train_bank
 from untrain.catalogs import export_folder, rendered
-from untrain.errors import InputError
-from untrain.experiment.config import Config, load_config
-from untrain.experiment.parts import train_bank
+from untrain.core.errors import InputError
 from untrain.experiment.pipeline import is_done, keys, run, stages_of
 from untrain.experiment.plan import plan
-from untrain.experiment.run import Run, open_run
-from untrain.experiment.status import status
+from untrain.runs.run import Run, open_run
+from untrain.runs.status import status
+from untrain.settings.config import Config, load_config
 
 Make = Callable[..., Config]
 

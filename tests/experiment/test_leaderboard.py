@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from untrain.errors import InputError
-from untrain.experiment import compared, leaderboard
-from untrain.experiment.attributors import of_family
-from untrain.experiment.leaderboard import COLUMNS, keep_leaderboard
-from untrain.experiment.parts import Bank, _queries
-from untrain.experiment.run import Run, open_run
-from untrain.files import write_json, write_parquet
-from untrain.search.comparison import METRICS
-from untrain.search.fitted import Weights
+from untrain.attribution import whole_comparison as compared
+from untrain.attribution.attributors import of_family
+from untrain.banks import leaderboard
+from untrain.banks.bank import Bank, _queries
+from untrain.banks.leaderboard import COLUMNS, keep_leaderboard
+from untrain.core.errors import InputError
+from untrain.core.files import write_json, write_parquet
+from untrain.runs.run import Run, open_run
+from untrain.search.compare.comparison import METRICS
+from untrain.search.rank.fitted import Weights
 
 FAMILY_EFFECT = 0.2  # bits a token that each image of the family is worth
 
@@ -166,8 +167,8 @@ def test_weights_must_not_have_seen_the_run(run: Run, bank: Bank, tmp_path: Path
 def test_renamed_or_not_a_run_that_weights_were_fitted_on_is_known(
     run: Run, tmp_path: Path
 ) -> None:
-    from untrain.experiment.attributors import check_fitted
-    from untrain.search.fitted import described, examples
+    from untrain.attribution.attributors import check_fitted
+    from untrain.search.rank.fitted import described, examples
 
     about = described(run.folder, examples(run.folder)) | {"name": "before it was renamed"}
     Weights({"pixel_mse": 1.0}, 0.0, {"runs": [about]}).save(tmp_path / "weights.json")

@@ -15,15 +15,15 @@ import pytest
 import untrain
 from tests.testing import painter
 from tests.testing.painter import Painter
-from untrain.errors import InputError
-from untrain.experiment.config import Config, load_config
-from untrain.experiment.parts import train_bank
+from untrain.banks.bank import train_bank
+from untrain.core.errors import InputError
 from untrain.experiment.pipeline import keys, run
 from untrain.experiment.plan import plan
-from untrain.experiment.run import Run
 from untrain.generators import GENERATORS, make_generator, register
 from untrain.report.answer import answer
-from untrain.report.folder import read_run
+from untrain.runs.results import read_run
+from untrain.runs.run import Run
+from untrain.settings.config import Config, load_config
 
 Make = Callable[..., Config]
 OWN = "tests.testing.painter:Painter"
@@ -222,7 +222,7 @@ def test_its_plan_says_what_it_does_not_know(config: Make) -> None:
 
 
 def test_other_data_in_a_worker_are_noticed(own_run: Path, config: Make, tmp_path: Path) -> None:
-    from untrain.experiment import bank
+    from untrain.training import models as bank
 
     shutil.copytree(own_run, tmp_path / "runs" / "micro")
     with pytest.raises(InputError, match="are not what they were"):

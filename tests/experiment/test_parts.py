@@ -12,14 +12,16 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.experiment.conftest import record
-from untrain.errors import InputError
-from untrain.experiment import bank, parts, stages
-from untrain.experiment.config import Config
-from untrain.experiment.parts import keep_equivalent, read_bank, train_bank
-from untrain.experiment.parts_drawn import Part, copy_groups, different_parts, kept_without
-from untrain.experiment.parts_plan import plan_bank
-from untrain.experiment.run import Run
-from untrain.files import read_json
+from untrain.banks import bank as parts
+from untrain.banks.bank import keep_equivalent, read_bank, train_bank
+from untrain.banks.plan import plan_bank
+from untrain.banks.subsets import Part, copy_groups, different_parts, kept_without
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
+from untrain.experiment.stages import stages
+from untrain.runs.run import Run
+from untrain.settings.config import Config
+from untrain.training import models as bank
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

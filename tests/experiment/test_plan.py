@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.evaluation import power
-from untrain.experiment.config import Config
-from untrain.experiment.finished import is_finished_trial, read_trial
 from untrain.experiment.plan import power_lines
-from untrain.experiment.run import open_run
-from untrain.experiment.stages import assignment
+from untrain.experiment.stages.stages import assignment
+from untrain.runs.run import open_run
+from untrain.runs.trial import is_finished_trial, read_trial
+from untrain.settings.config import Config
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

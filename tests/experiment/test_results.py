@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from untrain.evaluation.randomisation import holm
-from untrain.experiment.config import Config
-from untrain.experiment.inputs import seen_in
 from untrain.experiment.pipeline import run, run_stages
-from untrain.experiment.run import Run
-from untrain.report.again import write_page
+from untrain.report.page.rewrite import write_page
+from untrain.runs.inputs import seen_in
+from untrain.runs.run import Run
+from untrain.settings.config import Config
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

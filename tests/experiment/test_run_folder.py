@@ -12,9 +12,9 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.experiment.conftest import record
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.experiment.pipeline import NAMES, run_stages
-from untrain.experiment.run import open_run
+from untrain.runs.run import open_run
 
 PAIR_METRICS = [
     *("pixel_mse", "pixel_mae", "pixel_cross_correlation", "pixel_histogram", "pixel_cosine"),

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from tests.experiment.conftest import record
-from untrain.errors import InputError
-from untrain.experiment import searching, stages
-from untrain.experiment.config import Config
+from untrain.core.errors import InputError
 from untrain.experiment.pipeline import run
-from untrain.experiment.run import Run, open_run
-from untrain.search.comparison import METRIC_DIRECTION
+from untrain.experiment.stages import searching, stages
+from untrain.runs.run import Run, open_run
+from untrain.search.compare.comparison import METRIC_DIRECTION
+from untrain.settings.config import Config
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

@@ -12,15 +12,15 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.conftest import MICRO
-from untrain.errors import UntrainError
-from untrain.experiment import bank
-from untrain.experiment.bank import Order, train_all
-from untrain.experiment.config import Config, load_config
-from untrain.experiment.engines import Batch, Model, Way
-from untrain.experiment.run import Run
-from untrain.experiment.stages import prepare
-from untrain.files import fingerprint, read_json
-from untrain.generators.dalle import DalleGenerator
+from untrain.core.errors import UntrainError
+from untrain.core.files import fingerprint, read_json
+from untrain.experiment.stages.stages import prepare
+from untrain.generators.dalle.generator import DalleGenerator
+from untrain.runs.run import Run
+from untrain.settings.config import Config, load_config
+from untrain.training import models as bank
+from untrain.training.engines import Batch, Model, Way
+from untrain.training.models import Order, train_all
 
 Make = Callable[..., Config]
 Opened = Callable[..., Run]
@@ -210,8 +210,8 @@ def test_a_model_in_several_processes(opened: Opened, monkeypatch: pytest.Monkey
         given.append(arguments[-1])  # type: ignore[arg-type]
         return train_transformer(*arguments[:-1])  # type: ignore[arg-type]
 
-    from untrain.generators import dalle
-    from untrain.generators.training import train_transformer
+    from untrain.generators.dalle import generator as dalle
+    from untrain.generators.dalle.training import train_transformer
 
     monkeypatch.setattr(dalle, "train_across", across)
     run = opened()

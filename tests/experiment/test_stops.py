@@ -18,12 +18,12 @@ import pytest
 from safetensors import SafetensorError
 
 from tests.experiment.conftest import assert_same_results, record, rewind
-from untrain import files
-from untrain.errors import InputError, UntrainError, is_disk_full
-from untrain.experiment.config import Config
+from untrain.core import files
+from untrain.core.errors import InputError, UntrainError, is_disk_full
 from untrain.experiment.pipeline import NAMES, run
-from untrain.experiment.run import Run
-from untrain.generators import dalle
+from untrain.generators.dalle import generator as dalle
+from untrain.runs.run import Run
+from untrain.settings.config import Config
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

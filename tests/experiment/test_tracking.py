@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from tests.experiment.conftest import record
-from untrain.errors import InputError
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
+from untrain.core.progress import console
 from untrain.experiment import pipeline, tracking
-from untrain.experiment.bank import losses
-from untrain.experiment.config import Config
 from untrain.experiment.pipeline import NAMES, keys, run_stages
-from untrain.experiment.run import Run
-from untrain.files import read_json
-from untrain.progress import console
+from untrain.runs.run import Run
+from untrain.settings.config import Config
+from untrain.training.models import losses
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]

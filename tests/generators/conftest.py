@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from untrain.catalogs import rendered
-from untrain.generators.dalle import DalleGenerator
-from untrain.generators.presets import preset_of
+from untrain.generators.dalle.generator import DalleGenerator
+from untrain.generators.dalle.presets import preset_of
 
 
 def silent(n: int) -> None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.generators.conftest import silent
-from untrain.generators import autoencoder as ae
-from untrain.generators.presets import preset_of
+from untrain.generators.dalle import autoencoder as ae
+from untrain.generators.dalle.presets import preset_of
 
 
 @pytest.fixture(scope="module")

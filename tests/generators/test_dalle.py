@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from tests.generators.conftest import silent
-from untrain.errors import InputError
-from untrain.generators import dalle, training
-from untrain.generators.presets import Preset, preset_of
-from untrain.generators.text import PAD, encode_captions
-from untrain.generators.transformer import Transformer
+from untrain.core.errors import InputError
+from untrain.generators.dalle import generator as dalle
+from untrain.generators.dalle import training
+from untrain.generators.dalle.presets import Preset, preset_of
+from untrain.generators.dalle.tokenizer import PAD, encode_captions
+from untrain.generators.dalle.transformer import Transformer
 
 
 def weights(generator):
@@ -169,7 +170,7 @@ def test_saved_and_loaded_is_the_same_model(fitted, prepared, queries, tmp_path)
 
 
 def test_a_model_of_another_recipe_is_refused(fitted, catalog, tmp_path):
-    from untrain.generators.dalle import DalleGenerator
+    from untrain.generators.dalle.generator import DalleGenerator
 
     fitted.save(tmp_path / "model")
     other = DalleGenerator(preset_of("micro", epochs=2, depth=1), seed=0)
@@ -180,7 +181,7 @@ def test_a_model_of_another_recipe_is_refused(fitted, catalog, tmp_path):
 
 def test_a_class_made_of_it_is_another(prepared, catalog):
     """Its models must not be taken for those of the reference generator."""
-    from untrain.generators.dalle import DalleGenerator
+    from untrain.generators.dalle.generator import DalleGenerator
 
     class Own(DalleGenerator):
         version = "1"

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from untrain.catalogs import rendered
-from untrain.errors import InputError
-from untrain.generators.diffusion import DiffusionGenerator
-from untrain.generators.diffusion_presets import diffusion_preset_of
-from untrain.generators.words import hashed_words
+from untrain.core.errors import InputError
+from untrain.generators.diffusion.presets import diffusion_preset_of
+from untrain.generators.diffusion.unet import DiffusionGenerator
+from untrain.generators.diffusion.words import hashed_words
 from untrain.testing import generator_checks
 
 pytest.importorskip("diffusers", reason="needs untrain[diffusion]")

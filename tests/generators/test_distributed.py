@@ -12,13 +12,14 @@ import torch
 
 from tests.experiment.test_stops import children, gone, needs_proc
 from tests.generators.conftest import silent
-from untrain.errors import UntrainError
-from untrain.generators import distributed, hardware
-from untrain.generators.distributed import processes_for, train_across
-from untrain.generators.presets import preset_of
-from untrain.generators.text import PAD
-from untrain.generators.training import descend, train_transformer
-from untrain.generators.transformer import Transformer
+from untrain.core.errors import UntrainError
+from untrain.generators import hardware
+from untrain.generators.dalle import distributed
+from untrain.generators.dalle.distributed import processes_for, train_across
+from untrain.generators.dalle.presets import preset_of
+from untrain.generators.dalle.tokenizer import PAD
+from untrain.generators.dalle.training import descend, train_transformer
+from untrain.generators.dalle.transformer import Transformer
 
 PAIRS, VOCABULARY = 43, 60
 PRESET = preset_of("micro", epochs=2, batch=8, averaging=0.5)  # the last batch is smaller

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from untrain.catalogs import rendered
-from untrain.errors import InputError
-from untrain.generators.lora import LoraGenerator
+from untrain.core.errors import InputError
+from untrain.generators.diffusion.lora import LoraGenerator
 from untrain.testing import check_generator
 
 pytest.importorskip("peft", reason="needs untrain[diffusion]")
@@ -167,8 +167,8 @@ def test_code_beside_the_weights_is_not_run(pipeline: Path, tmp_path: Path) -> N
 
 
 def test_in_an_experiment_file(pipeline: Path, tmp_path: Path) -> None:
-    from untrain.experiment.config import load_config
-    from untrain.experiment.inputs import open_generator
+    from untrain.runs.inputs import open_generator
+    from untrain.settings.config import load_config
 
     (tmp_path / "pipe").symlink_to(pipeline)
     options: dict[str, Any] = {"pipeline": "pipe", **SMALL}

@@ -7,11 +7,17 @@ import pytest
 import torch
 
 from tests.generators.conftest import silent
-from untrain.generators import stacked
-from untrain.generators.presets import preset_of
-from untrain.generators.stacked import Stack, bytes_of_one, clip_each, stack_size, train_stacked
-from untrain.generators.text import PAD
-from untrain.generators.training import batch_loss, train_transformer
+from untrain.generators.dalle import stacked
+from untrain.generators.dalle.presets import preset_of
+from untrain.generators.dalle.stacked import (
+    Stack,
+    bytes_of_one,
+    clip_each,
+    stack_size,
+    train_stacked,
+)
+from untrain.generators.dalle.tokenizer import PAD
+from untrain.generators.dalle.training import batch_loss, train_transformer
 
 PAIRS, VOCABULARY = 44, 60
 PRESET = preset_of("micro", epochs=1, batch=8, averaging=0.5)  # six steps, the last one smaller

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.generators.conftest import silent
-from untrain.generators import training
-from untrain.generators.presets import preset_of
-from untrain.generators.text import PAD
-from untrain.generators.training import train_transformer
-from untrain.generators.transformer import log_likelihood, sample
+from untrain.generators.dalle import training
+from untrain.generators.dalle.presets import preset_of
+from untrain.generators.dalle.tokenizer import PAD
+from untrain.generators.dalle.training import train_transformer
+from untrain.generators.dalle.transformer import log_likelihood, sample
 
 PRESET = preset_of("micro", epochs=2)
 VOCABULARY, PAIRS, TEXT = 50, 32, 6

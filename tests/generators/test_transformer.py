@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from untrain.generators import transformer
-from untrain.generators.presets import preset_of
-from untrain.generators.text import PAD
-from untrain.generators.transformer import Transformer, sample
+from untrain.generators.dalle import transformer
+from untrain.generators.dalle.presets import preset_of
+from untrain.generators.dalle.tokenizer import PAD
+from untrain.generators.dalle.transformer import Transformer, sample
 
 PRESET = preset_of("micro", text_limit=12)
 VOCABULARY, PAIRS = 40, 5

@@ -6,7 +6,7 @@ import pandas as pd
 
 from tests.report.test_tables import TRIAL, effects
 from untrain.report.answer import answer
-from untrain.report.beyond import beyond_rows, beyond_sentence
+from untrain.report.tables.differences import beyond_rows, beyond_sentence
 
 DIFFERENCE, INCREMENT = "randomised-difference", "randomised-increment"
 

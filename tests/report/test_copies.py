@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from untrain.report.copies import copied_from, copy_warnings, copy_words
-from untrain.report.folder import Run, read_run
+from untrain.runs.results import Run, read_run
 
 FOUND = {
     "queries": 20,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrain.files import write_json
-from untrain.report import tables
-from untrain.report.exports import Table, escaped, latex, report_tables, save_tables
-from untrain.report.folder import read_run
+from untrain.core.files import write_json
+from untrain.report.tables import tables
+from untrain.report.tables.exports import Table, escaped, latex, report_tables, save_tables
+from untrain.runs.results import read_run
 
 NAMES = {
     *("effects-by-arm", "other-measures", "effects-by-prompt", "effects-by-prompt-and-arm"),

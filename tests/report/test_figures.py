@@ -17,14 +17,14 @@ from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
 from tests.report.conftest import PROMPTS, make_run
-from untrain.report.cards import strip
 from untrain.report.figures import FIGURES, INLINE, Plot, drawn, figures
 from untrain.report.figures.effects import prompt_effects
 from untrain.report.figures.embedding import Projection, projection, unpack
 from untrain.report.figures.search import agreement, own_sets, score_table
 from untrain.report.figures.style import styled
 from untrain.report.figures.training import losses
-from untrain.report.folder import read_run
+from untrain.report.page.cards import strip
+from untrain.runs.results import read_run
 
 LEVELS = [8, 5, 5, 5]
 

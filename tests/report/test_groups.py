@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from untrain.report import tables
 from untrain.report.answer import answer
-from untrain.report.folder import read_run
-from untrain.report.groups import group_rows
-from untrain.report.markdown import markdown
-from untrain.report.terminal import answer_and_table
+from untrain.report.tables import tables
+from untrain.report.tables.groups import group_rows
+from untrain.report.tables.markdown import markdown
+from untrain.report.tables.terminal import answer_and_table
+from untrain.runs.results import read_run
 
 
 def with_groups(run: Path) -> Path:

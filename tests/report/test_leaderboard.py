@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.report.figures.leaderboard import leaderboard_figure
 from untrain.report.leaderboard import (
     leaderboard_markdown,

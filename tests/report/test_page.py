@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from untrain.report.folder import read_run
-from untrain.report.page import render, write_report
-from untrain.report.pictures import Pictures, data_uri
+from untrain.report.page.embedded import Pictures, data_uri
+from untrain.report.page.write import render, write_report
+from untrain.runs.results import read_run
 
 from .conftest import CAPTION, PROMPTS, add_comparison
 

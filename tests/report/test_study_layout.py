@@ -22,12 +22,12 @@ from scipy.stats import entropy
 from skimage.metrics import structural_similarity
 
 from untrain.catalogs.base import Catalog
+from untrain.core.errors import InputError
 from untrain.encoders.layout import LayoutEncoder
-from untrain.errors import InputError
-from untrain.report import study_layout
-from untrain.report.study_layout import export_study, unique_folder_names
-from untrain.search.comparison import compare
-from untrain.search.ranking import STUDY_WEIGHTS, study_score
+from untrain.report.study import layout as study_layout
+from untrain.report.study.layout import export_study, unique_folder_names
+from untrain.search.compare.comparison import compare
+from untrain.search.rank.ranking import STUDY_WEIGHTS, study_score
 
 from .conftest import PROMPTS
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrain.errors import InputError
-from untrain.report import tables
+from untrain.core.errors import InputError
 from untrain.report.answer import answer
-from untrain.report.folder import read_run
-from untrain.report.markdown import markdown
+from untrain.report.tables import tables
+from untrain.report.tables.markdown import markdown
 from untrain.report.words import p_value
+from untrain.runs.results import read_run
 
 NAN = math.nan
 

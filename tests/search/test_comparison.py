@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from untrain.search.comparison import (
+from untrain.search.compare.comparison import (
     COLUMNS,
     METRIC_DIRECTION,
     METRICS,
@@ -12,9 +12,9 @@ from untrain.search.comparison import (
     compare,
     undefined_notes,
 )
-from untrain.search.extra_metrics import hamming, perceptual_hashes, standard_ssim
-from untrain.search.feature_metrics import cosine, feature_metrics
-from untrain.search.pixel_metrics import pixel_metrics, resize_folder
+from untrain.search.compare.extra import hamming, perceptual_hashes, standard_ssim
+from untrain.search.compare.features import cosine, feature_metrics
+from untrain.search.compare.pixel import pixel_metrics, resize_folder
 
 
 def inputs() -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import mannwhitneyu
 
-from untrain.catalogs.rendered import rendered
+from untrain.catalogs.rendered.catalog import rendered
+from untrain.core.errors import InputError
 from untrain.encoders.layout import LayoutEncoder
-from untrain.errors import InputError
-from untrain.search import vectors
 from untrain.search.copies import (
     Calibration,
     Pictures,
@@ -25,8 +24,9 @@ from untrain.search.copies import (
     judge,
     overlay,
 )
-from untrain.search.nearer import nearer
-from untrain.search.nearest import NEIGHBOURS, Nearest, nearest
+from untrain.search.neighbours import NEIGHBOURS, Nearest, nearest
+from untrain.search.proximity_test import nearer
+from untrain.search.retrieve import vectors
 
 
 def cloud(n: int, d: int = 24, seed: int = 0) -> np.ndarray:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from untrain.search import extra_metrics as module
-from untrain.search.extra_metrics import (
+from untrain.search.compare import extra as module
+from untrain.search.compare.extra import (
     hamming,
     histogram_intersection,
     perceptual_hashes,

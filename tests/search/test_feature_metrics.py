@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial import distance
 from scipy.special import rel_entr
 
-from untrain.search import feature_metrics as module
-from untrain.search.feature_metrics import FEATURE_METRICS, cosine, feature_metrics
+from untrain.search.compare import features as module
+from untrain.search.compare.features import FEATURE_METRICS, cosine, feature_metrics
 
 
 def relu_features(count: int, d: int, seed: int) -> np.ndarray:

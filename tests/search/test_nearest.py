@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from untrain.search.nearest import NEIGHBOURS, Nearest, nearest
+from untrain.search.neighbours import NEIGHBOURS, Nearest, nearest
 
 
 def test_an_image_is_left_out_even_among_more_of_its_kind_than_are_looked_at() -> None:

@@ -18,9 +18,9 @@ from scipy.spatial import distance
 from scipy.special import rel_entr
 from skimage.metrics import structural_similarity
 
-from untrain.catalogs.rendered import rendered
+from untrain.catalogs.rendered.catalog import rendered
 from untrain.encoders import load_encoder
-from untrain.search.comparison import METRICS, compare
+from untrain.search.compare.comparison import METRICS, compare
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 ODD = (1799, 1800, 2311, 5408, 11151, 11160, 14776, 25299, 28092, 35915, 44101, 56128, 59593)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from untrain.search import pixel_metrics as module
-from untrain.search.pixel_metrics import PIXEL_METRICS, pixel_metrics, resize_folder
+from untrain.search.compare import pixel as module
+from untrain.search.compare.pixel import PIXEL_METRICS, pixel_metrics, resize_folder
 
 
 def one_pair(a_rgb: np.ndarray, b_rgb: np.ndarray) -> dict[str, float]:

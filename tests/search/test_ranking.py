@@ -9,11 +9,11 @@ import pytest
 import scipy.stats
 from PIL import Image, ImageFilter
 
-from untrain.catalogs.rendered import family_prompt, rendered
+from untrain.catalogs.rendered.catalog import family_prompt, rendered
+from untrain.core.errors import InputError
 from untrain.encoders import load_encoder
-from untrain.errors import InputError
-from untrain.search.comparison import METRIC_DIRECTION, METRICS, compare
-from untrain.search.ranking import (
+from untrain.search.compare.comparison import METRIC_DIRECTION, METRICS, compare
+from untrain.search.rank.ranking import (
     FUSED,
     RANKINGS,
     STUDY_WEIGHTS,
@@ -24,7 +24,7 @@ from untrain.search.ranking import (
     rank_study,
     study_score,
 )
-from untrain.search.retrieval import retrieve
+from untrain.search.retrieve.candidates import retrieve
 
 
 def tables(seed: int = 0, prompts: int = 2, n: int = 6) -> tuple[pd.DataFrame, pd.DataFrame]:

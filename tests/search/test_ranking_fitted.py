@@ -9,10 +9,10 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from untrain.errors import InputError
-from untrain.search.fitted import Weights, examples, fit_weights, ridge
-from untrain.search.metric_table import nearness, with_metrics
-from untrain.search.ranking import check_method, rank
+from untrain.core.errors import InputError
+from untrain.search.rank.fitted import Weights, examples, fit_weights, ridge
+from untrain.search.rank.metric_table import nearness, with_metrics
+from untrain.search.rank.ranking import check_method, rank
 
 METRICS = [
     *("pixel_mse", "pixel_mae", "pixel_cosine", "feature_cosine", "feature_kl"),

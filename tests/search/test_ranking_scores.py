@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from untrain.errors import InputError
-from untrain.search.ranking import rank
-from untrain.search.scores import read_scores
+from untrain.core.errors import InputError
+from untrain.search.rank.ranking import rank
+from untrain.search.rank.scores import read_scores
 
 IDS = ["007", "008", "009"]
 PROMPTS = pd.DataFrame(

@@ -9,9 +9,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from untrain.catalogs.base import Catalog
-from untrain.errors import InputError
-from untrain.search import faiss_index, retrieval
-from untrain.search.retrieval import (
+from untrain.core.errors import InputError
+from untrain.search.retrieve import candidates as retrieval
+from untrain.search.retrieve import faiss_index
+from untrain.search.retrieve.candidates import (
     RETRIEVERS,
     PictureSearch,
     TfidfRetriever,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.search.test_retrieval import captions
-from untrain.errors import InputError
-from untrain.search.text_retrieval import (
+from untrain.core.errors import InputError
+from untrain.search.retrieve.text import (
     TEXT_RETRIEVERS,
     Bm25Retriever,
     Retriever,
@@ -90,7 +90,7 @@ def test_a_loaded_index_needs_no_scikit_learn(tmp_path: Path) -> None:
     TfidfRetriever().fit(captions(20)).save(tmp_path / "index")
     code = (
         "import sys; from pathlib import Path;"
-        "from untrain.search.text_retrieval import TfidfRetriever as T;"
+        "from untrain.search.retrieve.text import TfidfRetriever as T;"
         f"T.load(Path({str(tmp_path / 'index')!r})).query(['red'], 1);"
         "print({'sklearn', 'scipy', 'bm25s'} & set(sys.modules))"
     )

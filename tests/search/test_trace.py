@@ -14,13 +14,14 @@ import pytest
 from PIL import Image, ImageFilter
 
 from untrain.catalogs import Catalog, load_catalog, rendered
+from untrain.core.errors import InputError
 from untrain.encoders.layout import LayoutEncoder
-from untrain.errors import InputError
 from untrain.search import kept as kept_module
-from untrain.search import retrieval, traced
+from untrain.search import traced
+from untrain.search.catalog_index import open_index
 from untrain.search.copies import judge
-from untrain.search.index import open_index
-from untrain.search.nearest import nearest
+from untrain.search.neighbours import nearest
+from untrain.search.retrieve import candidates as retrieval
 from untrain.search.trace import Trace, trace
 from untrain.search.traced import HIT
 
@@ -406,7 +407,7 @@ def test_a_disk_that_fills_leaves_no_index_and_the_next_call_makes_it(
 
 
 def test_the_cache_knows_what_the_indexes_are(catalog: Catalog, cache: Path) -> None:
-    from untrain.cache import entries
+    from untrain.core.cache import entries
 
     trace({"q": picture(catalog, "000002")}, catalog, "fashion")
     said = [(entry.description, entry.rows) for entry in entries(("indexes",))]

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from untrain.errors import InputError
-from untrain.search import faiss_index, vectors
-from untrain.search.vector_index import VECTOR_INDEXES, ExactIndex, VectorIndex
-from untrain.search.vectors import cosines, principal_axes
+from untrain.core.errors import InputError
+from untrain.search.retrieve import faiss_index, vectors
+from untrain.search.retrieve.vector_index import VECTOR_INDEXES, ExactIndex, VectorIndex
+from untrain.search.retrieve.vectors import cosines, principal_axes
 
 KINDS = ["exact", "hnsw", "ivfpq"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from untrain.catalogs import Catalog
-from untrain.files import rng
+from untrain.core.files import rng
 from untrain.generators.base import Generations, Generator, Noise, kept_rows
 
 WORDS = 64

@@ -13,7 +13,7 @@ import torch
 
 from tests.testing.painter import Painter
 from untrain.catalogs import Catalog, rendered
-from untrain.files import rng
+from untrain.core.files import rng
 from untrain.generators import make_generator
 from untrain.generators.base import Generations
 from untrain.testing import check_generator, generator_checks

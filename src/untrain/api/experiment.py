@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from untrain.api.result import Result
-from untrain.errors import InputError, did_you_mean
+from untrain.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from untrain.experiment.config import Config
+    from untrain.settings.config import Config
 
 
 class Experiment:
@@ -57,7 +57,7 @@ class Experiment:
         >>> experiment.config.removal.k, experiment.config.seed
         ((2, 4), 3)
         """
-        from untrain.experiment.config import load_config
+        from untrain.settings.config import load_config
 
         return cls(load_config(Path(path), settings, **changes))
 
@@ -76,7 +76,7 @@ class Experiment:
         >>> experiment.folder.as_posix()
         'runs/mine'
         """
-        from untrain.experiment.config import make_config
+        from untrain.settings.config import make_config
 
         return cls(make_config(values))
 
@@ -101,7 +101,7 @@ class Experiment:
         presets = ("demo", "micro")
         if preset not in presets:
             raise InputError(f"unknown demo preset '{preset}'{did_you_mean(preset, presets)}")
-        with as_file(files("untrain.experiment") / f"{preset}.yaml") as path:
+        with as_file(files("untrain.settings") / f"{preset}.yaml") as path:
             return cls.from_yaml(path, *settings, **changes)
 
     @property
@@ -137,7 +137,7 @@ class Experiment:
         Result('runs/micro'): done
         """
         from untrain.experiment.pipeline import run_stages
-        from untrain.experiment.run import Run
+        from untrain.runs.run import Run
 
         return Result(run_stages(Run(self.config), until, again))
 

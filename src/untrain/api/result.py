@@ -9,13 +9,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from untrain.errors import InputError, did_you_mean
+from untrain.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-    from untrain.report.folder import Run
+    from untrain.runs.results import Run
 
 SHOWN = 4  # prompts whose pictures a notebook shows
 
@@ -55,7 +55,7 @@ class Result:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        from untrain.experiment.folders import find_run
+        from untrain.runs.find import find_run
 
         self.folder = find_run(Path(folder))
 
@@ -112,7 +112,7 @@ class Result:
     @property
     def overall(self) -> pd.DataFrame:
         """The overall effects in `unit`, a row an arm and size, naive figures beside them."""
-        from untrain.report.tables import overall_table
+        from untrain.report.tables.tables import overall_table
 
         return overall_table(self._read().effects)
 
@@ -133,14 +133,14 @@ class Result:
     @property
     def warnings(self) -> list[str]:
         """What a reader must know before believing the run; the gravest first."""
-        from untrain.report.tables import warnings
+        from untrain.report.tables.tables import warnings
 
         return warnings(self._read())
 
     @property
     def summary(self) -> dict[str, Any]:
         """The content of ``results/summary.json``."""
-        from untrain.files import read_json
+        from untrain.core.files import read_json
 
         return dict(read_json(self._path("results/summary.json")))
 
@@ -181,7 +181,7 @@ class Result:
 
     def with_and_without(self, prompt_id: str) -> tuple[str, ...]:
         """Return a model that had the prompt's own images and one that did not, much alike else."""
-        from untrain.report.regenerated import with_and_without
+        from untrain.report.page.regenerated import with_and_without
 
         _check("prompt", prompt_id, self.prompts["prompt_id"])
         return with_and_without(self._read(), prompt_id)
@@ -207,7 +207,7 @@ class Result:
 
     def show(self) -> None:
         """Show the answer and the effects; in a notebook pictures, too, else every verdict."""
-        from untrain.progress import console
+        from untrain.core.progress import console
 
         if console.is_jupyter:
             from IPython.display import display
@@ -216,7 +216,7 @@ class Result:
             return
         from rich.console import Console
 
-        from untrain.report import terminal
+        from untrain.report.tables import terminal
 
         run, out = self._read(), Console(highlight=False)
         out.print(self.answer, markup=False)
@@ -227,7 +227,7 @@ class Result:
         out.print(terminal.verdicts(run, out.width))
 
     def __repr__(self) -> str:
-        from untrain.experiment.status import status
+        from untrain.runs.status import status
 
         found = status(self.folder)
         then = f", next: {found.next}" if found.next else ""
@@ -239,7 +239,7 @@ class Result:
             return f"<p>{escape(repr(self))}</p>"
         import pandas as pd
 
-        from untrain.report import tables
+        from untrain.report.tables import tables
 
         rows = pd.DataFrame(
             tables.overall_rows(self.overall),
@@ -257,7 +257,7 @@ class Result:
         )
 
     def _read(self) -> Run:
-        from untrain.report.folder import read_run
+        from untrain.runs.results import read_run
 
         return read_run(self.folder)
 

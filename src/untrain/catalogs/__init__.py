@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from untrain.catalogs.base import Catalog, Skipped
 from untrain.catalogs.export import export_folder
-from untrain.catalogs.fashion import from_fashion
-from untrain.catalogs.folder import from_folder
-from untrain.catalogs.formats import CATALOGS, guess_format, load_catalog
+from untrain.catalogs.formats.fashion import from_fashion
+from untrain.catalogs.formats.folder import from_folder
 from untrain.catalogs.inspect import inspect, inspect_sheet
+from untrain.catalogs.opening import CATALOGS, guess_format, load_catalog
 from untrain.catalogs.plant import plant
-from untrain.catalogs.rendered import family_prompt, rendered
+from untrain.catalogs.rendered.catalog import family_prompt, rendered
 from untrain.catalogs.split import hold_out, subset
 
 __all__ = [

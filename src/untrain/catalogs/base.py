@@ -13,8 +13,8 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from untrain.catalogs.columns import Ids, Texts, fingerprint_of, first_of_equals
-from untrain.errors import InputError, did_you_mean
-from untrain.files import fingerprint
+from untrain.core.errors import InputError, did_you_mean
+from untrain.core.files import fingerprint
 
 ReadBytes = Callable[[str], bytes]
 

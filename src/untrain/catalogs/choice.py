@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from untrain.errors import InputError, did_you_mean
+from untrain.core.errors import InputError, did_you_mean
 
 IDS = ("id", "image_id", "__key__", "key")
 CAPTIONS = ("caption", "captions", "text", "txt", "prompt", "description", "sentences")

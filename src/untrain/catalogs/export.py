@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.errors import InputError, is_disk_full
-from untrain.files import atomic_path
-from untrain.progress import track
-from untrain.registry import Registry
+from untrain.core.errors import InputError, is_disk_full
+from untrain.core.files import atomic_path
+from untrain.core.progress import track
+from untrain.core.registry import Registry
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -16,11 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from untrain.catalogs import arrow_rows, choice, tables, webdataset
+from untrain.catalogs import choice
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.choice import as_text
 from untrain.catalogs.export import PNG_SIGNATURE
-from untrain.progress import track
+from untrain.catalogs.formats import arrow_rows, tables, webdataset
+from untrain.core.progress import track
 
 SHARD = 2**28  # bytes of images in a file, about
 GROUP = 256  # rows of a row group
@@ -113,7 +114,7 @@ def write_parquet(catalog: Catalog, folder: Path) -> None:
 
 def write_datasets(catalog: Catalog, folder: Path) -> None:
     """Write what ``datasets.load_from_disk`` reads."""
-    from untrain.catalogs.huggingface import library
+    from untrain.catalogs.formats.huggingface import library
 
     datasets = library()
     passing = folder / "passing"

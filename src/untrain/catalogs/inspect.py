@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from untrain.catalogs.base import Catalog, decode
-from untrain.catalogs.folder import by_reason, in_threads
+from untrain.catalogs.formats.folder import by_reason, in_threads
 from untrain.catalogs.sheet import contact_sheet
-from untrain.files import atomic_path, rng
+from untrain.core.files import atomic_path, rng
 
 NEAR_BLANK = 3.0  # standard deviation of all pixel values, 0–255: nothing to be seen below it
 EXAMPLES = 5

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
 from untrain.catalogs.choice import Choice, Values, as_text, numbered
 from untrain.catalogs.columns import Ids, Lookup, Places, Texts
-from untrain.catalogs.folder import (
+from untrain.catalogs.formats.folder import (
     bombs_refused,
     check_image,
     in_threads,
@@ -30,8 +30,8 @@ from untrain.catalogs.folder import (
     natural_key,
     refuse_if_unusable,
 )
-from untrain.errors import InputError
-from untrain.progress import bar, console
+from untrain.core.errors import InputError
+from untrain.core.progress import bar, console
 
 Kind = Callable[..., Any]
 Reader = Callable[[Mapping[str, Any]], ReadBytes]

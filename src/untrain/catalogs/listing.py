@@ -19,17 +19,17 @@ import numpy as np
 import pyarrow as pa
 from rich.markup import escape
 
-from untrain.cache import cache_folder, mark_used
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
 from untrain.catalogs.columns import Lookup, Places, Texts
-from untrain.catalogs.folder import FolderReader, folders_of, refuse_if_unusable
-from untrain.catalogs.huggingface import DatasetReader, Named
+from untrain.catalogs.formats.folder import FolderReader, folders_of, refuse_if_unusable
+from untrain.catalogs.formats.huggingface import DatasetReader, Named
+from untrain.catalogs.formats.parquet import Cell, ParquetReader
+from untrain.catalogs.formats.webdataset import Piece, TarReader
+from untrain.catalogs.formats.zipped import Member, ZipReader
 from untrain.catalogs.intake import ATTRIBUTE, PLACE, TEXT, catalog_of
-from untrain.catalogs.parquet import Cell, ParquetReader
-from untrain.catalogs.webdataset import Piece, TarReader
-from untrain.catalogs.zipped import Member, ZipReader
-from untrain.files import atomic_path, fingerprint, read_json, write_json
-from untrain.progress import console
+from untrain.core.cache import cache_folder, mark_used
+from untrain.core.files import atomic_path, fingerprint, read_json, write_json
+from untrain.core.progress import console
 
 VERSION = 3  # raise it when what is read, or what counts as a good image, changes
 TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files

@@ -16,10 +16,10 @@ import pandas as pd
 from PIL import ImageOps
 
 from untrain.catalogs.base import Catalog, ReadBytes
-from untrain.catalogs.folder import natural_key
-from untrain.catalogs.rendered import MAX_FAMILIES, MAX_SIZE, rendered
-from untrain.errors import InputError
-from untrain.files import fingerprint, rng
+from untrain.catalogs.formats.folder import natural_key
+from untrain.catalogs.rendered.catalog import MAX_FAMILIES, MAX_SIZE, rendered
+from untrain.core.errors import InputError
+from untrain.core.files import fingerprint, rng
 
 CONSONANTS = "bdfgklmnprtvz"
 VOWELS = "aeiou"

@@ -7,9 +7,9 @@ from collections.abc import Collection
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.folder import natural_key
-from untrain.errors import InputError
-from untrain.files import fingerprint
+from untrain.catalogs.formats.folder import natural_key
+from untrain.core.errors import InputError
+from untrain.core.files import fingerprint
 
 
 def hold_out(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Catalog]:

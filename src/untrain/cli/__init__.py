@@ -28,8 +28,8 @@ from untrain.cli import (
     weights,
 )
 from untrain.cli.group import Main
-from untrain.errors import UntrainError, is_disk_full
-from untrain.progress import console
+from untrain.core.errors import UntrainError, is_disk_full
+from untrain.core.progress import console
 
 NOT_WRITABLE = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 

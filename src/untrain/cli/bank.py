@@ -40,17 +40,17 @@ def bank(
 
     Example: untrain bank experiment.yaml --models 64
     """
-    from untrain.experiment.run import Run
+    from untrain.runs.run import Run
 
     run = Run(read(file))
     if plan:
-        from untrain.experiment.parts_plan import plan_bank
+        from untrain.banks.plan import plan_bank
 
         lines = plan_bank(run, models, share)
         Console().print(lines_table(f"Plan of the bank of {run.config.name}", lines))
         return
-    from untrain.experiment.parts import keep_equivalent, train_bank
-    from untrain.report.again import write_again
+    from untrain.banks.bank import keep_equivalent, train_bank
+    from untrain.report.page.rewrite import write_again
 
     found = train_bank(run, models, share)
     typer.echo(f"bank: {_counted(found.models)}, in {run.folder / 'bank'}")
@@ -70,7 +70,7 @@ def _counted(models: pd.DataFrame) -> str:
 
 
 def _equivalent(rows: list[dict[str, Any]], unit: str) -> Table:
-    from untrain.evaluation.units import spoken
+    from untrain.evaluation.measurement import spoken
 
     table = Table("taken out", title="Equivalent random removal", title_justify="left")
     for column in ("images", f"{spoken(unit)} worse", "random images that do as much"):

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from untrain.cache import KINDS, Entry, cache_folder, entries, remove
 from untrain.cli.group import Group
 from untrain.cli.options import JSON
-from untrain.errors import InputError, did_you_mean
+from untrain.core.cache import KINDS, Entry, cache_folder, entries, remove
+from untrain.core.errors import InputError, did_you_mean
 
 DAY = 86_400
 

@@ -35,8 +35,8 @@ def open_catalogue(
         `untrain.catalogs.load_catalog`.
     """
     from untrain.catalogs import guess_format, load_catalog
-    from untrain.catalogs.formats import takes_path
-    from untrain.errors import InputError
+    from untrain.catalogs.opening import takes_path
+    from untrain.core.errors import InputError
 
     name = format or (guess_format(path) if path else "rendered")
     given = parse_options(options)
@@ -57,7 +57,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     """
     import yaml
 
-    from untrain.errors import InputError
+    from untrain.core.errors import InputError
 
     parsed: dict[str, Any] = {}
     for option in options:

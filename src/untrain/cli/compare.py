@@ -34,10 +34,10 @@ def compare(
 
     Example: untrain compare runs/seed-1 runs/seed-2
     """
-    from untrain.errors import InputError
-    from untrain.experiment.folders import find_run
-    from untrain.files import atomic_path
+    from untrain.core.errors import InputError
+    from untrain.core.files import atomic_path
     from untrain.report import compared_runs as tables
+    from untrain.runs.find import find_run
 
     if second is None:
         raise InputError(

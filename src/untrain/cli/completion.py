@@ -12,7 +12,7 @@ from pathlib import Path
 
 def runs(incomplete: str) -> list[tuple[str, str]]:
     """Run folders in ./runs by name, and others by their path."""
-    from untrain.experiment.folders import runs_in
+    from untrain.runs.find import runs_in
 
     typed = Path(incomplete)
     parent = typed if incomplete.endswith("/") else typed.parent
@@ -29,7 +29,7 @@ def experiment_files(incomplete: str) -> list[str]:
 
 def engines(incomplete: str) -> list[str]:
     """Names of engines."""
-    return _registered(incomplete, "untrain.experiment.engines:ENGINES")
+    return _registered(incomplete, "untrain.training.engines:ENGINES")
 
 
 def formats(incomplete: str) -> list[str]:
@@ -49,12 +49,12 @@ def encoders(incomplete: str) -> list[str]:
 
 def rankings(incomplete: str) -> list[str]:
     """Names of rankings."""
-    return _registered(incomplete, "untrain.search.ranking:RANKINGS")
+    return _registered(incomplete, "untrain.search.rank.ranking:RANKINGS")
 
 
 def settings(incomplete: str) -> list[str]:
     """Keys of the experiment file, as --set takes them."""
-    from untrain.experiment.template import keys
+    from untrain.settings.template import keys
 
     return _starting(incomplete, (f"{key}=" for key in keys()))
 

@@ -87,7 +87,7 @@ def show(
 
     Example: untrain data show table.csv --option caption="{brand} {colour}" -o where.year.min=2012
     """
-    from untrain.catalogs.folder import reasons
+    from untrain.catalogs.formats.folder import reasons
 
     catalog = open_catalogue(path, format, strict, fresh, options)
     pairs = [
@@ -153,7 +153,7 @@ def duplicates(
 
     Example: untrain data duplicates photos/ --sheet copies.png
     """
-    from untrain.files import atomic_path
+    from untrain.core.files import atomic_path
     from untrain.search.duplicates import describe, duplicate_groups, duplicates_sheet
 
     catalog = open_catalogue(path, format, fresh=fresh, options=options)

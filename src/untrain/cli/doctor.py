@@ -38,7 +38,7 @@ def doctor(
 
     Example: untrain doctor --encoder google/mobilenet_v2_1.0_224
     """
-    from untrain.experiment.doctor import BROKEN, examine
+    from untrain.doctor import BROKEN, examine
 
     found = examine(encoder, runs)
     broken = [finding for finding in found if finding.state == BROKEN]

@@ -54,11 +54,11 @@ def export(
     """
     from untrain.catalogs.export import EXPORTS
     from untrain.catalogs.export import export as write
-    from untrain.errors import InputError
-    from untrain.experiment.folders import find_run
+    from untrain.core.errors import InputError
     from untrain.experiment.retained import removed_of
-    from untrain.experiment.run import open_run
-    from untrain.report.study_layout import export_study
+    from untrain.report.study.layout import export_study
+    from untrain.runs.find import find_run
+    from untrain.runs.run import open_run
 
     EXPORTS.check(to)
     folder = find_run(run)
@@ -86,9 +86,9 @@ def sheet(
 
     Example: untrain sheet runs/demo demo.png
     """
-    from untrain.experiment.folders import find_run
-    from untrain.files import atomic_path
+    from untrain.core.files import atomic_path
     from untrain.report.sheet import generated_sheet
+    from untrain.runs.find import find_run
 
     picture = generated_sheet(find_run(run), cell, rows)
     with atomic_path(out) as temporary:

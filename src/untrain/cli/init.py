@@ -38,7 +38,7 @@ def init(
     Example: untrain init mine.yaml --data photos/
     """
     from untrain.catalogs import guess_format
-    from untrain.experiment import template
+    from untrain.settings import template
 
     if schema:
         print_json(template.schema())

@@ -50,12 +50,12 @@ def leaderboard(
 
     Example: untrain leaderboard experiment.yaml --ranking scores:influence.parquet
     """
-    from untrain.experiment.leaderboard import keep_leaderboard
-    from untrain.experiment.leaderboard import leaderboard as table_of
-    from untrain.experiment.parts import read_bank
-    from untrain.experiment.run import Run
-    from untrain.report.again import write_again
+    from untrain.banks.bank import read_bank
+    from untrain.banks.leaderboard import keep_leaderboard
+    from untrain.banks.leaderboard import leaderboard as table_of
     from untrain.report.leaderboard import leaderboard_table
+    from untrain.report.page.rewrite import write_again
+    from untrain.runs.run import Run
 
     run = Run(read(file))
     bank = read_bank(run.folder)

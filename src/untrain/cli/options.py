@@ -13,7 +13,7 @@ import typer
 from untrain.cli import completion
 
 if TYPE_CHECKING:
-    from untrain.experiment.config import Config
+    from untrain.settings.config import Config
 
 _FILE = typer.Argument(
     help="The experiment file (YAML); untrain init writes one.",
@@ -107,7 +107,7 @@ def takes_experiment(
 
 def _read(given: dict[str, Any], file: Path) -> Config:
     """Return the configuration in a file, with what was given beside it."""
-    from untrain.experiment.config import load_config
+    from untrain.settings.config import load_config
 
     strict, address = given.get("strict"), given.get("address")
     changes = {name: given.get(name) for name in ("seed", "name", "runs", "workers")}

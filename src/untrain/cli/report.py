@@ -28,8 +28,8 @@ def report(
 
     Example: untrain report runs/demo --no-training-images
     """
-    from untrain.experiment.folders import find_run
-    from untrain.report.again import write_page
+    from untrain.report.page.rewrite import write_page
+    from untrain.runs.find import find_run
 
     folder = find_run(run)
     page = write_page(folder, training_images)

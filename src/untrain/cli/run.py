@@ -13,10 +13,10 @@ from rich.markup import escape
 
 from untrain.cli.options import ALL, FEW, JSON, takes_experiment
 from untrain.cli.output import lines_table, print_json
-from untrain.experiment.names import STAGE_HELP
+from untrain.experiment.stages.names import STAGE_HELP
 
 if TYPE_CHECKING:
-    from untrain.experiment.config import Config
+    from untrain.settings.config import Config
 
 Read = Callable[[Path], "Config"]
 STAGES = "Stages, one at a time (see also: untrain run FILE --until STAGE)"
@@ -57,11 +57,11 @@ def demo(
 
     Example: untrain demo --seed 3 --set design.models=16
     """
-    from untrain.errors import InputError, did_you_mean
+    from untrain.core.errors import InputError, did_you_mean
 
     if preset not in PRESETS:
         raise InputError(f"unknown demo preset '{preset}'{did_you_mean(preset, PRESETS)}")
-    with as_file(files("untrain.experiment") / f"{preset}.yaml") as path:
+    with as_file(files("untrain.settings") / f"{preset}.yaml") as path:
         _run(read(path))
 
 
@@ -132,13 +132,13 @@ def _stage_command(stage: str) -> Callable[..., None]:
 def _run(config: Config, until: str = "report", again: bool = False) -> None:
     """Run up to a stage; of a whole run, print the answer and a table a newcomer understands."""
     from untrain.experiment.pipeline import run_stages
-    from untrain.experiment.run import Run
+    from untrain.runs.run import Run
 
     folder = run_stages(Run(config), until, again)
     if until != "report":
         typer.echo(f"{until}: done, in {folder}")
         return
-    from untrain.report.terminal import answer_and_table
+    from untrain.report.tables.terminal import answer_and_table
 
     console = Console(highlight=False)
     answer, rows = answer_and_table(folder, console.width)

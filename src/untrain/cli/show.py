@@ -35,12 +35,12 @@ def show(
 
     Example: untrain show runs/demo --prompts 5
     """
-    from untrain.experiment.folders import find_run
-    from untrain.report import terminal
-    from untrain.report.again import shows_training_images
     from untrain.report.answer import said
-    from untrain.report.folder import read_run
-    from untrain.report.tables import warnings
+    from untrain.report.page.rewrite import shows_training_images
+    from untrain.report.tables import terminal
+    from untrain.report.tables.tables import warnings
+    from untrain.runs.find import find_run
+    from untrain.runs.results import read_run
 
     found = read_run(find_run(run))
     if as_json:

@@ -14,10 +14,10 @@ from rich.text import Text
 from untrain.cli import completion
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
-from untrain.progress import clock
+from untrain.core.progress import clock
 
 if TYPE_CHECKING:
-    from untrain.experiment.status import Status
+    from untrain.runs.status import Status
 
 STYLES = {"done": "green", "running": "bold cyan", "stopped": "yellow", "waiting": "dim"}
 
@@ -42,8 +42,8 @@ def status(
 
     Example: untrain status runs/demo
     """
-    from untrain.experiment.folders import find_run, runs_in
-    from untrain.experiment.status import status as read
+    from untrain.runs.find import find_run, runs_in
+    from untrain.runs.status import status as read
 
     if run is None:
         found = [read(folder) for folder in runs_in(runs)]

@@ -113,7 +113,7 @@ def trace(
 
 
 def _check_outputs(out: Sequence[Path]) -> None:
-    from untrain.errors import InputError
+    from untrain.core.errors import InputError
 
     for path in out:
         if path.suffix.lower() not in KINDS:
@@ -126,7 +126,7 @@ def _check_outputs(out: Sequence[Path]) -> None:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Name pictures by their files, without the ending or folder where that is enough."""
-    from untrain.errors import InputError
+    from untrain.core.errors import InputError
 
     for names in ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths]):
         if len(set(names)) == len(names):
@@ -138,14 +138,14 @@ def _open(
     catalog: str, format: str, run: Path | None, fresh: bool
 ) -> tuple[Catalog, Encoder | None]:
     """Return the training images and, of a run, its encoder."""
-    from untrain.errors import InputError
+    from untrain.core.errors import InputError
 
     if bool(catalog) == (run is not None):
         raise InputError("where are the training images? Expected either --catalog or --run")
     if run is not None:
-        from untrain.experiment.folders import find_run
-        from untrain.experiment.inputs import open_catalog
-        from untrain.experiment.run import open_run
+        from untrain.runs.find import find_run
+        from untrain.runs.inputs import open_catalog
+        from untrain.runs.run import open_run
 
         opened = open_run(find_run(run))
         if fresh:
@@ -157,8 +157,8 @@ def _open(
 
 def _encoder(name: str, pooling: str) -> Encoder | None:
     """Return the encoder that was asked for, if any was."""
+    from untrain.core.errors import InputError
     from untrain.encoders import load_encoder
-    from untrain.errors import InputError
 
     if not name:
         if pooling:
@@ -168,11 +168,11 @@ def _encoder(name: str, pooling: str) -> Encoder | None:
 
 
 def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: Catalog) -> None:
-    from untrain.files import atomic_path, write_json, write_parquet, write_text
+    from untrain.core.files import atomic_path, write_json, write_parquet, write_text
 
     kind = path.suffix.lower()
     if kind == ".html":
-        from untrain.report.trace_page import trace_page
+        from untrain.report.page.trace_page import trace_page
 
         write_text(path, trace_page(found, pictures, catalog))
     elif kind == ".json":

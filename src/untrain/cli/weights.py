@@ -13,7 +13,7 @@ from rich.table import Table
 from untrain.cli import completion
 
 if TYPE_CHECKING:
-    from untrain.search.fitted import Weights
+    from untrain.search.rank.fitted import Weights
 
 USEFUL = 0.1  # of the variance of effects, least; weights fitted on noise have about nothing
 
@@ -36,8 +36,8 @@ def weights(
 
     Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
     """
-    from untrain.experiment.folders import find_run
-    from untrain.search.fitted import fit_weights
+    from untrain.runs.find import find_run
+    from untrain.search.rank.fitted import fit_weights
 
     fitted = fit_weights([find_run(run) for run in runs])
     fitted.save(out)

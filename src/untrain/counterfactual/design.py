@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from untrain.errors import InputError, did_you_mean
-from untrain.files import rng
+from untrain.core.errors import InputError, did_you_mean
+from untrain.core.files import rng
 
 UNIT_COLUMNS = ["forget_set_id", "arm", "prompt_id", "draw", "k"]
 

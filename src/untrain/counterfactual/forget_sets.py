@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.counterfactual.book import Book, Unit
-from untrain.errors import InputError, did_you_mean
-from untrain.files import rng
-from untrain.registry import Registry
+from untrain.core.errors import InputError, did_you_mean
+from untrain.core.files import rng
+from untrain.core.registry import Registry
+from untrain.counterfactual.ledger import Book, Unit
 
 ALONE = {"family", "ids"}  # arms whose sets are made for no prompt that is asked about
 

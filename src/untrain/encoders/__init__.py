@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from untrain.core.errors import InputError
+from untrain.core.registry import Registry, is_own
 from untrain.encoders.base import Encoder, describe, encode_text, pooled
-from untrain.errors import InputError
-from untrain.registry import Registry, is_own
 
 __all__ = ["ENCODERS", "Encoder", "describe", "encode_text", "load_encoder", "pooled"]
 

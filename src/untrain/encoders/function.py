@@ -8,10 +8,10 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import ArrayLike
 
+from untrain.core.errors import InputError
+from untrain.core.files import fingerprint
+from untrain.core.registry import open_own
 from untrain.encoders.base import Encoder
-from untrain.errors import InputError
-from untrain.files import fingerprint
-from untrain.registry import open_own
 
 Function = Callable[[list[np.ndarray]], ArrayLike]
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from untrain.catalogs.base import fit_into
-from untrain.files import fingerprint
+from untrain.core.files import fingerprint
 
 SIDE = 32  # pixels a side, aspect kept, on white
 CELLS = 8  # cells a side of the colour layout and of the gradients

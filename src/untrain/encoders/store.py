@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from untrain.cache import cache_folder, mark_used
 from untrain.catalogs.base import Catalog
+from untrain.core.cache import cache_folder, mark_used
+from untrain.core.errors import InputError
+from untrain.core.files import read_json, write_json
+from untrain.core.progress import bar, console
 from untrain.encoders.base import Encoder, describe
 from untrain.encoders.digests import WORDS, DigestTable, digests_of
-from untrain.encoders.half import widen
-from untrain.errors import InputError
-from untrain.files import read_json, write_json
-from untrain.progress import bar, console
+from untrain.encoders.float16 import widen
 
 VERSION = 2  # of the files; a store of an earlier one is made anew
 BLOCK = 256  # images written at a time: what a kill can lose

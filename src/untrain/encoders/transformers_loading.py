@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 
 
 def load_model(path: str) -> tuple[Any, Any, set[str]]:

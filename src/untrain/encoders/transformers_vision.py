@@ -10,16 +10,16 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from untrain.encoders.pace import Pace, pace_of, threads_set
+from untrain.core.errors import InputError
+from untrain.core.files import fingerprint
+from untrain.core.progress import console
 from untrain.encoders.transformers_loading import (
     content_of,
     fold_normalisation,
     load_model,
     load_tokenizer,
 )
-from untrain.errors import InputError
-from untrain.files import fingerprint
-from untrain.progress import console
+from untrain.encoders.tuning import Pace, pace_of, threads_set
 
 Pooling = Literal["mean", "flatten", "cls", "pooler", "projection"]
 
@@ -45,7 +45,7 @@ class TransformersEncoder:
         instructions for it, and many times slower on one that has not.
     batch_size : "auto" or int
         Images a forward pass; "auto" measures what is quickest here, threads included, once
-        (`untrain.encoders.pace`). It changes features by rounding alone: about 1e-6 in float32,
+        (`untrain.encoders.tuning`). It changes features by rounding alone: about 1e-6 in float32,
         1e-2 in bfloat16.
 
     Raises

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.counterfactual.design import Assignment
-from untrain.evaluation.comparisons import compare_arms, compare_sizes
-from untrain.evaluation.contrasts import Trial, contrasts
+from untrain.evaluation.differences import compare_arms, compare_sizes
 from untrain.evaluation.outcomes import (
     COLUMNS,
     DECISIVE,
@@ -23,6 +22,7 @@ from untrain.evaluation.outcomes import (
     outcomes,
     over_prompts,
 )
+from untrain.evaluation.trial import Trial, contrasts
 from untrain.evaluation.weighting import control_scales
 
 FEWEST_OF_GROUP = 2
@@ -76,7 +76,7 @@ def trial_effects(
     -------
     DataFrame
         design (``randomised``; ``randomised-difference`` and ``randomised-increment`` of
-        `untrain.evaluation.comparisons`; or ``naive``: models without the unit, but with the
+        `untrain.evaluation.differences`; or ``naive``: models without the unit, but with the
         query's targeted set where another is removed, minus model A; over prompts, where A was
         measured; its arm
         ``none`` is of models that have the query's targeted set), arm,

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from untrain.errors import InputError
-from untrain.evaluation.units import primary
-from untrain.files import rng
+from untrain.core.errors import InputError
+from untrain.core.files import rng
+from untrain.evaluation.measurement import primary
 
 FULL = "full"
 CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
@@ -24,7 +24,7 @@ DESIGNS = ("randomised", "before-after")  # cross-fitted: never against the mode
 
 
 class RandomParts(Protocol):
-    """What is read of a bank of random parts (`untrain.experiment.parts.Bank`)."""
+    """What is read of a bank of random parts (`untrain.banks.bank.Bank`)."""
 
     @property
     def models(self) -> pd.DataFrame: ...

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import t as student
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 
 LEAST_MODELS = 4  # fewer rank nothing
 DIGITS = 9  # of a sum of scores that count: beyond is the order of summation, which breaks ties

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from skimage.metrics import structural_similarity
 
-from untrain.evaluation.units import is_bits, measure_of
+from untrain.evaluation.measurement import is_bits, measure_of
 
 COLUMNS = ["model_id", "prompt_id", "generation", "measure", "value"]
 LogLikelihood = Callable[[np.ndarray, Sequence[str]], np.ndarray]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from untrain.errors import InputError
-from untrain.files import rng
+from untrain.core.errors import InputError
+from untrain.core.files import rng
 
 SAMPLER = "A"
 DECISIVE = ("targeted", "family")  # arms expected to move their own query by far the most

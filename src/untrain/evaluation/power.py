@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from untrain.core.files import rng
 from untrain.counterfactual.design import Assignment, by_row
-from untrain.evaluation.between_models import Noise, centring, noise
+from untrain.evaluation.measurement import primary
 from untrain.evaluation.outcomes import DECISIVE, complete, outcomes
 from untrain.evaluation.randomisation import can_enumerate, every_half
 from untrain.evaluation.simulated import halves, noisy
-from untrain.evaluation.units import primary
-from untrain.files import rng
+from untrain.evaluation.variance import Noise, centring, noise
 
 DEMO_NOISE = 0.17
 DEMO_CORRELATION = 0.0

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from untrain.counterfactual.design import Assignment
-from untrain.evaluation.contrasts import Contrast, Trial, record
+from untrain.evaluation.measurement import PRIMARY, primary
 from untrain.evaluation.outcomes import COLUMNS, DECISIVE, complete, outcomes
 from untrain.evaluation.randomisation import slope_test, with_observed
-from untrain.evaluation.units import PRIMARY, primary
+from untrain.evaluation.trial import Contrast, Trial, record
 
 OTHERS = "{}_other_prompts"
 NEAREST = "{}_nearest_prompt"

@@ -16,13 +16,13 @@ import pandas as pd
 from scipy import stats
 
 from untrain.counterfactual.design import randomised, redraw
-from untrain.evaluation.between_models import Noise
 from untrain.evaluation.randomisation import (
     can_enumerate,
     every_half,
     randomisation_test,
     with_observed,
 )
+from untrain.evaluation.variance import Noise
 
 _TIE = 1e-9
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 
 COLUMNS = ["Folder", "Mean_1", "Min_1", "Max_1", "Mean_2", "Min_2", "Max_2"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.evaluation.randomisation import holm
 
 DEFAULT_MARGIN = 0.1

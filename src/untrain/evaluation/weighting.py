@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from untrain.counterfactual.design import Assignment
-from untrain.evaluation.between_models import centring
 from untrain.evaluation.outcomes import DECISIVE
+from untrain.evaluation.variance import centring
 
 _ROUNDING = 1e-10  # relative; outcomes that differ by less are equal
 

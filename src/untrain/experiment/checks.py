@@ -6,13 +6,13 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from untrain.core.errors import InputError, did_you_mean
 from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import sets_per_prompt
-from untrain.errors import InputError, did_you_mean
-from untrain.experiment.run import Run
-from untrain.search.ranking import check_method, parse_method
-from untrain.search.retrieval import RETRIEVERS, text_index
-from untrain.search.scores import read_scores
+from untrain.runs.run import Run
+from untrain.search.rank.ranking import check_method, parse_method
+from untrain.search.rank.scores import read_scores
+from untrain.search.retrieve.candidates import RETRIEVERS, text_index
 
 
 def check(run: Run, due: Collection[str]) -> None:

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from untrain import __version__
+from untrain.core.errors import InputError, UntrainError, did_you_mean, is_disk_full
+from untrain.core.files import fingerprint
+from untrain.core.progress import console
 from untrain.encoders import load_encoder
-from untrain.errors import InputError, UntrainError, did_you_mean, is_disk_full
-from untrain.experiment import evaluate as evaluation
-from untrain.experiment import given, searching, stages
 from untrain.experiment.checks import check
-from untrain.experiment.config import Config
-from untrain.experiment.names import HELP_OF_GIVEN, OF_GIVEN, STAGE_HELP
-from untrain.experiment.run import Run
-from untrain.experiment.sections import EncoderConfig
+from untrain.experiment.stages import evaluate as evaluation
+from untrain.experiment.stages import searching, stages
+from untrain.experiment.stages.names import HELP_OF_GIVEN, OF_GIVEN, STAGE_HELP
 from untrain.experiment.tracking import tracked
-from untrain.files import fingerprint
-from untrain.progress import console
-from untrain.search.ranking import parse_method
-from untrain.search.retrieval import needs_pictures
+from untrain.runs import given_pictures as given
+from untrain.runs.run import Run
+from untrain.search.rank.ranking import parse_method
+from untrain.search.retrieve.candidates import needs_pictures
+from untrain.settings.config import Config
+from untrain.settings.sections import EncoderConfig
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,17 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.evaluation import power
-from untrain.evaluation.units import BITS, amount
+from untrain.evaluation.measurement import BITS, amount
 from untrain.evaluation.verdicts import DEFAULT_MARGIN
 from untrain.experiment.checks import check, count_removed, count_sets
-from untrain.experiment.config import Config
-from untrain.experiment.finished import is_finished_trial, read_trial
-from untrain.experiment.run import Run
-from untrain.experiment.sections import Data, GeneratorConfig
-from untrain.experiment.workers import default_workers
 from untrain.generators.base import Cost
+from untrain.runs.run import Run
+from untrain.runs.trial import is_finished_trial, read_trial
+from untrain.settings.config import Config
+from untrain.settings.sections import Data, GeneratorConfig
+from untrain.training.worker import default_workers
 
 
 def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:

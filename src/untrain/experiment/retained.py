@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from untrain.errors import InputError, did_you_mean
+from untrain.core.errors import InputError, did_you_mean
 from untrain.experiment.pipeline import STAGES, is_done, keys
-from untrain.experiment.run import Run
+from untrain.runs.run import Run
 
 
 def removed_of(run: Run, model_id: str = "") -> set[str]:

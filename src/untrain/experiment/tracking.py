@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from untrain.errors import InputError
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
+from untrain.core.progress import console
+from untrain.core.registry import Registry
 from untrain.evaluation.outcomes import SAMPLER
-from untrain.files import read_json
-from untrain.progress import console
-from untrain.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from untrain.experiment.run import Run
+    from untrain.runs.run import Run
 
 PROJECT = "untrain"
 CELL = 64  # pixels of a picture on a sheet
@@ -225,7 +225,7 @@ def _others(run: Run) -> pd.DataFrame:
 
 def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
     """Tell the training curves of models."""
-    from untrain.experiment.bank import losses
+    from untrain.training.models import losses
 
     curves = {
         f"loss/{model}": losses(run, path)
@@ -239,7 +239,7 @@ def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
 def _pictures(name: str, models: Sequence[str], run: Run, tracker: Tracker) -> None:
     """Tell, for each prompt, a sheet with a row for A and for each model: the same noise in all."""
     from untrain.catalogs.sheet import contact_sheet
-    from untrain.experiment.run import read_picture
+    from untrain.runs.run import read_picture
 
     count = max(run.pictures.values())
     folders = [run.path("queries"), *(run.path("generations", model) for model in models)]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from untrain.errors import InputError
-from untrain.registry import Registry, is_own, open_own
+from untrain.core.errors import InputError
+from untrain.core.registry import Registry, is_own, open_own
 
 if TYPE_CHECKING:
     from untrain.generators.base import Generator
@@ -51,9 +51,9 @@ def _address(target: Any) -> str:
 GENERATORS = GeneratorRegistry(
     "generator",
     {
-        "dalle": "untrain.generators.dalle:DalleGenerator.from_preset",
-        "diffusion": "untrain.generators.diffusion:DiffusionGenerator.from_preset",
-        "lora": "untrain.generators.lora:LoraGenerator",
+        "dalle": "untrain.generators.dalle.generator:DalleGenerator.from_preset",
+        "diffusion": "untrain.generators.diffusion.unet:DiffusionGenerator.from_preset",
+        "lora": "untrain.generators.diffusion.lora:LoraGenerator",
     },
 )
 

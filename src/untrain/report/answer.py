@@ -6,10 +6,9 @@ import math
 
 import pandas as pd
 
-from untrain.evaluation.units import BITS, amount, primary
-from untrain.report.beyond import beyond_sentence
-from untrain.report.folder import Run, rows
-from untrain.report.tables import (
+from untrain.evaluation.measurement import BITS, amount, primary
+from untrain.report.tables.differences import beyond_sentence
+from untrain.report.tables.tables import (
     EFFECTS,
     GIVEN,
     LEVEL,
@@ -20,6 +19,7 @@ from untrain.report.tables import (
     verdict_counts,
 )
 from untrain.report.words import number, p_value, uncertainty
+from untrain.runs.results import Run, rows
 
 
 def said(run: Run) -> list[str]:

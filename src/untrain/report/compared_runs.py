@@ -12,11 +12,11 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from untrain.errors import InputError
-from untrain.evaluation.units import spoken
-from untrain.report import tables
-from untrain.report.folder import Run, read_run, rows
+from untrain.core.errors import InputError
+from untrain.evaluation.measurement import spoken
+from untrain.report.tables import tables
 from untrain.report.words import interval, number, size
+from untrain.runs.results import Run, read_run, rows
 
 UNTOLD = ("name", "runs", "workers", "engine", "tracking")  # settings that no result depends on
 ENDS = ("effect", "low", "high")

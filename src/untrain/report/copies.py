@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from untrain.report.folder import Run
 from untrain.report.words import interval, p_value
+from untrain.runs.results import Run
 
 LEVEL = 0.05
 

@@ -10,10 +10,10 @@ from rich.box import HEAVY_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from untrain.errors import InputError
-from untrain.evaluation.units import BITS, in_full
-from untrain.files import write_text
-from untrain.report.folder import rows
+from untrain.core.errors import InputError
+from untrain.core.files import write_text
+from untrain.evaluation.measurement import BITS, in_full
+from untrain.runs.results import rows
 
 WIDE = 150  # columns of a terminal that shows the whole table
 

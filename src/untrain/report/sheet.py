@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from untrain.catalogs.sheet import contact_sheet
-from untrain.report.folder import read_run
-from untrain.report.regenerated import with_and_without
+from untrain.report.page.regenerated import with_and_without
+from untrain.runs.results import read_run
 
 _EACH = 5  # pictures of a model, at most
 _CAPTIONS = (

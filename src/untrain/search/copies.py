@@ -25,11 +25,11 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import fit_into
-from untrain.errors import InputError
-from untrain.files import read_json, rng, write_json
-from untrain.progress import track
-from untrain.search.nearer import nearer
-from untrain.search.nearest import Nearest, nearest
+from untrain.core.errors import InputError
+from untrain.core.files import read_json, rng, write_json
+from untrain.core.progress import track
+from untrain.search.neighbours import Nearest, nearest
+from untrain.search.proximity_test import nearer
 
 SAMPLE = 2000  # training images in a calibration: at 1 %, the threshold is the 20th smallest
 SIDE = 32  # pixels a side at which two pictures are laid over each other

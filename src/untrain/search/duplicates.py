@@ -18,10 +18,10 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.folder import in_threads
+from untrain.catalogs.formats.folder import in_threads
 from untrain.catalogs.sheet import contact_sheet
-from untrain.files import atomic_path, fingerprint, rng
-from untrain.search.extra_metrics import perceptual_hashes
+from untrain.core.files import atomic_path, fingerprint, rng
+from untrain.search.compare.extra import perceptual_hashes
 from untrain.search.kept import kept
 
 HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from untrain.cache import cache_folder, mark_used
-from untrain.errors import InputError
-from untrain.files import atomic_path, read_json, write_json
+from untrain.core.cache import cache_folder, mark_used
+from untrain.core.errors import InputError
+from untrain.core.files import atomic_path, read_json, write_json
 
 META = "meta.json"
 CONTENT = "index"
@@ -39,7 +39,7 @@ def kept(
     key : str
         Depends on all that the content depends on.
     about : mapping
-        What `untrain.cache.Entry` shows: ``description``, ``rows``; and more if wanted.
+        What `untrain.core.cache.Entry` shows: ``description``, ``rows``; and more if wanted.
     make : callable
     save, load : callable
         Write and read it at a path, a file's or a folder's.

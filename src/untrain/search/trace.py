@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.folder import in_threads
+from untrain.catalogs.formats.folder import in_threads
+from untrain.core.errors import InputError
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
-from untrain.errors import InputError
-from untrain.search.comparison import undefined_notes
-from untrain.search.index import CatalogIndex, open_calibration, open_index
-from untrain.search.nearest import NEIGHBOURS
-from untrain.search.ranking import check_method, parse_method, rank
-from untrain.search.retrieval import open_text
+from untrain.search.catalog_index import CatalogIndex, open_calibration, open_index
+from untrain.search.compare.comparison import undefined_notes
+from untrain.search.neighbours import NEIGHBOURS
+from untrain.search.rank.ranking import check_method, parse_method, rank
+from untrain.search.retrieve.candidates import open_text
 from untrain.search.traced import Likeness, Traced
 
 WORDS_ALONE = ("text", "metric:text_tfidf")  # rankings that are undefined without a prompt
@@ -101,9 +101,9 @@ def trace(
     candidates : int
         Images that each way of searching finds, all to be compared by every metric.
     index : str
-        A name in `untrain.search.vector_index.VECTOR_INDEXES`.
+        A name in `untrain.search.retrieve.vector_index.VECTOR_INDEXES`.
     ranking : str
-        As `untrain.search.ranking.rank` takes it.
+        As `untrain.search.rank.ranking.rank` takes it.
     fresh : bool
         Make the index anew.
 

@@ -11,10 +11,10 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.encoders.base import Encoder
 from untrain.encoders.store import FeatureStore
-from untrain.search.comparison import METRIC_DIRECTION, compare
+from untrain.search.catalog_index import CatalogIndex
+from untrain.search.compare.comparison import METRIC_DIRECTION, compare
 from untrain.search.copies import Calibration, judge, overlay
-from untrain.search.index import CatalogIndex
-from untrain.search.nearest import Nearest
+from untrain.search.neighbours import Nearest
 
 HIT = ("query", "rank", "image_id", "score", "caption", "same_as", "near_copy", "distance")
 

@@ -15,8 +15,8 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.errors import InputError
-from untrain.files import rng
+from untrain.core.errors import InputError
+from untrain.core.files import rng
 from untrain.generators.base import Generator, has_likelihood
 
 Make = Callable[[], Generator]
@@ -97,7 +97,7 @@ class Bench:
     @cached_property
     def noise(self) -> np.ndarray:
         """Noise for `prompts`, as a run draws it."""
-        from untrain.counterfactual.noise import noise_batch
+        from untrain.generators.noise import noise_batch
 
         return noise_batch(self.new().noise, 0, [("p", g) for g in range(len(self.prompts))])
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.errors import InputError
+from untrain.core.errors import InputError
 from untrain.generators.base import Generator, Noise, has_likelihood
 from untrain.testing.bench import (
     OTHER_SEED,

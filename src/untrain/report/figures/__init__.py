@@ -30,7 +30,7 @@ from untrain.report.figures.style import (
     styled,
 )
 from untrain.report.figures.training import training_curves
-from untrain.report.folder import Run
+from untrain.runs.results import Run
 
 __all__ = [
     "BLUE",

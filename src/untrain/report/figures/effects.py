@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from untrain.evaluation.units import in_full, primary
-from untrain.files import rng
+from untrain.core.files import rng
+from untrain.evaluation.measurement import in_full, primary
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -30,8 +30,7 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.folder import Run, rows
-from untrain.report.tables import (
+from untrain.report.tables.tables import (
     VERDICTS,
     arm_label,
     arm_order,
@@ -40,6 +39,7 @@ from untrain.report.tables import (
     prompt_table,
 )
 from untrain.report.words import number, uncertainty
+from untrain.runs.results import Run, rows
 
 VERDICT_COLOURS = {"attributable": BLUE, "not attributable": ORANGE}
 VERDICT_MARKS = {"attributable": "o", "not attributable": "D"}

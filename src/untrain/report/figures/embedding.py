@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from untrain.files import read_json, rng
+from untrain.core.files import read_json, rng
 from untrain.report.figures.search import own_sets
 from untrain.report.figures.style import (
     BLUE,
@@ -26,8 +26,8 @@ from untrain.report.figures.style import (
     plot,
     short,
 )
-from untrain.report.folder import Run
-from untrain.report.tables import prompt_table
+from untrain.report.tables.tables import prompt_table
+from untrain.runs.results import Run
 
 PANELS = 9
 BACKGROUND = 250  # dots of other prompts' candidates in each panel

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from untrain.evaluation.units import BITS, in_full
-from untrain.files import read_json
+from untrain.core.files import read_json
+from untrain.evaluation.measurement import BITS, in_full
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -20,8 +20,8 @@ from untrain.report.figures.style import (
     plot,
     styled,
 )
-from untrain.report.folder import Run
-from untrain.report.tables import arm_label
+from untrain.report.tables.tables import arm_label
+from untrain.runs.results import Run
 
 COLOURS = {"targeted": BLUE, "family": GREEN}
 

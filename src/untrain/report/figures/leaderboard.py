@@ -21,9 +21,9 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.folder import Run, rows
 from untrain.report.leaderboard import how_to_read, read_leaderboard
 from untrain.report.words import number
+from untrain.runs.results import Run, rows
 
 LOOKS = {  # kind: mark, colour, face, words
     "oracle": ("D", GREEN, PAPER, "knows the true family"),

@@ -23,10 +23,10 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.folder import Run, rows
-from untrain.report.influence import main_ranking, nearness_table
-from untrain.report.tables import arm_order, prompt_table
+from untrain.report.page.influence import main_ranking, nearness_table
+from untrain.report.tables.tables import arm_order, prompt_table
 from untrain.report.words import number
+from untrain.runs.results import Run, rows
 
 CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
 DEEPEST = 0.5  # of a cell's colour, so that letters stay legible on it in light and dark

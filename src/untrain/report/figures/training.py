@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from untrain.files import read_json
+from untrain.core.files import read_json
 from untrain.report.figures.style import (
     BLUE,
     GREEN,
@@ -17,8 +17,8 @@ from untrain.report.figures.style import (
     plot,
     styled,
 )
-from untrain.report.folder import SAMPLER, Run, rows
 from untrain.report.words import number
+from untrain.runs.results import SAMPLER, Run, rows
 
 KINDS = {  # kind: colour, dashes, words for one and for several
     "sampler": (ORANGE, "-", "the model that drew the pictures"),

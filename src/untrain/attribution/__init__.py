@@ -1,0 +1,1 @@
+"""Attribution: queries × catalogue → scores; higher means that removal makes the query worse."""

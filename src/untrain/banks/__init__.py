@@ -1,0 +1,1 @@
+"""Banks of models, each trained without a random subset of the data."""

@@ -1,0 +1,264 @@
+"""The bank of random parts: paired models, each trained without a random share of the data.
+
+It holds attributions to what training does (`untrain leaderboard`), and targeted removals to
+random ones (`untrain.evaluation.equivalent`). The folder ``bank`` of a run holds
+
+- ``models.parquet``: model_id, share (of the data taken out), seed, fingerprint, path;
+- ``kept.safetensors``: ``kept``, uint8 (models, images), rows as that table, columns as the run's
+  ``catalog.parquet``;
+- ``nll.parquet``: model_id, prompt_id, generation, nll: the primary measure of A's queries, bits
+  an image token of a generator that has them;
+- ``bank.json``: what the models and the measures depend on.
+
+Rows are only ever added, so that a bank can grow and a killed one goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from untrain.banks.subsets import Part, check, copy_groups, kept_without, wanted
+from untrain.core.errors import InputError
+from untrain.core.files import (
+    atomic_path,
+    fingerprint,
+    read_json,
+    write_json,
+    write_parquet,
+)
+from untrain.core.progress import console, track
+from untrain.evaluation import measures as ms
+from untrain.evaluation.equivalent import equivalent_table
+from untrain.experiment.pipeline import run_stages
+from untrain.experiment.stages import stages
+from untrain.generators.base import has_likelihood
+from untrain.runs.run import Run, read_picture
+from untrain.training import models as bank
+
+Measure = Callable[[str, Any], list[tuple[Any, ...]]]
+NLL = ["model_id", "prompt_id", "generation", "nll"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Models trained without random parts of the data, and how they find A's pictures.
+
+    Attributes
+    ----------
+    models : DataFrame
+        model_id, share (of the data taken out; 0 of the model ``full``), seed, fingerprint, path.
+    kept : ndarray of bool, shape (models, images)
+        True where the model of that row was trained on the image of that column; columns are in the
+        order of the run's ``catalog.parquet``.
+    nll : DataFrame
+        model_id, prompt_id, generation, nll: the primary measure of every query.
+    """
+
+    models: pd.DataFrame
+    kept: np.ndarray
+    nll: pd.DataFrame
+
+
+def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> Bank:
+    """Have a bank of random parts: train what is missing of it and measure what is not measured.
+
+    Stages up to ``generate`` are run first where they are not done. Models are of seed B, paired,
+    and found again by fingerprint; asking for more later trains those alone. Where there are
+    several shares the model on everything, ``full``, belongs to the bank too.
+
+    Parameters
+    ----------
+    run : Run
+    models : int
+        How many of each share, at least 2.
+    shares : sequence of float
+        Shares of the training images to take out, each in (0, 1).
+
+    Raises
+    ------
+    InputError
+        A share or a number of models that cannot be, or what `run_stages` finds wrong.
+    """
+    if run.given:
+        raise InputError(
+            "the pictures were given (generations.path): there is no model to train a bank of"
+        )
+    check(run.catalog, models, shares, run.config.seed)
+    run.engine.check()
+    run_stages(run, "generate")
+    with run.lock():
+        stages.prepare(run)
+        _renew(run)
+        groups = copy_groups(run.catalog)
+        parts = wanted(known_models(run), models, shares, groups, run.config.seed)
+        kept = np.stack([kept_without(part, groups, run.config.seed) for part in parts])
+        table = _train(run, parts, kept)
+        _keep(run, table, kept)
+        _measure(run, table)
+    return read_bank(run.folder)
+
+
+def _train(run: Run, parts: Sequence[Part], kept: np.ndarray) -> pd.DataFrame:
+    """Have every model in ``models/``; return the table of the bank."""
+    ids = np.array(run.catalog.ids, dtype=object)
+    orders = [
+        bank.Order(part.model_id, run.config.b_seed, tuple(ids[~row]))
+        for part, row in zip(parts, kept, strict=True)
+    ]
+    table = bank.train_all(run, orders, f"bank of {len(orders)} models")
+    table.insert(1, "share", [part.share for part in parts])
+    return table[["model_id", "share", "seed", "fingerprint", "path"]]
+
+
+def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
+    """Write what the bank consists of; measures of models that are others now are dropped."""
+    before = _read(run.path("bank", "models.parquet"), list(table.columns))
+    same = before.merge(table, on=["model_id", "fingerprint"])["model_id"]
+    nll = _read(run.path("bank", "nll.parquet"), NLL)
+    if not nll["model_id"].isin(same).all():
+        write_parquet(run.path("bank", "nll.parquet"), nll[nll["model_id"].isin(same)])
+    # The table last: rows beyond it count as not there.
+    with atomic_path(run.path("bank", "kept.safetensors")) as temporary:
+        save_file({"kept": kept.astype(np.uint8)}, temporary)
+    write_parquet(run.path("bank", "models.parquet"), table)
+
+
+def _measure(run: Run, models: pd.DataFrame) -> None:
+    """Add the NLL of every query under every model that has none yet, one model after the other."""
+    path = run.path("bank", "nll.parquet")
+    tables = [_read(path, NLL)] if path.exists() else []
+    known = set(tables[0]["model_id"]) if tables else set()
+    keys = stages.query_keys(run)
+    measure = _likelihoods(run, keys) if has_likelihood(run.generator) else _likeness(run, keys)
+    due = models[~models["model_id"].isin(known)]
+    for model in track(list(due.itertuples()), "measuring", len(due)):
+        rows = measure(str(model.model_id), bank.load_model(run, str(model.path)))
+        tables.append(pd.DataFrame([(m, p, g, v) for m, p, g, _, v in rows], columns=NLL))
+        tables = [pd.concat(tables, ignore_index=True)]
+        write_parquet(path, tables[0])
+
+
+def _likelihoods(run: Run, keys: Sequence[tuple[str, int]]) -> Measure:
+    """Return how the queries are measured by a model that says how likely a picture is."""
+    text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+    samples_of = stages.read_queries(run)
+    samples = np.stack([samples_of[f"{p}/{g}"] for p, g in keys])
+    prompts = [text[p] for p, _ in keys]
+
+    def measure(model_id: str, model: Any) -> list[tuple[Any, ...]]:
+        return ms.Surprise(model.log_likelihood, model.unit).rows(model_id, keys, samples, prompts)
+
+    return measure
+
+
+def _likeness(run: Run, keys: Sequence[tuple[str, int]]) -> Measure:
+    """Return how they are measured by one that does not: by what it draws with the same noise."""
+    paths = [run.path("queries", p, f"{g}.png") for p, g in keys]
+    features = run.encoder.encode([read_picture(path) for path in paths])
+
+    def measure(model_id: str, model: Any) -> list[tuple[Any, ...]]:
+        again = run.encoder.encode(list(stages.draw(run, model, list(keys)).images))
+        return ms.dissimilarity_rows(model_id, keys, features, again)
+
+    return measure
+
+
+def _renew(run: Run) -> None:
+    """Discard what was made by other settings, or measured on other queries."""
+    now, before = depends_on(run), remembered(run.path("bank"))
+    if now == before:
+        return
+    if before:
+        console.print("  bank: settings or pictures have changed; it is made anew where need be")
+    run.path("bank", "nll.parquet").unlink(missing_ok=True)
+    if now["models"] != before.get("models"):
+        run.path("bank", "models.parquet").unlink(missing_ok=True)
+    write_json(run.path("bank", "bank.json"), now)
+
+
+def depends_on(run: Run) -> dict[str, str]:
+    """Return the fingerprints of what the models and their measures depend on."""
+    recipe = fingerprint(run.generator.fingerprint(run.catalog), run.config.seed, run.config.b_seed)
+    return {"models": recipe, "queries": _queries(run.folder)}
+
+
+def _queries(folder: Path) -> str:
+    """Return the fingerprint of the pictures that A drew, and of what was asked for."""
+    files = [folder / "queries.safetensors", folder / "prompts.csv"]
+    return fingerprint(*(file.read_bytes() for file in files))
+
+
+def remembered(folder: Path) -> dict[str, str]:
+    """Return the content of a bank's ``bank.json``; nothing where there is none."""
+    path = folder / "bank.json"
+    return read_json(path) if path.exists() else {}
+
+
+def known_models(run: Run) -> pd.DataFrame:
+    """Return the models that the bank of a run has."""
+    return _read(run.path("bank", "models.parquet"), ["model_id", "share", "fingerprint"])
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=columns)
+
+
+def read_bank(folder: Path) -> Bank:
+    """Read the bank of a run: the models of it that are measured.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        There is none, no model of it is measured yet, or the pictures were drawn anew since.
+    """
+    remedy = "make it with `untrain bank FILE`"
+    if not (folder / "bank" / "models.parquet").exists():
+        raise InputError(f"found no bank of random parts in {folder}: {remedy}")
+    if remembered(folder / "bank").get("queries") != _queries(folder):
+        raise InputError(
+            f"the bank in {folder} was measured on other pictures than are there now: "
+            "measure it again with `untrain bank FILE`"
+        )
+    models = pd.read_parquet(folder / "bank" / "models.parquet")
+    nll = _read(folder / "bank" / "nll.parquet", NLL)
+    measured = models["model_id"].isin(nll["model_id"]).to_numpy()
+    if not measured.any():
+        raise InputError(f"no model of the bank in {folder} is measured yet: {remedy}")
+    kept = load_file(folder / "bank" / "kept.safetensors")["kept"][: len(models)].astype(bool)
+    return Bank(
+        models[measured].reset_index(drop=True),
+        kept[measured],
+        nll[nll["model_id"].isin(models["model_id"])].reset_index(drop=True),
+    )
+
+
+def keep_equivalent(run: Run, found: Bank) -> list[dict[str, Any]]:
+    """Write how many random images do as much as the removals of the run, with a figure.
+
+    Writes ``results/equivalent.json`` and ``results/figures/equivalent.*``. Returns nothing where
+    the bank has a single share, or the run no effects yet.
+    """
+    several = found.models["share"].nunique() > 2  # one is 0, of the model on everything
+    if not several or not run.path("results", "effects.parquet").exists():
+        return []
+    from untrain.report.figures.equivalent import equivalent_figure
+
+    effects = pd.read_parquet(run.path("results", "effects.parquet"))
+    draws = run.config.evaluation.draws
+    rows = equivalent_table(found, effects, run.table("forget_sets"), draws, run.config.seed)
+    if rows:
+        write_json(run.path("results", "equivalent.json"), rows)
+        equivalent_figure(rows, run.unit).save(run.path("results", "figures"))
+    return rows

@@ -1,0 +1,214 @@
+"""The leaderboard: every attributor at hand on one bank of models of random halves of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from untrain.attribution.attributors import Attributor, attributors, of_family
+from untrain.attribution.whole_comparison import compare_all
+from untrain.core.errors import InputError
+from untrain.core.files import write_parquet, write_text
+from untrain.core.progress import console
+from untrain.evaluation.lds import LEAST_MODELS, Estimate, average, best, fill, lds, removal_effect
+from untrain.runs.run import Run
+
+if TYPE_CHECKING:
+    from untrain.banks.bank import Bank
+
+HALF = 0.5  # of the data is out of the models that attributors are held against
+CANDIDATES = 5000
+COLUMNS = [
+    *("name", "kind", "lds", "lds_low", "lds_high", "lead", "lead_low", "lead_high"),
+    *("effect", "effect_low", "effect_high", "family_precision", "seconds_per_query", "filled"),
+]
+
+
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    """What attributors are held against."""
+
+    kept: np.ndarray  # (models, images)
+    nll: np.ndarray  # (models, queries)
+    groups: np.ndarray  # (images,), equal for those that leave together
+    members: np.ndarray | None  # (queries, images), of the prompt's family
+    k: int
+
+
+def leaderboard(
+    run: Run,
+    bank: Bank,
+    k: int = 10,
+    rankings: Sequence[str] = (),
+    encoders: Sequence[str] = (),
+    candidates: int = CANDIDATES,
+) -> pd.DataFrame:
+    """Hold every attributor at hand against a bank of models of random halves of the data.
+
+    A query is a prompt, its outcome the mean over the pictures that A drew for it; control prompts
+    are left aside. Attributors: captions (``text``, by TF-IDF, and ``bm25``), every metric of the
+    comparison, every ranking, the run's own rankings, those and the encoders given, chance (the
+    mean of 20 draws) and, where families are known, ``family``: 1 for images of the prompt's own
+    family and 0 for others, an upper reference that knows what no attributor does.
+
+    Parameters
+    ----------
+    run : Run
+        Done up to ``generate`` at least.
+    bank : Bank
+        As `untrain.banks.bank.read_bank` returns it; models of other shares are left aside.
+    k : int
+        How many images the effect and the family precision are of.
+    rankings : sequence of str
+        Further ones, such as ``fitted:weights.json`` or ``scores:influence.parquet``.
+    encoders : sequence of str
+        Further ones, for the cosine of pooled features.
+    candidates : int
+        How many images a prompt's pictures are compared with; with a larger catalogue the others
+        count as the lowest.
+
+    Returns
+    -------
+    DataFrame
+        One row an attributor, best LDS first: ``name``; ``kind``; ``lds``, ``lds_low``,
+        ``lds_high`` (95 %; `untrain.evaluation.lds.lds`); ``lead`` and its limits, the LDS less
+        that of the run's own ranking, on the same models and queries; ``effect`` of the top k and
+        its limits, bits an image token (`untrain.evaluation.lds.removal_effect`);
+        ``family_precision``, the share of the top k that is of the prompt's family, NaN where
+        families are not known; ``seconds_per_query``, of this attributor alone, features of the
+        catalogue and indexes being there, NaN if unknown; ``filled``, the share of images without
+        a score, which count as the lowest. ``attrs`` holds ``name``, ``k``, ``models``,
+        ``queries``, ``images``, ``candidates``, ``reference``, ``unit`` and ``notes``.
+
+    Raises
+    ------
+    InputError
+        The run has no pictures or other ones, the bank too few models or queries that are not
+        measured, weights were fitted on this run, or what the user gave cannot be had.
+    """
+    _check(run, k, candidates)
+    prompts = run.prompts[run.prompts["role"] == "query"].reset_index(drop=True)
+    kept, nll = _outcomes(run, bank, list(prompts["prompt_id"]))
+    groups = pd.factorize(pd.Series(run.catalog.hashes))[0]
+    truth = _Truth(kept, nll, groups, of_family(run, prompts), k)
+    notes: list[str] = []
+    found = compare_all(run, prompts, candidates)
+    records: list[dict[str, Any]] = []
+    scored: dict[str, Estimate] = {}
+    for attributor in attributors(run, prompts, found, rankings, encoders, notes):
+        scored[attributor.name], record = _judged(attributor, truth)
+        records.append(record)
+    own = run.config.ranking.method
+    reference = own if own in scored else "text"  # which always is there
+    for record in records:
+        lead = scored[record["name"]] - scored[reference]
+        record |= _limits("lead", lead, 2.0)
+    table = pd.DataFrame(records, columns=COLUMNS)
+    table = table.sort_values(["lds", "name"], ascending=[False, True], ignore_index=True)
+    table.attrs = {
+        "name": run.config.name,
+        "k": k,
+        "models": len(kept),
+        "queries": len(prompts),
+        "images": len(run.catalog),
+        "candidates": min(candidates, len(run.catalog)),
+        "reference": reference,
+        "unit": run.unit,
+        "notes": notes,
+    }
+    return table
+
+
+def keep_leaderboard(run: Run, table: pd.DataFrame) -> None:
+    """Write ``results/leaderboard``: Parquet, CSV, Markdown and a figure."""
+    from untrain.report.leaderboard import write_leaderboard
+
+    write_parquet(run.path("results", "leaderboard.parquet"), table)
+    write_text(run.path("results", "leaderboard.csv"), table.to_csv(index=False))
+    write_leaderboard(run.folder)
+    for note in table.attrs["notes"]:
+        console.print(f"  {note}", markup=False, soft_wrap=True)
+
+
+def _check(run: Run, k: int, candidates: int) -> None:
+    for name in ("prompts.csv", "queries.safetensors"):
+        if not run.path(name).exists():
+            raise InputError(
+                f"{run.folder} has no {name}: there are no generated pictures to be attributed. "
+                "Run the experiment first: `untrain run FILE`, then `untrain bank FILE`"
+            )
+    drawn = pd.read_csv(run.path("prompts.csv"), dtype=str, keep_default_na=False)
+    known = run.record.get("fingerprints", {}).get("catalog")
+    asked = run.prompts[["prompt_id", "prompt"]].astype(str).to_numpy().tolist()
+    if drawn[["prompt_id", "prompt"]].to_numpy().tolist() != asked or (
+        known is not None and known != run.catalog.fingerprint
+    ):
+        raise InputError(
+            f"{run.folder} was made with other data or prompts than the experiment file names now: "
+            "run it again, or put the file back as it was"
+        )
+    if not (run.prompts["role"] == "query").any():
+        raise InputError("there are control prompts alone; a leaderboard needs other prompts too")
+    if not 1 <= k <= len(run.catalog):
+        raise InputError(f"k is {k}; choose 1 to {len(run.catalog)}, the number of images")
+    if candidates < 1:
+        raise InputError(f"candidates are {candidates}; choose at least 1")
+
+
+def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the models of halves were trained on, and their mean NLL of each query."""
+    half = np.isclose(bank.models["share"].to_numpy(np.float64), HALF)
+    if half.sum() < LEAST_MODELS:
+        raise InputError(
+            f"the bank of {run.folder} has {half.sum()} models of random halves; a leaderboard "
+            f"needs at least {LEAST_MODELS}, better 64 or more: `untrain bank FILE --models 64`"
+        )
+    if bank.kept.shape[1] != len(run.catalog):
+        raise InputError(
+            f"the bank of {run.folder} knows {bank.kept.shape[1]} images and the catalogue has "
+            f"{len(run.catalog)}: make it again with `untrain bank FILE`"
+        )
+    means = bank.nll.groupby(["model_id", "prompt_id"])["nll"].agg(["mean", "count"])
+    models = bank.models["model_id"][half]
+    cells = means.reindex(pd.MultiIndex.from_product([models, prompt_ids]))
+    lacking = cells.index[~(cells["count"] == run.config.per_prompt)]
+    if len(lacking):
+        model, prompt = lacking[0]
+        raise InputError(
+            f"the bank of {run.folder}: not all pictures of prompt {prompt} were measured in model "
+            f"{model} ({len(lacking)} such pairs): measure them with `untrain bank FILE`"
+        )
+    return bank.kept[half], cells["mean"].to_numpy(np.float64).reshape(len(models), -1)
+
+
+def _judged(attributor: Attributor, truth: _Truth) -> tuple[Estimate, dict[str, Any]]:
+    """Return an attributor's LDS, and its row."""
+    kept, nll = truth.kept, truth.nll
+    correlation = average([lds(scores, kept, nll) for scores in attributor.draws])
+    effects = [
+        removal_effect(scores, kept, nll, truth.k, truth.groups) for scores in attributor.draws
+    ]
+    record: dict[str, Any] = {"name": attributor.name, "kind": attributor.kind}
+    record |= _limits("lds", correlation, 1.0)
+    record |= _limits("effect", average(effects), np.inf)
+    record["family_precision"] = np.mean([_precision(s, truth) for s in attributor.draws])
+    record["seconds_per_query"] = attributor.seconds
+    record["filled"] = correlation.filled
+    return correlation, record
+
+
+def _limits(name: str, estimate: Estimate, bound: float) -> dict[str, float]:
+    low, high = np.clip(estimate.interval(), -bound, bound)
+    return {name: estimate.mean, f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def _precision(scores: np.ndarray, truth: _Truth) -> float:
+    """Return the share of the top k that is of the prompt's family."""
+    if truth.members is None:
+        return float("nan")
+    top = best(fill(scores)[0], truth.k)
+    return float(np.take_along_axis(truth.members, top, axis=1).mean())

@@ -1,0 +1,1 @@
+"""Catalogue formats, one a file: what is on disk → rows of image and caption."""

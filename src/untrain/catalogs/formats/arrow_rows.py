@@ -1,0 +1,95 @@
+"""Rows of Arrow tables that hold encoded images: what Parquet and Hugging Face data sets share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from untrain.catalogs.choice import require, there_are
+from untrain.catalogs.formats.folder import FolderReader
+from untrain.core.errors import InputError
+
+IMAGES = ("image", "img", "jpg", "jpeg", "png", "picture", "image_bytes", "bytes")
+
+
+def image_column(schema: pa.Schema, wanted: str | None, where: str) -> str:
+    """Return the column of the encoded images: the one wanted, or the only one it can be.
+
+    Raises
+    ------
+    InputError
+        It is not there, holds no bytes, or there are several.
+    """
+    possible = [field.name for field in schema if _holds_bytes(field.type)]
+    if wanted is not None:
+        require(wanted, schema.names, f"{where}: image")
+        if wanted not in possible:
+            raise InputError(
+                f"{where}: the column '{wanted}' holds {schema.field(wanted).type}, no encoded "
+                f"images (bytes, or a struct of bytes and path); {there_are(possible)} of that kind"
+            )
+        return wanted
+    usual = [name for name in IMAGES if name in possible] or possible
+    if not possible or (len(possible) > 1 and usual == possible):
+        raise InputError(
+            f"{where}: {len(possible)} columns hold bytes, which may be images "
+            f"({', '.join(possible) or 'none does'}); name one (image); {there_are(schema.names)}"
+        )
+    return usual[0]
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        names = {kind.field(i).name for i in range(kind.num_fields)}
+        return "bytes" in names and "path" in names
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def image_bytes(cell: Any, base: Path, image_id: str) -> bytes:
+    """Return the bytes in a cell: as they are, of a ``{bytes, path}``, or of the file at its path.
+
+    A path that is not absolute is that of a file beside the data.
+    """
+    cell = cell.as_py() if isinstance(cell, pa.Scalar) else cell
+    if isinstance(cell, dict):
+        if cell.get("bytes") is None and cell.get("path"):
+            return FolderReader(base, {image_id: str(cell["path"])})(image_id)
+        cell = cell.get("bytes")
+    if not cell:
+        raise InputError(f"image '{image_id}' is empty")
+    return bytes(cell)
+
+
+def stem_of(cell: pa.Scalar) -> str:
+    """Return the path in a ``{bytes, path}`` cell without its suffix; empty if it has none."""
+    path = cell["path"].as_py() if isinstance(cell, pa.StructScalar) and cell.is_valid else ""
+    return str(PurePosixPath(path).with_suffix("")) if path else ""
+
+
+def records(
+    batches: Iterable[pa.RecordBatch], image: str
+) -> Iterator[tuple[dict[str, Any], pa.Scalar]]:
+    """Yield the columns of each row but the image's, and the image, which is not copied yet."""
+    for batch in batches:
+        others = [name for name in batch.schema.names if name != image]
+        plain = [n for n in others if not _heavy(batch.schema.field(n).type)]
+        images = batch.column(image)
+        for number, values in enumerate(batch.select(plain).to_pylist()):
+            yield values, images[number]
+
+
+def _heavy(kind: pa.DataType) -> bool:
+    """Tell whether a column can be no text, number or list of text."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return not (
+            pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+        )
+    return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def columns_of(schema: pa.Schema, image: str) -> list[str]:
+    """Return the columns that can be id, caption or attribute."""
+    return [field.name for field in schema if field.name != image and not _heavy(field.type)]

@@ -1,0 +1,172 @@
+"""The formats that catalogues are read from, and opening one by the name of its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from untrain.catalogs.base import PAD, Catalog, Skipped
+from untrain.catalogs.choice import Choice
+from untrain.catalogs.formats import huggingface, parquet, tables, webdataset
+from untrain.catalogs.formats.folder import refuse_if_unusable
+from untrain.catalogs.formats.shards import expand
+from untrain.catalogs.listing import Origin, below, remembered
+from untrain.core.errors import InputError, did_you_mean
+from untrain.core.registry import Registry
+
+CATALOGS: Registry[Callable[..., Catalog]] = Registry(
+    "catalogue format",
+    {
+        "rendered": "untrain.catalogs.rendered.catalog:rendered",
+        "folder": "untrain.catalogs.formats.folder:from_folder",
+        "fashion": "untrain.catalogs.formats.fashion:from_fashion",
+        "csv": "untrain.catalogs.formats.tables:from_csv",
+        "coco": "untrain.catalogs.formats.tables:from_coco",
+        "parquet": "untrain.catalogs.formats.parquet:from_parquet",
+        "webdataset": "untrain.catalogs.formats.webdataset:from_webdataset",
+        "datasets": "untrain.catalogs.formats.huggingface:from_datasets",
+        "imagefolder": "untrain.catalogs.formats.huggingface:from_imagefolder",
+    },
+)
+OF_ANY = ("where", "caption", "captions", "empty_caption")  # done here for formats without them
+SUFFIXES = {
+    ".zip": "fashion",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "coco",
+    ".parquet": "parquet",
+    ".tar": "webdataset",
+}
+
+
+def guess_format(path: Path) -> str:
+    """Return the format that the data at ``path`` seem to have, by what is there."""
+    if path.suffix.lower() in SUFFIXES:
+        return SUFFIXES[path.suffix.lower()]
+    if any((path / name).is_file() for name in (huggingface.SAVED, huggingface.SAVED_SPLITS)):
+        return "datasets"
+    # The places where `from_fashion` looks.
+    styles = ("styles.csv", "*/styles.csv", "*/*/styles.csv")
+    if any(any(path.glob(table)) for table in styles):
+        return "fashion"
+    if any(any(path.glob(f"metadata.{suffix}")) for suffix in ("csv", "jsonl")):
+        return "imagefolder"
+    shards = (s for s in (".tar", ".parquet") if any(path.glob(f"*{s}")))
+    return SUFFIXES.get(next(shards, ""), "folder")
+
+
+def load_catalog(
+    format: str, strict: bool = False, fresh: bool = False, resize: str = PAD, **options: Any
+) -> Catalog:
+    """Build the catalogue of a registered format.
+
+    Files are read and checked once: a listing of them is kept in the cache and holds until one of
+    them changes in name, size or time.
+
+    Parameters
+    ----------
+    format : str
+        A name in `CATALOGS`, such as ``"rendered"``, ``"folder"``, ``"webdataset"``.
+    strict : bool
+        Refuse data of which anything cannot be used; given to the formats that can skip.
+    fresh : bool
+        Read and check everything, whatever the cache holds.
+    resize : {"pad", "crop", "stretch"}
+        As of `Catalog`.
+    **options
+        The format's own arguments, such as ``path``. All formats take ``where``, ``caption`` and
+        ``empty_caption`` as `untrain.catalogs.choice.Choice` says; where the format has no columns
+        of its own, over its attributes, and ``caption``.
+
+    Raises
+    ------
+    InputError
+        Unknown format, unknown or missing option, or what the format itself raises.
+    """
+    build = CATALOGS[format]
+    known = signature(build).parameters
+    open_ended = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in known.values())
+    options = {name: value for name, value in options.items() if value is not None}
+    later = {n: options.pop(n) for n in OF_ANY if n in options and n not in known}
+    for option in options:
+        if option not in known and not open_ended:
+            hint = did_you_mean(option, [*known, *OF_ANY])
+            raise InputError(f"catalogue format '{format}' has no option '{option}'{hint}")
+    for name, parameter in known.items():
+        named = parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        if named and parameter.default is Parameter.empty and name not in {*options, "strict"}:
+            raise InputError(f"catalogue format '{format}' needs the option '{name}'")
+    if format in ORIGINS:
+        catalog = remembered(build, format, strict, fresh, options, ORIGINS[format](**options))
+    else:
+        catalog = build(**options, **({"strict": strict} if "strict" in known else {}))
+    if later:
+        catalog = refine(catalog, Choice(**later), strict)
+    return replace(catalog, resize=resize) if resize != PAD else catalog
+
+
+def takes_path(format: str) -> bool:
+    """Tell whether a format reads files: all but those that make their pictures."""
+    return "path" in signature(CATALOGS[format]).parameters
+
+
+def refine(catalog: Catalog, choice: Choice, strict: bool = False) -> Catalog:
+    """Choose rows and captions of a catalogue by its attributes, and its ``caption``.
+
+    Raises
+    ------
+    InputError
+        There is no such column, no row is left, or (strict) a caption is empty.
+    """
+    table = catalog.attributes
+    choice = choice.settled([*map(str, table.columns), "caption"], catalog.name)
+    rows, captions, skipped = [], [], list(catalog.skipped)
+    columns = [(str(name), column.tolist()) for name, column in table.items()]
+    for row, caption in enumerate(catalog.captions):
+        values = {name: column[row] for name, column in columns} | {"caption": caption}
+        if not choice.filter(values):
+            continue
+        texts = choice.texts(values)
+        if texts:
+            rows.append(row)
+            captions.append(texts[0])
+        else:
+            skipped.append(Skipped(catalog.ids[row], "empty caption"))
+    if not rows and len(skipped) == len(catalog.skipped):
+        raise InputError(f"{catalog.name}: {choice.filter.explain()}")
+    refuse_if_unusable(catalog.name, len(rows), skipped, strict)
+    chosen = catalog.rows(np.array(rows, np.int64))
+    return replace(chosen, captions=tuple(captions), skipped=tuple(skipped))
+
+
+def _shards(suffixes: tuple[str, ...], path: Any, **_: Any) -> Origin:
+    return Origin(str(path), tuple(expand(path, suffixes)))
+
+
+def _table(folders: Callable[..., set[Path]], path: Any, **options: Any) -> Origin:
+    file = Path(path).expanduser().resolve()
+    return Origin(str(path), (file,), partial(folders, path=path, **options))
+
+
+ORIGINS: Mapping[str, Callable[..., Origin]] = {
+    "folder": lambda path: below(path, 0),
+    "fashion": lambda path, **_: below(path, 3),
+    "csv": partial(_table, tables.csv_folders),
+    "coco": partial(_table, tables.coco_folders),
+    "parquet": partial(_shards, parquet.SUFFIXES),
+    "webdataset": partial(_shards, webdataset.SUFFIXES),
+    "datasets": lambda path=None, **options: _dataset(huggingface.named(path, **options)),
+    "imagefolder": lambda path, split=None, **_: _dataset(huggingface.in_folder(path, split)),
+}
+"""Where the formats find their data: what a listing of them depends on."""
+
+
+def _dataset(which: huggingface.Named) -> Origin:
+    folders = below(which.path, None).folders if which.path else tuple
+    return Origin(str(which), (), folders, huggingface.opened(which)._fingerprint)

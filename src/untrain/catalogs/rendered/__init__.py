@@ -1,0 +1,1 @@
+"""Product pictures that untrain renders itself, in families of known composition."""

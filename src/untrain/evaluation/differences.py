@@ -1,0 +1,162 @@
+"""Comparisons inside a trial: of an arm with a control, and of a larger set with a smaller one.
+
+That one effect is significant and another is not does not make the two different (Gelman and Stern
+2006, The difference between "significant" and "not significant" is not itself statistically
+significant); these are the tests of the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from untrain.evaluation.outcomes import DECISIVE
+from untrain.evaluation.randomisation import randomisation_test, with_observed
+from untrain.evaluation.trial import Contrast, Trial, record
+
+DIFFERENCE = "randomised-difference"
+"""Design of the rows that say how much more an arm does than a control arm; the arm is named
+``targeted - random_uniform``."""
+INCREMENT = "randomised-increment"
+"""Design of the rows that say what a nested set adds to the next smaller one; the arm is named
+``targeted increment``."""
+
+ARM = "targeted"
+
+
+def compare_arms(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
+    """Return how much more the targeted sets do than those of each control arm, of each size.
+
+    The units of both arms that move a query are fitted together. All are drawn again at once, so
+    that the test is exact where neither arm does anything. The interval is of what the targeted
+    sets do beyond, by inversion as in `randomisation_test`.
+
+    Parameters
+    ----------
+    trial : Trial
+    table : DataFrame, shape (prompts, models of the assignment)
+        Outcomes.
+    measure : str
+        What they are.
+
+    Returns
+    -------
+    list of dict
+        Rows of the table of effects, of the design `DIFFERENCE` and over all prompts that have sets
+        of both arms. None where the models are too few to tell the sets of a prompt apart.
+    """
+    arms = trial.units.loc[trial.units["prompt_id"] != "", "arm"].unique()
+    controls = [str(arm) for arm in arms if arm not in DECISIVE]
+    found = []
+    for control in controls:
+        for k in _sizes(trial, ARM):
+            own = {p: rows for p, rows in _nested(trial, ARM, k).items() if p in table.index}
+            others = _nested(trial, control, k)
+            both = {p: (own[p], others[p]) for p in own if p in others}
+            if both:
+                found += list(_difference(trial, table, measure, control, k, both))
+    return found
+
+
+def _difference(
+    trial: Trial,
+    table: pd.DataFrame,
+    measure: str,
+    control: str,
+    k: int,
+    both: Mapping[str, tuple[list[int], list[int]]],
+) -> Iterator[dict[str, object]]:
+    out = trial.assignment.out
+    rows: list[int] = []
+    queries: list[str] = []
+    weights: list[float] = []
+    given: list[np.ndarray] = []
+    for query, (own, others) in both.items():
+        beyond = _beyond(trial, query, k)
+        if 1 + len(own) + len(others) + len(beyond) >= out.shape[1]:
+            return
+        draws = len(others) / len(own)
+        rows += own + others
+        queries += [query] * (len(own) + len(others))
+        weights += [1 / len(both)] * len(own) + [-1 / (len(both) * draws)] * len(others)
+        given += [out[beyond]] * (len(own) + len(others))
+    n_increments = len(next(iter(both.values()))[0])
+    shift = np.stack([out[both[query][0]].sum(axis=0) / n_increments for query in queries])
+    result = randomisation_test(
+        table.loc[queries].to_numpy(np.float64),
+        out[rows],
+        with_observed(out[rows], trial.redrawn[:, rows]),
+        np.array(weights),
+        shift,
+        given,
+        joint=np.unique(queries, return_inverse=True)[1],
+    )
+    name = f"{ARM} - {control}"
+    contrast = Contrast(name, k, "", tuple(rows), tuple(queries), tuple(weights), n_increments)
+    yield {**record(contrast, measure, result), "design": DIFFERENCE}
+
+
+def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
+    """Return what each larger targeted set does that the next smaller one in it does not.
+
+    The other increments of the prompt stay as they were and are adjusted for: the null hypothesis
+    is that this increment does nothing, whatever the others do.
+
+    Parameters
+    ----------
+    trial, table, measure
+        As for `compare_arms`.
+
+    Returns
+    -------
+    list of dict
+        Rows of the table of effects, of the design `INCREMENT`; k is that of the larger set.
+    """
+    units = trial.units
+    own = units[(units["arm"] == ARM) & units["prompt_id"].isin(table.index)]
+    found = []
+    for k in _sizes(trial, ARM)[1:]:
+        of_size = own[own["k"] == k]
+        beside = [
+            list(own.index[(own["prompt_id"] == query) & (own["k"] != k)])
+            for query in of_size["prompt_id"]
+        ]
+        if not beside or 2 + max(map(len, beside)) >= len(trial.assignment.model_ids):
+            continue
+        out = trial.assignment.out[of_size.index]
+        result = randomisation_test(
+            table.loc[of_size["prompt_id"]].to_numpy(np.float64),
+            out,
+            with_observed(out, trial.redrawn[:, of_size.index]),
+            given=[trial.assignment.out[rows] for rows in beside],
+        )
+        rows, queries = tuple(map(int, of_size.index)), tuple(of_size["prompt_id"])
+        weights = (1 / len(rows),) * len(rows)
+        contrast = Contrast(f"{ARM} increment", k, "", rows, queries, weights, 1)
+        found.append({**record(contrast, measure, result), "design": INCREMENT})
+    return found
+
+
+def _sizes(trial: Trial, arm: str) -> list[int]:
+    return sorted(int(k) for k in trial.units.loc[trial.units["arm"] == arm, "k"].unique())
+
+
+def _nested(trial: Trial, arm: str, k: int) -> dict[str, list[int]]:
+    """Return the rows of each prompt's increments up to k, of prompts that have them all."""
+    units = trial.units
+    of_arm = units[(units["arm"] == arm) & (units["k"] <= k) & (units["prompt_id"] != "")]
+    sizes = of_arm["k"].nunique()
+    return {
+        str(query): [int(row) for row in of_prompt.index]
+        for query, of_prompt in of_arm.groupby("prompt_id", sort=False)
+        if of_prompt["k"].nunique() == sizes and k in of_prompt["k"].to_numpy()
+    }
+
+
+def _beyond(trial: Trial, query: str, k: int) -> list[int]:
+    """Return the rows of the prompt's targeted increments beyond k."""
+    units = trial.units
+    same = (units["prompt_id"] == query) & (units["arm"] == ARM) & (units["k"] > k)
+    return list(units.index[same])

@@ -1,0 +1,1 @@
+"""The reference generator: a frozen autoencoder under a text–image transformer."""

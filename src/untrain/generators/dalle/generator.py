@@ -1,0 +1,319 @@
+"""The reference generator: a small DALL-E, a frozen autoencoder under a text–image transformer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from untrain.catalogs.base import Catalog
+from untrain.core.errors import InputError
+from untrain.core.files import atomic_path, fingerprint, read_json, write_json
+from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
+from untrain.generators.dalle import transformer as tr
+from untrain.generators.dalle.distributed import processes_for, train_across
+from untrain.generators.dalle.presets import Preset, preset_of
+from untrain.generators.dalle.stacked import stack_size, train_stacked
+from untrain.generators.dalle.tokenizer import encode_captions, train_tokenizer
+from untrain.generators.dalle.training import train_transformer
+from untrain.generators.hardware import device, precision
+
+if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains needs it not
+    from untrain.generators.dalle.autoencoder import Autoencoder
+
+
+VERSIONS = ("dalle-2", "dalle-1")
+"""What models of this code are known by; before it, of code that differs in rounding: they load."""
+
+
+class DalleGenerator(Generator):
+    """A DALL-E style model behind the `Generator` contract.
+
+    Parameters
+    ----------
+    preset : Preset
+        Sizes and training recipe.
+    seed : int
+        Seed of the frozen parts (autoencoder, tokenizer); models have seeds of their own.
+
+    Notes
+    -----
+    One autoencoder and one tokenizer serve all models of a run, as in the study: they saw the
+    images that are later removed. What is measured is the transformer's dependence on them.
+    """
+
+    unit = "bits/token"
+    frozen = (
+        "The autoencoder and the tokenizer are frozen, shared by all models, and saw the removed "
+        "images; what those images taught them is not part of the effects."
+    )
+    reads_pictures = False  # it trains on the tokens that `prepare` keeps
+
+    def __init__(self, preset: Preset, seed: int = 0) -> None:
+        self.preset, self.seed = preset, seed
+        self.noise = Noise("gumbel", (preset.positions, preset.codes))
+        self.image_size = (preset.height, preset.width)
+        self.losses: list[float] = []
+        self._shared: Path | None = None
+        self._model: tr.Transformer | None = None
+        self._autoencoder: Autoencoder | None = None
+
+    @classmethod
+    def from_preset(
+        cls, preset: str = "tiny", settings: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Self:
+        """Make one of a preset by name, with some of its settings changed."""
+        return cls(preset_of(preset, **(settings or {})), seed)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the preset, and of a class made of this one its own recipe."""
+        own = {} if type(self) is DalleGenerator else super().recipe()
+        return {**self.preset.to_dict(), **own}
+
+    def shared_key(self, catalog: Catalog) -> str:
+        """Return the fingerprint of the frozen parts that `prepare` would fit on ``catalog``."""
+        return fingerprint("dalle-shared-1", catalog.fingerprint, self._shared_recipe())
+
+    def _shared_recipe(self) -> dict[str, object]:
+        return {**self.preset.autoencoder_part(), "seed": self.seed, "dtype": precision()}
+
+    def prepare_work(self, catalog: Catalog) -> int:
+        """Return how many pictures `prepare` passes, for progress bars."""
+        return self.preset.epochs_ae * len(catalog)
+
+    def fit_work(self, catalog: Catalog) -> int:
+        """Return how many pairs `fit` passes, for progress bars."""
+        return self.preset.epochs * len(catalog)
+
+    @property
+    def shared_fingerprint(self) -> str:
+        """Fingerprint of the frozen parts and of the whole recipe."""
+        return self._known_as(VERSIONS[0])
+
+    def _known_as(self, version: str) -> str:
+        shared = read_json(self._prepared() / "shared.json")["fingerprint"]
+        return fingerprint(version, shared, self.recipe(), precision())
+
+    def fingerprint(self, catalog: Catalog) -> str:
+        """Return `shared_fingerprint` as it will be once ``catalog`` is prepared."""
+        return fingerprint(VERSIONS[0], self.shared_key(catalog), self.recipe(), precision())
+
+    def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
+        """Fit autoencoder and tokenizer on ``catalog`` and encode it, unless ``folder`` has them.
+
+        ``folder`` then holds autoencoder.safetensors, tokenizer.json, tokens.safetensors (image
+        and text tokens of the whole catalogue, encoded once) and shared.json.
+        """
+        key = self.shared_key(catalog)
+        if (folder / "shared.json").exists():
+            found = read_json(folder / "shared.json")["fingerprint"]
+            if found != key:
+                raise InputError(f"{folder} holds the frozen parts of another data set or recipe")
+        else:
+            self._fit_shared(catalog, folder, key, progress)
+        self._shared = folder
+        self._autoencoder = None
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    def _fit_shared(self, catalog: Catalog, folder: Path, key: str, progress: Progress) -> None:
+        from untrain.generators.dalle import autoencoder as ae
+
+        pixels = catalog.pixels(self.image_size)
+        model = ae.train_autoencoder(pixels, self.preset, self.seed, progress)
+        tokenizer = train_tokenizer(catalog.captions, self.preset.vocabulary)
+        image = ae.encode(model, pixels)
+        text = encode_captions(tokenizer, catalog.captions, self.preset.text_limit)
+        with atomic_path(folder) as temporary:
+            temporary.mkdir(parents=True)
+            save_file(_to_cpu(model.state_dict()), temporary / "autoencoder.safetensors")
+            tokenizer.save(str(temporary / "tokenizer.json"))
+            tokens = {"image": torch.from_numpy(image), "text": torch.from_numpy(text)}
+            save_file(tokens, temporary / "tokens.safetensors")
+            description = {
+                "fingerprint": key,
+                "catalog": catalog.fingerprint,
+                "recipe": self._shared_recipe(),
+                "reconstruction_mse": ae.reconstruction_error(model, pixels, self.preset.grid),
+                "codes_used": len(np.unique(image)),
+                "codes": self.preset.codes,
+                "vocabulary": tokenizer.get_vocab_size(),
+                "longest_caption_tokens": int(text.shape[1]),
+            }
+            write_json(temporary / "shared.json", description)
+
+    def fit(
+        self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
+    ) -> None:
+        """Train the transformer on ``catalog`` without ``removed``; see `Generator.fit`."""
+        data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
+        self._model, self.losses = train_transformer(*data, self.preset, seed, progress)
+
+    def fit_stack(
+        self,
+        catalog: Catalog,
+        removed: Sequence[Collection[str]],
+        seed: int,
+        progress: Progress,
+    ) -> list[Self]:
+        """Train a model without each entry of ``removed``, all in one pass; return each fitted.
+
+        Models of stacks of one size are paired with each other, not with those of `fit`: between
+        the two there is rounding.
+        """
+        kept = np.stack([kept_rows(catalog, ids) for ids in removed])
+        data = *self._tokens(catalog), kept, self.tokenizer.get_vocab_size()
+        fitted = []
+        for model, losses in train_stacked(*data, self.preset, seed, progress):
+            fitted.append(copy(self))
+            fitted[-1]._model, fitted[-1].losses = model, losses
+        return fitted
+
+    def fit_across(
+        self,
+        catalog: Catalog,
+        removed: Collection[str],
+        seed: int,
+        progress: Progress,
+        processes: int,
+    ) -> None:
+        """Do what `fit` does in several processes, each on a GPU; but for rounding, the same."""
+        data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
+        trained = train_across(*data, self.preset, seed, progress, processes)
+        self._model, self.losses = trained
+
+    @property
+    def stack_size(self) -> int:
+        """How many paired models to train in one pass here."""
+        return stack_size(self.preset)
+
+    @property
+    def processes(self) -> int:
+        """How many processes, each on a GPU, a model should have that is trained by itself."""
+        return processes_for(self.preset)
+
+    def _tokens(self, catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
+        """Return the text and image tokens of ``catalog``."""
+        if catalog.fingerprint != read_json(self._prepared() / "shared.json")["catalog"]:
+            raise InputError("the frozen parts were fitted on another catalogue: prepare() first")
+        tokens = load_file(self._prepared() / "tokens.safetensors")
+        return tokens["text"].numpy(), tokens["image"].numpy()
+
+    def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
+        """Draw one picture a prompt; see `Generator.generate`."""
+        tokens = tr.sample(self._fitted(), self._text(prompts), noise, self.preset)
+        return Generations(tokens, self.decode(tokens))
+
+    def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """Return log p(token | caption, earlier tokens), nats, float64 (n, positions).
+
+        At temperature 1 and untruncated.
+        """
+        return tr.log_likelihood(self._fitted(), self._text(prompts), samples)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Return the codes of uint8 pictures, int64 (n, positions)."""
+        from untrain.generators.dalle import autoencoder as ae
+
+        return ae.encode(self.autoencoder, images)
+
+    def decode(self, samples: np.ndarray) -> np.ndarray:
+        """Return the pictures of codes; see `Generator.decode`."""
+        from untrain.generators.dalle import autoencoder as ae
+
+        return ae.decode(self.autoencoder, samples, self.preset.grid)
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """The frozen autoencoder, read when first asked for."""
+        from untrain.generators.dalle.autoencoder import Autoencoder
+
+        if self._autoencoder is None:
+            model = Autoencoder(self.preset)
+            model.load_state_dict(load_file(self._prepared() / "autoencoder.safetensors"))
+            self._autoencoder = model.to(device()).eval().requires_grad_(False)
+        return self._autoencoder
+
+    def save(self, folder: Path) -> None:
+        """Write model.safetensors and model.json, whole or not at all."""
+        with atomic_path(folder) as temporary:
+            temporary.mkdir(parents=True)
+            save_file(_to_cpu(self._fitted().state_dict()), temporary / "model.safetensors")
+            description = {"shared": self.shared_fingerprint, "losses": self.losses}
+            write_json(temporary / "model.json", {**description, "preset": self.preset.to_dict()})
+
+    def load(self, folder: Path) -> Self:
+        """Read what `save` wrote; the frozen parts must be the same."""
+        description = read_json(folder / "model.json")
+        if description["shared"] not in map(self._known_as, VERSIONS):
+            raise InputError(f"the model in {folder} belongs to other frozen parts or a recipe")
+        model = tr.Transformer(self.preset, self.tokenizer.get_vocab_size())
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        self._model = model.to(device()).eval().requires_grad_(False)
+        self.losses = description["losses"]
+        return self
+
+    def cost(self, catalog: Catalog) -> Cost:
+        """Measure a few steps of the real networks on noise."""
+        fit, parameters = self._seconds_of_fit(catalog)
+        words = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens a picture"
+        return Cost(fit, parameters, words)
+
+    def prepare_seconds(self, catalog: Catalog) -> float:
+        """Measure a few steps of the autoencoder."""
+        from untrain.generators.dalle.autoencoder import train_autoencoder
+
+        preset = self.preset
+        rows = 2 * preset.batch_ae
+        pixels = np.zeros((rows, preset.height, preset.width, 3), np.uint8)
+        short = replace(preset, epochs_ae=1)
+        train_autoencoder(pixels, short, 0, lambda n: None)
+        start = time.perf_counter()
+        train_autoencoder(pixels, short, 0, lambda n: None)
+        return (time.perf_counter() - start) / rows * self.prepare_work(catalog)
+
+    def _seconds_of_fit(self, catalog: Catalog) -> tuple[float, int]:
+        """Return the expected seconds of one training on one thread, and its parameters."""
+        preset = self.preset
+        words = max(len(c.split()) for c in catalog.captions[:2000])
+        rows = 2 * preset.batch
+        draw = np.random.default_rng(0)
+        text = draw.integers(1, preset.vocabulary, (rows, round(1.3 * words)))
+        image = draw.integers(0, preset.codes, (rows, preset.positions))
+        short = replace(preset, epochs=1)
+        arguments = (text, image, np.ones(rows, bool), preset.vocabulary, short, 0, lambda n: None)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            model, _ = train_transformer(*arguments)
+            start = time.perf_counter()
+            train_transformer(*arguments)
+            seconds = time.perf_counter() - start
+        finally:
+            torch.set_num_threads(threads)
+        parameters = sum(p.numel() for p in model.parameters())
+        return seconds / rows * self.fit_work(catalog), parameters
+
+    def _text(self, prompts: Sequence[str]) -> np.ndarray:
+        return encode_captions(self.tokenizer, prompts, self.preset.text_limit)
+
+    def _prepared(self) -> Path:
+        if self._shared is None:
+            raise RuntimeError("call prepare() first")
+        return self._shared
+
+    def _fitted(self) -> tr.Transformer:
+        if self._model is None:
+            raise RuntimeError("call fit() or load() first")
+        return self._model
+
+
+def _to_cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

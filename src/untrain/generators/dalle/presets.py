@@ -1,0 +1,220 @@
+"""Sizes and training recipes of the reference generator, from seconds to the study's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from untrain.core.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that decides what a model becomes, apart from data and seed.
+
+    Attributes
+    ----------
+    height, width : int
+        Picture size in pixels; both multiples of 8.
+    levels : tuple of int
+        FSQ levels; their product is the number of image codes.
+    width_ae : int
+        Channels of the autoencoder at its finest grid (doubled at the coarser one).
+    epochs_ae, batch_ae, lr_ae
+        Training of the autoencoder.
+    vocabulary : int
+        Largest number of text tokens the tokenizer may learn.
+    text_limit : int
+        Longest caption in tokens; captions are padded on the left, never cut below this.
+    dim, depth, heads, head_dim : int
+        The transformer.
+    epochs, batch, lr, warmup, weight_decay, clip
+        Training of the transformer (AdamW, cosine schedule, ``warmup`` as a share of the steps).
+    image_weight : float
+        Weight of the image loss against the text loss (DALL-E: 7 to 1).
+    averaging : float
+        Share of the training, at its end, over which weights are averaged.
+    caption_dropout : float
+        Share of the pairs, others in each epoch, that are shown without their caption, as
+        guidance needs.
+    guidance : float
+        Classifier-free guidance in sampling: how strongly a picture follows its prompt; 1 is none.
+    temperature : float
+        Sampling temperature.
+    top_k : float
+        Share of the image codes, most likely first, that may be sampled.
+    """
+
+    height: int = 32
+    width: int = 32
+    levels: tuple[int, ...] = (8, 5, 5, 5)
+    width_ae: int = 64
+    epochs_ae: int = 12
+    batch_ae: int = 16
+    lr_ae: float = 2e-3
+    vocabulary: int = 2048
+    text_limit: int = 128
+    dim: int = 96
+    depth: int = 4
+    heads: int = 3
+    head_dim: int = 32
+    epochs: int = 9
+    batch: int = 16
+    lr: float = 3e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    clip: float = 0.5
+    image_weight: float = 7.0
+    averaging: float = 0.25
+    caption_dropout: float = 0.0
+    guidance: float = 1.0
+    temperature: float = 0.8
+    top_k: float = 1.0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of image tokens."""
+        return self.height // 8, self.width // 8
+
+    @property
+    def positions(self) -> int:
+        """Image tokens a picture."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def codes(self) -> int:
+        """Number of image codes."""
+        product = 1
+        for level in self.levels:
+            product *= level
+        return product
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; `from_dict` reads it back.
+
+        A setting younger than the first models is left out where it has its old value, so that
+        those keep their fingerprints.
+        """
+        new = {name for name, old in _SINCE.items() if getattr(self, name) == old}
+        settings = {name: value for name, value in asdict(self).items() if name not in new}
+        return {**settings, "levels": list(self.levels)}
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> Self:
+        """Return the preset that `to_dict`, of this version or an earlier one, was called on."""
+        return cls(**{**settings, "levels": tuple(settings["levels"])})
+
+    def autoencoder_part(self) -> dict[str, Any]:
+        """Return the settings that decide the frozen parts: picture size, codes, vocabulary."""
+        names = ("height", "width", "levels", "width_ae", "epochs_ae", "batch_ae", "lr_ae")
+        part = self.to_dict()
+        return {name: part[name] for name in (*names, "vocabulary", "text_limit")}
+
+
+_SINCE = {"caption_dropout": 0.0, "guidance": 1.0}  # and what models had before
+PRESETS = {
+    "micro": Preset(
+        height=16, width=16, width_ae=16, epochs_ae=3, dim=32, depth=2, heads=2, head_dim=16,
+        epochs=3, vocabulary=512,
+    ),
+    "tiny": Preset(),
+    "small": Preset(
+        height=64, width=48, width_ae=48, epochs_ae=8, lr_ae=4e-3, vocabulary=4096, dim=128,
+        depth=2, heads=4, epochs=7,
+    ),
+    "seed": Preset(
+        height=256, width=256, levels=(8, 8, 8, 16), width_ae=128, vocabulary=8192,
+        text_limit=512, dim=312, depth=16, heads=12, head_dim=64, epochs=30, batch=5, lr=4.5e-4,
+        weight_decay=0.0, warmup=0.0, averaging=0.0, temperature=1.0, top_k=5811 / 8192,
+    ),
+}  # fmt: skip
+
+
+_LIMITS = {  # whatever is not named here is at least 1
+    "levels": (2, 64),
+    "lr_ae": (1e-9, 1),
+    "lr": (1e-9, 1),
+    "warmup": (0, 1),
+    "weight_decay": (0, math.inf),
+    "clip": (1e-9, math.inf),
+    "image_weight": (0, math.inf),
+    "averaging": (0, 1),
+    "caption_dropout": (0, 1),
+    "guidance": (0, math.inf),
+    "temperature": (1e-3, math.inf),
+    "top_k": (1e-9, 1),
+}
+
+
+def preset_of(name: str, **changes: Any) -> Preset:
+    """Return a preset by name with some of its settings changed.
+
+    Raises
+    ------
+    InputError
+        Unknown preset or setting ("did you mean"), a value of the wrong type or out of range, or
+        a picture size that is no multiple of 8.
+    """
+    if name not in PRESETS:
+        raise InputError(f"unknown preset '{name}'{did_you_mean(name, PRESETS)}")
+    preset = changed(PRESETS[name], changes)
+    for key, value in asdict(preset).items():
+        low, high = _LIMITS.get(key, (1, math.inf))
+        if not all(low <= v <= high for v in (value if key == "levels" else [value])):
+            most = "" if high == math.inf else f" and at most {high}"
+            raise InputError(f"{key} must be at least {low}{most}, found {value}")
+    if preset.height % 8 or preset.width % 8 or min(preset.height, preset.width) < 16:
+        raise InputError(
+            f"picture size {preset.height}x{preset.width}: height and width must be multiples "
+            "of 8, at least 16"
+        )
+    return preset
+
+
+def changed(preset: T, changes: Mapping[str, Any]) -> T:
+    """Return a preset, any dataclass, with some settings changed and their types checked.
+
+    Raises
+    ------
+    InputError
+        Unknown setting ("did you mean"), or a value of the wrong type.
+    """
+    known = {f.name for f in fields(preset)}
+    for key in changes:
+        if key not in known:
+            raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
+    try:
+        return TypeAdapter(type(preset)).validate_python({**asdict(preset), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
+        ) from None
+
+
+class Presets(NamedTuple):
+    """The presets of a built-in generator: the default's name, and what checks and makes one."""
+
+    default: str
+    make: Callable[..., Any]
+
+
+def presets_of(generator: Any) -> Presets | None:
+    """Return the presets of a generator by its name, or None where it has none."""
+    from untrain.generators.diffusion.presets import diffusion_preset_of
+
+    known = {
+        "dalle": Presets("tiny", preset_of),
+        "diffusion": Presets("diffusion-tiny", diffusion_preset_of),
+    }
+    return known.get(generator) if isinstance(generator, str) else None

@@ -1,0 +1,172 @@
+"""Paired models trained in one pass: every weight has the models as its first dimension.
+
+A tiny model leaves a GPU waiting for its next kernel most of the time. A stack asks for as many
+kernels as one model does, each larger, so that models come almost free until the GPU is full.
+(`torch.vmap` over plain transformers would do, but for attention: it has no rule on CPUs, and on
+GPUs one that fails for masks which models share, see pytorch issue 151558.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from untrain.generators.base import Progress
+from untrain.generators.dalle.presets import Preset
+from untrain.generators.dalle.training import descend
+from untrain.generators.dalle.transformer import Transformer
+from untrain.generators.hardware import device
+
+LARGEST = 16
+"""Models a stack at most: about as many as a trial has, and what fills a last stack up is lost."""
+
+
+def train_stacked(
+    text: np.ndarray,
+    image: np.ndarray,
+    kept: np.ndarray,
+    vocabulary: int,
+    preset: Preset,
+    seed: int,
+    progress: Progress,
+) -> list[tuple[Transformer, list[float]]]:
+    """Train paired models at once; `train_transformer` says what the other parameters are.
+
+    Each sees what `train_transformer` would show it, with gradients clipped for itself, and
+    becomes the same model up to rounding. Not to the bit: models that are compared must all be
+    trained in stacks of one size, or all alone. In stacks of one size a row gives the same bits
+    whatever the others are and wherever it stands. (Tested on CPUs; on a GPU it rests on kernels
+    that treat all parts of a batch alike.)
+
+    Parameters
+    ----------
+    kept : ndarray of bool, (models, n)
+        False for a pair removed from a model.
+    progress : callable
+        Told of every pair passed, counted for each model.
+
+    Returns
+    -------
+    list of (Transformer, list of float)
+        One a row of ``kept``, as `train_transformer` returns it.
+    """
+    torch.manual_seed(seed)
+    stack = Stack(preset, vocabulary, len(kept)).to(device())
+    losses = descend(stack, text, image, kept, preset, seed, progress, clip_each)
+    return [(stack.model(i), losses[:, i].tolist()) for i in range(len(kept))]
+
+
+def stack_size(preset: Preset) -> int:
+    """Return how many models to train at once here: one on a CPU, on a GPU a power of two.
+
+    It depends on the recipe and the GPU's whole memory alone, not on what is free at the moment,
+    on captions or on how many models are wanted: those of stacks of other sizes are not paired to
+    the bit. (On a CPU a process a core, each with a model of its own, is faster.)
+    """
+    if device().type != "cuda":
+        return 1
+    room = torch.cuda.get_device_properties(device()).total_memory / 2
+    size = LARGEST
+    while size > 1 and size * bytes_of_one(preset) > room:
+        size //= 2
+    return size
+
+
+def bytes_of_one(preset: Preset, text_length: int | None = None) -> float:
+    """Estimate the memory of one model in training: weights, optimiser, activations; float32.
+
+    ``text_length`` is that of the longest caption; by default the longest that there may be.
+    """
+    text_length = text_length or preset.text_limit
+    with torch.device("meta"):
+        model = Transformer(preset, preset.vocabulary)
+    weights = 6 * sum(p.numel() for p in model.parameters())  # + gradient, moments, mean, spare
+    length = text_length + preset.positions
+    block = 24 * preset.dim + 6 * preset.heads * preset.head_dim
+    logits = 4 * (text_length * preset.vocabulary + preset.positions * preset.codes)
+    return 4.0 * (weights + preset.batch * (length * preset.depth * block + logits))
+
+
+class Stack(Transformer):
+    """Transformers that start equal and share every batch; logits are (models, n, length, …)."""
+
+    def __init__(self, preset: Preset, vocabulary: int, models: int) -> None:
+        super().__init__(preset, vocabulary)  # draws what a model alone draws
+        self.preset, self.models = preset, models
+        _stack_layers(self, models)
+
+    def _mask(self, text: torch.Tensor, image_length: int) -> torch.Tensor:
+        return super()._mask(text, image_length).repeat(self.models, 1, 1, 1)
+
+    def model(self, index: int) -> Transformer:
+        """Return one of the models by itself, frozen."""
+        weights = {name: tensor[index] for name, tensor in self.state_dict().items()}
+        with torch.device("meta"):
+            alone = Transformer(self.preset, weights["text.weight"].shape[0])
+        alone.to_empty(device=device()).load_state_dict(weights)
+        return alone.eval().requires_grad_(False)
+
+
+def clip_each(parameters: Iterable[torch.Tensor], limit: float) -> None:
+    """Scale the gradients of each model down to the norm ``limit``, like `clip_grad_norm_`."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
+    scale = (limit / (norms + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
+
+
+class _Linear(nn.Module):
+    def __init__(self, one: nn.Linear, models: int) -> None:
+        super().__init__()
+        self.weight = _repeated(one.weight, models)
+        self.bias = None if one.bias is None else _repeated(one.bias, models)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.flatten(1, -2)
+        if self.bias is None:
+            y = torch.bmm(rows, self.weight.mT)
+        else:
+            y = torch.baddbmm(self.bias[:, None], rows, self.weight.mT)
+        return y.unflatten(1, x.shape[1:-1])
+
+
+class _Embedding(nn.Module):
+    def __init__(self, one: nn.Embedding, models: int) -> None:
+        super().__init__()
+        self.weight = _repeated(one.weight, models)
+
+    def forward(self, index: torch.Tensor) -> torch.Tensor:
+        models, _, dim = self.weight.shape
+        # All models look up the same rows, so that their gradients add up in the same order.
+        wide = self.weight.transpose(0, 1).flatten(1)
+        found = F.embedding(torch.atleast_2d(index), wide)  # positions have no batch
+        return found.unflatten(-1, (models, dim)).movedim(-2, 0)
+
+
+class _LayerNorm(nn.Module):
+    def __init__(self, one: nn.LayerNorm, models: int) -> None:
+        super().__init__()
+        self.shape, self.eps = one.normalized_shape, one.eps
+        self.weight, self.bias = _repeated(one.weight, models), _repeated(one.bias, models)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.layer_norm(x, self.shape, eps=self.eps)
+        return torch.addcmul(self.bias[:, None, None], y, self.weight[:, None, None])
+
+
+def _repeated(parameter: torch.Tensor, models: int) -> nn.Parameter:
+    return nn.Parameter(parameter.detach().repeat(models, *[1] * parameter.ndim))
+
+
+def _stack_layers(module: nn.Module, models: int) -> None:
+    stacked = {nn.Linear: _Linear, nn.Embedding: _Embedding, nn.LayerNorm: _LayerNorm}
+    for name, child in module.named_children():
+        if type(child) in stacked:
+            setattr(module, name, stacked[type(child)](child, models))
+        else:
+            _stack_layers(child, models)

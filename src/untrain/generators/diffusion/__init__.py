@@ -1,0 +1,1 @@
+"""Diffusion models: from scratch, and LoRA on a given pipeline."""

@@ -1,0 +1,311 @@
+"""What diffusion models have in common: paired training, the loss at fixed times, drawing by DDIM.
+
+DDPM training (Ho et al. 2020), deterministic DDIM sampling (Song et al. 2021) from given Gaussian
+noise, classifier-free guidance (Ho & Salimans 2022).
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from untrain.catalogs.base import Catalog
+from untrain.core.errors import InputError
+from untrain.core.files import atomic_path, fingerprint, read_json, rng, write_json
+from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
+from untrain.generators.dalle.training import Average, schedule
+from untrain.generators.diffusion.latents import Space
+from untrain.generators.diffusion.presets import Denoising
+from untrain.generators.hardware import autocast, deterministic, device, precision
+
+BATCH = 64  # pictures that are drawn or encoded at a time
+STEEPEST = 5.0  # the largest weight of a clean picture's error, as in min-SNR (Hang et al. 2023)
+
+
+class DenoisingGenerator(Generator):
+    """A diffusion model behind the `Generator` contract; what is learnt is up to its children.
+
+    Parameters
+    ----------
+    preset : Denoising
+        The training recipe.
+    space : Space
+        Pixels, or the latents of a frozen autoencoder.
+
+    Notes
+    -----
+    ``log_likelihood`` gives minus the training loss, times 1000, at fixed pairs of time and noise:
+    times stratified over the schedule, noise in pairs ± drawn by a counter from the picture's
+    content, the same for all models. A query is what DDIM ended in, floats, not the PNG.
+    """
+
+    unit = "loss × 1000"
+    reads_pictures = False  # it trains on what `prepare` keeps
+    version = "2"
+
+    def __init__(self, preset: Denoising, space: Space) -> None:
+        self.preset, self.space = preset, space
+        self.image_size = (preset.height, preset.width)
+        self.frozen = space.frozen
+        self._shared: Path | None = None
+        self._model: nn.Module | None = None
+
+    # What children say -----------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def scheduler(self) -> Any:
+        """A DDIM scheduler of `diffusers`: how noise is added, and the steps back."""
+
+    @abstractmethod
+    def network(self, seed: int) -> nn.Module:
+        """Return a new network on the device, by its seed; what is learnt requires a gradient.
+
+        It is called with noisy samples (n, …), times (n,) and what `condition` returns.
+        """
+
+    @abstractmethod
+    def condition(self, prompts: Sequence[str]) -> torch.Tensor:
+        """Return what the network sees of prompts, (n, …) on the device; "" is no prompt."""
+
+    # The contract ----------------------------------------------------------------------------
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of a sample."""
+        return self.space.shape(self.image_size)
+
+    @cached_property
+    def noise(self) -> Noise:  # type: ignore[override]
+        """Gaussian, of the shape of a sample."""
+        return Noise("gaussian", self.shape)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return class, version and preset, and what the space is known by."""
+        kind = type(self)
+        own = {"class": kind.__qualname__, "version": self.version}
+        return {**own, "preset": self.preset.to_dict(), "space": self.space.fingerprint}
+
+    def shared_key(self, catalog: Catalog) -> str:
+        """Return the fingerprint of the encoded catalogue."""
+        size = list(self.image_size)
+        return fingerprint("diffusion-shared-1", catalog.fingerprint, size, self.space.fingerprint)
+
+    def fingerprint(self, catalog: Catalog) -> str:
+        """Return what models are known by, beside seed, removed ids and machine."""
+        return fingerprint("diffusion-1", catalog.fingerprint, self.recipe(), precision())
+
+    def prepare_work(self, catalog: Catalog) -> int:
+        """Return how many pictures `prepare` passes."""
+        return len(catalog)
+
+    def fit_work(self, catalog: Catalog) -> int:
+        """Return how many pairs `fit` passes."""
+        return self.preset.epochs * len(catalog)
+
+    def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
+        """Keep the whole catalogue as the network sees it, unless ``folder`` has it."""
+        if not (folder / "pictures.safetensors").exists():
+            kept = []
+            for rows in _batches(len(catalog)):
+                ids = catalog.ids[rows]
+                kept.append(self.space.pack(catalog.pixels(self.image_size, ids)))
+                progress(len(ids))
+            with atomic_path(folder) as temporary:
+                temporary.mkdir(parents=True)
+                save_file({"pictures": np.concatenate(kept)}, temporary / "pictures.safetensors")
+                found = {"fingerprint": self.shared_key(catalog), "catalog": catalog.fingerprint}
+                write_json(temporary / "shared.json", found)
+        self._shared = folder
+
+    def fit(
+        self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
+    ) -> None:
+        """Train a network on ``catalog`` without ``removed``; see `Generator.fit`."""
+        if self._shared is None:
+            raise RuntimeError("call prepare() first")
+        if read_json(self._shared / "shared.json")["catalog"] != catalog.fingerprint:
+            raise InputError("another catalogue was prepared: prepare() this one first")
+        pictures = load_file(self._shared / "pictures.safetensors")["pictures"]
+        kept = kept_rows(catalog, removed)
+        self._model, self.losses = self._train(pictures, catalog.captions, kept, seed, progress)
+
+    @deterministic()
+    def _train(
+        self,
+        pictures: np.ndarray,
+        captions: Sequence[str],
+        kept: np.ndarray,
+        seed: int,
+        progress: Progress,
+    ) -> tuple[nn.Module, list[float]]:
+        """Return a network trained from its start, and the mean loss of each epoch.
+
+        Order, times, noise and which captions are left out follow from the seed, the step and the
+        place in the batch, so that a removed pair, which is not computed, takes nothing with it.
+        """
+        preset = self.preset
+        model = self.network(seed)
+        learnt = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            learnt, lr=preset.lr, weight_decay=preset.weight_decay, fused=True
+        )
+        per_epoch = -(-len(kept) // preset.batch)
+        steps = preset.epochs * per_epoch
+        average = Average(model, first=steps - int(preset.averaging * steps))
+        losses, step = [], 0
+        for epoch in range(preset.epochs):
+            order = rng("order", seed, epoch).permutation(len(kept))
+            total = 0.0
+            for start in range(0, len(order), preset.batch):
+                rows = order[start : start + preset.batch]
+                drawn = rng("diffusion", seed, step)
+                times = drawn.integers(0, self._times, len(rows))
+                noise = drawn.standard_normal((len(rows), *self.shape), np.float32)
+                silent = drawn.random(len(rows)) < preset.unconditional
+                for group in optimizer.param_groups:
+                    group["lr"] = preset.lr * schedule(step, steps, preset.warmup)
+                step += 1
+                own = kept[rows]
+                if own.any():
+                    said = [
+                        "" if s else captions[int(r)] for r, s in zip(rows, silent, strict=True)
+                    ]
+                    asked = self.condition([text for text, o in zip(said, own, strict=True) if o])
+                    clean = self.space.unpack(pictures[rows[own]])
+                    each = self.loss(model, clean, asked, times[own], noise[own])
+                    loss = each.sum() / len(rows)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    nn.utils.clip_grad_norm_(learnt, preset.clip)
+                    optimizer.step()
+                    total += float(loss.detach())
+                average.update(step)
+                progress(len(rows))
+            losses.append(total / per_epoch)
+        average.apply()
+        return model.eval().requires_grad_(False), losses
+
+    def loss(
+        self,
+        model: nn.Module,
+        clean: np.ndarray,
+        asked: torch.Tensor,
+        times: np.ndarray,
+        noise: np.ndarray,
+    ) -> torch.Tensor:
+        """Return the mean squared error of each picture at its time and noise, (n,).
+
+        Where the network predicts the clean picture, its error counts 1 / σ² times, at most
+        `STEEPEST` times: without the bound that is the loss of v (Salimans & Ho 2022).
+        """
+        where = device()
+        x, e = torch.from_numpy(clean).to(where), torch.from_numpy(noise).to(where)
+        t = torch.from_numpy(times).to(where)
+        kind = self.scheduler.config.prediction_type
+        target = {"epsilon": e, "sample": x}.get(kind)
+        if target is None:
+            target = self.scheduler.get_velocity(x, e, t)
+        with autocast():
+            found = model(self.scheduler.add_noise(x, e, t), t, asked)
+        each = (found.float() - target).square().mean(dim=(1, 2, 3))
+        if kind == "sample":
+            noisy = 1 - self.scheduler.alphas_cumprod.to(where)[t]  # σ²
+            each = each * noisy.reciprocal().clip(max=STEEPEST)
+        return each
+
+    @torch.no_grad()
+    def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
+        """Draw one picture a prompt; see `Generator.generate`."""
+        parts = [self._draw(prompts[rows], noise[rows]) for rows in _batches(len(prompts))]
+        samples = np.concatenate(parts)
+        return Generations(samples, self.decode(samples))
+
+    def _draw(self, prompts: Sequence[str], noise: np.ndarray) -> np.ndarray:
+        guidance, model = self.preset.guidance, self._fitted()
+        x = torch.from_numpy(noise).to(device())
+        asked, nothing = self.condition(prompts), self.condition([""] * len(prompts))
+        self.scheduler.set_timesteps(self.preset.steps, device=device())
+        for t in self.scheduler.timesteps:
+            times = t.expand(len(x))
+            with autocast():
+                found = model(x, times, asked).float()
+                if guidance != 1:
+                    plain = model(x, times, nothing).float()
+                    found = plain + guidance * (found - plain)
+            x = self.scheduler.step(found, t, x, eta=0.0).prev_sample
+        return x.cpu().numpy()
+
+    @torch.no_grad()
+    def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """Return minus 1000 × the loss at fixed (time, noise), float64 (n, terms)."""
+        terms = self.preset.terms
+        times = ((np.arange(terms) + 0.5) * self._times / terms).astype(np.int64)
+        found = np.empty((len(samples), terms))
+        for row, (sample, prompt) in enumerate(zip(samples, prompts, strict=True)):
+            draw = rng("terms", fingerprint(sample))
+            half = draw.standard_normal((terms // 2, *self.shape), np.float32)
+            noise = np.stack([half, -half], axis=1).reshape(terms, *self.shape)
+            asked = self.condition([prompt])
+            asked = asked.expand(terms, *asked.shape[1:])
+            clean = np.repeat(sample[None], terms, 0)
+            losses = self.loss(self._fitted(), clean, asked, times, noise)
+            found[row] = -1000 * losses.double().cpu().numpy()
+        return found
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Return uint8 pictures as the network sees them, float32 (n, channels, height, width)."""
+        parts = [self.space.unpack(self.space.pack(images[r])) for r in _batches(len(images))]
+        return np.concatenate(parts) if parts else np.zeros((0, *self.shape), np.float32)
+
+    def decode(self, samples: np.ndarray) -> np.ndarray:
+        """Return the pictures of samples, uint8 (n, height, width, 3)."""
+        return np.concatenate([self.space.draw(samples[r]) for r in _batches(len(samples))])
+
+    def cost(self, catalog: Catalog) -> Cost:
+        """Measure a few steps of the real network on nothing."""
+        rows, whole = 2 * self.preset.batch, self.preset
+        pictures = np.repeat(self.space.blank(self.image_size), rows, axis=0)
+        captions, kept = list(catalog.captions[:1]) * rows, np.ones(rows, bool)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self.preset = replace(whole, epochs=1)
+        try:
+            model, _ = self._train(pictures, captions, kept, 0, lambda n: None)
+            start = time.perf_counter()
+            self._train(pictures, captions, kept, 0, lambda n: None)
+            seconds = (time.perf_counter() - start) / rows * whole.epochs * len(catalog)
+        finally:
+            self.preset = whole
+            torch.set_num_threads(threads)
+        saved = sum(tensor.numel() for tensor in self.learnt(model).values())
+        words = f"{saved / 1e6:.1f} M parameters that learn, diffusion in {whole.steps} steps"
+        return Cost(seconds, saved, words)
+
+    def learnt(self, model: nn.Module) -> dict[str, torch.Tensor]:
+        """Return the weights of a network that are saved."""
+        return dict(model.state_dict())
+
+    @property
+    def _times(self) -> int:
+        return int(self.scheduler.config.num_train_timesteps)
+
+    def _fitted(self) -> nn.Module:
+        if self._model is None:
+            raise RuntimeError("call fit() or load() first")
+        return self._model
+
+
+def _batches(n: int) -> Iterator[slice]:
+    for start in range(0, n, BATCH):
+        yield slice(start, start + BATCH)

@@ -1,0 +1,228 @@
+"""The cards of the page, one a prompt: its pictures, its training images, what removal did."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from untrain.evaluation.measurement import amount, primary
+from untrain.report.page.gallery import REFERENCE, Gallery
+from untrain.report.page.influence import (
+    bars,
+    main_ranking,
+    metrics_of,
+    own_images,
+    ranking_name,
+)
+from untrain.report.page.regenerated import sides
+from untrain.report.tables import tables
+from untrain.report.tables.tables import arm_label, arm_order
+from untrain.report.words import bare_p, interval, number, open_ends, uncertainty
+from untrain.runs.results import Run, rows
+
+TOP = 10
+LISTED = 100  # candidates a prompt, beyond the top in a list
+Card = dict[str, Any]
+
+
+def prompt_cards(run: Run, gallery: Gallery, near: pd.DataFrame) -> list[Card]:
+    """Return one card a prompt, the strongest effect first, controls last.
+
+    Parameters
+    ----------
+    run : Run
+    gallery : Gallery
+        Gives the pictures, and remembers which were shown.
+    near : DataFrame
+        As `untrain.report.page.influence.nearness_table` returns it.
+    """
+    arms = _arm_bars(run)
+    ranking = main_ranking(run)
+    by_prompt = {str(name): table for name, table in ranking.groupby("prompt_id")}
+    tops = ranking.groupby("prompt_id").head(TOP)
+    pairs = list(zip(tops["prompt_id"], tops["image_id"], strict=True))
+    made_of = bars(near, metrics_of(ranking_name(run)), pairs)
+    order = {prompt_id: i for i, prompt_id in enumerate(run.prompts["prompt_id"])}
+    aliases = _aliases(run.prompts["prompt_id"])
+    cards = []
+    for line in rows(tables.prompt_table(run)):
+        found = by_prompt.get(line.prompt_id, ranking.iloc[:0]).head(LISTED)
+        cards.append(
+            {
+                "id": line.prompt_id,
+                "aliases": aliases[line.prompt_id],
+                "prompt": line.prompt,
+                "family": line.family,
+                "control": line.role == "control",
+                "verdict": line.verdict,
+                "reason": line.reason,
+                "order": order[line.prompt_id],
+                "effect": line.effect if math.isfinite(line.effect) else None,
+                "words": _effect_words(line, run.unit),
+                "arms": arms.get(line.prompt_id, []),
+                **_pictures(run, gallery, line.prompt_id),
+                "influential": _influential(run, gallery, line, found.head(TOP), made_of),
+                "others": [_listed(gallery, other) for other in rows(found.iloc[TOP:])],
+            }
+        )
+    return cards
+
+
+def _aliases(prompt_ids: pd.Series) -> dict[str, list[str]]:
+    """Return other ids under which links find a prompt: p07 is also prompt-7.
+
+    A number alone means the query of this number, not the control.
+    """
+    found: dict[str, list[str]] = {prompt_id: [] for prompt_id in prompt_ids}
+    plain = [re.fullmatch(r"([a-z])0*(\d+)", prompt_id) for prompt_id in prompt_ids]
+    names = Counter(f"{m[1]}{m[2]}" for m in plain if m)
+    for match in plain:
+        if match and names[match[1] + match[2]] == 1:
+            found[match[0]].append(match[0])
+            if match[1] == "p" and match[2] not in found:
+                found[match[0]].append(f"prompt-{match[2]}")
+    return found
+
+
+def _pictures(run: Run, gallery: Gallery, prompt_id: str) -> Card:
+    """Return what was drawn for a prompt, and drawn again by pairs of models."""
+    numbers = gallery.numbers(prompt_id)
+    copied = [gallery.copied.get((prompt_id, n), "") for n in numbers]
+    for source in filter(None, copied):
+        gallery.training(source)  # so that the large view can set it beside the copy
+    again = []
+    for side in sides(run, prompt_id):
+        columns = [
+            [gallery.drawn(prompt_id, n, model) for n in numbers]
+            for model in (side.having, side.lacking)
+        ]
+        again.append({"side": side, "having": columns[0], "lacking": columns[1]})
+    reference = gallery.has_reference(prompt_id)
+    return {
+        "drawn": [gallery.drawn(prompt_id, n) for n in numbers],
+        "copied": copied,
+        "reference": gallery.drawn(prompt_id, REFERENCE) if reference else None,
+        "again": again,
+    }
+
+
+def _influential(
+    run: Run, gallery: Gallery, prompt: Any, top: pd.DataFrame, made_of: dict[Any, Any]
+) -> list[Card]:
+    """Return the training images that the run's ranking puts first for a prompt."""
+    own = own_images(run, prompt.prompt_id, prompt.family, gallery.families)
+    return [
+        {
+            **_named(gallery, line),
+            "shown": gallery.training(line.image_id),
+            "family": line.image_id in own,
+            "bars": made_of.get((prompt.prompt_id, line.image_id), []),
+        }
+        for line in rows(top)
+    ]
+
+
+def _listed(gallery: Gallery, line: Any) -> Card:
+    """Return a candidate after the top, with its picture where there is one."""
+    shown = gallery.training(line.image_id) if gallery.has_thumbnail(line.image_id) else None
+    return {**_named(gallery, line), "shown": shown}
+
+
+def _named(gallery: Gallery, line: Any) -> Card:
+    return {
+        "id": line.image_id,
+        "caption": gallery.captions.get(line.image_id, ""),
+        "score": number(line.score, 3),
+        "place": f"{line.rank:.0f}",
+    }
+
+
+def _effect_words(line: Any, unit: str) -> str:
+    if not math.isfinite(line.effect):
+        return ""
+    way = "worse" if line.effect >= 0 else "better"
+    what = "its family" if line.arm == "family" else "its images"
+    ends = uncertainty(line.low, line.high, line.p)
+    return f"{amount(number(abs(line.effect)), unit)} {way} without {what}{ends}"
+
+
+def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Return, for each prompt, its effect by arm, placed on a scale that all cards share."""
+    chosen = tables.designs(run.effects)[0]
+    found = run.effects[(run.effects["prompt_id"] != "") & (run.effects["design"] == chosen)]
+    found = found[found["measure"] == primary(run.effects)]
+    found = found.assign(order=found["arm"].map(arm_order))
+    found = found.sort_values(["order", "k"], kind="stable")
+    controls = run.prompts.loc[run.prompts["role"] == "control", "prompt_id"]
+    zero, bars = strip(found[["estimate", "low", "high"]], ~found["prompt_id"].isin(controls))
+    cards: dict[str, list[dict[str, Any]]] = {}
+    for line, bar in zip(rows(found), bars, strict=True):
+        entry = {
+            "arm": arm_label(line.arm) + (f", {line.k:g}" if line.k > 0 else ""),
+            "effect": number(line.estimate, 3),
+            "interval": interval(line.low, line.high, 3),
+            "p": bare_p(line.p_value),
+            "zero": zero,
+            **bar,
+        }
+        cards.setdefault(line.prompt_id, []).append(entry)
+    return cards
+
+
+def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str, Any]]]:
+    """Place intervals on one common scale from 0 to 100, for the small bars of the page.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Columns ``estimate, low, high``.
+    scaled : Series of bool
+        Which rows the scale must hold; of others it may show an end alone. Beside a positive
+        control of 3 bits nobody would see an effect of 0.1.
+
+    Returns
+    -------
+    zero : float
+        Where zero lies.
+    bars : list of dict
+        ``at, start, stop``; an open end lies at the edge; None where there is no estimate.
+        ``beyond``: whether the estimate lies off the scale, and is drawn at its edge.
+    """
+    finite = (values[scaled.to_numpy()] if scaled.any() else values).to_numpy(float)
+    finite = finite[np.isfinite(finite)]
+    least, most = min([0.0, *finite]), max([0.0, *finite])
+
+    def place(value: float) -> float:
+        return round(float(np.clip((value - least) / ((most - least) or 1), 0, 1)) * 100, 2)
+
+    bars: list[dict[str, Any]] = []
+    for value, low, high in values[["estimate", "low", "high"]].to_numpy(float):
+        low, high = open_ends(low, high)
+        ends = (value, value if math.isnan(low) else low, value if math.isnan(high) else high)
+        places = map(place, ends) if math.isfinite(value) else (None, None, None)
+        bar = dict(zip(("at", "start", "stop"), places, strict=True))
+        bars.append({**bar, "beyond": bool(value < least or value > most)})
+    return place(0.0), bars
+
+
+def missing_pictures(cards: list[Card], gallery: Gallery) -> list[str]:
+    """Say which pictures the page could not show, and which it was told not to."""
+    found = []
+    shown = [image["shown"] for card in cards for image in card["influential"]]
+    dropped = gallery.pictures.dropped
+    missing = sum(not image.picture for image in shown) - dropped
+    if gallery.training_images and missing > 0:
+        found.append(
+            f"{missing} of {len(shown)} thumbnails of training images are not in the run folder; "
+            "their ids and captions stand in for them."
+        )
+    if dropped:
+        found.append(
+            f"{dropped} pictures are left out to keep this page small; they are in the run folder."
+        )
+    return found

@@ -1,0 +1,110 @@
+"""The pictures of the page: whether they may be shown, and under which key more is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from untrain.report.copies import copied_from
+from untrain.report.page.embedded import Pictures
+from untrain.runs.results import SAMPLER, Run
+
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture on the page.
+
+    Attributes
+    ----------
+    key : str
+        Of what is known about it (`untrain.report.page.picture_details`).
+    picture : str
+        The class that shows it, or "" if it is not shown.
+    alt : str
+        What it is, in words.
+    instead : str
+        What stands in its place where it is not shown.
+    """
+
+    key: str
+    picture: str
+    alt: str
+    instead: str = ""
+
+
+class Gallery:
+    """Hands out the pictures of a run; training images only if they may be shown.
+
+    Where they may not, what a model drew as a near copy of one is withheld too, by every model that
+    drew it again from the same noise, and so is the reference, which no copy test looks at.
+    """
+
+    def __init__(self, run: Run, pictures: Pictures, training_images: bool = True) -> None:
+        self.run = run
+        self.pictures = pictures
+        self.training_images = training_images
+        self.captions: dict[str, str] = {}
+        for table in (run.catalog, run.captions):
+            self.captions |= dict(zip(table["image_id"], table["caption"], strict=True))
+        self.families: dict[str, str] = {}
+        if "family" in run.captions:
+            known = run.captions["family"].fillna("")
+            self.families = dict(zip(run.captions["image_id"], known, strict=True))
+        self.copied = copied_from(run)
+        self.texts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+        self.shown: dict[str, Shown] = {}
+        self.about: dict[str, tuple[Any, ...]] = {}
+
+    def training(self, image_id: str) -> Shown:
+        """Return a training image."""
+        key = f"t/{image_id}"
+        if key not in self.shown:
+            picture = ""
+            if self.training_images:
+                picture = self.pictures.add(self.run.folder / "thumbnails", f"{image_id}.png")
+            alt = f"Training image {image_id}: {self.captions.get(image_id, 'no caption')}"
+            self._keep(Shown(key, picture, alt, image_id), image_id)
+        return self.shown[key]
+
+    def drawn(self, prompt_id: str, number: str, model: str = SAMPLER) -> Shown:
+        """Return a picture that a model drew for a prompt; ``number`` may be `REFERENCE`."""
+        key = f"g/{model}/{prompt_id}/{number}"
+        if key not in self.shown:
+            first = model == SAMPLER
+            below = f"queries/{prompt_id}" if first else f"generations/{model}/{prompt_id}"
+            picture, instead = "", "not there"
+            if self._withheld(prompt_id, number):
+                instead = "withheld"
+            else:
+                picture = self.pictures.add(self.run.folder, f"{below}/{number}.png")
+            which = "Reference picture" if number == REFERENCE else f"Picture {number}"
+            alt = f"{which} drawn for this prompt" if first else f"{which} drawn again by {model}"
+            self._keep(Shown(key, picture, alt, instead), model, prompt_id, number)
+        return self.shown[key]
+
+    def has_thumbnail(self, image_id: str) -> bool:
+        """Return whether a training image can and may be shown."""
+        path = self.run.folder / "thumbnails" / f"{image_id}.png"
+        return self.training_images and path.is_file()
+
+    def numbers(self, prompt_id: str) -> list[str]:
+        """Return the numbers of the pictures drawn for a prompt, in order."""
+        root = self.run.folder / "queries"
+        inside = (root / prompt_id).resolve()
+        if not inside.is_relative_to(root.resolve()) or not inside.is_dir():
+            return []
+        return sorted((p.stem for p in inside.glob("*.png") if p.stem.isdecimal()), key=int)
+
+    def has_reference(self, prompt_id: str) -> bool:
+        """Return whether there is a reference picture that may be shown."""
+        path = self.run.folder / "queries" / prompt_id / f"{REFERENCE}.png"
+        return self.training_images and bool(self.numbers(prompt_id)) and path.is_file()
+
+    def _withheld(self, prompt_id: str, number: str) -> bool:
+        return not self.training_images and (prompt_id, number) in self.copied
+
+    def _keep(self, shown: Shown, *about: Any) -> None:
+        self.shown[shown.key] = shown
+        self.about[shown.key] = about

@@ -1,0 +1,74 @@
+"""Which models are set side by side to show what a removal does to a prompt's pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from untrain.report.tables.tables import arm_label, arm_order
+from untrain.runs.results import SAMPLER, Run, rows
+
+
+@dataclass(frozen=True)
+class Side:
+    """A forget set of a prompt with a model that was trained with it and one without."""
+
+    label: str
+    having: str
+    lacking: str
+
+
+def sides(run: Run, prompt_id: str) -> list[Side]:
+    """Return a pair of models for each removal of a prompt, arm by arm, the chosen images first."""
+    sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
+    sets = sets[sets["draw"].fillna(0) == sets["draw"].fillna(0).min()]
+    found = []
+    for (arm, k), images in sorted(
+        sets.groupby(["arm", "k"]), key=lambda s: (arm_order(s[0][0]), s[0][1])
+    ):
+        pair = _pair(run, prompt_id, images["forget_set_id"].iloc[0])
+        if pair:
+            found.append(Side(_label(arm, int(k), len(images)), *pair))
+    return found
+
+
+def _label(arm: str, k: int, images: int) -> str:
+    """With several sizes the larger set holds only what the smaller one has not."""
+    return f"{arm_label(arm)}, {k}" if images >= k else f"{arm_label(arm)}, next {images}"
+
+
+def with_and_without(run: Run, prompt_id: str) -> tuple[str, ...]:
+    """Return a model that had the prompt's set and one that did not; nothing if there are none.
+
+    Of the pairs of one seed, the one that differs least in what else was removed.
+    """
+    sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
+    if sets.empty:
+        return ()
+    sets = sets.assign(order=sets["arm"].map(arm_order)).sort_values(["order", "k", "draw"])
+    return _pair(run, prompt_id, sets["forget_set_id"].iloc[0])
+
+
+def _pair(run: Run, prompt_id: str, forget_set: str) -> tuple[str, ...]:
+    without = set(run.removals.loc[run.removals["forget_set_id"] == forget_set, "model_id"])
+    drew = _that_drew(run, prompt_id)
+    outs = drew[drew["model_id"].isin(without)]
+    ins = drew[~drew["model_id"].isin(without)]
+    pairs = [(i, o) for i in rows(ins) for o in rows(outs) if i.seed == o.seed]
+    pairs = pairs or list(zip(rows(ins), rows(outs), strict=False))
+    removed: dict[Any, set[str]] = {
+        model: set(sets) for model, sets in run.removals.groupby("model_id")["forget_set_id"]
+    }
+    pairs.sort(
+        key=lambda p: len(removed.get(p[0].model_id, set()) ^ removed.get(p[1].model_id, set()))
+    )
+    return tuple(str(model.model_id) for model in pairs[0]) if pairs else ()
+
+
+def _that_drew(run: Run, prompt_id: str) -> pd.DataFrame:
+    """Models other than the sampler that have drawn this prompt again."""
+    folder = run.folder / "generations"
+    drew = run.models[run.models["model_id"] != SAMPLER]
+    return drew.loc[[(folder / name / prompt_id).is_dir() for name in drew["model_id"]]]

@@ -1,0 +1,43 @@
+"""Writing the page of a finished run once more: by wish, or after something was added to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from untrain.core.errors import InputError
+from untrain.core.files import read_json, write_json
+
+CHOICE = ("results", "page.json")
+
+
+def write_page(folder: Path, training_images: bool = True) -> Path:
+    """Write a run's page from its folder alone, and remember whether it shows training images.
+
+    Raises
+    ------
+    InputError
+        The run is not finished.
+    """
+    from untrain.report.page.write import write_report
+
+    if not (folder / "captions.parquet").is_file():
+        raise InputError(
+            f"{folder} is not finished, so that there is nothing to report yet; "
+            f"`untrain status {folder}` says how far it is"
+        )
+    # First, so that a stop between the two shows less, not more.
+    write_json(folder.joinpath(*CHOICE), {"training_images": training_images})
+    return write_report(folder, training_images=training_images)
+
+
+def write_again(folder: Path) -> Path | None:
+    """Write a run's page again as it was, with or without training images; None if it has none."""
+    if not (folder / "report.html").is_file():
+        return None
+    return write_page(folder, shows_training_images(folder))
+
+
+def shows_training_images(folder: Path) -> bool:
+    """Tell whether a run's page was last asked for with training images, as it is by default."""
+    known = folder.joinpath(*CHOICE)
+    return bool(read_json(known)["training_images"]) if known.is_file() else True

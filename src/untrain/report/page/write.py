@@ -1,0 +1,189 @@
+"""The report of a finished run: one HTML file that needs no network, tables and figures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from untrain.core.files import write_text
+from untrain.report.answer import said
+from untrain.report.copies import copy_warnings, redaction_warnings
+from untrain.report.figures import Plot, figures
+from untrain.report.page.cards import missing_pictures, prompt_cards, strip
+from untrain.report.page.embedded import Pictures
+from untrain.report.page.facts import details, explained, facts
+from untrain.report.page.gallery import Gallery
+from untrain.report.page.influence import metric_words, metrics_of, nearness_table, ranking_name
+from untrain.report.page.picture_details import Known
+from untrain.report.tables import tables
+from untrain.report.tables.differences import beyond_rows
+from untrain.report.tables.exports import save_tables
+from untrain.report.tables.extras import equivalent_rows, leaderboard_text
+from untrain.report.tables.groups import group_rows
+from untrain.report.tables.markdown import markdown
+from untrain.runs.results import Run, read_run, rows
+
+FORMATS = ("svg", "png", "pdf")
+APART = ("effects-by-arm", "equivalent", "leaderboard")
+"""Figures that the page does not show among the others, but beside the table that they draw."""
+
+
+def write_report(run: Path, training_images: bool = True) -> Path:
+    """Write ``report.html``, and ``summary.md``, ``figures/`` and ``tables/`` in ``results/``.
+
+    Parameters
+    ----------
+    run : Path
+        The folder of a finished run; nothing else is read.
+    training_images : bool
+        Whether the page may show training images. If not, it names them by id and caption, and
+        withholds generated pictures that were flagged as near copies of one.
+
+    Returns
+    -------
+    Path
+        Of ``report.html``.
+
+    Raises
+    ------
+    InputError
+        If the folder does not hold a finished run.
+    """
+    data = read_run(Path(run))
+    plots = figures(data)
+    for plot in plots:
+        plot.save(data.folder / "results" / "figures")
+    save_tables(data)
+    write_text(data.folder / "results" / "summary.md", markdown(data))
+    page = data.folder / "report.html"
+    write_text(page, render(data, plots, training_images))
+    return page
+
+
+def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=PackageLoader("untrain", "report/page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    gallery = Gallery(run, Pictures(), training_images)
+    near = nearness_table(run)
+    cards = prompt_cards(run, gallery, near)
+    entries = Known(gallery, near).entries()
+    told = tables.warnings(run) + copy_warnings(run) + missing_pictures(cards, gallery)
+    told += [] if training_images else redaction_warnings(run)
+    standing = tables.standing(run)
+    queries, controls = tables.split_controls(run.effects, run.verdicts)
+    return environment.get_template("report.html.j2").render(
+        title=run.meta.get("name") or run.folder.name,
+        **_code(gallery.pictures.sheet, _ratio(run)),
+        training_images=training_images,
+        answer=[_tied(text) for text in said(run)],
+        warnings=[text for text in told if text not in standing],
+        standing=" ".join(standing),
+        unit=run.unit,
+        given=run.given,
+        verdicts=tables.verdict_counts(queries),
+        controls=tables.verdict_counts(controls),
+        known=tables.VERDICTS,
+        explained=[] if run.given else explained(run),
+        design=tables.designs(run.effects)[0],
+        overall=tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
+        beyond=beyond_rows(run.effects),
+        others=tables.other_rows(tables.other_table(run.effects)),
+        prompts=_verdict_rows(run),
+        plots={plot.name: _placed(run, plot) for plot in plots},
+        apart=APART,
+        equivalent=equivalent_rows(run),
+        leaderboard=leaderboard_text(run),
+        tables=_files(run, "results/tables"),
+        facts=facts(run),
+        details=details(run),
+        ranking=ranking_name(run),
+        metrics=[metric_words(name) for name in metrics_of(ranking_name(run)) if name in near],
+        cards=cards,
+        entries=entries,
+    )
+
+
+def _code(pictures: str, ratio: str) -> dict[str, Any]:
+    """Return styles and script, with the hashes by which the page's policy knows them."""
+    package = resources.files("untrain.report.page")
+    style = package.joinpath("report.css").read_text(encoding="utf-8")
+    script = package.joinpath("report.js").read_text(encoding="utf-8")
+    pictures = f":root{{--ratio:{ratio}}}\n{pictures}"
+    return {
+        "style": Markup(style),
+        "pictures": Markup(pictures),
+        "script": Markup(script),
+        "style_hashes": " ".join(f"'sha256-{_hash(text)}'" for text in (style, pictures)),
+        "script_hash": f"'sha256-{_hash(script)}'",
+    }
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _ratio(run: Run) -> str:
+    """Width to height of the generated pictures, which are all of one size."""
+    from PIL import Image
+
+    first = next((run.folder / "queries").glob("*/0.png"), None)
+    if first is None:
+        return "1"
+    try:
+        with Image.open(first, formats=["PNG"]) as image:
+            return f"{image.width}/{image.height}"
+    except (OSError, ValueError, SyntaxError):
+        return "1"
+
+
+def _tied(text: str) -> str:
+    """Keep a p and a unit on the line of its number."""
+    tied = text.replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    return tied.replace(" bits/token", "\N{NO-BREAK SPACE}bits/token")
+
+
+def _verdict_rows(run: Run) -> list[dict[str, Any]]:
+    """Return the rows of the table of verdicts, with their bars."""
+    table = tables.prompt_table(run)
+    intervals = table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]]
+    zero, bars = strip(intervals, table["role"] != "control")
+    return [
+        {"id": line.prompt_id, "cells": cells, "control": line.role == "control", "zero": zero}
+        | bar
+        for line, cells, bar in zip(rows(table), tables.prompt_rows(table), bars, strict=True)
+    ]
+
+
+def _placed(run: Run, plot: Plot) -> dict[str, Any]:
+    """Return a figure as the page shows it, with the files that lie beside the page."""
+    # A style element would act on the whole page, and the policy refuses it.
+    svg = re.sub(r"<style.*?</style>", "", plot.inline, flags=re.DOTALL)
+    names = [f"results/figures/{plot.name}.{ending}" for ending in FORMATS]
+    files = [(name, name.rsplit(".", 1)[1].upper()) for name in names]
+    return {
+        "plot": plot,
+        "svg": Markup(svg),
+        "files": [(name, words) for name, words in files if (run.folder / name).is_file()],
+    }
+
+
+def _files(run: Run, below: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the files of a folder by name, each with its endings."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted((run.folder / below).glob("*.*")):
+        link = (f"{below}/{path.name}", path.suffix[1:].upper())
+        found.setdefault(path.stem.replace("_", " ").replace("-", " "), []).append(link)
+    return list(found.items())

@@ -1,0 +1,1 @@
+"""The tables of a run, for the page, the terminal and files."""

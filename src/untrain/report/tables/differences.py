@@ -1,0 +1,72 @@
+"""Effects held against each other: how much more than random sets, and what more images add."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from untrain.evaluation.measurement import primary
+from untrain.report.tables.tables import EFFECTS, arm_words
+from untrain.report.words import bare_p, interval, number, uncertainty
+from untrain.runs.results import rows
+
+DESIGNS = ("randomised-difference", "randomised-increment")
+
+
+def beyond_table(effects: pd.DataFrame) -> pd.DataFrame:
+    """Return the overall differences between arms and between sizes on the primary measure.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        The run's ``results/effects.parquet``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``design, arm, k, effect, low, high, p, two_sided_p``.
+    """
+    effects = effects.reindex(columns=list(EFFECTS))
+    found = effects[effects["design"].isin(DESIGNS) & (effects["measure"] == primary(effects))]
+    found = found[found["prompt_id"].fillna("") == ""]
+    found = found.rename(columns={"estimate": "effect", "p_value": "p"})
+    found = found.sort_values(["design", "arm", "k"], kind="stable").reset_index(drop=True)
+    return found[["design", "arm", "k", "effect", "low", "high", "p", "two_sided_p"]]
+
+
+def beyond_rows(effects: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return `beyond_table` as text: what is compared, difference, interval, two-sided p."""
+    table = beyond_table(effects)
+    sizes = sorted(table.loc[table["design"] == DESIGNS[1], "k"])
+    whole = effects[(effects["arm"] == "targeted") & (effects["design"] == "randomised")]
+    smallest = whole["k"].min()
+    below = dict(zip(sizes, [smallest, *sizes], strict=False))
+    return [
+        (
+            _compared(r, below),
+            *(number(r.effect, 3), interval(r.low, r.high, 3), bare_p(r.two_sided_p)),
+        )
+        for r in rows(table)
+    ]
+
+
+def _compared(row: object, below: dict[float, float]) -> str:
+    arm, k = str(getattr(row, "arm", "")), float(getattr(row, "k", 0))
+    if " - " in arm:
+        one, other = arm.split(" - ", 1)
+        return f"{arm_words(one, k)}, beyond {arm_words(other, k)}"
+    return f"the {k:g} images found, beyond the first {below[k]:g} of them"
+
+
+def beyond_sentence(effects: pd.DataFrame) -> str:
+    """Say how much more the found images do than random ones; "" where that is not known."""
+    table = beyond_table(effects)
+    table = table[table["arm"].str.endswith("- random_uniform") & table["effect"].notna()]
+    if table.empty:
+        return ""
+    row = table.sort_values("k").iloc[0]
+    ends = uncertainty(row["low"], row["high"], row["two_sided_p"])
+    more = "more" if row["effect"] >= 0 else "less"
+    return (
+        f"Fitted together, the images found do {number(abs(row['effect']))} {more} than as many "
+        f"random ones{ends}."
+    )

@@ -1,0 +1,271 @@
+"""The tables of a report as files: CSV with the numbers, LaTeX with the words of the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from untrain.core.files import read_json, write_text
+from untrain.evaluation.measurement import in_full, primary
+from untrain.report.leaderboard import read_leaderboard
+from untrain.report.page.influence import main_ranking
+from untrain.report.tables import tables
+from untrain.report.tables.differences import beyond_rows, beyond_table
+from untrain.report.tables.extras import equivalent_rows, leaderboard_text
+from untrain.report.tables.groups import WORDS, group_rows
+from untrain.report.words import bare_p, interval, number, size
+from untrain.runs.results import Run, rows
+
+OVERALL = ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval")
+BEYOND = ("Compared", "Difference", "95 % interval", "p, two-sided")
+OTHERS = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
+PROMPTS = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
+ARMS = ("Prompt", "Removed", "k", "Effect", "95 % interval", "p")
+INFLUENTIAL = ("Prompt", "Rank", "Image", "Caption", "Score")
+EQUIVALENT = ("Removed", "Images", "Effect", "As many at random")
+TOP = 10
+WORDED = {
+    "Compared",
+    "Removed",
+    "Measure",
+    "Verdict",
+    "Prompts",
+    "Attributor",
+    "Image",
+    "As many at random",
+}
+BROKEN = {"Prompt", "Caption"}  # over several lines
+LONG = 40  # rows on a printed page
+
+# What TeX acts on, and what its usual fonts lack.
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': "''",
+        "−": "$-$",
+        "∞": r"$\infty$",
+        "\N{NO-BREAK SPACE}": "~",
+        "…": r"\dots{}",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report.
+
+    Attributes
+    ----------
+    name : str
+        Of its files.
+    caption : str
+        What it says, with the unit.
+    numbers : DataFrame
+        As computed: the CSV.
+    heads, words : sequence of str, sequence of sequences of str
+        As people read it: the LaTeX.
+    """
+
+    name: str
+    caption: str
+    numbers: pd.DataFrame
+    heads: Sequence[str]
+    words: Sequence[Sequence[str]]
+
+    def save(self, folder: Path) -> None:
+        """Write ``<name>.csv`` and ``<name>.tex`` into ``folder``, each whole or not at all."""
+        write_text(folder / f"{self.name}.csv", self.numbers.to_csv(index=False))
+        write_text(folder / f"{self.name}.tex", latex(self))
+
+
+def worse(unit: str) -> str:
+    """Return what a number in a table of effects means."""
+    full = in_full(unit)
+    return f"{full[0].upper()}{full[1:]}; positive: models are worse without."
+
+
+def save_tables(run: Run) -> None:
+    """Write the tables of a run into ``results/tables/``, as CSV and LaTeX."""
+    for table in report_tables(run):
+        table.save(run.folder / "results" / "tables")
+
+
+def report_tables(run: Run) -> list[Table]:
+    """Return the tables that the run has rows for."""
+    return [table for make in TABLES if (table := make(run)) is not None and len(table.numbers)]
+
+
+def latex(table: Table) -> str:
+    """Return a table in LaTeX: booktabs, or a longtable that breaks across pages if it is long.
+
+    ``\\usepackage{booktabs}`` is needed, and ``longtable`` for the long ones.
+    """
+    frame = pd.DataFrame(
+        [[escaped(cell) for cell in line] for line in _once(table)],
+        columns=[escaped(head) for head in table.heads],
+    )
+    broken = 0.36 if "Caption" not in table.heads else 0.28
+    wide = rf"p{{{broken}\linewidth}}"
+    columns = "".join(
+        wide if head in BROKEN else "l" if head in WORDED else "r" for head in table.heads
+    )
+    return frame.to_latex(
+        index=False,
+        escape=False,  # done above, with what pandas does not know
+        column_format=columns,
+        caption=escaped(table.caption),
+        label=f"tab:{table.name}",
+        position=None if len(frame) > LONG else "tb",
+        longtable=len(frame) > LONG,
+    )
+
+
+def _once(table: Table) -> list[list[str]]:
+    """Return the words of a table that says a prompt once, above the rows that belong to it."""
+    lines, last = [list(line) for line in table.words], ""
+    for line in lines if table.heads[0] == "Prompt" else []:
+        line[0], last = "" if line[0] == last else line[0], line[0]
+    return lines
+
+
+def escaped(text: str) -> str:
+    """Return text on one line that TeX sets as it is."""
+    line = "".join(c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else " " for c in text)
+    line = re.sub(r"(?<![\w-])-(?=[\d.])", "−", line)  # a sign, not a hyphen
+    line = line.translate(LATEX).replace("--", "-{}-")
+    return "{}" + line if line.startswith(("[", "*")) else line  # no option of the row's end
+
+
+def _overall(run: Run) -> Table:
+    table = tables.overall_table(run.effects)
+    caption = f"Overall effect of each removal. {worse(run.unit)} p is one-sided."
+    return Table("effects-by-arm", caption, table, OVERALL, tables.overall_rows(table))
+
+
+def _groups(run: Run) -> Table | None:
+    parts = [
+        tables.overall_table(run.groups[run.groups["group"] == group]).assign(group=group)
+        for group in WORDS
+    ]
+    caption = f"Overall effects apart for groups of prompts. {worse(run.unit)} p is one-sided."
+    numbers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    return Table("effects-by-group", caption, numbers, OVERALL, group_rows(run.groups))
+
+
+def _others(run: Run) -> Table:
+    table = tables.other_table(run.effects)
+    caption = "Overall effects on the other measures."
+    return Table("other-measures", caption, table, OTHERS, tables.other_rows(table))
+
+
+def _beyond(run: Run) -> Table:
+    caption = f"Effects held against each other. {worse(run.unit)} p is two-sided."
+    words = beyond_rows(run.effects)
+    return Table("effects-compared", caption, beyond_table(run.effects), BEYOND, words)
+
+
+def _prompts(run: Run) -> Table | None:
+    if run.given:
+        return None
+    table = tables.prompt_table(run)
+    caption = f"Each prompt without its own images, the strongest effect first. {worse(run.unit)}"
+    return Table("effects-by-prompt", caption, table, PROMPTS, tables.prompt_rows(table))
+
+
+def _arms(run: Run) -> Table:
+    """Effects of every arm on every prompt, as on the page's cards."""
+    chosen = run.effects[
+        (run.effects["design"] == tables.designs(run.effects)[0])
+        & (run.effects["prompt_id"] != "")
+        & (run.effects["measure"] == primary(run.effects))
+    ]
+    chosen = chosen.rename(columns={"estimate": "effect", "p_value": "p"})
+    names = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+    chosen = chosen.assign(
+        prompt=chosen["prompt_id"].map(names).fillna(""), order=chosen["arm"].map(tables.arm_order)
+    )
+    chosen = chosen.sort_values(["prompt_id", "order", "k"], kind="stable")
+    numbers = chosen[["prompt_id", "prompt", "arm", "k", "effect", "low", "high", "p"]]
+    words = [
+        (
+            *(r.prompt or r.prompt_id, tables.arm_label(r.arm), size(r.k)),
+            *(number(r.effect, 3), interval(r.low, r.high, 3), bare_p(r.p)),
+        )
+        for r in rows(numbers)
+    ]
+    caption = f"Effect of every removal on every prompt. {worse(run.unit)}"
+    return Table("effects-by-prompt-and-arm", caption, numbers.reset_index(drop=True), ARMS, words)
+
+
+def _verdicts(run: Run) -> Table:
+    parts = zip(
+        ("prompts", "positive controls"),
+        tables.split_controls(run.effects, run.verdicts),
+        strict=True,
+    )
+    found = [
+        (name, verdict, n)
+        for name, verdicts in parts
+        for verdict, n in tables.verdict_counts(verdicts).items()
+    ]
+    numbers = pd.DataFrame(found, columns=["prompts", "verdict", "n"])
+    words = [(name, verdict, str(n)) for name, verdict, n in found]
+    heads = ("Prompts", "Verdict", "n")
+    return Table("verdicts", "How many prompts have each verdict.", numbers, heads, words)
+
+
+def _influential(run: Run) -> Table:
+    """The training images that the run's ranking puts first for each prompt."""
+    top = main_ranking(run).groupby("prompt_id", sort=False).head(TOP)
+    texts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+    captions = dict(zip(run.captions["image_id"], run.captions["caption"], strict=True))
+    numbers = top.assign(
+        prompt=top["prompt_id"].map(texts).fillna(""),
+        caption=top["image_id"].map(captions).fillna(""),
+    )
+    numbers = numbers[["prompt_id", "prompt", "method", "rank", "image_id", "caption", "score"]]
+    words = [
+        (r.prompt or r.prompt_id, f"{r.rank:g}", r.image_id, r.caption, number(r.score, 3))
+        for r in rows(numbers)
+    ]
+    caption = f"The {TOP} training images that the ranking puts first for each prompt."
+    return Table("influential", caption, numbers, INFLUENTIAL, words)
+
+
+def _equivalent(run: Run) -> Table | None:
+    path = run.folder / "results" / "equivalent.json"
+    if not path.is_file():
+        return None
+    kept = [{k: v for k, v in row.items() if k != "curve"} for row in read_json(path)]
+    caption = f"How many random images do as much as the chosen ones. {worse(run.unit)}"
+    return Table("equivalent", caption, pd.DataFrame(kept), EQUIVALENT, equivalent_rows(run))
+
+
+def _leaderboard(run: Run) -> Table | None:
+    text = leaderboard_text(run)
+    if text is None:
+        return None
+    heads = ("Attributor", *text["heads"][1:])
+    return Table("leaderboard", text["how"], read_leaderboard(run.folder), heads, text["rows"])
+
+
+TABLES: tuple[Callable[[Run], Table | None], ...] = (
+    *(_overall, _groups, _beyond, _others, _prompts, _arms),
+    *(_verdicts, _influential, _equivalent, _leaderboard),
+)

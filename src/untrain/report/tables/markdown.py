@@ -1,0 +1,68 @@
+"""The run's tables as one Markdown page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from untrain.report.answer import said
+from untrain.report.copies import copy_words
+from untrain.report.tables import tables
+from untrain.report.tables.differences import beyond_rows
+from untrain.report.tables.exports import worse
+from untrain.report.tables.groups import group_rows
+from untrain.runs.results import Run
+
+_WORDS = {"Compared", "Removed", "Measure", "Prompt", "Verdict"}
+
+
+def markdown(run: Run) -> str:
+    """Return the content of ``results/summary.md``."""
+    head = [
+        f"# {_cell(run.meta.get('name') or run.folder.name)}",
+        _cell(" ".join(said(run))),
+        "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
+        *([f"Copy test: {_cell(copy_words(run.meta))}."] if copy_words(run.meta) else []),
+    ]
+    parts = [*head, *(_nearest(run) if run.given else _effects(run))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _nearest(run: Run) -> list[str]:
+    """Return the training images that rank first for each prompt."""
+    return ["## Nearest training images", _table(("Prompt", *tables.PLACES), tables.nearest(run))]
+
+
+def _effects(run: Run) -> list[str]:
+    others = tables.other_rows(tables.other_table(run.effects))
+    parts = [
+        "## Overall",
+        f"{worse(run.unit)} p is one-sided.",
+        _table(
+            ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval"),
+            tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
+        ),
+    ]
+    beyond = beyond_rows(run.effects)
+    if beyond:
+        compared = ("Compared", "Difference", "95 % interval", "p, two-sided")
+        parts += ["## Beyond random sets, and beyond smaller ones", _table(compared, beyond)]
+    if others:
+        heads = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
+        parts += ["## Other measures", _table(heads, others)]
+    heads = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
+    return [*parts, "## Each prompt", _table(heads, tables.prompt_rows(tables.prompt_table(run)))]
+
+
+def _cell(text: Any) -> str:
+    """Return text on one line in which Markdown and HTML find nothing to act on."""
+    flat = " ".join(str(text).splitlines())
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for special in "\\`*_|[]":
+        flat = flat.replace(special, "\\" + special)
+    return flat
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    rule = tuple("---" if head in _WORDS else "---:" for head in heads)
+    lines = [heads, rule, *[tuple(_cell(cell) for cell in row) for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

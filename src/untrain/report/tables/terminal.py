@@ -1,0 +1,147 @@
+"""A finished run in the terminal: the answer, tables to hold it against, a few pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from untrain.evaluation.measurement import spoken
+from untrain.report.answer import said
+from untrain.report.page.regenerated import with_and_without
+from untrain.report.tables import tables
+from untrain.report.tables.blocks import picture_row
+from untrain.report.tables.groups import group_rows
+from untrain.runs.results import Run, read_run
+
+COLUMNS = ("trained without", "k", "effect", "95 % interval", "p", "naive", "naive interval")
+WIDE = 100  # columns of a terminal that shows whole tables; others go without the last figures
+PICTURE = 17  # characters: four beside one another on 80 columns
+
+
+def answer_and_table(folder: Path, width: int = WIDE) -> tuple[str, Table]:
+    """Return the answer in a sentence or two, and the overall effects by arm.
+
+    Of a run whose pictures were given: the training images nearest to them.
+    """
+    run = read_run(folder)
+    return " ".join(said(run)), nearest(run) if run.given else overall(run, width)
+
+
+def nearest(run: Run) -> Table:
+    """Return the training images that rank first for each prompt, of a run without a model."""
+    table = Table(title="Nearest training images", title_justify="left", box=SIMPLE_HEAD)
+    for head in ("prompt", *map(str.lower, tables.PLACES)):
+        table.add_column(head, overflow="fold")
+    for line in tables.nearest(run):
+        table.add_row(*map(escape, line))
+    return table
+
+
+def overall(run: Run, width: int = WIDE) -> Table:
+    """Return the overall effects by arm, for a terminal of so many columns."""
+    table = Table(
+        title=f"How much worse at the pictures, in {spoken(run.unit)}",
+        caption="effect: between models of another seed, with and without at random; "
+        "naive: against the model that drew the pictures, which flatters every removal",
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    shown = COLUMNS if width >= WIDE else COLUMNS[:-1]
+    for column in shown:
+        numeric = column in ("k", "effect", "p", "naive")
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups):
+        table.add_row(*row[: len(shown)])
+    return table
+
+
+def verdicts(run: Run, width: int = WIDE) -> Table:
+    """Return the verdict of each prompt, the strongest effect first, controls last."""
+    found = tables.prompt_table(run)
+    wide = width >= WIDE
+    table = Table(
+        title="Each prompt without its own images",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    heads = ("effect", "95 % interval", *(("p (Holm)",) if wide else ()), "verdict")
+    table.add_column("", no_wrap=True)
+    table.add_column("prompt", no_wrap=True, overflow="ellipsis")
+    for head in heads:
+        right = head in ("effect", "p (Holm)")
+        table.add_column(head, justify="right" if right else "left", no_wrap=True)
+    lines = []
+    for prompt, (_, effect, interval, p, _, verdict) in zip(
+        found.itertuples(), tables.prompt_rows(found), strict=True
+    ):
+        words = f"control: {prompt.prompt}" if prompt.role == "control" else str(prompt.prompt)
+        figures = (effect, interval, *((p,) if wide else ()), verdict)
+        lines.append((str(prompt.prompt_id), words, figures))
+    # The prompt gives way, and nothing else.
+    columns = zip(("", *heads), *((i, *figures) for i, _, figures in lines), strict=True)
+    taken = sum(max(map(len, column)) + 3 for column in columns)  # and what parts columns
+    room = max(12, width - taken - 3)
+    for prompt_id, words, figures in lines:
+        cut = words if len(words) <= room else f"{words[: room - 1].rstrip()}…"
+        table.add_row(escape(prompt_id), escape(cut), *figures)
+    return table
+
+
+def pictures(run: Run, prompts: int, training_images: bool = True) -> Iterator[Table]:
+    """Yield, for the first prompts of the table of verdicts, the prompt and four pictures.
+
+    What A drew, the training image that ranks first (if they are shown), and the same noise in a
+    model trained with the prompt's images and in one trained without.
+    """
+    for prompt in list(tables.prompt_table(run).itertuples())[:prompts]:
+        prompt_id = str(prompt.prompt_id)
+        named = [("drawn by A", run.folder / "queries" / prompt_id / "0.png")]
+        if training_images and (first := _first(run, prompt_id)):
+            named.append((f"image {first}", run.folder / "thumbnails" / f"{first}.png"))
+        models = with_and_without(run, prompt_id)
+        for model, words in zip(models, ("with", "without"), strict=False):
+            path = run.folder / "generations" / model / prompt_id / "0.png"
+            named.append((f"{words} ({model})", path))
+        opened = [(label, _open(path)) for label, path in named if path.is_file()]
+        if opened:
+            row = picture_row(opened, PICTURE)
+            row.title, row.title_justify = escape(f"{prompt_id}: {prompt.prompt}"), "left"
+            yield row
+
+
+def to_dict(run: Run) -> dict[str, Any]:
+    """Return what `untrain show` says, as JSON can hold it."""
+    queries, controls = tables.split_controls(run.effects, run.verdicts)
+    return {
+        "folder": str(run.folder),
+        "name": run.meta.get("name"),
+        "answer": " ".join(said(run)),
+        "unit": run.unit,
+        "verdicts": tables.verdict_counts(queries),
+        "control_verdicts": tables.verdict_counts(controls),
+        "overall": tables.overall_table(run.effects).to_dict("records"),
+        "prompts": tables.prompt_table(run).to_dict("records"),
+        "warnings": tables.warnings(run),
+    }
+
+
+def _first(run: Run, prompt_id: str) -> str:
+    """Return the training image that ranks first for a prompt, by what decided the removal."""
+    method = (run.config.get("ranking") or {}).get("method")
+    chosen = run.ranking[(run.ranking["prompt_id"] == prompt_id) & (run.ranking["rank"] == 1)]
+    chosen = chosen[chosen["method"] == method] if method else chosen
+    return str(chosen["image_id"].iloc[0]) if len(chosen) else ""
+
+
+def _open(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")

@@ -1,0 +1,66 @@
+"""Finding the run folder that somebody means, without opening anything heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from untrain.core.errors import InputError, did_you_mean
+
+RUNS = Path("runs")
+RECORD = "run.json"
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return the run folders directly in a folder, by name."""
+    return sorted(path.parent for path in folder.glob(f"*/{RECORD}"))
+
+
+def find_run(given: Path, runs: Path = RUNS) -> Path:
+    """Return the run folder that is meant.
+
+    Parameters
+    ----------
+    given : Path
+        A run folder, the name of one in ``runs``, or an experiment file.
+    runs : Path
+        Folder that holds run folders.
+
+    Raises
+    ------
+    InputError
+        There is no such run: the message names those that there are.
+    """
+    if given.is_file() and given.suffix in (".yaml", ".yml"):
+        return _of_file(given)
+    for folder in (given, runs / given):
+        if (folder / RECORD).is_file():
+            return folder
+    if not given.exists():
+        words = f"{given} is neither a run folder nor the name of a run in {runs}"
+        raise InputError(words + _known(given.name, runs_in(runs)))
+    inside = runs_in(given) if given.is_dir() else []
+    hint = f"; the runs in it: {_named(str(path) for path in inside)}" if inside else ""
+    raise InputError(f"{given} is no run folder: it has no {RECORD}{hint}")
+
+
+def _of_file(file: Path) -> Path:
+    """Return the folder of an experiment, which a run folder's own config.yaml stands for, too."""
+    if file.name == "config.yaml" and (file.parent / RECORD).is_file():
+        return file.parent
+    from untrain.settings.config import load_config
+
+    folder = load_config(file).folder
+    if not (folder / RECORD).is_file():
+        raise InputError(f"{file} was not run yet (there is no {folder}): `untrain run {file}`")
+    return folder
+
+
+def _known(name: str, runs: list[Path]) -> str:
+    names = [path.name for path in runs]
+    return did_you_mean(name, names) if names else "; it holds none"
+
+
+def _named(names: Iterable[str], most: int = 5) -> str:
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")

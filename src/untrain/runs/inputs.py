@@ -1,0 +1,188 @@
+"""What an experiment starts from: the catalogue, its held-out part, and the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from untrain.catalogs import hold_out, load_catalog, plant, subset
+from untrain.catalogs.base import Catalog
+from untrain.catalogs.rendered.catalog import family_prompt
+from untrain.core.errors import InputError
+from untrain.settings.config import Config
+from untrain.runs.given_pictures import GivenPictures
+from untrain.settings.sections import GeneratorConfig
+from untrain.core.files import rng
+from untrain.generators import make_generator
+from untrain.generators.base import Generator
+from untrain.search.retrieve.candidates import retrieve
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data of an experiment.
+
+    Attributes
+    ----------
+    train, held_out : Catalog
+        Disjoint; no model sees the second.
+    prompts : DataFrame
+        Columns prompt_id, prompt, family (empty where unknown), role (query or control), seen (is
+        it the caption of a training image?).
+    given : GivenPictures, optional
+        Finished pictures in place of a model.
+    """
+
+    train: Catalog
+    held_out: Catalog
+    prompts: pd.DataFrame
+    given: GivenPictures | None = None
+
+
+def open_inputs(config: Config) -> Inputs:
+    """Open the catalogue of a configuration and make its prompts."""
+    data = config.data
+    catalog = open_catalog(config)
+    given = GivenPictures.open(config.given) if config.given else None
+    prompts = given.prompts if given else _prompts(config, catalog)
+    if data.subset:
+        catalog = subset(
+            catalog, data.subset.size, data.seed, _neighbours(config, prompts, catalog)
+        )
+    if data.plant and given is None:
+        catalog = plant(catalog, data.plant.items, data.plant.copies, data.seed)
+        prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
+    # Of a finished model nobody knows which images it did not see: all of them are searched.
+    train, held_out = _split(catalog, 0.0 if given else data.holdout, data.seed)
+    prompts = prompts.assign(seen=seen_in(train, prompts["prompt"]))
+    return Inputs(train, held_out, prompts, given)
+
+
+def open_generator(settings: GeneratorConfig, seed: int) -> Generator:
+    """Make the generator of a configuration, not yet prepared."""
+    return make_generator(settings.name, seed, **settings.arguments())
+
+
+def _neighbours(config: Config, prompts: pd.DataFrame, catalog: Catalog) -> set[str]:
+    """Return the ids that a subset must hold: the nearest captions of every prompt."""
+    settings = config.data.subset
+    if settings is None or not settings.neighbours:
+        return set()
+    if (
+        settings.neighbours_of
+    ):  # runs over different prompts can share one subset, and so their models
+        prompts = _as_prompts(read_lines(settings.neighbours_of, "prompt"))
+    return set(retrieve(catalog, prompts, top=settings.neighbours)["image_id"])
+
+
+def seen_in(catalog: Catalog, prompts: Iterable[str]) -> list[bool]:
+    """Return, for each prompt, whether it is a caption, whatever the case and the white space."""
+    captions = {_folded(caption) for caption in catalog.captions}
+    return [_folded(prompt) in captions for prompt in prompts]
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def open_catalog(config: Config, fresh: bool = False) -> Catalog:
+    """Open the catalogue that a configuration names, whole; ``fresh``: whatever is remembered."""
+    data = config.data
+    given = data.chosen()
+    if data.format == "rendered":
+        given |= {"families": data.families, "size_of_family": data.family_size, "seed": data.seed}
+    return load_catalog(data.format, strict=data.strict, fresh=fresh, **given)
+
+
+def read_lines(path: Path, what: str) -> list[str]:
+    """Read a file with one ``what`` ("prompt", "image id") a line.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or is empty, or a line among the others is blank: it is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read the {what} file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"the {what} file {path} is not text (UTF-8)") from None
+    if not text.strip():
+        raise InputError(f"the {what} file {path} is empty: write one {what} a line")
+    lines = [line.strip() for line in text.rstrip().split("\n")]
+    if "" in lines:
+        raise InputError(
+            f"the {what} file {path}: line {lines.index('') + 1} is blank; delete it, or write "
+            f"the {what} that is missing"
+        )
+    return lines
+
+
+def _prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
+    source = config.prompts
+    if source.families:
+        return _family_prompts(config, catalog)
+    texts = read_lines(source.file, "prompt") if source.file else list(source.texts)
+    if any(not text.strip() for text in texts):
+        raise InputError("prompts.texts holds an empty prompt")
+    return _as_prompts(texts)
+
+
+def _as_prompts(texts: list[str]) -> pd.DataFrame:
+    width = max(2, len(str(len(texts) - 1)))
+    ids = [f"p{i:0{width}d}" for i in range(len(texts))]
+    return pd.DataFrame({"prompt_id": ids, "prompt": texts, "family": "", "role": "query"})
+
+
+def _family_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
+    families = sorted(set(catalog.attributes["family"]))
+    controls = 0 if config.data.plant else config.prompts.controls  # else the planted items are
+    wanted = config.prompts.families + controls
+    if wanted > len(families):
+        raise InputError(f"{wanted} prompts for families asked for, there are {len(families)}")
+    chosen = rng("prompts", config.seed).permutation(families)[:wanted]
+    roles = ["query"] * config.prompts.families + ["control"] * controls
+    numbers = [*range(config.prompts.families), *range(controls)]
+    return pd.DataFrame(
+        {
+            "prompt_id": [f"{r[0].replace('q', 'p')}{n:02d}" for r, n in zip(roles, numbers)],  # noqa: B905
+            "prompt": [family_prompt(catalog, family) for family in chosen],
+            "family": chosen,
+            "role": roles,
+        }
+    )
+
+
+def _planted_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
+    """One control prompt for each planted item: its own odd caption."""
+    planted = catalog.attributes["family"].astype(str).str.startswith("planted-")
+    captions = pd.Series(catalog.captions)[planted.to_numpy()]
+    first = captions.groupby(catalog.attributes["family"][planted].to_numpy()).first()
+    wanted = config.prompts.controls or len(first)
+    if wanted > len(first):
+        raise InputError(f"prompts.controls asks for {wanted}, data.plant.items is {len(first)}")
+    first = first.iloc[:wanted]
+    return pd.DataFrame(
+        {
+            "prompt_id": [f"c{i:02d}" for i in range(len(first))],
+            "prompt": first.to_numpy(),
+            "family": first.index,
+            "role": "control",
+        }
+    )
+
+
+def _split(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Catalog]:
+    """Hold a share out, but never a planted image: a positive control needs all its copies."""
+    if not fraction:
+        return catalog, catalog.subset([])
+    train, held_out = hold_out(catalog, fraction, seed)
+    planted = [i for i in held_out.ids if i.startswith("planted-")]
+    if planted:
+        train = catalog.subset({*train.ids, *planted})
+        held_out = catalog.subset(set(held_out.ids) - set(planted))
+    return train, held_out

@@ -1,0 +1,337 @@
+"""The run folder: where stages keep their results, and how a killed run finds its place again."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from filelock import FileLock, Timeout
+from rich.markup import escape
+
+import untrain
+from untrain.catalogs.base import Catalog
+from untrain.catalogs.formats.folder import reasons
+from untrain.encoders import Encoder, load_encoder
+from untrain.core.errors import InputError, is_disk_full
+from untrain.evaluation.measurement import margin_of, measure_of
+from untrain.runs import inputs
+from untrain.settings.config import Config, load_config
+from untrain.training.engines import ENGINES, Engine
+from untrain.runs.given_pictures import GivenPictures
+from untrain.core.files import (
+    atomic_path,
+    discard_leftovers,
+    read_json,
+    write_json,
+    write_parquet,
+    write_text,
+)
+from untrain.generators.base import Generator, unit_of
+from untrain.generators.pictures_only import FinishedGenerator
+from untrain.core.progress import console, log_to
+
+SCHEMA_VERSION = 1
+
+
+@dataclass
+class Run:
+    """One experiment and its folder.
+
+    Everything that is costly is read or built when first asked for and kept in memory; everything
+    that a stage finds out is a file of the folder, written whole or not at all.
+
+    Parameters
+    ----------
+    config : Config
+    stage : str
+        Name of the stage that is running, if any.
+    """
+
+    config: Config
+    stage: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.folder
+
+    def path(self, *parts: str) -> Path:
+        """Return a path inside the run folder."""
+        return self.folder.joinpath(*parts)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of the run's Parquet tables by name, such as ``'ranking'``."""
+        return pd.read_parquet(self.path(f"{name}.parquet"))
+
+    def keep(self, name: str, table: pd.DataFrame) -> None:
+        """Write one of the run's Parquet tables."""
+        write_parquet(self.path(f"{name}.parquet"), table)
+
+    @cached_property
+    def _data(self) -> inputs.Inputs:
+        return inputs.open_inputs(self.config)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The training catalogue: what is left after subset, plant and hold-out."""
+        return self._data.train
+
+    @property
+    def held_out(self) -> Catalog:
+        """Pairs that no model sees."""
+        return self._data.held_out
+
+    @property
+    def prompts(self) -> pd.DataFrame:
+        """Columns prompt_id, prompt, family (or empty) and role (query or control)."""
+        return self._data.prompts
+
+    @property
+    def given(self) -> GivenPictures | None:
+        """The finished pictures that stand in for a model, if any do."""
+        return self._data.given
+
+    @cached_property
+    def pictures(self) -> dict[str, int]:
+        """How many pictures each prompt has, the reference not counted."""
+        if self.given:
+            return {prompt_id: len(ids) for prompt_id, ids in self.given.ids.items()}
+        return dict.fromkeys(self.prompts["prompt_id"], self.config.per_prompt)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generator of the configuration, not yet prepared."""
+        return self.new_generator()
+
+    def new_generator(self) -> Generator:
+        """Return one more generator of the configuration, not yet prepared."""
+        if self.given:
+            return FinishedGenerator(self.given.image_size)
+        return inputs.open_generator(self.config.generator, self.config.seed)
+
+    @property
+    def unit(self) -> str:
+        """Of the primary measure: bits/token, loss, similarity."""
+        return unit_of(self.generator)
+
+    @property
+    def margin(self) -> float | None:
+        """The equivalence margin: that of the configuration, the generator or its unit."""
+        given = (self.config.evaluation.margin, self.generator.margin)
+        return next((margin for margin in given if margin is not None), margin_of(self.unit))
+
+    @property
+    def paired(self) -> bool:
+        """Whether the models that are compared share start and order of the data."""
+        return self.config.design.paired and self.generator.paired
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder of the configuration."""
+        return load_encoder(self.config.encoder.name, **self.config.encoder.options)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What trains models."""
+        return ENGINES[self.config.engine.name](self.config.engine.address)
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms asked for, and those that control prompts and a list of ids bring with them."""
+        arms = list(self.config.removal.arms)
+        arms += ["family"] if (self.prompts["role"] == "control").any() else []
+        arms += ["ids"] if self.config.removal.ids else []
+        return list(dict.fromkeys(arms))
+
+    @property
+    def ranking_methods(self) -> list[str]:
+        """The rankings asked for, each once, the one that decides first."""
+        return list(dict.fromkeys([self.config.ranking.method, *self.config.ranking.also]))
+
+    @cached_property
+    def user_ids(self) -> list[str]:
+        """The user's own list of images to remove."""
+        path = self.config.removal.ids
+        return inputs.read_lines(path, "image id") if path else []
+
+    @property
+    def shared_folder(self) -> Path:
+        """Where the frozen parts of the generator are."""
+        return self.path("shared", self.generator.shared_key(self.catalog))
+
+    def find_elsewhere(self, kind: str, key: str) -> Path | None:
+        """Return the folder of another run beside this one that holds ``kind/key``, if any does."""
+        for other in sorted(self.config.runs.glob(f"*/{kind}/{key}")):
+            if other.parent.parent != self.folder:
+                return other
+        return None
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The content of run.json."""
+        if self.path("run.json").exists():
+            found = read_json(self.path("run.json"))
+            if found.get("schema_version") != SCHEMA_VERSION:
+                raise InputError(
+                    f"{self.folder} was written with schema {found.get('schema_version')}, "
+                    f"this untrain writes {SCHEMA_VERSION}: choose another name"
+                )
+            return found
+        return {"schema_version": SCHEMA_VERSION, "name": self.config.name, "stages": {}}
+
+    def save_record(self) -> None:
+        """Write run.json."""
+        told = [self.record.get("catalog", {}), *self.record["stages"].values()]
+        self.record["warnings"] = [w for part in told for w in part.get("warnings", [])]
+        write_json(self.path("run.json"), self.record)
+
+    def describe(self) -> None:
+        """Record configuration, versions, machine and data, as they are now."""
+        write_text(self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+        self.record.update(
+            versions=_versions(),
+            machine=_machine(),
+            threads={"model_a": torch.get_num_threads(), "paired_models": 1},
+            seeds={"a": self.config.seed, "b": self.config.b_seed, "data": self.config.data.seed},
+            design=self.config.design.kind,
+            generator={
+                "name": self.config.generator.name,
+                "unit": self.unit,
+                "measure": measure_of(self.unit),
+                "margin": self.margin,
+                "frozen": self.generator.frozen,
+            },
+            fingerprints={"catalog": self.catalog.fingerprint},
+            catalog={
+                "name": self.catalog.name,
+                "format": self.config.data.format,
+                "images": len(self.catalog),
+                "heldout": len(self.held_out),
+                "skipped": len(self.catalog.skipped),
+                "duplicate_groups": len(self.catalog.duplicates()),
+                "warnings": _skipped(self.catalog),
+            },
+        )
+        if self.given:
+            self.record["given"] = len(self.given.catalog)
+        for message in self.record["catalog"]["warnings"]:
+            _tell(message)
+        self.save_record()
+
+    def warn(self, message: str) -> None:
+        """Add a warning of the stage that runs, if any, to the record (and so the report), once."""
+        known = self.record["stages"].get(self.stage, {}).setdefault("warnings", [])
+        if message not in known:
+            known.append(message)
+            _tell(message)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run folder; a second run in it at the same time is refused.
+
+        What a killed run left half-written is discarded at the start, and at the end a folder
+        in which nothing came about.
+        """
+        lock = FileLock(self.path(".lock"))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0.2)  # `untrain status` holds it for a moment
+        except Timeout:
+            raise InputError(
+                f"another process is running in {self.folder}: wait for it, or choose another name"
+            ) from None
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise InputError(
+                f"cannot write to the run folder {self.folder} ({error.strerror}); "
+                "choose another place with --runs"
+            ) from None
+        try:
+            discard_leftovers(self.folder)
+            with log_to(self.path("log.txt"), self.path("run.json")):
+                yield
+        finally:
+            if [path.name for path in self.folder.iterdir()] == [".lock"]:
+                self.path(".lock").unlink()
+                self.folder.rmdir()
+            lock.release()
+
+
+def save_pictures(folder: Path, pictures: dict[str, np.ndarray]) -> None:
+    """Write pictures (uint8 H×W×3) as ``folder/<name>.png``, the whole folder or nothing."""
+    from PIL import Image
+
+    with atomic_path(folder) as temporary:
+        for name, pixels in pictures.items():
+            path = temporary / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a PNG as uint8 H×W×3."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def open_run(folder: Path | str) -> Run:
+    """Open an existing run folder by its own config.yaml."""
+    folder = Path(folder)
+    for name in ("run.json", "config.yaml"):
+        if not (folder / name).exists():
+            raise InputError(f"{folder} is no run folder: it has no {name}")
+    here = folder.resolve()
+    return Run(
+        load_config(folder / "config.yaml").model_copy(
+            update={"runs": here.parent, "name": here.name}
+        )
+    )
+
+
+def _tell(warning: str) -> None:
+    console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+
+
+def _skipped(catalog: Catalog) -> list[str]:
+    """Return a warning if something of the data was left out."""
+    if not catalog.skipped:
+        return []
+    return [
+        f"Part of the data cannot be used and was skipped: {reasons(catalog.skipped)}; "
+        "see `untrain data inspect`, or refuse it with --strict"
+    ]
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "numpy", "pandas", "scikit-learn", "scikit-image", "transformers")
+    return {
+        "untrain": untrain.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def _machine() -> dict[str, Any]:
+    from untrain.generators.hardware import device, precision
+
+    return {
+        "platform": sys.platform,
+        "processor": platform.machine(),
+        "cores": torch.get_num_threads(),
+        "device": str(device()),
+        "precision": precision(),
+    }

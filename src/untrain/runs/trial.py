@@ -1,0 +1,61 @@
+"""The trial of a finished run, read from its folder: measures, units and assignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from untrain.counterfactual import design
+from untrain.core.errors import InputError
+from untrain.evaluation.outcomes import SAMPLER
+from untrain.core.files import read_json
+
+FILES = ("run.json", "models.parquet", "forget_sets.parquet", "removals.parquet")
+MEASURES = ("results", "measures.parquet")
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """What `untrain.evaluation.effects.trial_effects` takes."""
+
+    measures: pd.DataFrame
+    units: pd.DataFrame
+    assignment: design.Assignment
+
+
+def is_finished_trial(folder: Path) -> bool:
+    """Tell whether a folder is a run whose randomised trial was measured."""
+    if not all((folder / name).is_file() for name in FILES):
+        return False
+    randomised = read_json(folder / "run.json").get("design") == "randomised"
+    return randomised and folder.joinpath(*MEASURES).is_file()
+
+
+def read_trial(folder: Path) -> FinishedTrial:
+    """Read the trial of a finished run.
+
+    Raises
+    ------
+    InputError
+        It is no run folder, its design is not randomised, or it was not measured yet.
+    """
+    if not is_finished_trial(folder):
+        raise InputError(
+            f"{folder} holds no finished randomised trial; expected the folder of a run with "
+            "design.kind randomised whose stage 'evaluate' is done: `untrain run FILE`"
+        )
+    units = design.units_of(pd.read_parquet(folder / "forget_sets.parquet"))
+    models = pd.read_parquet(folder / "models.parquet")
+    models = models[models["model_id"] != SAMPLER]
+    removals = pd.read_parquet(folder / "removals.parquet")
+    ids, model_ids = list(units["forget_set_id"].unique()), list(models["model_id"])
+    seeds = models["seed"] - models["seed"].min()
+    out = np.zeros((len(ids), len(model_ids)), bool)
+    rows, columns = pd.Index(ids), pd.Index(model_ids)
+    out[rows.get_indexer(removals["forget_set_id"]), columns.get_indexer(removals["model_id"])] = 1
+    assignment = design.Assignment(tuple(ids), tuple(model_ids), out, tuple(seeds), is_random=True)
+    measures = pd.read_parquet(folder.joinpath(*MEASURES))
+    return FinishedTrial(measures, units, assignment)

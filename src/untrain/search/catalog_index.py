@@ -1,0 +1,137 @@
+"""The index of a catalogue: what a search over all of it needs, made once and kept in the cache."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from untrain.catalogs.base import Catalog
+from untrain.core.cache import cache_folder
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
+from untrain.encoders.base import Encoder, pooled
+from untrain.encoders.store import FeatureStore
+from untrain.search.copies import Calibration, calibrate
+from untrain.search.kept import META, kept
+from untrain.search.retrieve.vector_index import VECTOR_INDEXES, VectorIndex
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogIndex:
+    """Pooled features of every image of a catalogue, and an index over them.
+
+    Attributes
+    ----------
+    catalog : Catalog
+    encoder : Encoder
+        The pooled one, which made the features.
+    features : ndarray of float16, shape (m, d)
+        The rows of the feature store, on disk.
+    rows : ndarray of int64, shape (len(catalog),)
+        The row of each image; byte-identical images share one.
+    vectors : VectorIndex
+        Finds positions in the catalogue.
+    notes : tuple of str
+        What was made anew, and why.
+    """
+
+    catalog: Catalog
+    encoder: Encoder
+    features: np.ndarray
+    rows: np.ndarray
+    vectors: VectorIndex
+    notes: tuple[str, ...]
+
+
+def open_index(
+    catalog: Catalog, encoder: Encoder, kind: str = "exact", fresh: bool = False
+) -> CatalogIndex:
+    """Return the index of a catalogue: from the cache, or made now, behind a progress bar.
+
+    It is known by the content of the catalogue and the encoder, so that a changed catalogue is
+    indexed anew; features are kept by the content of an image, so that only new images are
+    embedded.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    encoder : Encoder
+        Its pooled features are indexed.
+    kind : str
+        A name in `untrain.search.retrieve.vector_index.VECTOR_INDEXES`.
+    fresh : bool
+        Make the index anew (features that are stored stay).
+
+    Raises
+    ------
+    InputError
+        If the catalogue is empty, an image of it cannot be read, or there is no such index.
+    """
+    if not len(catalog):
+        raise InputError(f"{catalog.name} has no images; expected at least one to search")
+    make_index = VECTOR_INDEXES[kind]
+    encoder = pooled(encoder)
+    features, rows = FeatureStore(None, encoder).index(catalog, "indexing images")
+    suffix = f"{encoder.fingerprint}-{kind}"
+    before = None if fresh else _indexed_before(catalog, suffix)
+    vectors, notes = kept(
+        f"{catalog.fingerprint}-{suffix}",
+        _about(f"{kind} index of pictures", catalog),
+        make=lambda: make_index().fit(features, rows),
+        save=lambda index, folder: index.save(folder),
+        load=lambda folder: make_index.load(folder, features, rows),
+        fresh=fresh,
+    )
+    if before:
+        notes += (
+            f"a catalogue named {catalog.name} was indexed before with other content "
+            f"({before:,} images then, {len(catalog):,} now); this one was indexed anew, and only "
+            "pictures that were not known were embedded",
+        )
+    return CatalogIndex(catalog, encoder, features, rows, vectors, notes)
+
+
+def open_calibration(
+    opened: CatalogIndex, fresh: bool = False
+) -> tuple[Calibration, tuple[str, ...]]:
+    """Return how near images of a catalogue are to each other, from the cache or measured now.
+
+    And notes, as `untrain.search.kept.kept` returns them.
+    """
+    catalog = opened.catalog
+    if len(np.unique(opened.rows)) < 2:  # there is nothing to be near to
+        return Calibration(np.empty(0), 0), ()
+
+    def read(position: int) -> np.ndarray:
+        return np.asarray(catalog.image(catalog.ids[position]))
+
+    return kept(
+        f"{catalog.fingerprint}-{opened.encoder.fingerprint}-copies",
+        _about("calibration of the copy test", catalog),
+        make=lambda: calibrate(opened.features, opened.rows, read),
+        save=lambda made, path: made.save(path),
+        load=Calibration.load,
+        fresh=fresh,
+    )
+
+
+def _about(what: str, catalog: Catalog) -> dict[str, Any]:
+    description = f"{what}, {catalog.name}: {len(catalog):,} images"
+    return {"description": description, "catalog": catalog.name, "rows": len(catalog)}
+
+
+def _indexed_before(catalog: Catalog, suffix: str) -> int | None:
+    """Return how many images the catalogue of this name had that was indexed last, if another."""
+    folder = cache_folder("indexes")
+    if (folder / f"{catalog.fingerprint}-{suffix}").exists():
+        return None
+    found = []
+    for path in folder.glob(f"*-{suffix}/{META}"):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged says nothing
+            meta = read_json(path)
+            if meta["catalog"] == catalog.name:
+                found.append((path.stat().st_mtime, int(meta["rows"])))
+    return max(found)[1] if found else None

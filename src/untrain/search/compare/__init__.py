@@ -1,0 +1,1 @@
+"""Comparison: each generated picture against each candidate, by every metric."""

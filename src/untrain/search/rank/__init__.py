@@ -1,0 +1,1 @@
+"""Ranking: the metrics of all pairs → one score for each candidate."""

@@ -1,0 +1,121 @@
+"""What all rankings share: metrics as z-scores, undefined ones left out, the table returned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from untrain.core.errors import InputError
+from untrain.search.compare.comparison import METRIC_DIRECTION
+
+PAIR = ["prompt_id", "image_id"]
+PICTURE = ["prompt_id", "generation"]
+
+
+def with_metrics(
+    comparison: pd.DataFrame, retrieval: pd.DataFrame | None, metrics: list[str]
+) -> pd.DataFrame:
+    """Return generation, prompt and image with ``metrics`` alone, NaN where one is undefined.
+
+    Infinity counts as undefined, and so does a metric that was not measured. A comparison without
+    ``text_tfidf`` takes the retrieval's score for it.
+    """
+    table = comparison
+    if "text_tfidf" in metrics and "text_tfidf" not in table and retrieval is not None:
+        scores = retrieval.set_index(PAIR)["score"].rename("text_tfidf")
+        table = table.join(scores, on=PAIR)
+    values = table.reindex(columns=metrics).astype(float)
+    values = values.where(np.isfinite(values))
+    return pd.concat([table[[*PICTURE, "image_id"]], values], axis=1)
+
+
+def by_candidate(table: pd.DataFrame, values: pd.DataFrame | pd.Series) -> pd.DataFrame:
+    """Return the mean over generations of the values that are defined, by prompt and image."""
+    return pd.DataFrame(values).groupby([table[key] for key in PAIR]).mean()
+
+
+def nearness(table: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+    """Return metrics as z-scores among the candidates of each generated picture, higher nearer.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `with_metrics` returns it.
+    metrics : list of str
+
+    Returns
+    -------
+    DataFrame
+        A row for each prompt and image, in order, means over generations; 0 where a metric has no
+        spread, NaN where it is undefined in all generations.
+    """
+    values = table[metrics]
+    grouped = values.groupby([table[key] for key in PICTURE])
+    mean, spread = grouped.transform("mean"), grouped.transform("std", ddof=0)
+    # Rounding leaves a little spread in equal values; dividing by it would rank noise.
+    flat = spread <= 1e-12 * mean.abs()
+    standard = ((values - mean) / spread).mask(flat & values.notna(), 0.0)
+    return by_candidate(table, standard * directions(metrics))
+
+
+def directions(metrics: list[str]) -> np.ndarray:
+    """Return 1 for each metric that is higher the nearer, -1 for the others."""
+    return np.array([METRIC_DIRECTION[metric] for metric in metrics])
+
+
+def complete(method: str, scores: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Blank a metric for the prompts where a candidate has no value of it, and note which.
+
+    Candidates of one prompt are then scored by the same metrics, all of them.
+
+    Raises
+    ------
+    InputError
+        If a prompt has no metric left.
+    """
+    incomplete = scores.isna().groupby(level="prompt_id").any()
+    notes = []
+    for prompt, row in incomplete[incomplete.any(axis=1)].iterrows():
+        left_out = [str(metric) for metric in row.index[row]]
+        if len(left_out) == scores.shape[1]:
+            raise InputError(
+                f"the ranking '{method}' is undefined for prompt '{prompt}': none of "
+                f"{', '.join(left_out)} is defined for all its candidates"
+            )
+        notes.append(f"{method}, prompt {prompt}: left out {', '.join(left_out)}, undefined")
+    blank = incomplete.reindex(scores.index.get_level_values("prompt_id")).to_numpy()
+    return scores.mask(blank), notes
+
+
+def ranked(method: str, scores: pd.Series, notes: list[str]) -> pd.DataFrame:
+    """Order scores, indexed by prompt and image, into the table that every ranking returns."""
+    table = scores.rename("score").reset_index()
+    table.insert(0, "method", method)
+    table = table.sort_values(
+        ["prompt_id", "score", "image_id"], ascending=[True, False, True], ignore_index=True
+    )
+    table["rank"] = table.groupby("prompt_id").cumcount() + 1
+    table.attrs["notes"] = notes
+    return table
+
+
+def ranked_where_defined(method: str, scores: pd.Series, remedy: str) -> pd.DataFrame:
+    """Rank the candidates that have a score and note the others; a prompt needs at least one.
+
+    Raises
+    ------
+    InputError
+        If no candidate of a prompt has a score; it ends with ``remedy``.
+    """
+    defined = scores.notna()
+    without = (~defined).groupby(level="prompt_id").agg(["sum", "all"])
+    notes = []
+    for prompt, (count, every) in without.iterrows():
+        if every:
+            raise InputError(
+                f"the ranking '{method}' is undefined for prompt '{prompt}': every pair of its "
+                f"{count} candidates has a NaN; {remedy}"
+            )
+        if count:
+            notes.append(f"{method}, prompt {prompt}: left out {count} candidates, undefined")
+    return ranked(method, scores[defined], notes)

@@ -1,0 +1,1 @@
+"""Retrieval: prompt → candidates, by captions, by pictures, or both."""

@@ -1,0 +1,79 @@
+"""How an index lies on disk: a folder of arrays with a ``meta.json``, whole or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from untrain.core.errors import InputError
+from untrain.core.files import atomic_path, read_json, write_json
+
+META = "meta.json"
+
+
+def write_index(
+    folder: Path,
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    others: Mapping[str, Callable[[Path], None]] | None = None,
+) -> None:
+    """Write an index as one folder, in place of any that is there.
+
+    Parameters
+    ----------
+    folder : Path
+    meta : mapping
+        At least ``kind``, ``version`` and ``description``, a line for people.
+    arrays : mapping
+        Name → array, kept as ``<name>.npy``.
+    others : mapping
+        Name of a further file → what writes it.
+    """
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        for name, write in (others or {}).items():
+            write(temporary / name)
+        shapes = {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()}
+        write_json(temporary / META, {**meta, "arrays": shapes})
+
+
+def read_index(
+    folder: Path, kind: str, version: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what `write_index` wrote: its ``meta`` and its arrays, memory-mapped.
+
+    Raises
+    ------
+    InputError
+        If the folder is absent, damaged, or of another kind or version.
+    """
+    try:
+        meta = read_json(folder / META)
+        found = meta["kind"], meta["version"]
+        if found != (kind, version):
+            raise InputError(
+                f"the index in {folder} is '{found[0]}' of version {found[1]}; "
+                f"expected '{kind}' of version {version}; delete it: it is made anew"
+            )
+        arrays = {}
+        for name, (dtype, shape) in meta["arrays"].items():
+            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            if [str(array.dtype), list(array.shape)] != [dtype, shape]:
+                raise ValueError(f"{name}.npy is {array.dtype} {array.shape}")
+            arrays[name] = array
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(folder, error) from None
+    with suppress(OSError):
+        (folder / META).touch()  # last used
+    return meta, arrays
+
+
+def damaged(folder: Path, error: object) -> InputError:
+    """Return the error that an index cannot be read."""
+    return InputError(f"the index in {folder} cannot be read ({error}); delete it: it is made anew")

@@ -1,0 +1,345 @@
+"""The sections of an experiment file: what each may say, its defaults, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import core_schema
+
+from untrain.core.errors import InputError
+from untrain.generators.dalle.presets import Presets, presets_of
+
+PRESET_WORDS = (
+    "of dalle: micro, tiny (the default), small or seed; of diffusion: diffusion-tiny (the "
+    "default), -micro, -small or -latent"
+)
+
+
+class Fault(ValueError):
+    """A fault of settings in several sections; ``key`` is the one to look at."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+@dataclass(frozen=True)
+class NameIn:
+    """Check a name against a registry ``"module:attribute"``, imported when it is needed.
+
+    The JSON schema offers the registered names, and takes others: some registries have open ends.
+    """
+
+    registry: str
+
+    def names(self) -> list[str]:
+        """Return the names that are registered."""
+        return list(self._open())
+
+    def _open(self) -> Any:
+        module, _, attribute = self.registry.partition(":")
+        return getattr(import_module(module), attribute)
+
+    def _check(self, name: str) -> str:
+        try:
+            self._open().check(name)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"enum": self.names()}, handler(core)]}
+
+
+def _ranking(method: str) -> str:
+    from untrain.search.rank.ranking import parse_method
+
+    try:
+        parse_method(method)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return method
+
+
+def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if list(sizes) != sorted(set(sizes)) or any(size < 1 for size in sizes):
+        raise ValueError(f"must be rising positive sizes such as [10, 100], found {list(sizes)}")
+    return sizes
+
+
+Format = Annotated[str, NameIn("untrain.catalogs:CATALOGS")]
+EncoderName = Annotated[str, NameIn("untrain.encoders:ENCODERS")]
+EngineName = Annotated[str, NameIn("untrain.training.engines:ENGINES")]
+TrackerName = Annotated[str, NameIn("untrain.experiment.tracking:TRACKERS")]
+Retriever = Annotated[str, NameIn("untrain.search.retrieve.candidates:RETRIEVERS")]
+RankingName = Annotated[str, AfterValidator(_ranking)]
+Arm = Annotated[str, NameIn("untrain.counterfactual.forget_sets:ARMS")]
+GeneratorName = Annotated[str, NameIn("untrain.generators:GENERATORS")]
+Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
+
+
+class Section(BaseModel):
+    """A mapping in the file: no unknown keys, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Named(Section):
+    """A section that may be given by its name alone: ``encoder: layout``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """Take ``encoder: layout`` for ``encoder: {name: layout}``."""
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        whole = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [{"type": "string"}, whole], "description": whole.get("description", "")}
+
+
+class Subset(Section):
+    """A seeded part of the catalogue that includes the text neighbours of every prompt."""
+
+    size: int = Field(ge=1, description="number of images", examples=[5000])
+    neighbours: int = Field(100, ge=0, description="nearest captions of each prompt to keep")
+    neighbours_of: Path | None = Field(
+        None, description="file of the prompts that are meant, if not the run's own"
+    )
+
+
+class Plant(Section):
+    """Odd pictures with odd captions added to the catalogue: a positive control."""
+
+    items: int = Field(4, ge=1, description="how many different pictures")
+    copies: int = Field(12, ge=1, description="slightly varied copies of each")
+
+
+class Data(Section):
+    """The image–caption data set."""
+
+    format: Format = Field(
+        "rendered",
+        description="rendered, folder, fashion, csv, coco, parquet, webdataset, imagefolder or "
+        "datasets",
+    )
+    path: Path | None = Field(None, description="folder, file or shards-{000..127}.tar")
+    hub: str | None = Field(None, description="datasets: an id on the Hugging Face hub, no path")
+    split: str | None = Field(None, description="datasets, imagefolder: such as train")
+    id: str | None = Field(None, description="column of the ids; default: what the format has")
+    image: str | None = Field(None, description="column of the images; default: what can be it")
+    caption: str | None = Field(None, description="a column, or '{brand} {colour} {article}'")
+    captions: Literal["first", "all", "join"] | None = Field(
+        None, description="of several of an image: the first, a pair each, or all in one"
+    )
+    empty_caption: str | None = Field(
+        None, description="stands for a caption that is empty; default: such pairs are skipped"
+    )
+    where: dict[str, Any] | None = Field(
+        None, description="column: value, [values] or {min, max, not}; default: every row"
+    )
+    resize: Literal["pad", "crop", "stretch"] = Field(
+        "pad", description="how pictures of other shapes are brought to the model's size"
+    )
+    options: dict[str, Any] = Field({}, description="further ones of the format, e.g. root: images")
+    families: int = Field(200, ge=1, description="rendered only: number of families")
+    family_size: int = Field(12, ge=1, description="rendered only: pictures a family")
+    seed: int = Field(0, description="seed of what is rendered, split and sampled")
+    holdout: float = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
+    subset: Subset | None = Field(None, description="a part of the data; all of it unless given")
+    plant: Plant | None = Field(None, description="odd pictures added; none unless given")
+    strict: bool = Field(False, description="one bad image is an error instead of being skipped")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        from untrain.catalogs.choice import Choice
+        from untrain.catalogs.opening import takes_path
+
+        for name in ("caption", "where"):
+            try:
+                Choice(**{name: getattr(self, name)})
+            except InputError as error:
+                raise Fault(f"data.{name}", str(error)) from None
+        if takes_path(self.format) and (self.path is None) == (self.hub is None):
+            missing = "is missing" if self.path is None else "and data.hub are both given"
+            raise Fault("data.path", f"{missing}; the format '{self.format}' needs it")
+        return self
+
+    def chosen(self) -> dict[str, Any]:
+        """Return what `untrain.catalogs.load_catalog` takes beside the format and ``strict``."""
+        names = ("path", "hub", "split", "id", "image", "caption", "captions", "empty_caption")
+        given = {name: getattr(self, name) for name in (*names, "where", "resize")}
+        return {k: v for k, v in given.items() if v is not None} | self.options
+
+
+class Prompts(Section):
+    """What is drawn: a file of prompts, a list, or prompts made for rendered families."""
+
+    file: Path | None = Field(None, description="one prompt a line")
+    texts: tuple[str, ...] = Field((), description="the prompts themselves")
+    families: int = Field(0, ge=0, description="rendered only: prompts for this many families")
+    controls: int = Field(
+        0, ge=0, description="prompts for further families (or planted items): positive controls"
+    )
+
+
+class Given(Section):
+    """Finished pictures with their prompts, of a model that cannot be trained again."""
+
+    path: Path = Field(description="a folder of <id>.png beside <id>.txt, the prompt")
+    format: Format = Field("folder", description="any catalogue format that needs a path alone")
+
+
+class GeneratorConfig(Named):
+    """The model: a built-in one by its preset, or a class of your own with its options."""
+
+    name: GeneratorName = Field("dalle", description="or module:Class, file.py:Class of your own")
+    preset: str | None = Field(None, description=PRESET_WORDS)
+    settings: dict[str, Any] = Field({}, description="settings of the preset to change")
+    options: dict[str, Any] = Field({}, description="of a class of your own: what it is made with")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_preset(cls, values: Any) -> Any:
+        """Take the first preset of a generator that has any, where none is named."""
+        values = {"name": values} if isinstance(values, str) else values
+        if not isinstance(values, dict) or values.get("preset") is not None:
+            return values
+        known = presets_of(values.get("name", "dalle"))
+        return {**values, "preset": known.default} if known else values
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        known = presets_of(self.name)
+        if known is None and (self.preset is not None or self.settings):
+            key = "generator.settings" if self.preset is None else "generator.preset"
+            raise Fault(key, f"the generator '{self.name}' has no presets: use generator.options")
+        if known:
+            _check_preset(known, self.preset or known.default, self.settings)
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what the generator is made with."""
+        if self.preset is None:
+            return dict(self.options)
+        return {"preset": self.preset, "settings": self.settings, **self.options}
+
+
+def _check_preset(known: Presets, preset: str, settings: dict[str, Any]) -> None:
+    for key, changes in (("preset", {}), ("settings", settings)):
+        try:
+            known.make(preset, **changes)
+        except InputError as error:
+            raise Fault(f"generator.{key}", str(error)) from None
+
+
+class EncoderConfig(Named):
+    """Features: 'layout' needs no weights; 'transformers' takes a hub id or local folder."""
+
+    name: EncoderName = Field("layout", description="or a hub id, a folder, module:function")
+    options: dict[str, Any] = Field({}, description="e.g. path: google/mobilenet_v2_1.0_224")
+
+
+class EngineConfig(Named):
+    """Where models are trained: no result depends on it, and no stage or model is known by it."""
+
+    name: EngineName = Field("local", description="local, or ray: pip install untrain[ray]")
+    address: str | None = Field(None, description="of the Ray cluster; default: this machine")
+
+
+class TrackingConfig(Named):
+    """Where losses, pictures and results are sent, too; nothing of the run depends on it."""
+
+    name: TrackerName = Field(
+        "tensorboard", description="tensorboard, mlflow or wandb: pip install it by this name"
+    )
+    options: dict[str, Any] = Field({}, description="of the tool, e.g. mode: offline for wandb")
+
+
+class Retrieval(Section):
+    """Stage one of the search: prompt → candidates."""
+
+    method: Retriever = Field("tfidf", description="by text, by pictures, or both: hybrid")
+    top: int = Field(100, ge=1, description="candidates a prompt")
+
+
+class Ranking(Section):
+    """Stage two of the search: candidates → scores; the first method decides what is removed.
+
+    A method is a name, ``fitted:<weights.json>`` or ``scores:<file.parquet>``.
+    """
+
+    method: RankingName = Field("fusion", description="decides the targeted forget sets")
+    also: tuple[RankingName, ...] = Field(("study",), description="further rankings to report")
+
+
+class Copies(Section):
+    """The copy test: are generated pictures nearer to training images than real ones are?"""
+
+    encoder: EncoderConfig = Field(EncoderConfig(), description="features of the whole catalogue")
+    alpha: float = Field(0.01, gt=0, lt=0.5, description="share of real pictures flagged in error")
+
+
+class Removal(Section):
+    """Which forget sets there are."""
+
+    arms: tuple[Arm, ...] = Field(
+        ("targeted", "random_uniform", "random_candidate"),
+        min_length=1,
+        description="which sets a prompt gets, and the random ones they are held against",
+    )
+    k: Sizes = Field((10,), min_length=1, description="nested sizes, primary first")
+    draws: int = Field(1, ge=1, description="draws of each random arm")
+    together: bool = Field(False, description="the sets of all prompts leave as one, not each")
+    ids: Path | None = Field(None, description="a file of image ids: one more forget set")
+    duplicates: Literal["near", "exact"] = Field(
+        "near", description="which copies of an image go out with it"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if "ids" in self.arms and self.ids is None:
+            raise Fault("removal.arms", "the arm 'ids' needs removal.ids, a file of image ids")
+        return self
+
+
+class Design(Section):
+    """How the effect of a removal is measured."""
+
+    kind: Literal["randomised", "before-after"] = Field(
+        "randomised", description="a trial of many models, or one model before and one after"
+    )
+    models: int = Field(10, ge=4, multiple_of=2, description="models of the trial, even")
+    paired: bool = Field(True, description="models share start and order of the data, a seed")
+
+
+class Evaluation(Section):
+    """Statistics."""
+
+    draws: int = Field(2000, ge=100, description="re-drawn assignments of the randomisation test")
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="level of the verdicts")
+    margin: float | None = Field(
+        None, gt=0, description="equivalence margin; default: 0.1 bits/token, 0.02 of similarity"
+    )

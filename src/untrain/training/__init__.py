@@ -1,0 +1,1 @@
+"""Training models: in processes of this machine, or on a Ray cluster."""

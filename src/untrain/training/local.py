@@ -1,0 +1,31 @@
+"""The engine ``local``: processes of this machine."""
+
+from __future__ import annotations
+
+from untrain.core.errors import InputError
+from untrain.training.engines import Batch
+from untrain.training.worker import default_workers, run_jobs
+
+
+class LocalEngine:
+    """Trains models side by side in processes of this machine; see `Engine`."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
+
+    def check(self) -> None:
+        """Refuse an address: there is nothing to reach."""
+        if self.address is not None:
+            raise InputError(
+                f"engine.address is '{self.address}', but the engine 'local' trains on this "
+                "machine alone: leave the address out, or use the engine 'ray'"
+            )
+
+    def train(self, batch: Batch) -> None:
+        """Train in ``workers`` processes; by default one a core, or one where there is a GPU."""
+        arguments = [
+            (str(batch.folder), str(batch.shared), batch.config, group, batch.way)
+            for group in batch.groups
+        ]
+        workers = batch.workers or default_workers()
+        run_jobs(batch.job, arguments, workers, batch.way.threads, batch.label, batch.work)

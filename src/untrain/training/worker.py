@@ -1,0 +1,159 @@
+"""Training several models at once: one single-threaded process a core."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from untrain.core.errors import UntrainError
+from untrain.core.progress import bar
+
+Job = Callable[..., float]
+
+
+def _nowhere(n: int) -> None:
+    """Take a report of progress that nobody waits for."""
+
+
+_advance: Callable[[int], None] = _nowhere  # where `report` goes in this process
+
+
+def default_workers() -> int:
+    """Return how many models to train at once: one a core, or one where there is a GPU."""
+    from untrain.generators.hardware import device
+
+    if device().type == "cuda":
+        return 1
+    return cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_jobs(
+    job: Job, arguments: Sequence[tuple], workers: int, threads: int, label: str, work: int
+) -> None:
+    """Run ``job(*arguments[i])`` for every i, in spawned processes where there are several.
+
+    Single-threaded processes side by side train more models an hour than one process with all
+    the threads. A job reports its progress through `report`; ``work`` is the total. The first
+    failure ends the others and is raised.
+    """
+    if not arguments:
+        return
+    if workers == 1 or len(arguments) == 1:
+        _run_here(job, arguments, threads, label, work)
+    else:
+        _run_in_processes(job, arguments, workers, threads, label, work)
+
+
+def _run_here(job: Job, arguments: Sequence[tuple], threads: int, label: str, work: int) -> None:
+    global _advance
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with bar(label, work) as _advance:
+            for each in arguments:
+                job(*each)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run_in_processes(
+    job: Job, arguments: Sequence[tuple], workers: int, threads: int, label: str, work: int
+) -> None:
+    context = mp.get_context("spawn")
+    counter = context.Value("q", 0)
+    pool = ProcessPoolExecutor(
+        max_workers=min(workers, len(arguments)),
+        mp_context=context,
+        initializer=_start,
+        initargs=(counter, os.getpid(), threads),
+    )
+    try:
+        # The workers, born here, do not hear Ctrl-C either: the parent ends them.
+        with _deaf_to_ctrl_c(), _without_main():
+            pending: set[Future] = {pool.submit(job, *a) for a in arguments}
+        with bar(label, work) as advance:
+            shown = 0
+            while pending:
+                done, pending = wait(pending, timeout=0.3, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                now = counter.value
+                advance(now - shown)
+                shown = now
+    except BaseException as error:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise UntrainError(
+                "a training process died (out of memory?); run the same command again to "
+                "continue, with fewer workers if it happens again"
+            ) from None
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends; processes started in it never hear it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the user's script from processes started in the block: each would run it once more."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def report(n: int) -> None:
+    """Tell whoever waits that ``n`` more units of work are done."""
+    _advance(n)
+
+
+def _start(counter: Any, parent: int, threads: int) -> None:
+    """Prepare a worker: its threads, and that it is gone with its parent."""
+    global _advance
+
+    def count(n: int) -> None:
+        with counter.get_lock():
+            counter.value += n
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    _advance = count
+    threading.Thread(target=watch, daemon=True).start()
+
+    import torch
+
+    torch.set_num_threads(threads)
