@@ -1,1 +1,1 @@
-"""What every room stands on: errors, registry, files, progress, cache. It knows nothing of the rooms."""
+"""What every room stands on: errors, registry, files, progress, cache. It knows no room."""
