@@ -1,6 +1,7 @@
 """The house keeps its order: imports run one way, without circles; no code reads a sentence.
 
-Imports inside functions, those for type checkers and registry strings (``"module:attribute"``) count.
+Imports inside functions, those for type checkers and registry strings (``"module:attribute"``)
+count.
 """
 
 from __future__ import annotations
@@ -61,9 +62,8 @@ def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 yield whole if whole in known else node.module
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if match := TARGET.match(node.value):
-                yield match[1]
+        elif match := isinstance(node, ast.Constant) and TARGET.match(str(node.value)):
+            yield match[1]
 
 
 def graph() -> dict[str, set[str]]:
