@@ -109,7 +109,9 @@ def show(
     exact = comparisons.pop("float32")
     for precision, comparison in comparisons.items():
         for method in methods:
-            found = agreement(rank(method, exact, retrieval), rank(method, comparison, retrieval))
+            found = agreement(
+                *(rank(method, each, retrieval).table for each in (exact, comparison))
+            )
             print(
                 f"| {name} | {precision} | {method} | {found['top']:.4f} | {found['first']:.3f} "
                 f"| {found['rho']:.6f} | {found['least']:.6f} |",
@@ -150,7 +152,7 @@ def main() -> None:
         }
     )
     # The photo itself is no candidate: at no distance, it would be found in any precision.
-    found = retrieve(catalog, prompts, "tfidf", args.candidates + 1)
+    found = retrieve(catalog, prompts, "tfidf", args.candidates + 1).table
     retrieval = found[found["image_id"] != found["prompt_id"]]
     print(
         f"{args.queries} queries × {args.generations} pictures × {args.candidates} candidates\n\n"

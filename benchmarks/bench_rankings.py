@@ -19,12 +19,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from untrain.attribution.fitting import fit_weights, spearman
 from untrain.core.errors import InputError
 from untrain.core.progress import track
+from untrain.runs.examples import read_examples
 from untrain.runs.run import Run, open_run, read_picture
-from untrain.search.compare.comparison import METRIC_DIRECTION, compare
-from untrain.search.rank.fitted import Weights, examples, fit_weights, spearman
+from untrain.search.compare.comparison import compare
+from untrain.search.compare.metrics import METRICS
 from untrain.search.rank.ranking import RANKINGS, rank
+from untrain.search.rank.weights import Weights
 from untrain.search.retrieve.candidates import retrieve
 
 FIRST = 10
@@ -42,8 +45,8 @@ def main() -> None:
     arguments = parser.parse_args()
     half = (len(arguments.runs) + 1) // 2
     halves = arguments.runs[:half], arguments.runs[half:]
-    weights = dict.fromkeys(halves[0], fit_weights(halves[1]))
-    weights |= dict.fromkeys(halves[1], fit_weights(halves[0]))
+    first, second = (fit_weights([read_examples(run) for run in half]) for half in halves)
+    weights = dict.fromkeys(halves[0], second) | dict.fromkeys(halves[1], first)
     rows: list[tuple] = []
     for folder in track(arguments.runs, "runs", len(arguments.runs)):
         rows += precisions(folder, weights[folder], arguments.prompts, arguments.top)
@@ -65,12 +68,12 @@ def precisions(folder: Path, weights: Weights, limit: int | None, top: int) -> I
         right = members["image_id"].map(family) == members["prompt_id"].map(asked)
         for prompt_id, found in right.groupby(members["prompt_id"]):
             yield folder.name, setting, BEST, prompt_id, min(1.0, found.sum() / FIRST)
-        for name in [*RANKINGS, *(f"metric:{metric}" for metric in METRIC_DIRECTION), "fitted"]:
+        for name in [*RANKINGS, *(f"metric:{metric}" for metric in METRICS), "fitted"]:
             try:
                 if name == "fitted":
-                    ranked = weights.rank(comparison, retrieval)
+                    ranked = weights.rank(comparison, retrieval).table
                 else:
-                    ranked = rank(name, comparison, retrieval)
+                    ranked = rank(name, comparison, retrieval).table
             except InputError:  # a metric that these runs do not have
                 continue
             first = ranked[ranked["rank"] <= FIRST]
@@ -90,7 +93,7 @@ def settings(
         comparison[comparison["prompt_id"].isin(known)],
         retrieval[retrieval["prompt_id"].isin(known)],
     )
-    retrieval = retrieve(run.catalog, vague(run, prompts), top=top)
+    retrieval = retrieve(run.catalog, vague(run, prompts), top=top).table
     comparison = pd.concat([compared(run, str(p), of) for p, of in retrieval.groupby("prompt_id")])
     yield SETTINGS[1], comparison, retrieval
     yield SETTINGS[2], comparison.drop(columns="text_tfidf", errors="ignore"), None
@@ -145,7 +148,7 @@ def correlation_table(weights: dict[Path, Weights]) -> str:
     """Return, as Markdown, Spearman's correlation of fitted and default scores with effects."""
     parts = []
     for folder, fitted in weights.items():
-        found = examples(folder)
+        found = read_examples(folder).sets
         linear = found[list(fitted.weights)] @ pd.Series(fitted.weights)
         parts.append(found.assign(fitted=fitted.intercept + linear))
     table = pd.concat(parts, ignore_index=True)

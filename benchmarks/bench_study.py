@@ -81,7 +81,7 @@ def ours(study: Study, encoder: Encoder) -> tuple[dict[str, float], int]:
     """Return seconds a prompt by part, and how many different candidates there are."""
     clock, features = Clock(), FeatureStore(None, encoder)
     with clock("text"):
-        retrieval = retrieve(study.catalog, study.prompts, "tfidf", study.candidates)
+        retrieval = retrieve(study.catalog, study.prompts, "tfidf", study.candidates).table
     tables = []
     groups = [(str(p), found) for p, found in retrieval.groupby("prompt_id", sort=False)]
     for start in range(0, len(groups), TOGETHER):  # as `experiment.searching` does

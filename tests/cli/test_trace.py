@@ -120,7 +120,7 @@ def test_what_the_runs_own_copy_test_found_is_told(micro_run: Path, photo: Path)
     row = copies[(copies["prompt_id"] == prompt) & (copies["generation"] == 0)].iloc[0]
     own = micro_run / "queries" / str(prompt) / "0.png"
     call(own, photo, "--run", micro_run, "-o", "t.json", "-o", "t.html")
-    notes = json.loads(Path("t.json").read_text())["notes"]
+    notes = [note["text"] for note in json.loads(Path("t.json").read_text())["notes"]]
     assert sum("its generator makes of them" in note for note in notes) == 1
     told = [note for note in notes if "in the run's own test" in note]
     assert len(told) == 1 and told[0].startswith("0, ") and row["image_id"] in told[0]

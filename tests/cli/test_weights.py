@@ -5,9 +5,9 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from tests.search.test_ranking_fitted import make_run
+from tests.attribution.test_fitting import make_run
 from untrain.cli import weights
-from untrain.search.rank.fitted import Weights
+from untrain.search.rank.weights import Weights
 
 app = typer.Typer()
 weights.add_to(app)

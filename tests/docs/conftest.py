@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from tests.docs.snippets import ROOT, blocks_of
+from untrain.attribution import fitting
 from untrain.banks import bank as parts
 from untrain.catalogs import export_folder, rendered
 from untrain.cli import main
 from untrain.core.progress import console
 from untrain.experiment.stages import stages
 from untrain.report.page import write as page
-from untrain.search.rank import fitted
 from untrain.settings import config as config_module
 from untrain.settings.config import Config
 from untrain.settings.sections import GeneratorConfig
@@ -103,7 +103,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(
             parts, "train_bank", lambda run, n, *rest: train_bank(run, min(n, BANK), *rest)
         )
-        patch.setattr(fitted, "FOLDS", 2)  # weights need two prompts a fold
+        patch.setattr(fitting, "FOLDS", 2)  # weights need two prompts a fold
         # Most of the seconds of a run this small, and nothing that a snippet is about.
         patch.setattr(stages, "judge", lambda *arguments: None)
         patch.setattr(page, "figures", lambda run: [])

@@ -18,11 +18,14 @@ from untrain.banks.bank import Bank, _queries
 from untrain.banks.leaderboard import COLUMNS, keep_leaderboard
 from untrain.core.errors import InputError
 from untrain.core.files import write_json, write_parquet
+from untrain.runs.examples import read_examples
 from untrain.runs.run import Run, open_run
-from untrain.search.compare.comparison import METRICS
-from untrain.search.rank.fitted import Weights
+from untrain.search.compare.metrics import METRICS
+from untrain.search.rank.weights import Weights
 
 FAMILY_EFFECT = 0.2  # bits a token that each image of the family is worth
+
+ALWAYS = {name for name in METRICS if METRICS[name].needs in ("pixels", "features")}
 
 
 def make_bank(run: Run, models: int = 40) -> Bank:
@@ -70,7 +73,7 @@ def test_every_attributor_has_a_row_and_the_truth_wins(run: Run, bank: Bank) -> 
     rows = table.set_index("name")
     wanted = {"text", "bm25", "study", "fusion", "zscore", "rrf", "pixel_cosine", "random"}
     wanted |= {"family", "encoder:layout"}
-    wanted |= {f"metric:{m}" for m in METRICS if m != "pixel_cosine"}
+    wanted |= {f"metric:{m}" for m in ALWAYS if m != "pixel_cosine"}
     assert set(rows.index) == wanted
     assert table.loc[0, "name"] == "family"
     assert rows.loc["family", "lds"] > 0.9
@@ -108,7 +111,7 @@ def test_the_comparison_is_that_of_the_run(run: Run) -> None:
     own = run.table("comparison")
     own = own[own["prompt_id"].isin(asked["prompt_id"])]
     both = own[keys].merge(found, on=keys, how="left")
-    for metric in set(METRICS) - {"pixel_phash"}:  # which the run takes of pictures as they are
+    for metric in ALWAYS - {"pixel_phash"}:  # which the run takes of pictures as they are
         np.testing.assert_allclose(both[metric], own[metric], rtol=1e-6, atol=1e-9, err_msg=metric)
 
 
@@ -168,9 +171,8 @@ def test_renamed_or_not_a_run_that_weights_were_fitted_on_is_known(
     run: Run, tmp_path: Path
 ) -> None:
     from untrain.attribution.attributors import check_fitted
-    from untrain.search.rank.fitted import described, examples
 
-    about = described(run.folder, examples(run.folder)) | {"name": "before it was renamed"}
+    about = read_examples(run.folder).describe() | {"name": "before it was renamed"}
     Weights({"pixel_mse": 1.0}, 0.0, {"runs": [about]}).save(tmp_path / "weights.json")
     with pytest.raises(InputError, match="fitted on this run"):
         check_fitted(run, f"fitted:{tmp_path / 'weights.json'}")

@@ -15,7 +15,7 @@ from untrain.core.errors import InputError
 from untrain.experiment.pipeline import run
 from untrain.experiment.stages import searching, stages
 from untrain.runs.run import Run, open_run
-from untrain.search.compare.comparison import METRIC_DIRECTION
+from untrain.search.compare.metrics import METRICS
 from untrain.settings.config import Config
 
 Make = Callable[..., Config]
@@ -146,9 +146,7 @@ def test_the_copy_test_knows_what_a_model_has_by_heart(
 
 def _nothing() -> pd.DataFrame:
     table = pd.DataFrame({"prompt_id": ["p00"], "generation": [0], "image_id": ["000000"]})
-    table = table.assign(**dict.fromkeys(METRIC_DIRECTION, 0.0))
-    table.attrs["notes"] = []
-    return table
+    return table.assign(**dict.fromkeys(METRICS, 0.0))
 
 
 def test_copies_are_told_in_the_summary(micro_run: Path) -> None:

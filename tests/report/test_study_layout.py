@@ -27,7 +27,7 @@ from untrain.encoders.layout import LayoutEncoder
 from untrain.report.study import layout as study_layout
 from untrain.report.study.layout import export_study, unique_folder_names
 from untrain.search.compare.comparison import compare
-from untrain.search.rank.ranking import STUDY_WEIGHTS, study_score
+from untrain.search.rank.rules import STUDY_WEIGHTS, study_score
 
 from .conftest import PROMPTS
 

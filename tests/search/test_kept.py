@@ -67,14 +67,14 @@ def test_what_is_of_no_use_is_made_again(cache: Path, content: str) -> None:
     number(lambda: 7)
     (cache / "indexes" / "key" / META).write_text(content)
     made, notes = number(lambda: 8)
-    assert made == 8 and len(notes) == 1 and notes[0].startswith("a number: made again")
+    assert made == 8 and len(notes) == 1 and notes[0].text.startswith("a number: made again")
     assert number(never) == (8, ())
 
 
 def test_a_cache_that_cannot_be_written_to_is_noted(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     made, notes = number(lambda: 7)
-    assert made == 7 and len(notes) == 1 and "a number: cannot be kept" in notes[0]
+    assert made == 7 and len(notes) == 1 and "a number: cannot be kept" in notes[0].text
 
 
 def test_what_cannot_be_made_is_an_error(cache: Path) -> None:

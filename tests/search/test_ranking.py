@@ -12,19 +12,15 @@ from PIL import Image, ImageFilter
 from untrain.catalogs.rendered.catalog import family_prompt, rendered
 from untrain.core.errors import InputError
 from untrain.encoders import load_encoder
-from untrain.search.compare.comparison import METRIC_DIRECTION, METRICS, compare
-from untrain.search.rank.ranking import (
-    FUSED,
-    RANKINGS,
-    STUDY_WEIGHTS,
-    check_method,
-    parse_method,
-    rank,
-    rank_fusion,
-    rank_study,
-    study_score,
-)
+from untrain.search.compare.comparison import compare
+from untrain.search.compare.metrics import METRICS
+from untrain.search.rank.metric_table import LEFT_OUT
+from untrain.search.rank.ranking import RANKINGS, check_method, metrics_of, parse_method, rank
+from untrain.search.rank.rules import FUSED, STUDY_WEIGHTS, study_score
+from untrain.search.rank.weights import Weights
 from untrain.search.retrieve.candidates import retrieve
+
+PAIRWISE = [name for name in METRICS if METRICS[name].needs in ("pixels", "features")]
 
 
 def tables(seed: int = 0, prompts: int = 2, n: int = 6) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -34,8 +30,8 @@ def tables(seed: int = 0, prompts: int = 2, n: int = 6) -> tuple[pd.DataFrame, p
         [[f"p{k}" for k in range(prompts)], range(3), ids],
         names=["prompt_id", "generation", "image_id"],
     )
-    values = random.random((len(index), len(METRICS)))
-    comparison = pd.DataFrame(values, index, list(METRICS)).reset_index()
+    values = random.random((len(index), len(PAIRWISE)))
+    comparison = pd.DataFrame(values, index, PAIRWISE).reset_index()
     retrieval = comparison.loc[comparison["generation"] == 0, ["prompt_id", "image_id"]].copy()
     retrieval["score"] = random.random(len(retrieval))
     retrieval["rank"] = retrieval.groupby("prompt_id")["score"].rank(ascending=False)
@@ -65,7 +61,7 @@ def test_the_study_score_by_hand() -> None:
 
 def test_study_ranks_the_lowest_score_first() -> None:
     comparison, retrieval = tables()
-    ranked = rank_study(comparison, retrieval)
+    ranked = rank("study", comparison, retrieval).table
     scores = study_score(comparison)
     for prompt, rows in ranked.groupby("prompt_id"):
         assert rows["image_id"].tolist() == scores[prompt].sort_values().index.tolist()
@@ -74,10 +70,11 @@ def test_study_ranks_the_lowest_score_first() -> None:
 @pytest.mark.parametrize("method", list(RANKINGS))
 def test_every_ranking_has_the_same_shape(method: str) -> None:
     comparison, retrieval = tables()
-    ranked = rank(method, comparison, retrieval)
+    found = rank(method, comparison, retrieval)
+    ranked = found.table
     assert list(ranked.columns) == ["method", "prompt_id", "image_id", "score", "rank"]
     assert set(ranked["method"]) == {method}
-    assert ranked.attrs["notes"] == []
+    assert found.notes == ()
     for _, rows in ranked.groupby("prompt_id"):
         assert rows["rank"].tolist() == [1, 2, 3, 4, 5, 6]
         assert rows["score"].is_monotonic_decreasing
@@ -86,12 +83,12 @@ def test_every_ranking_has_the_same_shape(method: str) -> None:
 @pytest.mark.parametrize("method", list(RANKINGS))
 def test_a_prompt_is_ranked_alike_alone_and_in_any_order(method: str) -> None:
     comparison, retrieval = tables()
-    together = rank(method, comparison, retrieval)
+    together = rank(method, comparison, retrieval).table
     alone = rank(
         method,
         comparison[comparison["prompt_id"] == "p1"].iloc[::-1],
         retrieval[retrieval["prompt_id"] == "p1"].iloc[::-1],
-    )
+    ).table
     expected = together[together["prompt_id"] == "p1"].reset_index(drop=True)
     assert alone["image_id"].tolist() == expected["image_id"].tolist()
     np.testing.assert_allclose(alone["score"], expected["score"])
@@ -100,9 +97,9 @@ def test_a_prompt_is_ranked_alike_alone_and_in_any_order(method: str) -> None:
 @pytest.mark.parametrize("method", list(RANKINGS))
 def test_equal_scores_come_by_id(method: str) -> None:
     comparison, retrieval = tables(n=4)
-    comparison[list(METRICS)] = 0.3
+    comparison[PAIRWISE] = 0.3
     retrieval["score"] = 0.7
-    ranked = rank(method, comparison.iloc[::-1], retrieval.iloc[::-1])
+    ranked = rank(method, comparison.iloc[::-1], retrieval.iloc[::-1]).table
     assert ranked["image_id"].tolist() == ["i0", "i1", "i2", "i3"] * 2
 
 
@@ -111,8 +108,8 @@ def test_fusion_does_not_depend_on_units() -> None:
     scaled = comparison.assign(
         pixel_mse=comparison["pixel_mse"] * 1e6, pixel_mae=comparison["pixel_mae"] + 500
     )
-    expected = rank_fusion(comparison, retrieval)
-    found = rank_fusion(scaled, retrieval)
+    expected = rank("fusion", comparison, retrieval).table
+    found = rank("fusion", scaled, retrieval).table
     assert found["image_id"].tolist() == expected["image_id"].tolist()
     np.testing.assert_allclose(found["score"], expected["score"], atol=1e-9)
 
@@ -120,8 +117,10 @@ def test_fusion_does_not_depend_on_units() -> None:
 def test_fusion_leaves_out_an_undefined_metric_and_says_so() -> None:
     comparison, retrieval = tables()
     comparison.loc[comparison["prompt_id"] == "p1", "pixel_cosine"] = np.nan
-    ranked = rank_fusion(comparison, retrieval)
-    assert ranked.attrs["notes"] == ["fusion, prompt p1: left out pixel_cosine, undefined"]
+    found = rank("fusion", comparison, retrieval)
+    ranked = found.table
+    assert [(note.code, note.about) for note in found.notes] == [(LEFT_OUT, ("pixel_cosine",))]
+    assert "for 1 of the prompts (p1)" in found.notes[0].text
     assert ranked["score"].notna().all()
     assert len(ranked) == 12
 
@@ -129,8 +128,9 @@ def test_fusion_leaves_out_an_undefined_metric_and_says_so() -> None:
 def test_fusion_bears_one_undefined_pair() -> None:
     comparison, retrieval = tables()
     comparison.loc[0, "pixel_cosine"] = np.nan
-    ranked = rank_fusion(comparison, retrieval)
-    assert ranked.attrs["notes"] == []
+    found = rank("fusion", comparison, retrieval)
+    ranked = found.table
+    assert found.notes == ()
     assert len(ranked) == 12
 
 
@@ -138,16 +138,18 @@ def test_study_without_kl_says_what_to_do() -> None:
     comparison, retrieval = tables()
     comparison["feature_kl"] = np.nan
     with pytest.raises(InputError, match=r"(?s)p0.*`layout`.*`fusion`"):
-        rank_study(comparison, retrieval)
+        rank("study", comparison, retrieval)
 
 
 @pytest.mark.parametrize("method", ["study", "pixel_cosine"])
 def test_a_candidate_without_a_score_is_left_out_and_named(method: str) -> None:
     comparison, retrieval = tables()
     comparison.loc[comparison["image_id"] == "i2", "pixel_cosine"] = np.nan
-    ranked = rank(method, comparison, retrieval)
+    found = rank(method, comparison, retrieval)
+    ranked = found.table
     assert "i2" not in set(ranked["image_id"])
-    assert ranked.attrs["notes"][0] == f"{method}, prompt p0: left out 1 candidates, undefined"
+    assert [note.about for note in found.notes] == [("p0", "p1")]
+    assert found.notes[0].code == "candidates-left-out"
 
 
 def test_an_unknown_ranking_is_named() -> None:
@@ -163,7 +165,7 @@ def test_zscore_is_the_sum_of_the_studys_metrics_standardised() -> None:
         for metric, weight in STUDY_WEIGHTS.items():
             expected[rows.index] += -np.sign(weight) * scipy.stats.zscore(rows[metric])
     mean = expected.groupby(comparison["image_id"]).mean()
-    ranked = rank("zscore", comparison).set_index("image_id")["score"]
+    ranked = rank("zscore", comparison).table.set_index("image_id")["score"]
     np.testing.assert_allclose(ranked[mean.index], mean)
 
 
@@ -180,7 +182,7 @@ def test_rrf_by_hand() -> None:
             "text_tfidf": [0.5, 0.2, 0.1],  # a, b, c
         }
     )
-    ranked = rank("rrf", comparison).set_index("image_id")["score"]
+    ranked = rank("rrf", comparison).table.set_index("image_id")["score"]
     assert ranked["a"] == pytest.approx(1 / 61 + 1 / 62 + 1 / 61.5 + 1 / 63 + 1 / 61)
     assert ranked["b"] == pytest.approx(1 / 62 + 1 / 61 + 1 / 61.5 + 1 / 62 + 1 / 62)
     assert ranked["c"] == pytest.approx(3 / 63 + 1 / 63 + 1 / 61)
@@ -189,8 +191,8 @@ def test_rrf_by_hand() -> None:
 @pytest.mark.parametrize("metric", ["pixel_mse", "feature_cosine", "pixel_phash"])
 def test_a_single_metric_ranks_the_nearest_first(metric: str) -> None:
     comparison, retrieval = tables(prompts=1)
-    ranked = rank(f"metric:{metric}", comparison, retrieval)
-    mean = comparison.groupby("image_id")[metric].mean() * METRIC_DIRECTION[metric]
+    ranked = rank(f"metric:{metric}", comparison, retrieval).table
+    mean = comparison.groupby("image_id")[metric].mean() * METRICS[metric].direction
     assert ranked["image_id"].tolist() == mean.sort_values(ascending=False).index.tolist()
     assert set(ranked["method"]) == {f"metric:{metric}"}
 
@@ -203,16 +205,17 @@ def test_a_metric_that_was_not_measured_is_an_error() -> None:
 
 def test_text_of_the_comparison_counts_before_the_score_of_the_retrieval() -> None:
     comparison, retrieval = tables(prompts=1)
-    by_retrieval = rank("text", comparison, retrieval)
+    by_retrieval = rank("text", comparison, retrieval).table
     turned = retrieval.assign(text_tfidf=-retrieval["score"])[["image_id", "text_tfidf"]]
-    by_comparison = rank("text", comparison.merge(turned, on="image_id"), retrieval)
+    by_comparison = rank("text", comparison.merge(turned, on="image_id"), retrieval).table
     assert by_comparison["image_id"].tolist() == by_retrieval["image_id"].tolist()[::-1]
 
 
 def test_without_a_prompt_fusion_goes_by_pictures_and_says_so() -> None:
     comparison, _ = tables(prompts=1)
-    ranked = rank("fusion", comparison)
-    assert ranked.attrs["notes"] == ["fusion, prompt p0: left out text_tfidf, undefined"]
+    found = rank("fusion", comparison)
+    ranked = found.table
+    assert [note.about for note in found.notes] == [("text_tfidf",)]
     assert ranked["score"].notna().all()
     with pytest.raises(InputError, match="needs a prompt"):
         rank("text", comparison)
@@ -222,8 +225,9 @@ def test_without_a_prompt_fusion_goes_by_pictures_and_says_so() -> None:
 def test_infinity_never_enters_a_ranking(method: str) -> None:
     comparison, retrieval = tables(prompts=1)
     comparison.loc[comparison["image_id"] == "i2", "pixel_mse"] = np.inf
-    ranked = rank(method, comparison, retrieval)
-    assert ranked.attrs["notes"] == [f"{method}, prompt p0: left out pixel_mse, undefined"]
+    found = rank(method, comparison, retrieval)
+    ranked = found.table
+    assert [note.about for note in found.notes] == [("pixel_mse",)]
     assert np.isfinite(ranked["score"]).all()
 
 
@@ -251,6 +255,16 @@ def test_names_are_taken_apart_and_files_found_beside_a_folder(
     assert method.beside(Path("/here")) == beside
 
 
+def test_the_metrics_of_any_ranking_are_known(tmp_path: Path) -> None:
+    Weights({"pixel_mse": 1.0, "text_clip": 0.5}, 0.0, {}).save(tmp_path / "w.json")
+    assert metrics_of("fusion") == metrics_of("rrf") == FUSED
+    assert metrics_of("study") == metrics_of("zscore") == tuple(STUDY_WEIGHTS)
+    assert metrics_of("text") == ("text_tfidf",)
+    assert metrics_of("metric:pixel_phash") == ("pixel_phash",)
+    assert metrics_of(f"fitted:{tmp_path / 'w.json'}") == ("pixel_mse", "text_clip")
+    assert metrics_of("fitted:gone.json") == metrics_of("scores:mine.parquet") == ()
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -258,8 +272,8 @@ def test_names_are_taken_apart_and_files_found_beside_a_folder(
         ("metric:pixel_sim", "did you mean 'pixel_ssim'"),
         ("fitted:", "unknown ranking 'fitted:'; expected one of fusion"),
         ("fited:w.json", r"fitted:weights\.json"),
-        ("fitted:absent.json", "needs absent.json, which is no file"),
-        ("scores:absent.parquet", "needs absent.parquet, which is no file"),
+        ("fitted:absent.json", "needs absent.json, which is not a file"),
+        ("scores:absent.parquet", "needs absent.parquet, which is not a file"),
     ],
 )
 def test_a_name_that_cannot_be_used_is_refused(name: str, message: str) -> None:
@@ -285,7 +299,7 @@ def test_fusion_finds_the_family_behind_a_picture_and_no_worse_than_the_study() 
         members = [image_id for image_id in catalog.ids if family[image_id] == name]
         rest = catalog.subset(set(catalog.ids) - set(members[:3]))
         prompts = pd.DataFrame({"prompt_id": [name], "prompt": [family_prompt(catalog, name)]})
-        retrieval = retrieve(rest, prompts)
+        retrieval = retrieve(rest, prompts).table
         generated = [degraded(catalog.image(image_id), random) for image_id in members[:3]]
         candidates = [np.asarray(rest.image(image_id)) for image_id in retrieval["image_id"]]
         comparison = compare(
@@ -297,7 +311,7 @@ def test_fusion_finds_the_family_behind_a_picture_and_no_worse_than_the_study() 
             encoder.encode(candidates),
         )
         for method, precisions in found.items():
-            ranked = rank(method, comparison, retrieval)
+            ranked = rank(method, comparison, retrieval).table
             first = ranked.loc[ranked["rank"] <= 10, "image_id"]
             precisions.append(float(np.mean([family[image_id] == name for image_id in first])))
     assert np.mean(found["fusion"]) >= max(0.95, float(np.mean(found["study"])))

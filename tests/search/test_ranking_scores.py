@@ -39,7 +39,7 @@ def written(folder: Path, table: pd.DataFrame, name: str = "scores.parquet") -> 
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
 def test_the_highest_score_comes_first_and_ids_keep_their_zeros(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, GOOD.assign(method="trak"), name)
-    ranked = rank(f"scores:{path}", pd.DataFrame(), prompts=PROMPTS, ids=IDS)
+    ranked = rank(f"scores:{path}", pd.DataFrame(), prompts=PROMPTS, ids=IDS).table
     assert list(ranked.columns) == ["method", "prompt_id", "image_id", "score", "rank"]
     assert set(ranked["method"]) == {f"scores:{path}"}
     assert ranked["image_id"].tolist() == ["009", "007", "008", "008"]
@@ -50,8 +50,8 @@ def test_the_highest_score_comes_first_and_ids_keep_their_zeros(tmp_path: Path, 
 def test_prompts_may_be_given_by_their_text(tmp_path: Path, name: str) -> None:
     texts = GOOD["prompt_id"].map(dict(zip(PROMPTS["prompt_id"], PROMPTS["prompt"], strict=True)))
     by_text = GOOD.drop(columns="prompt_id").assign(prompt=texts)
-    expected = read_scores(written(tmp_path, GOOD), PROMPTS, IDS)
-    found = read_scores(written(tmp_path, by_text, name), PROMPTS, IDS)
+    expected = read_scores(written(tmp_path, GOOD), PROMPTS, IDS).table
+    found = read_scores(written(tmp_path, by_text, name), PROMPTS, IDS).table
     pd.testing.assert_frame_equal(found, expected)
 
 

@@ -15,14 +15,13 @@ from untrain.search.retrieve import faiss_index
 from untrain.search.retrieve.candidates import (
     RETRIEVERS,
     PictureSearch,
-    TfidfRetriever,
-    best,
     fuse,
     needs_pictures,
     retrieve,
     text_index,
     text_similarity,
 )
+from untrain.search.retrieve.text import TfidfRetriever, best
 
 COLOURS, THINGS = ("red", "blue", "green", "striped"), ("shirt", "hat", "shoe", "bag")
 REST = ("men", "women", "summer", "winter", "2011", "2012")
@@ -69,7 +68,7 @@ def test_a_prompt_is_answered_alike_alone_and_among_many() -> None:
 
 def test_table_ranks_from_one_and_stops_at_the_catalogue() -> None:
     prompts = pd.DataFrame({"prompt_id": ["p0", "p1"], "prompt": ["red hat", "blue shoe"]})
-    table = retrieve(catalog_of(captions(30)), prompts, top=1000)
+    table = retrieve(catalog_of(captions(30)), prompts, top=1000).table
     assert list(table.columns) == ["prompt_id", "image_id", "rank", "score"]
     for _, rows in table.groupby("prompt_id"):
         assert rows["rank"].tolist() == list(range(1, 31))
@@ -103,7 +102,7 @@ def pictures_of(count: int) -> PictureSearch:
 @pytest.mark.parametrize("method", ["features", "hnsw", "ivfpq"])
 def test_pictures_are_found_by_the_mean_cosine_over_generations(method: str) -> None:
     catalog, pictures = catalog_of(captions(40)), pictures_of(40)
-    table = retrieve(catalog, PROMPTS, method, top=15, pictures=pictures)
+    table = retrieve(catalog, PROMPTS, method, top=15, pictures=pictures).table
     of_images = pictures.features[pictures.rows].astype(np.float64)
     for prompt_id, rows in table.groupby("prompt_id"):
         mean = cosine_similarity(pictures.queries[str(prompt_id)], of_images).mean(axis=0)
@@ -115,12 +114,12 @@ def test_pictures_are_found_by_the_mean_cosine_over_generations(method: str) -> 
 def test_hybrid_fuses_the_ranks_in_captions_and_in_pictures() -> None:
     catalog, pictures = catalog_of(captions(40)), pictures_of(40)
     text, features = (
-        retrieve(catalog, PROMPTS, method, 40, pictures).set_index(["prompt_id", "image_id"])
+        retrieve(catalog, PROMPTS, method, 40, pictures).table.set_index(["prompt_id", "image_id"])
         for method in ("tfidf", "features")
     )
     text = text[text["score"] > 0]  # captions that share no word with the prompt have no rank
     by_hand = (1 / (60 + text["rank"])).add(1 / (60 + features["rank"]), fill_value=0)
-    table = retrieve(catalog, PROMPTS, "hybrid", 10, pictures)
+    table = retrieve(catalog, PROMPTS, "hybrid", 10, pictures).table
     scores = table.set_index(["prompt_id", "image_id"])["score"]
     np.testing.assert_allclose(scores, by_hand[scores.index])
     for _, rows in table.groupby("prompt_id"):
@@ -134,7 +133,7 @@ def test_hybrid_finds_as_many_for_every_prompt() -> None:
     features = np.eye(5, dtype=np.float32)
     queries = {"p0": features[:1], "p1": features[1:2] - features[2:3]}
     pictures = PictureSearch(features, np.arange(5), queries)
-    table = retrieve(catalog_of(texts), PROMPTS, "hybrid", 4, pictures)
+    table = retrieve(catalog_of(texts), PROMPTS, "hybrid", 4, pictures).table
     assert table.groupby("prompt_id").size().tolist() == [4, 4]
     first = table[table["prompt_id"] == "p0"]
     assert first["image_id"].tolist() == ["i0000", "i0001", "i0002", "i0003"]
@@ -145,10 +144,10 @@ def test_hybrid_finds_as_many_for_every_prompt() -> None:
 def test_what_an_approximate_search_misses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faiss_index, "WORTHWHILE", 100)
     catalog, pictures = catalog_of(captions(150)), pictures_of(150)
-    measured = retrieve(catalog, PROMPTS, "hnsw", 10, pictures).attrs["measured"]
+    measured = retrieve(catalog, PROMPTS, "hnsw", 10, pictures).measured
     assert 0.5 < measured["recall_at_10"] <= 1 and measured["queries"] == 100
     for method in ("tfidf", "features", "hybrid"):
-        assert retrieve(catalog, PROMPTS, method, 10, pictures).attrs["measured"] == {}
+        assert retrieve(catalog, PROMPTS, method, 10, pictures).measured == {}
 
 
 def test_fusion_by_hand() -> None:

@@ -17,13 +17,15 @@ from untrain.catalogs import Catalog, load_catalog, rendered
 from untrain.core.errors import InputError
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search import kept as kept_module
-from untrain.search import traced
+from untrain.search import trace_query
 from untrain.search.catalog_index import open_index
 from untrain.search.copies import judge
 from untrain.search.neighbours import nearest
+from untrain.search.rank.metric_table import LEFT_OUT
 from untrain.search.retrieve import candidates as retrieval
+from untrain.search.retrieve.text import TfidfRetriever
 from untrain.search.trace import Trace, trace
-from untrain.search.traced import HIT
+from untrain.search.trace_query import HIT
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,7 @@ def test_a_flagged_hit_is_told_where_the_nearest_is_no_copy(
     plain = trace(image, catalog)
     assert not plain.copies["near_copy"].any()  # of the nearest
     assert plain.copies["distance"][0] <= plain.table["distance"].min()
-    monkeypatch.setattr(traced, "judge", flagging_the_third)
+    monkeypatch.setattr(trace_query, "judge", flagging_the_third)
     found = trace(image, catalog)
     assert found.copies["near_copy"].all()
     assert found.copies["image_id"][0] == found.table["image_id"][2]
@@ -184,7 +186,7 @@ def test_a_prompt_finds_images_that_the_picture_does_not(catalog: Catalog) -> No
 def test_a_prompt_without_a_known_word_is_noted_and_changes_nothing(catalog: Catalog) -> None:
     image = {"q": picture(catalog, "000000")}
     found = trace(image, catalog, "xyzzy plugh")
-    assert "no word of the prompt" in found.notes[0] and "left out" in found.notes[0]
+    assert "no word of the prompt" in str(found.notes[0]) and "left out" in str(found.notes[0])
     assert hits(found) == hits(trace(image, catalog))
 
 
@@ -245,8 +247,9 @@ def test_pictures_of_any_size_are_traced(catalog: Catalog, shape: tuple[int, int
 def test_a_black_picture_is_ranked_by_what_is_defined(catalog: Catalog) -> None:
     found = trace({"q": np.zeros((8, 8, 3), np.uint8)}, catalog)
     assert found.table["pixel_cosine"].isna().all()
-    assert "pixel_cosine is undefined for 50 of 50 pairs: a picture is black" in found.notes
-    assert "fusion, q: left out pixel_cosine, text_tfidf, undefined" in found.notes
+    undefined, left_out = found.notes
+    assert str(undefined) == "pixel_cosine is undefined for 50 of 50 pairs: a picture is black"
+    assert (left_out.code, left_out.about) == (LEFT_OUT, ("pixel_cosine",))
     assert np.isfinite(found.table["score"]).all()
 
 
@@ -266,8 +269,8 @@ def test_an_undefined_metric_is_noted_once_for_all_pictures(catalog: Catalog) ->
     found = trace(pictures, catalog, encoder=Centred())
     assert found.table["feature_kl"].isna().all()
     assert len(found.notes) == 1
-    assert found.notes[0].startswith("feature_kl is undefined for 150 of 150 pairs: ")
-    assert found.to_dict()["notes"] == list(found.notes)
+    assert found.notes[0].text.startswith("feature_kl is undefined for 150 of 150 pairs: ")
+    assert found.to_dict()["notes"] == [note.to_dict() for note in found.notes]
 
 
 def test_a_catalogue_of_one_image_is_enough(catalog: Catalog) -> None:
@@ -335,8 +338,8 @@ def test_a_changed_catalogue_is_noticed_and_only_new_images_are_embedded(
     assert open_index(part, encoder).notes == ()
     before = encoder.count
     opened = open_index(catalog, encoder)
-    assert f"a catalogue named {catalog.name} was indexed before" in opened.notes[0]
-    assert "40 images then, 50 now" in opened.notes[0]
+    assert f"a catalogue named {catalog.name} was indexed before" in opened.notes[0].text
+    assert "40 images then, 50 now" in opened.notes[0].text
     assert encoder.count - before == len(set(catalog.hashes) - set(part.hashes))
     assert open_index(catalog, encoder).notes == ()
     assert open_index(part, encoder).notes == ()  # that one is still there
@@ -372,7 +375,7 @@ def test_a_damaged_or_outdated_index_is_made_again(
         spoil(folder)  # type: ignore[operator]
     again = trace(image, catalog, "fashion")
     pd.testing.assert_frame_equal(first.table, again.table)
-    assert any("made again" in note for note in again.notes)
+    assert any(note.code == "index-remade" for note in again.notes)
     assert trace(image, catalog, "fashion").notes == ()
 
 
@@ -394,12 +397,12 @@ def test_a_disk_that_fills_leaves_no_index_and_the_next_call_makes_it(
         patch.setattr(kept_module, "write_json", full)
         without = trace(image, catalog, "fashion")
     assert hits(without)[0] == "000002"
-    assert [note.partition(",")[0] for note in without.notes] == [
+    assert [note.text.partition(",")[0] for note in without.notes] == [
         "exact index of pictures",
         "calibration of the copy test",
         "tfidf index of captions",
     ]
-    assert all("cannot be kept" in note and "No space" in note for note in without.notes)
+    assert all(note.code == "index-not-kept" and "No space" in note.text for note in without.notes)
     assert not list(cache.glob("indexes/*/*"))
     found = trace(image, catalog, "fashion")
     pd.testing.assert_frame_equal(found.table, without.table)
@@ -420,7 +423,7 @@ def test_a_run_and_a_trace_share_the_index_of_the_captions(
 ) -> None:
     trace({"q": picture(catalog, "000002")}, catalog, "fashion")
     monkeypatch.setattr(retrieval, "KEPT_FROM", 20)
-    monkeypatch.setattr(retrieval.TfidfRetriever, "fit", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr(TfidfRetriever, "fit", lambda *_: pytest.fail("fitted again"))
     renamed = dataclasses.replace(catalog, name="another")  # captions alone count
     assert retrieval.text_index(renamed).query(["fashion"], 3)[0].shape == (1, 3)
 

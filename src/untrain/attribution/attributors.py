@@ -17,31 +17,18 @@ from untrain.encoders import load_encoder
 from untrain.encoders.base import Encoder, encode_text, pooled
 from untrain.encoders.float16 import widen
 from untrain.encoders.store import FeatureStore
+from untrain.runs.examples import read_examples
 from untrain.runs.run import Run
-from untrain.search.compare.comparison import METRIC_DIRECTION
 from untrain.search.compare.features import cosine
-from untrain.search.rank.fitted import Weights, described, examples
-from untrain.search.rank.ranking import (
-    FUSED,
-    RANKINGS,
-    STUDY_WEIGHTS,
-    check_method,
-    parse_method,
-    rank,
-)
+from untrain.search.compare.metrics import METRICS
+from untrain.search.rank.ranking import RANKINGS, check_method, metrics_of, parse_method, rank
+from untrain.search.rank.weights import Weights
 from untrain.search.retrieve.candidates import text_index
 
 RANDOM, FAMILY = "random", "family"
 RANDOM_DRAWS = 20
 TEXTS = {"text": "tfidf", "bm25": "bm25"}  # "text" is the ranking of that name, on all captions
 TWICE = ("metric:text_tfidf", "metric:pixel_cosine")  # the rankings text and pixel_cosine
-METRICS_OF = {
-    "fusion": FUSED,
-    "rrf": FUSED,
-    "study": list(STUDY_WEIGHTS),
-    "zscore": list(STUDY_WEIGHTS),
-    "pixel_cosine": ["pixel_cosine"],
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +85,7 @@ def attributors(
         notes += check_fitted(run, method)
     yield from _texts(run, prompts)
     own = [m for m in RANKINGS if m not in TEXTS]
-    own += [f"metric:{m}" for m in METRIC_DIRECTION if m in found.table]
+    own += [f"metric:{m}" for m in METRICS if m in found.table]
     for method in dict.fromkeys([*own, *asked]):
         if method in TEXTS or (method in TWICE and method not in asked):
             continue
@@ -133,7 +120,7 @@ def check_fitted(run: Run, method: str) -> list[str]:
     if not fitted_on:
         return [f"{method} does not say what it was fitted on: it may have seen this run"]
     try:
-        own = described(run.folder, examples(run.folder))["examples"]
+        own = read_examples(run.folder).describe()["examples"]
     except InputError:  # no effects here that anything could have been fitted on
         own = None
     same_data = [about for about in fitted_on if about.get("catalog") == run.catalog.fingerprint]
@@ -171,19 +158,12 @@ def _ranking(
     run: Run, prompts: pd.DataFrame, found: Compared, method: str, notes: list[str]
 ) -> Attributor:
     parsed = parse_method(method)
-    table, seconds = clocked(lambda: rank(method, found.table, None, run.prompts, run.catalog.ids))
-    if incomplete := table.attrs["notes"]:
+    ranked, seconds = clocked(lambda: rank(method, found.table, None, run.prompts, run.catalog.ids))
+    if incomplete := ranked.notes:
         more = f" (and {len(incomplete) - 1} more such)" if len(incomplete) > 1 else ""
         notes.append(f"{incomplete[0]}{more}")
-    if parsed.kind == "scores":
-        cost = np.nan
-    elif parsed.kind == "fitted":
-        cost = found.cost(list(Weights.load(Path(parsed.argument)).weights))
-    elif parsed.kind == "metric":
-        cost = found.cost([parsed.argument])
-    else:
-        cost = found.cost(METRICS_OF.get(method, [m for m in METRIC_DIRECTION if m in found.table]))
-    scores = _dense(table, prompts, run)
+    cost = np.nan if parsed.kind == "scores" else found.cost(metrics_of(method))
+    scores = _dense(ranked.table, prompts, run)
     return Attributor(method, parsed.kind or "ranking", [scores], cost + seconds / len(prompts))
 
 

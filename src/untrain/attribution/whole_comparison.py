@@ -28,7 +28,8 @@ from untrain.search.compare.extra import (
     standard_ssim,
 )
 from untrain.search.compare.features import cosine, feature_metrics
-from untrain.search.compare.pixel import PIXEL_METRICS, pixel_metrics
+from untrain.search.compare.metrics import METRICS
+from untrain.search.compare.pixel import pixel_metrics
 from untrain.search.retrieve.candidates import PictureSearch, retrieve, text_index
 
 T = TypeVar("T")
@@ -58,10 +59,9 @@ class Compared:
 
 def steps_of(metric: str) -> tuple[str, ...]:
     """Return what must be done for a metric; the study's pixel metrics are made all in one."""
-    kind, _, name = metric.partition("_")
-    if kind == "pixel":
-        return "pictures", "pixel" if name in PIXEL_METRICS else metric
-    return ("encode", "feature") if kind == "feature" else (metric,)
+    needs = METRICS[metric].needs
+    before = {"pixels": ("pictures",), "features": ("encode",)}.get(needs, ())
+    return (*before, METRICS[metric].step.name)
 
 
 def compare_all(run: Run, prompts: pd.DataFrame, limit: int) -> Compared:
@@ -201,7 +201,7 @@ class _Whole:
         def search() -> pd.DataFrame:
             own = {p: whole.encode(of) for p, of in self.drawn.items()}
             pictures = PictureSearch(stored, rows, own)
-            return retrieve(self.catalog, self.prompts, "hybrid", limit, pictures)
+            return retrieve(self.catalog, self.prompts, "hybrid", limit, pictures).table
 
         found, seconds = clocked(search)
         positions = found["image_id"].map(self.catalog.index.__getitem__).astype("int64")

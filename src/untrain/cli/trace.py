@@ -194,7 +194,7 @@ def _print(found: Trace, out: Sequence[Path]) -> None:
         console.print(Text(copy_verdict(copy), style), soft_wrap=True)
         console.print()
     for note in found.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+        console.print(f"[yellow]note:[/] {escape(str(note))}", soft_wrap=True)
     about = found.about
     console.print(
         f"{sum(found.seconds.values()):.2f} s for {about['images']:,} images of "

@@ -13,7 +13,7 @@ from rich.table import Table
 from untrain.cli import completion
 
 if TYPE_CHECKING:
-    from untrain.search.rank.fitted import Weights
+    from untrain.search.rank.weights import Weights
 
 USEFUL = 0.1  # of the variance of effects, least; weights fitted on noise have about nothing
 
@@ -36,10 +36,11 @@ def weights(
 
     Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
     """
+    from untrain.attribution.fitting import fit_weights
+    from untrain.runs.examples import read_examples
     from untrain.runs.find import find_run
-    from untrain.search.rank.fitted import fit_weights
 
-    fitted = fit_weights([find_run(run) for run in runs])
+    fitted = fit_weights([read_examples(find_run(run)) for run in runs])
     fitted.save(out)
     console = Console(highlight=False)
     console.print(_table(fitted))
@@ -62,7 +63,8 @@ def _summary(fitted: Weights) -> list[str]:
     lines = [
         f"fitted on {about['sets']} sets of {about['prompts']} prompts in "
         f"{len(about['runs'])} runs: {', '.join(run['name'] for run in about['runs'])}",
-        f"target: {about['measure']}; ridge strength {about['ridge']:.3g}",
+        f"target: rise of {about['measure']} ({about['unit']}) for each image removed; "
+        f"ridge strength {about['ridge']:.3g}",
         f"on prompts left out: R² {quality['r2']:.2f}, rank correlation "
         f"{_number(quality['spearman'])}; ranking fusion: {_number(quality['spearman_of_fusion'])}",
         "rank correlation within "

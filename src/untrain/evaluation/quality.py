@@ -95,7 +95,7 @@ def _asked(catalog: Catalog, prompts: pd.DataFrame, labels: np.ndarray) -> dict[
     """Return the attribute that each prompt asks for."""
     families = catalog.attributes.get("family", pd.Series([""] * len(catalog))).astype(str)
     asked = {}
-    neighbours = retrieve(catalog, prompts, top=10).groupby("prompt_id")["image_id"]
+    neighbours = retrieve(catalog, prompts, top=10).table.groupby("prompt_id")["image_id"]
     nearest = {p: [catalog.index[i] for i in ids] for p, ids in neighbours}
     for prompt_id, family in zip(prompts["prompt_id"], prompts["family"], strict=True):
         members = np.flatnonzero(families == family) if family else np.array([], int)

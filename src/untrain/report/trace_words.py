@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from untrain.core.notes import Note
 from untrain.search.trace import Trace
 
 TABLE = "copies.parquet"
@@ -36,7 +37,7 @@ def answer(found: Trace) -> str:
     return f"{said} of one of {images}. Those nearest to {'it' if one else 'each'}:"
 
 
-def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[str, ...]:
+def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[Note, ...]:
     """Return what to know where the training images are those of a run.
 
     Its own copy test compares with images that its generator has redrawn, and can thus say
@@ -49,11 +50,12 @@ def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[str, ...]:
     pictures : mapping of str to Path
         Traced pictures by name; of those in the run's ``queries`` its own verdicts are told.
     """
-    notes = [
+    fairer = (
         f"the copy test of a trace compares with the training images as they are, the run's own "
         f"({TABLE}) with what its generator makes of them when it draws them again: the two can "
         "differ, and for a coarse generator the run's is the fairer"
-    ]
+    )
+    notes = [Note("copy-test-of-run", fairer)]
     copies = pd.read_parquet(run / TABLE) if (run / TABLE).is_file() else None
     for name, path in pictures.items():
         queries = (run / "queries").resolve()
@@ -63,5 +65,6 @@ def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[str, ...]:
         own = (copies["prompt_id"] == prompt) & (copies["generation"].astype(str) == number)
         for row in copies[own].itertuples():
             flag = "a near copy of" if row.near_copy else "no near copy; the nearest is"
-            notes.append(f"{name}, in the run's own test: {flag} {row.image_id}")
+            text = f"{name}, in the run's own test: {flag} {row.image_id}"
+            notes.append(Note("copy-verdict-of-run", text, (name,)))
     return tuple(notes)

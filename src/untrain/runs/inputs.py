@@ -75,7 +75,7 @@ def _neighbours(config: Config, prompts: pd.DataFrame, catalog: Catalog) -> set[
         settings.neighbours_of
     ):  # runs over different prompts can share one subset, and so their models
         prompts = _as_prompts(read_lines(settings.neighbours_of, "prompt"))
-    return set(retrieve(catalog, prompts, top=settings.neighbours)["image_id"])
+    return set(retrieve(catalog, prompts, top=settings.neighbours).table["image_id"])
 
 
 def seen_in(catalog: Catalog, prompts: Iterable[str]) -> list[bool]:

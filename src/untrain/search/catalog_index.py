@@ -12,6 +12,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core.cache import cache_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.notes import Note
 from untrain.encoders.base import Encoder, pooled
 from untrain.encoders.store import FeatureStore
 from untrain.search.copies import Calibration, calibrate
@@ -34,7 +35,7 @@ class CatalogIndex:
         The row of each image; byte-identical images share one.
     vectors : VectorIndex
         Finds positions in the catalogue.
-    notes : tuple of str
+    notes : tuple of Note
         What was made anew, and why.
     """
 
@@ -43,7 +44,7 @@ class CatalogIndex:
     features: np.ndarray
     rows: np.ndarray
     vectors: VectorIndex
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def open_index(
@@ -86,17 +87,18 @@ def open_index(
         fresh=fresh,
     )
     if before:
-        notes += (
+        text = (
             f"a catalogue named {catalog.name} was indexed before with other content "
             f"({before:,} images then, {len(catalog):,} now); this one was indexed anew, and only "
-            "pictures that were not known were embedded",
+            "pictures that were not known were embedded"
         )
+        notes += (Note("catalog-changed", text),)
     return CatalogIndex(catalog, encoder, features, rows, vectors, notes)
 
 
 def open_calibration(
     opened: CatalogIndex, fresh: bool = False
-) -> tuple[Calibration, tuple[str, ...]]:
+) -> tuple[Calibration, tuple[Note, ...]]:
     """Return how near images of a catalogue are to each other, from the cache or measured now.
 
     And notes, as `untrain.search.kept.kept` returns them.

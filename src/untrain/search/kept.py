@@ -13,6 +13,7 @@ from filelock import FileLock
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_path, read_json, write_json
+from untrain.core.notes import Note
 
 META = "meta.json"
 CONTENT = "index"
@@ -28,7 +29,7 @@ def kept(
     save: Callable[[T, Path], object],
     load: Callable[[Path], T],
     fresh: bool = False,
-) -> tuple[T, tuple[str, ...]]:
+) -> tuple[T, tuple[Note, ...]]:
     """Return what is kept under ``key``, or make it and keep it.
 
     Of processes that want the same at the same time one makes it and the others wait for it. A
@@ -48,17 +49,18 @@ def kept(
 
     Returns
     -------
-    tuple of T and tuple of str
+    tuple of T and tuple of Note
         And notes: that what was kept was of no use, or that it could not be kept.
     """
     folder = cache_folder("indexes", key)
     what = about["description"]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     if not fresh and folder.exists():
         try:
             return _load(folder, load), ()
         except USELESS as error:
-            notes = (f"{what}: made again, as what was kept is of no use ({error})",)
+            text = f"{what}: made again, as what was kept is of no use ({error})"
+            notes = (Note("index-remade", text),)
     with _locked(folder):
         if not fresh:
             with suppress(*USELESS):  # another process may have made it meanwhile
@@ -71,7 +73,8 @@ def kept(
                 created = datetime.now(UTC).isoformat(timespec="seconds")
                 write_json(temporary / META, {**about, "version": VERSION, "created": created})
         except OSError as error:
-            notes += (f"{what}: cannot be kept, so that the next call makes it again ({error})",)
+            text = f"{what}: cannot be kept, so that the next call makes it again ({error})"
+            notes += (Note("index-not-kept", text),)
     return made, notes
 
 

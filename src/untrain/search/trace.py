@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +14,19 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.formats.folder import in_threads
 from untrain.core.errors import InputError
+from untrain.core.notes import Note
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search.catalog_index import CatalogIndex, open_calibration, open_index
 from untrain.search.compare.comparison import undefined_notes
 from untrain.search.neighbours import NEIGHBOURS
+from untrain.search.rank.metric_table import LEFT_OUT
 from untrain.search.rank.ranking import check_method, parse_method, rank
 from untrain.search.retrieve.candidates import open_text
-from untrain.search.traced import Likeness, Traced
+from untrain.search.trace_query import Similarity, TracedPicture
 
-WORDS_ALONE = ("text", "metric:text_tfidf")  # rankings that are undefined without a prompt
-NO_TEXT = ": left out text_tfidf, undefined"  # a note that says nothing new without a prompt
+WORDS = "text_tfidf"
+NEED_WORDS = ("text", f"metric:{WORDS}")  # rankings that are undefined without a prompt
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Trace:
     Attributes
     ----------
     table : DataFrame
-        The hits, by query, best first: columns as in `untrain.search.traced.HIT`, then every
+        The hits, by query, best first: columns as in `untrain.search.trace_query.HIT`, then every
         metric. ``same_as`` is the id of the hit above with the very same bytes (empty if there is
         none), ``distance`` one minus the cosine of pooled features.
     copies : DataFrame
@@ -44,7 +46,7 @@ class Trace:
         Catalogue, images, encoder, index, ranking, prompt, candidates.
     seconds : dict of str to float
         Seconds by part.
-    notes : tuple of str
+    notes : tuple of Note
         What was made anew, undefined, left out or not understood.
     """
 
@@ -52,7 +54,7 @@ class Trace:
     copies: pd.DataFrame
     about: dict[str, Any]
     seconds: dict[str, float]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON holds it; what is undefined is None."""
@@ -64,7 +66,7 @@ class Trace:
             **self.about,
             "queries": queries,
             "seconds": {part: round(took, 4) for part, took in self.seconds.items()},
-            "notes": list(self.notes),
+            "notes": [note.to_dict() for note in self.notes],
         }
 
 
@@ -83,8 +85,8 @@ def trace(
 
     The whole catalogue is searched by pooled features, and by text where there is a prompt; the
     best of both are compared by every metric and ranked. Byte-identical images have identical
-    metrics but for text, and follow each other, whatever their captions. Of equal scores the image
-    that bears the query's name comes first, then the order of ids.
+    metrics, except for text, and follow each other, whatever their captions. Of equal scores the
+    image that bears the query's name comes first, then the order of ids.
 
     Parameters
     ----------
@@ -124,22 +126,24 @@ def trace(
         features = encoder.encode(list(images.values())) if own else pooled
     with _timed(seconds, "search"):
         count = max(top, candidates)
-        words = _search_text(opened, encoder, prompt, count, fresh, ranking in WORDS_ALONE)
+        words = _search_text(opened, encoder, prompt, count, fresh, ranking in NEED_WORDS)
         near, cosines = opened.vectors.query(pooled, max(count, 2 * NEIGHBOURS))
         found = [np.unique(np.concatenate([row[:count], *words.found])) for row in near]
         around = [_neighbours(opened, *each) for each in zip(pooled, near, cosines, strict=True)]
     queries = [
-        Traced(name, picture, features[row], pooled[row], near[row][0], around[row], found[row])
+        TracedPicture(
+            name, picture, features[row], pooled[row], near[row][0], around[row], found[row]
+        )
         for row, (name, picture) in enumerate(images.items())
     ]
     with _timed(seconds, "read"):
         pictures = _read(catalog, np.unique(np.concatenate(found)))
     with _timed(seconds, "compare"):
-        compared = [q.compared(opened, encoder, pictures, words.likeness) for q in queries]
+        compared = [q.compared(opened, encoder, pictures, words.similarity) for q in queries]
     with _timed(seconds, "rank"):
         every = pd.concat(compared, ignore_index=True)
         ranked = rank(ranking, every)
-        hits = [query.best(ranked, catalog, top) for query in queries]
+        hits = [query.best(ranked.table, catalog, top) for query in queries]
     with _timed(seconds, "copy test"):
         judged = [
             query.judged(opened, calibration, pictures, part)
@@ -150,11 +154,8 @@ def trace(
         for query, *parts in zip(queries, hits, compared, judged, strict=True)
     ]
     table, copies = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
-    # One line a metric, whatever the number of pictures.
-    undefined = [note.partition(": ")[2] for note in undefined_notes(every.assign(prompt_id=""))]
-    left_out = [note.replace(", prompt ", ", ", 1) for note in ranked.attrs["notes"]]
-    if "tfidf" not in words.likeness:
-        left_out = [note for note in left_out if NO_TEXT not in note]
+    undefined = undefined_notes(every.assign(prompt_id=""))  # one a metric, not one a picture
+    left_out = _left_out(ranking, ranked.notes, with_words="tfidf" in words.similarity)
     about = {
         "catalog": catalog.name,
         "images": len(catalog),
@@ -171,11 +172,11 @@ def trace(
 
 @dataclass(frozen=True)
 class _Words:
-    """What a prompt finds, and its likeness to any images by the name of the metric."""
+    """What a prompt finds, and its similarity to any images, by the name of the metric."""
 
     found: list[np.ndarray]
-    likeness: Likeness
-    notes: list[str]
+    similarity: Similarity
+    notes: list[Note]
 
 
 @contextmanager
@@ -197,8 +198,8 @@ def _check(
             raise InputError(f"{name} is {number}; expected at least 1")
     check_method(ranking)
     if parse_method(ranking).kind == "scores":
-        raise InputError(f"the ranking '{ranking}' knows the prompts of an experiment alone")
-    if ranking in WORDS_ALONE and prompt is None:
+        raise InputError(f"the ranking '{ranking}' knows only the prompts of an experiment")
+    if ranking in NEED_WORDS and prompt is None:
         raise InputError(f"the ranking '{ranking}' needs a prompt; give one, or use 'fusion'")
 
 
@@ -218,16 +219,29 @@ def _search_text(
     words.notes.extend(notes)
     try:
         words.found.append(retriever.query([prompt], count)[0][0])
-        words.likeness["tfidf"] = lambda at: retriever.similarity([prompt], at[None])[0]
+        words.similarity["tfidf"] = lambda at: retriever.similarity([prompt], at[None])[0]
     except InputError as error:
         if needed:
             raise
-        words.notes.append(f"{error}; the captions were left out of the search")
-    text = encode_text(encoder, [prompt])
-    if text is not None:
-        words.found.append(opened.vectors.query(text, count)[0][0])
-        words.likeness["clip"] = lambda at: opened.vectors.cosines(text, at[None])[0]
+        text = f"{error}; the captions were left out of the search"
+        words.notes.append(Note("captions-left-out", text))
+    read = encode_text(encoder, [prompt])
+    if read is not None:
+        words.found.append(opened.vectors.query(read, count)[0][0])
+        words.similarity["clip"] = lambda at: opened.vectors.cosines(read, at[None])[0]
     return words
+
+
+def _left_out(ranking: str, notes: Iterable[Note], with_words: bool) -> list[Note]:
+    """Say of metrics that some picture was ranked without; words, only where there is a prompt."""
+    told = []
+    for note in notes:
+        if note.code != LEFT_OUT:
+            told.append(note)
+        elif metrics := [m for m in note.about if with_words or m != WORDS]:
+            text = f"the ranking {ranking} goes without {', '.join(metrics)} where undefined"
+            told.append(Note(LEFT_OUT, text, tuple(metrics)))
+    return list(dict.fromkeys(told))
 
 
 def _neighbours(

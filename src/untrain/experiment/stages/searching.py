@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from untrain.encoders.store import FeatureStore
 from untrain.experiment.stages.stages import prepare
 from untrain.runs.run import Run, read_picture
 from untrain.search.compare.comparison import compare as compare_prompt
+from untrain.search.compare.comparison import undefined_notes
 from untrain.search.compare.features import cosine
 from untrain.search.copies import Pictures, copy_test
 from untrain.search.rank.ranking import rank as rank_by
@@ -34,9 +34,9 @@ def retrieve(run: Run) -> None:
     settings = run.config.retrieval
     pictures = _picture_search(run) if needs_pictures(settings.method) else None
     found = retrieve_by(run.catalog, run.prompts, settings.method, settings.top, pictures)
-    if found.attrs["measured"]:
-        run.record["retrieval"] = found.attrs["measured"]
-    run.keep("retrieval", found)
+    if found.measured:
+        run.record["retrieval"] = found.measured
+    run.keep("retrieval", found.table)
 
 
 def _picture_search(run: Run) -> PictureSearch:
@@ -99,9 +99,10 @@ def compare(run: Run) -> None:
                 text=text,
             )
         )
-    for metric, prompts in _by_rest(n for part in parts for n in part.attrs["notes"]).items():
-        run.warn(f"Undefined for {prompts}: {metric}.")
-    run.keep("comparison", pd.concat(parts, ignore_index=True))
+    table = pd.concat(parts, ignore_index=True)
+    for note in undefined_notes(table):
+        run.warn(f"{note}.")
+    run.keep("comparison", table)
     test_copies(run)
 
 
@@ -116,21 +117,6 @@ def _text_to_picture(encoder: Encoder, prompt: str, features: np.ndarray) -> dic
     """Return the cosine of a prompt with each candidate's picture, if the encoder reads words."""
     words = encode_text(encoder, [prompt])
     return {} if words is None else {"clip": cosine(words, features)[0]}
-
-
-def _by_rest(notes: Iterable[str]) -> dict[str, str]:
-    """Turn notes of the form "… prompt p: what" into the prompts of each "… what", in words."""
-    prompts: dict[str, list[str]] = {}
-    for note in notes:
-        before, _, rest = note.partition("prompt ")
-        prompt, _, what = rest.partition(": ")
-        # How many of its pairs differs from prompt to prompt.
-        what = re.sub(r" is undefined for .*? pairs: ", ", where ", what)
-        prompts.setdefault(before + what, []).append(prompt)
-    return {
-        what: f"{len(those)} of the prompts ({', '.join(those[:3])}{' …' * (len(those) > 3)})"
-        for what, those in prompts.items()
-    }
 
 
 def test_copies(run: Run) -> None:
@@ -209,13 +195,13 @@ def rank(run: Run) -> None:
     tables = []
     for method in run.ranking_methods:
         try:
-            table = rank_by(method, comparison, retrieval, run.prompts, run.catalog.ids)
+            ranked = rank_by(method, comparison, retrieval, run.prompts, run.catalog.ids)
         except InputError as error:
             if method == run.config.ranking.method:
                 raise
             run.warn(f"The ranking {method} is left out: {error}.")
             continue
-        for what, prompts in _by_rest(table.attrs["notes"]).items():
-            run.warn(f"Ranking {what}, for {prompts}.")
-        tables.append(table)
+        for note in ranked.notes:
+            run.warn(f"{note}.")
+        tables.append(ranked.table)
     run.keep("ranking", pd.concat(tables, ignore_index=True))

@@ -15,9 +15,8 @@ from untrain.report.page.gallery import REFERENCE, Gallery
 from untrain.report.page.influence import (
     bars,
     main_ranking,
-    metrics_of,
     own_images,
-    ranking_name,
+    ranking_metrics,
 )
 from untrain.report.page.regenerated import sides
 from untrain.report.tables import tables
@@ -46,7 +45,7 @@ def prompt_cards(run: Run, gallery: Gallery, near: pd.DataFrame) -> list[Card]:
     by_prompt = {str(name): table for name, table in ranking.groupby("prompt_id")}
     tops = ranking.groupby("prompt_id").head(TOP)
     pairs = list(zip(tops["prompt_id"], tops["image_id"], strict=True))
-    made_of = bars(near, metrics_of(ranking_name(run)), pairs)
+    made_of = bars(near, ranking_metrics(run), pairs)
     order = {prompt_id: i for i, prompt_id in enumerate(run.prompts["prompt_id"])}
     aliases = _aliases(run.prompts["prompt_id"])
     cards = []

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from untrain.report.words import number
 from untrain.runs.results import Run, rows
+from untrain.search.compare.metrics import METRICS, measured
+from untrain.search.rank.ranking import metrics_of
 
-FAMILIAR = {
-    "pixel_mse": "squared error",
-    "pixel_mae": "absolute error",
-    "pixel_cosine": "pixels",
-    "pixel_ssim": "structure",
-    "pixel_histogram": "colours",
-    "feature_cosine": "features",
-    "feature_mse": "feature error",
-    "feature_kl": "feature KL",
-    "feature_manhattan": "feature L1",
-    "feature_minkowski": "feature L3",
-    "text_tfidf": "caption",
-    "text_clip": "meaning",
-}
 MOST_BARS = 5
 
 
 def metric_words(name: str) -> str:
     """Return a metric's name for a narrow label."""
-    return FAMILIAR.get(name, name.replace("_", " "))
+    return METRICS[name].label if name in METRICS else name.replace("_", " ")
 
 
 def main_ranking(run: Run) -> pd.DataFrame:
@@ -46,17 +35,10 @@ def ranking_name(run: Run) -> str:
     return str((run.config.get("ranking") or {}).get("method") or "")
 
 
-def metrics_of(method: str) -> list[str]:
-    """Return the metrics that a ranking's score is made of; those of fusion where unknown."""
-    from untrain.search.rank.ranking import FUSED, STUDY_WEIGHTS
-
-    known = {
-        "study": list(STUDY_WEIGHTS),
-        "zscore": list(STUDY_WEIGHTS),
-        "text": ["text_tfidf"],
-        "pixel_cosine": ["pixel_cosine"],
-    }
-    return [method.removeprefix("metric:")] if "metric:" in method else known.get(method, FUSED)
+def ranking_metrics(run: Run) -> tuple[str, ...]:
+    """Return the metrics that the run's ranking is made of; none if it is of another kind."""
+    name = ranking_name(run)
+    return metrics_of(name) if name else ()
 
 
 def nearness_table(run: Run) -> pd.DataFrame:
@@ -68,25 +50,26 @@ def nearness_table(run: Run) -> pd.DataFrame:
         Indexed by ``prompt_id`` and ``image_id``, a column for each metric that was measured, means
         over generations; empty where the run has no comparison.
     """
-    from untrain.search.compare.comparison import METRIC_DIRECTION
     from untrain.search.rank.metric_table import nearness, with_metrics
 
     if run.comparison.empty:
         return pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=["prompt_id", "image_id"]))
-    metrics = [name for name in METRIC_DIRECTION if name in run.comparison]
+    metrics = measured(run.comparison)
     if "text_tfidf" not in metrics and len(run.retrieval):
         metrics.append("text_tfidf")
     return nearness(with_metrics(run.comparison, run.retrieval, metrics), metrics)
 
 
-def bars(near: pd.DataFrame, metrics: list[str], pairs: list[tuple[str, str]]) -> dict[Any, Any]:
+def bars(
+    near: pd.DataFrame, metrics: Sequence[str], pairs: list[tuple[str, str]]
+) -> dict[Any, Any]:
     """Return the small bars of candidates, on one scale for all.
 
     Parameters
     ----------
     near : DataFrame
         As `nearness_table` returns it.
-    metrics : list of str
+    metrics : sequence of str
         Which to show; those not measured are left out.
     pairs : list of (str, str)
         prompt_id and image_id of the candidates.

@@ -17,17 +17,17 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.report.trace_words import answer, copy_verdict
-from untrain.search.compare.comparison import METRIC_DIRECTION
+from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.trace import Trace
 
-BARS = {  # what a hit shows at a glance, 1 for the same picture; all metrics are in a table below
-    "pixel_cosine": "pixels",
-    "pixel_ssim_standard": "structure",
-    "pixel_histogram_intersection": "colours",
-    "feature_cosine": "features",
-    "text_tfidf": "caption",
-    "text_clip": "meaning",
-}
+BARS = (  # what a hit shows at a glance, 1 for the same picture; all metrics are in a table below
+    "pixel_cosine",
+    "pixel_ssim_standard",
+    "pixel_histogram_intersection",
+    "feature_cosine",
+    "text_tfidf",
+    "text_clip",
+)
 QUERY_SIDE, HIT_SIDE = 500, 300  # pixels: twice what the page shows, for fine screens
 
 
@@ -107,11 +107,11 @@ def _hits(hits: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
             "uri": data_uri(catalog.image(hit["image_id"]), HIT_SIDE),
             "bars": [
                 {
-                    "label": label,
+                    "label": METRICS[name].label,
                     "value": f"{hit[name]:.2f}",
                     "percent": f"{100 * min(max(hit[name], 0), 1):.3g}",
                 }
-                for name, label in BARS.items()
+                for name in BARS
                 if name in hit and math.isfinite(hit[name])
             ],
         }
@@ -120,7 +120,7 @@ def _hits(hits: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
 
 
 def _metrics(hits: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    names = [name for name in METRIC_DIRECTION if name in hits]
+    names = measured(hits)
     return [(name.replace("_", " "), [number(value) for value in hits[name]]) for name in names]
 
 

@@ -20,7 +20,12 @@ from untrain.report.page.cards import missing_pictures, prompt_cards, strip
 from untrain.report.page.embedded import Pictures
 from untrain.report.page.facts import details, explained, facts
 from untrain.report.page.gallery import Gallery
-from untrain.report.page.influence import metric_words, metrics_of, nearness_table, ranking_name
+from untrain.report.page.influence import (
+    metric_words,
+    nearness_table,
+    ranking_metrics,
+    ranking_name,
+)
 from untrain.report.page.picture_details import Known
 from untrain.report.tables import tables
 from untrain.report.tables.differences import beyond_rows
@@ -110,7 +115,7 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
         facts=facts(run),
         details=details(run),
         ranking=ranking_name(run),
-        metrics=[metric_words(name) for name in metrics_of(ranking_name(run)) if name in near],
+        metrics=[metric_words(name) for name in ranking_metrics(run) if name in near],
         cards=cards,
         entries=entries,
     )

@@ -10,7 +10,6 @@ from PIL import Image
 
 from untrain.search.compare.pixel import BLOCK, C1, C2, WINDOW, colour_histograms, window_sums
 
-EXTRA_METRICS = ("ssim_standard", "phash", "histogram_intersection")
 PIXELS = WINDOW**2
 HASH_SIDE = 32  # pixels a side of a picture that is hashed
 

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from scipy.special import xlogy
 
-FEATURE_METRICS = ("cosine", "mse", "kl", "manhattan", "minkowski")
 BLOCK = 1 << 17  # numbers held at a time: few enough to stay in the cache
 
 

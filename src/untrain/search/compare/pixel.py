@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-PIXEL_METRICS = ("mse", "mae", "cross_correlation", "histogram", "cosine", "ssim")
 WINDOW = 7  # pixels a side of the SSIM window, scikit-image's default
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # constants of SSIM for values in 0–255
 BLOCK = 1 << 18  # numbers held at a time: few enough to stay in the cache

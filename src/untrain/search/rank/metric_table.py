@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.search.compare.comparison import METRIC_DIRECTION
+from untrain.core.notes import Note
+from untrain.search.compare.comparison import of_prompts
+from untrain.search.compare.metrics import METRICS
 
 PAIR = ["prompt_id", "image_id"]
 PICTURE = ["prompt_id", "generation"]
+LEFT_OUT = "metrics-left-out"
+"""Code of a note that is about metrics which a ranking goes without."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """What a ranking says.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Columns ``method``, ``prompt_id``, ``image_id``, ``score`` (higher is more influential) and
+        ``rank`` (from 1); by prompt, best first, equal scores by id.
+    notes : tuple of Note
+        What was left out because it is undefined: metrics (code ``metrics-left-out``, about
+        them), or candidates (code ``candidates-left-out``, about prompts).
+    """
+
+    table: pd.DataFrame
+    notes: tuple[Note, ...] = ()
 
 
 def with_metrics(
-    comparison: pd.DataFrame, retrieval: pd.DataFrame | None, metrics: list[str]
+    comparison: pd.DataFrame, retrieval: pd.DataFrame | None, metrics: Sequence[str]
 ) -> pd.DataFrame:
-    """Return generation, prompt and image with ``metrics`` alone, NaN where one is undefined.
+    """Return generation, prompt and image with only ``metrics``, NaN where one is undefined.
 
     Infinity counts as undefined, and so does a metric that was not measured. A comparison without
     ``text_tfidf`` takes the retrieval's score for it.
@@ -24,7 +49,7 @@ def with_metrics(
     if "text_tfidf" in metrics and "text_tfidf" not in table and retrieval is not None:
         scores = retrieval.set_index(PAIR)["score"].rename("text_tfidf")
         table = table.join(scores, on=PAIR)
-    values = table.reindex(columns=metrics).astype(float)
+    values = table.reindex(columns=list(metrics)).astype(float)
     values = values.where(np.isfinite(values))
     return pd.concat([table[[*PICTURE, "image_id"]], values], axis=1)
 
@@ -34,14 +59,14 @@ def by_candidate(table: pd.DataFrame, values: pd.DataFrame | pd.Series) -> pd.Da
     return pd.DataFrame(values).groupby([table[key] for key in PAIR]).mean()
 
 
-def nearness(table: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+def nearness(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return metrics as z-scores among the candidates of each generated picture, higher nearer.
 
     Parameters
     ----------
     table : DataFrame
         As `with_metrics` returns it.
-    metrics : list of str
+    metrics : sequence of str
 
     Returns
     -------
@@ -49,7 +74,7 @@ def nearness(table: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
         A row for each prompt and image, in order, means over generations; 0 where a metric has no
         spread, NaN where it is undefined in all generations.
     """
-    values = table[metrics]
+    values = table[list(metrics)]
     grouped = values.groupby([table[key] for key in PICTURE])
     mean, spread = grouped.transform("mean"), grouped.transform("std", ddof=0)
     # Rounding leaves a little spread in equal values; dividing by it would rank noise.
@@ -58,12 +83,12 @@ def nearness(table: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     return by_candidate(table, standard * directions(metrics))
 
 
-def directions(metrics: list[str]) -> np.ndarray:
+def directions(metrics: Iterable[str]) -> np.ndarray:
     """Return 1 for each metric that is higher the nearer, -1 for the others."""
-    return np.array([METRIC_DIRECTION[metric] for metric in metrics])
+    return np.array([METRICS[metric].direction for metric in metrics])
 
 
-def complete(method: str, scores: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def complete(method: str, scores: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """Blank a metric for the prompts where a candidate has no value of it, and note which.
 
     Candidates of one prompt are then scored by the same metrics, all of them.
@@ -74,20 +99,28 @@ def complete(method: str, scores: pd.DataFrame) -> tuple[pd.DataFrame, list[str]
         If a prompt has no metric left.
     """
     incomplete = scores.isna().groupby(level="prompt_id").any()
-    notes = []
+    prompts: dict[tuple[str, ...], list[str]] = {}
     for prompt, row in incomplete[incomplete.any(axis=1)].iterrows():
-        left_out = [str(metric) for metric in row.index[row]]
+        left_out = tuple(str(metric) for metric in row.index[row])
         if len(left_out) == scores.shape[1]:
             raise InputError(
                 f"the ranking '{method}' is undefined for prompt '{prompt}': none of "
                 f"{', '.join(left_out)} is defined for all its candidates"
             )
-        notes.append(f"{method}, prompt {prompt}: left out {', '.join(left_out)}, undefined")
+        prompts.setdefault(left_out, []).append(str(prompt))
+    notes = tuple(
+        Note(
+            LEFT_OUT,
+            f"Ranking {method} goes without {', '.join(metrics)}, undefined {of_prompts(those)}",
+            metrics,
+        )
+        for metrics, those in prompts.items()
+    )
     blank = incomplete.reindex(scores.index.get_level_values("prompt_id")).to_numpy()
     return scores.mask(blank), notes
 
 
-def ranked(method: str, scores: pd.Series, notes: list[str]) -> pd.DataFrame:
+def ranked(method: str, scores: pd.Series, notes: Iterable[Note] = ()) -> Ranked:
     """Order scores, indexed by prompt and image, into the table that every ranking returns."""
     table = scores.rename("score").reset_index()
     table.insert(0, "method", method)
@@ -95,12 +128,13 @@ def ranked(method: str, scores: pd.Series, notes: list[str]) -> pd.DataFrame:
         ["prompt_id", "score", "image_id"], ascending=[True, False, True], ignore_index=True
     )
     table["rank"] = table.groupby("prompt_id").cumcount() + 1
-    table.attrs["notes"] = notes
-    return table
+    return Ranked(table, tuple(notes))
 
 
-def ranked_where_defined(method: str, scores: pd.Series, remedy: str) -> pd.DataFrame:
-    """Rank the candidates that have a score and note the others; a prompt needs at least one.
+def where_defined(
+    method: str, scores: pd.Series, remedy: str
+) -> tuple[pd.Series, tuple[Note, ...]]:
+    """Return the scores of the candidates that have one, and note the others.
 
     Raises
     ------
@@ -109,13 +143,14 @@ def ranked_where_defined(method: str, scores: pd.Series, remedy: str) -> pd.Data
     """
     defined = scores.notna()
     without = (~defined).groupby(level="prompt_id").agg(["sum", "all"])
-    notes = []
-    for prompt, (count, every) in without.iterrows():
-        if every:
-            raise InputError(
-                f"the ranking '{method}' is undefined for prompt '{prompt}': every pair of its "
-                f"{count} candidates has a NaN; {remedy}"
-            )
-        if count:
-            notes.append(f"{method}, prompt {prompt}: left out {count} candidates, undefined")
-    return ranked(method, scores[defined], notes)
+    for prompt, count in without.loc[without["all"], "sum"].items():
+        raise InputError(
+            f"the ranking '{method}' is undefined for prompt '{prompt}': every pair of its "
+            f"{count} candidates has a NaN; {remedy}"
+        )
+    short = without.index[without["sum"] > 0].astype(str)
+    if not len(short):
+        return scores, ()
+    count = int(without["sum"].sum())
+    text = f"Ranking {method} leaves out {count} candidates, undefined {of_prompts(short)}"
+    return scores[defined], (Note("candidates-left-out", text, tuple(short)),)

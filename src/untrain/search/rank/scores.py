@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.search.rank.metric_table import PAIR, ranked
+from untrain.search.rank.metric_table import PAIR, Ranked, ranked
 
 WORDS = ("prompt_id", "prompt", "image_id", "method")
 
 
 def read_scores(
     path: Path, prompts: pd.DataFrame, ids: Sequence[str], method: str = "scores"
-) -> pd.DataFrame:
+) -> Ranked:
     """Read a table of scores and rank the images of every prompt by it.
 
     Parameters
@@ -36,8 +36,7 @@ def read_scores(
 
     Returns
     -------
-    DataFrame
-        As `untrain.search.rank.ranking.rank` returns it.
+    Ranked
 
     Raises
     ------
@@ -69,7 +68,7 @@ def read_scores(
             f"{path}: prompt {_some(without)} has no score; every prompt of the experiment needs "
             "at least one"
         )
-    return ranked(method, pd.Series(scores, pd.MultiIndex.from_frame(table[PAIR])), [])
+    return ranked(method, pd.Series(scores, pd.MultiIndex.from_frame(table[PAIR])))
 
 
 def _read(path: Path) -> pd.DataFrame:

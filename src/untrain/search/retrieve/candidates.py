@@ -11,33 +11,12 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
+from untrain.core.notes import Note
 from untrain.core.registry import Registry
 from untrain.search.kept import kept
-from untrain.search.retrieve.text import (
-    TEXT_RETRIEVERS,
-    Bm25Retriever,
-    Retriever,
-    TfidfRetriever,
-    best,
-)
+from untrain.search.retrieve.text import TEXT_RETRIEVERS, Retriever, best
 from untrain.search.retrieve.vector_index import VECTOR_INDEXES
 from untrain.search.retrieve.vectors import unit
-
-__all__ = [
-    "RETRIEVERS",
-    "Bm25Retriever",
-    "Method",
-    "PictureSearch",
-    "Retriever",
-    "TfidfRetriever",
-    "best",
-    "fuse",
-    "needs_pictures",
-    "open_text",
-    "retrieve",
-    "text_index",
-    "text_similarity",
-]
 
 FUSION_K = 60  # Cormack, Clarke & Büttcher (2009)
 FUSION_DEPTH = 1000  # of each list that is fused
@@ -92,6 +71,25 @@ class PictureSearch:
     queries: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The candidates of some prompts.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Columns ``prompt_id``, ``image_id``, ``rank`` (from 1) and ``score``, best first. The score
+        is the retriever's for text, the mean cosine over the prompt's generations for pictures,
+        and the sum of 1 / (60 + rank) over both lists where they are fused.
+    measured : dict of str to float
+        `VectorIndex.measured`: how well an approximate index finds; empty where the search cannot
+        miss.
+    """
+
+    table: pd.DataFrame
+    measured: dict[str, float]
+
+
 def needs_pictures(method: str) -> bool:
     """Tell whether a method searches by generated pictures, and so needs a `PictureSearch`."""
     return RETRIEVERS[method].index is not None
@@ -103,7 +101,7 @@ def retrieve(
     method: str = "tfidf",
     top: int = 100,
     pictures: PictureSearch | None = None,
-) -> pd.DataFrame:
+) -> Found:
     """Return the ``top`` candidates of each prompt, or all images if there are fewer.
 
     Parameters
@@ -120,11 +118,7 @@ def retrieve(
 
     Returns
     -------
-    DataFrame
-        Columns ``prompt_id``, ``image_id``, ``rank`` (from 1) and ``score``, best first. The score
-        is the retriever's for text, the mean cosine over the prompt's generations for pictures,
-        and the sum of 1 / (60 + rank) over both lists where they are fused. ``attrs["measured"]``
-        is `VectorIndex.measured`, empty where the search cannot miss.
+    Found
     """
     how = RETRIEVERS[method]
     depth = max(top, FUSION_DEPTH) if how.text and how.index else top
@@ -147,8 +141,7 @@ def retrieve(
             "score": scores.ravel(),
         }
     )
-    table.attrs["measured"] = measured
-    return table
+    return Found(table, measured)
 
 
 def fuse(rankings: Sequence[np.ndarray], top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -216,7 +209,7 @@ def text_index(catalog: Catalog, name: str = "tfidf") -> Retriever:
 
 def open_text(
     catalog: Catalog, name: str = "tfidf", fresh: bool = False
-) -> tuple[Retriever, tuple[str, ...]]:
+) -> tuple[Retriever, tuple[Note, ...]]:
     """Return the index of a catalogue's captions, from the cache or made now.
 
     It is known by the captions. And notes, as `untrain.search.kept.kept` returns them.

@@ -12,17 +12,19 @@ from untrain.catalogs.base import Catalog
 from untrain.encoders.base import Encoder
 from untrain.encoders.store import FeatureStore
 from untrain.search.catalog_index import CatalogIndex
-from untrain.search.compare.comparison import METRIC_DIRECTION, compare
+from untrain.search.compare.comparison import compare
+from untrain.search.compare.metrics import measured
 from untrain.search.copies import Calibration, judge, overlay
 from untrain.search.neighbours import Nearest
 
 HIT = ("query", "rank", "image_id", "score", "caption", "same_as", "near_copy", "distance")
 
-Likeness = dict[str, Callable[[np.ndarray], np.ndarray]]
+Similarity = dict[str, Callable[[np.ndarray], np.ndarray]]
+"""From the name of a text metric to a function: positions of images → the prompt's similarity."""
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedPicture:
     """A picture asked about, and what was found for it.
 
     Attributes
@@ -52,7 +54,7 @@ class Traced:
         opened: CatalogIndex,
         encoder: Encoder,
         pictures: dict[int, np.ndarray],
-        likeness: Likeness,
+        similarity: Similarity,
     ) -> pd.DataFrame:
         """Measure the picture against its candidates, byte-identical ones alike to the last bit."""
         catalog, at = opened.catalog, self.candidates
@@ -71,10 +73,10 @@ class Traced:
             whole,
             pooled=pooled,
         )
-        metrics = [column for column in table if column in METRIC_DIRECTION]
+        metrics = measured(table)
         # A matrix product may round equal columns apart, and then chance would order copies.
         table[metrics] = table.groupby(opened.rows[at])[metrics].transform("first")
-        for name, of in likeness.items():
+        for name, of in similarity.items():
             table[f"text_{name}"] = of(at)
         return table
 
@@ -112,8 +114,8 @@ class Traced:
         self, catalog: Catalog, hits: pd.DataFrame, compared: pd.DataFrame, judged: pd.DataFrame
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the rows of the picture in `Trace.table` and `Trace.copies`."""
-        measured = compared.set_index("image_id")
-        metrics = [column for column in METRIC_DIRECTION if column in measured]
+        of_pairs = compared.set_index("image_id")
+        metrics = measured(of_pairs)
         places = hits["image_id"].map(catalog.index.__getitem__).astype("int64")
         content = places.map(catalog.hashes.__getitem__)
         first = hits["image_id"].groupby(content).transform("first")
@@ -126,7 +128,7 @@ class Traced:
             near_copy=of_hits["near_copy"],
             distance=of_hits["distance"],
         )[list(HIT)]
-        values = measured.loc[hits["image_id"], metrics].reset_index(drop=True)
+        values = of_pairs.loc[hits["image_id"], metrics].reset_index(drop=True)
         copy = judged.iloc[[int(judged["near_copy"].to_numpy().argmax())]].reset_index(drop=True)
         copy["query"] = self.name
         copy.insert(1, "image_id", [catalog.ids[position] for position in copy.pop("nearest")])

@@ -9,10 +9,12 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from untrain.attribution.fitting import fit_weights, ridge
 from untrain.core.errors import InputError
-from untrain.search.rank.fitted import Weights, examples, fit_weights, ridge
-from untrain.search.rank.metric_table import nearness, with_metrics
+from untrain.runs.examples import read_examples
+from untrain.search.rank.metric_table import LEFT_OUT, nearness, with_metrics
 from untrain.search.rank.ranking import check_method, rank
+from untrain.search.rank.weights import Weights
 
 METRICS = [
     *("pixel_mse", "pixel_mae", "pixel_cosine", "feature_cosine", "feature_kl"),
@@ -21,7 +23,9 @@ TRUE = {"pixel_mse": 0.3, "feature_cosine": 0.1, "text_tfidf": 0.2}
 INTERCEPT = 0.05
 
 
-def make_run(folder: Path, prompts: int = 12, seed: int = 0, noise: float = 0.0) -> Path:
+def make_run(
+    folder: Path, prompts: int = 12, seed: int = 0, noise: float = 0.0, measure: str = "nll"
+) -> Path:
     """Write what a finished run leaves; effects are sums of ``TRUE`` over the sets' images."""
     random = np.random.default_rng(seed)
     names = [f"p{n:02d}" for n in range(prompts)]
@@ -48,9 +52,9 @@ def make_run(folder: Path, prompts: int = 12, seed: int = 0, noise: float = 0.0)
                 sets += [(f"{arm}/{name}/k{k}", arm, name, 0, k, image) for image in of_k]
                 total += float(single.reindex([(name, i) for i in of_k]).fillna(9.0).sum())
                 estimate = total + noise * random.normal()
-                effects.append(("randomised", arm, name, "nll", estimate, k))
-        effects.append(("naive", "targeted", name, "nll", 99.0, 4))
-    effects.append(("randomised", "targeted", "", "nll", 99.0, 4))
+                effects.append(("randomised", arm, name, measure, estimate, k))
+        effects.append(("naive", "targeted", name, measure, 99.0, 4))
+    effects.append(("randomised", "targeted", "", measure, 99.0, 4))
     (folder / "results").mkdir(parents=True)
     comparison.to_parquet(folder / "comparison.parquet")
     retrieval.to_parquet(folder / "retrieval.parquet")
@@ -62,12 +66,17 @@ def make_run(folder: Path, prompts: int = 12, seed: int = 0, noise: float = 0.0)
     texts = pd.DataFrame({"prompt_id": names, "prompt": [f"{seed} {n}" for n in names]})
     texts.assign(family="").to_csv(folder / "prompts.csv", index=False)
     record = {"name": folder.name, "fingerprints": {"catalog": "0123456789abcdef"}}
+    record["generator"] = {"unit": "bits/token" if measure == "nll" else measure}
     (folder / "run.json").write_text(json.dumps(record))
     return folder
 
 
+def fit(*runs: Path) -> Weights:
+    return fit_weights([read_examples(run) for run in runs])
+
+
 def test_weights_of_known_effects_are_found_again(tmp_path: Path) -> None:
-    fitted = fit_weights([make_run(tmp_path / "a", seed=1), make_run(tmp_path / "b", seed=2)])
+    fitted = fit(make_run(tmp_path / "a", seed=1), make_run(tmp_path / "b", seed=2))
     for metric, weight in TRUE.items():
         assert fitted.weights[metric] == pytest.approx(weight, rel=0.05)
     assert all(weight > 0 for weight in fitted.weights.values())
@@ -79,6 +88,15 @@ def test_weights_of_known_effects_are_found_again(tmp_path: Path) -> None:
     assert fitted.about["prompts"] == 24
     assert [run["name"] for run in fitted.about["runs"]] == ["a", "b"]
     assert "pixel_ssim" in fitted.about["left_out"]
+
+
+@pytest.mark.parametrize("measure", ["loss", "dissimilarity"])
+def test_weights_are_fitted_on_whatever_a_run_measures(tmp_path: Path, measure: str) -> None:
+    fitted = fit(make_run(tmp_path / "a", measure=measure))
+    assert fitted.weights["pixel_mse"] == pytest.approx(TRUE["pixel_mse"], rel=0.05)
+    assert (fitted.about["measure"], fitted.about["unit"]) == (measure, measure)
+    with pytest.raises(InputError, match="differ in what they measured"):
+        fit(tmp_path / "a", make_run(tmp_path / "b", seed=1))
 
 
 @pytest.mark.parametrize("strength", [0.1, 30.0])
@@ -101,14 +119,14 @@ def test_noise_is_not_mistaken_for_skill(tmp_path: Path) -> None:
     effects = pd.read_parquet(run / "results" / "effects.parquet")
     effects["estimate"] = np.random.default_rng(3).normal(size=len(effects))
     effects.to_parquet(run / "results" / "effects.parquet")
-    quality = fit_weights([run]).about["cross_validation"]
+    quality = fit(run).about["cross_validation"]
     assert abs(quality["r2"]) < 0.1
 
 
 def test_a_set_counts_with_its_increments_and_only_if_its_images_were_compared(
     tmp_path: Path,
 ) -> None:
-    found = examples(make_run(tmp_path / "a"))
+    found = read_examples(make_run(tmp_path / "a")).sets
     assert set(found["arm"]) == {"targeted", "random_candidate"}
     images = found[found["prompt_id"] == "p00"].set_index(["arm", "k"])["images"].to_dict()
     assert images == {
@@ -130,10 +148,9 @@ def test_saved_weights_rank_as_those_in_memory(tmp_path: Path) -> None:
     comparison = pd.read_parquet(run / "comparison.parquet")
     retrieval = pd.read_parquet(run / "retrieval.parquet")
     check_method(f"fitted:{path}")
-    ranked = rank(f"fitted:{path}", comparison, retrieval)
-    pd.testing.assert_frame_equal(
-        ranked, fitted.rank(comparison, retrieval, method=f"fitted:{path}")
-    )
+    ranked = rank(f"fitted:{path}", comparison, retrieval).table
+    in_memory = fitted.rank(comparison, retrieval).table
+    pd.testing.assert_frame_equal(ranked, in_memory.assign(method=f"fitted:{path}"))
     # The score is the rule that the file states, which any program can follow.
     told = json.loads(path.read_text())
     score = pd.Series(told["intercept"], ranked.set_index(["prompt_id", "image_id"]).index)
@@ -155,9 +172,9 @@ def test_saved_weights_rank_as_those_in_memory(tmp_path: Path) -> None:
 def test_an_undefined_metric_is_left_out_of_the_score_and_said(tmp_path: Path) -> None:
     comparison = pd.read_parquet(make_run(tmp_path / "a") / "comparison.parquet")
     weights = Weights({"pixel_mse": 1.0, "text_tfidf": 1.0}, 0.0, {})
-    ranked = weights.rank(comparison[comparison["prompt_id"] == "p00"])
-    assert ranked.attrs["notes"] == ["fitted, prompt p00: left out text_tfidf, undefined"]
-    assert ranked["score"].notna().all()
+    found = weights.rank(comparison[comparison["prompt_id"] == "p00"])
+    assert [(note.code, note.about) for note in found.notes] == [(LEFT_OUT, ("text_tfidf",))]
+    assert found.table["score"].notna().all()
 
 
 @pytest.mark.parametrize(
@@ -168,26 +185,26 @@ def test_an_unfinished_run_is_named(tmp_path: Path, name: str) -> None:
     run = make_run(tmp_path / "half")
     (run / name).unlink()
     with pytest.raises(InputError, match=rf"half: found no {name}.*finished run"):
-        fit_weights([run])
+        fit(run)
 
 
 def test_runs_that_teach_nothing_are_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a")
     with pytest.raises(InputError, match="given twice"):
-        fit_weights([run, tmp_path / "." / "a"])
+        fit(run, tmp_path / "." / "a")
     with pytest.raises(InputError, match="no run"):
-        fit_weights([])
+        fit()
     with pytest.raises(InputError, match=r"found 3 prompts .*expected at least 10"):
-        fit_weights([make_run(tmp_path / "few", prompts=3)])
+        fit(make_run(tmp_path / "few", prompts=3))
     together = pd.read_parquet(make_run(tmp_path / "b") / "forget_sets.parquet")
     together = together.assign(forget_set_id=together["arm"] + "/all/k4")
     together.to_parquet(tmp_path / "b" / "forget_sets.parquet")
     with pytest.raises(InputError, match="a set for each prompt"):
-        fit_weights([tmp_path / "b"])
+        fit(tmp_path / "b")
     effects = pd.read_parquet(run / "results" / "effects.parquet")
     effects.assign(design="before-after").to_parquet(run / "results" / "effects.parquet")
     with pytest.raises(InputError, match="randomised design"):
-        fit_weights([run])
+        fit(run)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Runs: the folder of an experiment, what it starts from, and where to find it."""

@@ -1,0 +1,74 @@
+"""What a finished run teaches: its sets and their effects, for weights to be fitted on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from untrain.attribution.fitting import Examples, example_sets
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
+from untrain.evaluation.measurement import primary
+
+
+def read_examples(run: Path) -> Examples:
+    """Return the sets of a finished run whose effect was measured and whose images were compared.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder; the randomised design, in whatever it measured.
+
+    Raises
+    ------
+    InputError
+        If the folder lacks a table, there is no such set, or those of all prompts left together.
+    """
+    comparison, retrieval, sets, effects = (
+        _table(run, name) for name in ("comparison", "retrieval", "forget_sets", "results/effects")
+    )
+    if (sets.groupby("forget_set_id")["prompt_id"].nunique() > 1).any():
+        raise InputError(
+            f"{run}: the sets of all prompts left together (removal.together), so that no effect "
+            "is that of one prompt's images; expected a run with a set for each prompt"
+        )
+    measure = primary(effects)
+    single = (effects["measure"] == measure) & (effects["prompt_id"] != "")
+    known = (effects["design"] == "randomised") & effects["estimate"].notna()
+    groups = _groups(run)
+    record = read_json(_needed(run, "run.json"))
+    found = example_sets(comparison, retrieval, sets, effects[single & known], groups)
+    if found.empty:
+        raise InputError(
+            f"{run}: no effect of a set of candidates; expected a run with the randomised design "
+            "and an arm such as targeted or random_candidate"
+        )
+    return Examples(
+        record.get("name", run.name),
+        record.get("fingerprints", {}).get("catalog", ""),
+        measure,
+        record.get("generator", {}).get("unit", ""),
+        found,
+    )
+
+
+def _needed(run: Path, name: str) -> Path:
+    path = run / name
+    if not path.is_file():
+        raise InputError(
+            f"{run}: found no {name}; expected the folder of a finished run. Run the experiment "
+            "to its end (it resumes where it stopped)"
+        )
+    return path
+
+
+def _table(run: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(_needed(run, f"{name}.parquet")).fillna({"prompt_id": ""})
+
+
+def _groups(run: Path) -> dict[str, str]:
+    """Return, by prompt, the family or else the text: what cross-validation leaves out whole."""
+    prompts = pd.read_csv(_needed(run, "prompts.csv"), dtype=str, keep_default_na=False)
+    groups = prompts["family"].where(prompts["family"] != "", prompts["prompt"])
+    return dict(zip(prompts["prompt_id"], groups, strict=True))
