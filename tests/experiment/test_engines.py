@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from untrain.experiment.engines import Batch, Model, Way
 
 from tests.conftest import MICRO
 from tests.experiment.test_stops import children, gone, needs_proc
 from untrain.cli import options
 from untrain.core.errors import InputError, UntrainError
 from untrain.experiment import pipeline
-from untrain.experiment.engines import Batch, Model, Way
 from untrain.experiment.stages.stages import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run

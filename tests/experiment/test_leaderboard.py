@@ -146,7 +146,7 @@ def test_scores_of_the_users_own(run: Run, bank: Bank, tmp_path: Path) -> None:
     assert rows.loc[method, "kind"] == "scores"
     assert rows.loc[method, "lds"] == rows.loc["family", "lds"]
     assert np.isnan(rows.loc[method, "seconds_per_query"])
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="not a file"):
         leaderboard.leaderboard(run, bank, 3, ["scores:absent.csv"])
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog, fit_into
-from untrain.settings.sections import Given
 from untrain.core.files import atomic_path
+from untrain.settings.sections import Given
 
 if TYPE_CHECKING:
     from untrain.runs.run import Run
@@ -67,9 +67,9 @@ class GivenPictures:
 
 def take(run: Run) -> None:
     """Take the given pictures for those that a model would have drawn."""
-    from untrain.training import models as bank
     from untrain.experiment.stages import stages
     from untrain.runs.run import save_pictures
+    from untrain.training import models as bank
 
     given = run.given
     assert given is not None

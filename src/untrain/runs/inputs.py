@@ -12,13 +12,13 @@ from untrain.catalogs import hold_out, load_catalog, plant, subset
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered.catalog import family_prompt
 from untrain.core.errors import InputError
-from untrain.settings.config import Config
-from untrain.runs.given_pictures import GivenPictures
-from untrain.settings.sections import GeneratorConfig
 from untrain.core.files import rng
 from untrain.generators import make_generator
 from untrain.generators.base import Generator
+from untrain.runs.given_pictures import GivenPictures
 from untrain.search.retrieve.candidates import retrieve
+from untrain.settings.config import Config
+from untrain.settings.sections import GeneratorConfig
 
 
 @dataclass(frozen=True)

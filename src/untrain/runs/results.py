@@ -12,8 +12,8 @@ import pandas as pd
 import yaml
 
 from untrain.core.errors import InputError
-from untrain.evaluation.measurement import BITS
 from untrain.core.files import read_json
+from untrain.evaluation.measurement import BITS
 
 SAMPLER = "A"
 """The model that drew the pictures."""

@@ -22,13 +22,7 @@ from rich.markup import escape
 import untrain
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.formats.folder import reasons
-from untrain.encoders import Encoder, load_encoder
 from untrain.core.errors import InputError, is_disk_full
-from untrain.evaluation.measurement import margin_of, measure_of
-from untrain.runs import inputs
-from untrain.settings.config import Config, load_config
-from untrain.training.engines import ENGINES, Engine
-from untrain.runs.given_pictures import GivenPictures
 from untrain.core.files import (
     atomic_path,
     discard_leftovers,
@@ -37,9 +31,15 @@ from untrain.core.files import (
     write_parquet,
     write_text,
 )
+from untrain.core.progress import console, log_to
+from untrain.encoders import Encoder, load_encoder
+from untrain.evaluation.measurement import margin_of, measure_of
 from untrain.generators.base import Generator, unit_of
 from untrain.generators.pictures_only import FinishedGenerator
-from untrain.core.progress import console, log_to
+from untrain.runs import inputs
+from untrain.runs.given_pictures import GivenPictures
+from untrain.settings.config import Config, load_config
+from untrain.training.engines import ENGINES, Engine
 
 SCHEMA_VERSION = 1
 

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from untrain.core.errors import InputError
-from untrain.runs.find import RECORD
-from untrain.experiment.stages.names import OF_GIVEN, STAGE_HELP
 from untrain.core.files import read_json
+from untrain.experiment.stages.names import OF_GIVEN, STAGE_HELP
+from untrain.runs.find import RECORD
 
 DONE, RUNNING, STOPPED, WAITING = "done", "running", "stopped", "waiting"
 

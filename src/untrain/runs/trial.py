@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from untrain.counterfactual import design
 from untrain.core.errors import InputError
-from untrain.evaluation.outcomes import SAMPLER
 from untrain.core.files import read_json
+from untrain.counterfactual import design
+from untrain.evaluation.outcomes import SAMPLER
 
 FILES = ("run.json", "models.parquet", "forget_sets.parquet", "removals.parquet")
 MEASURES = ("results", "measures.parquet")
