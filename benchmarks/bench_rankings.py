@@ -23,7 +23,8 @@ from untrain.attribution.fitting import fit_weights, spearman
 from untrain.core.errors import InputError
 from untrain.core.progress import track
 from untrain.runs.examples import read_examples
-from untrain.runs.run import Run, open_run, read_picture
+from untrain.runs.pictures import read_picture
+from untrain.runs.run import Run, open_run
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.metrics import METRICS
 from untrain.search.rank.ranking import RANKINGS, rank

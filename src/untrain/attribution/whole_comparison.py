@@ -19,7 +19,8 @@ from untrain.core.progress import bar
 from untrain.encoders.base import Encoder, encode_text, pooled
 from untrain.encoders.float16 import widen
 from untrain.encoders.store import FeatureStore
-from untrain.runs.run import Run, read_picture
+from untrain.runs.pictures import read_picture
+from untrain.runs.run import Run
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.extra import (
     hamming,

@@ -39,7 +39,8 @@ from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.stages import stages
 from untrain.generators.base import has_likelihood
-from untrain.runs.run import Run, read_picture
+from untrain.runs.pictures import read_picture
+from untrain.runs.run import Run
 from untrain.training import models as bank
 
 Measure = Callable[[str, Any], list[tuple[Any, ...]]]

@@ -16,6 +16,8 @@ import pandas as pd
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import rng
 
+SAMPLER = "A"
+"""The model that draws the queries; effects are measured between other models."""
 UNIT_COLUMNS = ["forget_set_id", "arm", "prompt_id", "draw", "k"]
 
 

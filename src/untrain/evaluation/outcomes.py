@@ -11,8 +11,8 @@ from scipy.stats import wilcoxon
 
 from untrain.core.errors import InputError
 from untrain.core.files import rng
+from untrain.counterfactual.design import SAMPLER
 
-SAMPLER = "A"
 DECISIVE = ("targeted", "family")  # arms expected to move their own query by far the most
 COLUMNS = [
     *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),

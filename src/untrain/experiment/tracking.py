@@ -239,7 +239,7 @@ def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
 def _pictures(name: str, models: Sequence[str], run: Run, tracker: Tracker) -> None:
     """Tell, for each prompt, a sheet with a row for A and for each model: the same noise in all."""
     from untrain.catalogs.sheet import contact_sheet
-    from untrain.runs.run import read_picture
+    from untrain.runs.pictures import read_picture
 
     count = max(run.pictures.values())
     folders = [run.path("queries"), *(run.path("generations", model) for model in models)]

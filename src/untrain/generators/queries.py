@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untrain.generators.base import Generator
+from untrain.generators.noise import noise_batch
+
 
 @dataclass(frozen=True, eq=False)
 class Queries:
@@ -48,17 +51,40 @@ class Queries:
 
     def of(self, *prompt_ids: str) -> Queries:
         """Return the queries of some prompts, in the order of the prompts named."""
-        rows = np.concatenate([self.rows(prompt_id) for prompt_id in prompt_ids] or [[]]).astype(
-            int
-        )
+        rows = [row for prompt_id in prompt_ids for row in self.rows(prompt_id).tolist()]
+        return self.take(rows)
+
+    def take(self, rows: Sequence[int]) -> Queries:
+        """Return the queries at some positions, with the prompts that they have."""
+        keys = tuple(self.keys[row] for row in rows)
         return Queries(
-            tuple(self.keys[row] for row in rows),
-            {prompt_id: self.texts[prompt_id] for prompt_id in prompt_ids},
+            keys,
+            {prompt_id: self.texts[prompt_id] for prompt_id, _ in keys},
             [self.pictures[row] for row in rows],
-            None if self.samples is None else self.samples[rows],
+            None if self.samples is None else self.samples[list(rows)],
         )
 
     def by_prompt(self) -> Iterator[tuple[str, Queries]]:
         """Yield each prompt_id with its queries, in order."""
         for prompt_id in self.prompt_ids:
             yield prompt_id, self.of(prompt_id)
+
+
+def draw(
+    model: Generator, keys: Sequence[tuple[str, int]], texts: Mapping[str, str], seed: int
+) -> Queries:
+    """Draw pictures whose noise depends on the seed and their keys only.
+
+    Parameters
+    ----------
+    model : Generator
+        Fitted or loaded.
+    keys : sequence of (prompt_id, generation)
+    texts : mapping of str to str
+        The text of each prompt_id.
+    seed : int
+        Seed of the noise. With the same keys and seed, every model draws with the same noise.
+    """
+    noise = noise_batch(model.noise, seed, keys)
+    drawn = model.generate([texts[prompt_id] for prompt_id, _ in keys], noise)
+    return Queries(tuple(keys), texts, list(drawn.images), drawn.samples)

@@ -68,7 +68,7 @@ class GivenPictures:
 def take(run: Run) -> None:
     """Take the given pictures for those that a model would have drawn."""
     from untrain.experiment.stages import stages
-    from untrain.runs.run import save_pictures
+    from untrain.runs.pictures import save_pictures
     from untrain.training import models as bank
 
     given = run.given

@@ -13,10 +13,8 @@ import yaml
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.counterfactual.design import SAMPLER as SAMPLER
 from untrain.evaluation.measurement import BITS
-
-SAMPLER = "A"
-"""The model that drew the pictures."""
 
 COLUMNS = {
     "prompts.csv": ("prompt_id", "prompt", "family", "role"),

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import yaml
@@ -24,13 +23,13 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.formats.folder import reasons
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import (
-    atomic_path,
     discard_leftovers,
     read_json,
     write_json,
     write_parquet,
     write_text,
 )
+from untrain.core.notes import Note
 from untrain.core.progress import console, log_to
 from untrain.encoders import Encoder, load_encoder
 from untrain.evaluation.measurement import margin_of, measure_of
@@ -192,8 +191,10 @@ class Run:
 
     def save_record(self) -> None:
         """Write run.json."""
-        told = [self.record.get("catalog", {}), *self.record["stages"].values()]
-        self.record["warnings"] = [w for part in told for w in part.get("warnings", [])]
+        parts = {"": self.record.get("catalog", {}), **self.record["stages"]}
+        self.record["warnings"] = [
+            {"stage": stage, **note} for stage, part in parts.items() for note in _warnings(part)
+        ]
         write_json(self.path("run.json"), self.record)
 
     def describe(self) -> None:
@@ -220,21 +221,21 @@ class Run:
                 "heldout": len(self.held_out),
                 "skipped": len(self.catalog.skipped),
                 "duplicate_groups": len(self.catalog.duplicates()),
-                "warnings": _skipped(self.catalog),
+                "warnings": [note.to_dict() for note in _skipped(self.catalog)],
             },
         )
         if self.given:
             self.record["given"] = len(self.given.catalog)
-        for message in self.record["catalog"]["warnings"]:
-            _tell(message)
+        for note in _skipped(self.catalog):
+            _tell(note)
         self.save_record()
 
-    def warn(self, message: str) -> None:
+    def warn(self, note: Note) -> None:
         """Add a warning of the stage that runs, if any, to the record (and so the report), once."""
         known = self.record["stages"].get(self.stage, {}).setdefault("warnings", [])
-        if message not in known:
-            known.append(message)
-            _tell(message)
+        if note.to_dict() not in known:
+            known.append(note.to_dict())
+            _tell(note)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -269,25 +270,6 @@ class Run:
             lock.release()
 
 
-def save_pictures(folder: Path, pictures: dict[str, np.ndarray]) -> None:
-    """Write pictures (uint8 H×W×3) as ``folder/<name>.png``, the whole folder or nothing."""
-    from PIL import Image
-
-    with atomic_path(folder) as temporary:
-        for name, pixels in pictures.items():
-            path = temporary / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Read a PNG as uint8 H×W×3."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
 def open_run(folder: Path | str) -> Run:
     """Open an existing run folder by its own config.yaml."""
     folder = Path(folder)
@@ -302,18 +284,23 @@ def open_run(folder: Path | str) -> Run:
     )
 
 
-def _tell(warning: str) -> None:
-    console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+def _tell(warning: Note) -> None:
+    console.print(f"[yellow]warning:[/] {escape(warning.text)}", soft_wrap=True)
 
 
-def _skipped(catalog: Catalog) -> list[str]:
+def _warnings(part: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(part.get("warnings", []))
+
+
+def _skipped(catalog: Catalog) -> list[Note]:
     """Return a warning if something of the data was left out."""
     if not catalog.skipped:
         return []
-    return [
+    text = (
         f"Part of the data cannot be used and was skipped: {reasons(catalog.skipped)}; "
         "see `untrain data inspect`, or refuse it with --strict"
-    ]
+    )
+    return [Note("data-skipped", text)]
 
 
 def _versions() -> dict[str, str]:

@@ -106,7 +106,7 @@ def status(folder: Path) -> Status:
         models=trained,
         models_wanted=wanted,
         bank=len(bank),
-        warnings=tuple(record.get("warnings", ())),
+        warnings=tuple(note["text"] for note in record.get("warnings", ())),
         last=_last_line(folder / "log.txt"),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from untrain.core.notes import Note
 from untrain.core.registry import Registry
 
 
@@ -64,7 +65,7 @@ class Batch:
     work : int
         All units of progress.
     warn : callable
-        Takes a sentence that the user should read with the results.
+        Takes a note that the user should read with the results.
     """
 
     job: Job
@@ -76,7 +77,7 @@ class Batch:
     workers: int | None
     label: str
     work: int
-    warn: Callable[[str], None]
+    warn: Callable[[Note], None]
 
 
 class Engine(Protocol):

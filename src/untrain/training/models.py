@@ -15,6 +15,7 @@ import pandas as pd
 from untrain.catalogs.base import PAD, Catalog
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.files import atomic_path, fingerprint, read_json, write_json
+from untrain.core.notes import Note
 from untrain.generators import GENERATORS
 from untrain.generators.base import Generator
 from untrain.runs.inputs import open_generator, open_inputs
@@ -108,10 +109,11 @@ def _workers(run: Run) -> int | None:
             f"the generator '{name}' is defined in the script or notebook itself, which no other "
             "machine has: put it into a module, or use the engine 'local'"
         )
-    run.warn(
-        f"The generator '{name}' is defined in the script or notebook itself, so that its models "
-        "are trained one after another; in a module of its own it would be found by others."
+    text = (
+        f"The generator '{name}' is defined in the script or notebook itself, so its models are "
+        "trained one after another; in a module of its own, other processes would find it."
     )
+    run.warn(Note("trained-in-turn", text))
     return 1
 
 

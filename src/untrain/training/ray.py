@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import untrain
 from untrain.core.errors import InputError, UntrainError, is_disk_full
 from untrain.core.files import atomic_path
+from untrain.core.notes import Note
 from untrain.core.progress import bar, console
 from untrain.training.engines import Batch, Job, Model, Way
 from untrain.training.worker import cores
@@ -92,11 +93,12 @@ class RayEngine:
 
             _run(ray, task, calls, batch.workers or len(calls), keep, cancel=not ours)
         if len(processors) > 1:
-            batch.warn(
+            text = (
                 "Models were trained on processors that round differently from each other or from "
-                f"this machine's ({', '.join(sorted(processors))}): they are paired but for "
+                f"this machine's ({', '.join(sorted(processors))}): they are paired except for "
                 "rounding, and training them here would not give the same bytes."
             )
+            batch.warn(Note("processors-differ", text, tuple(sorted(processors))))
 
 
 def import_ray() -> Any:

@@ -11,8 +11,10 @@ import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import write_json, write_parquet, write_text
+from untrain.core.notes import Note
 from untrain.core.progress import track
 from untrain.counterfactual import design
+from untrain.counterfactual.design import SAMPLER
 from untrain.encoders.base import Encoder
 from untrain.evaluation import measures as ms
 from untrain.evaluation.before_after import before_after_effects
@@ -31,10 +33,9 @@ from untrain.evaluation.verdicts import COLUMNS as VERDICT_COLUMNS
 from untrain.evaluation.verdicts import verdicts
 from untrain.experiment.stages import stages
 from untrain.generators.base import has_likelihood
-from untrain.runs.run import Run, read_picture
+from untrain.runs.pictures import read_picture
+from untrain.runs.run import Run
 from untrain.training import models as bank
-
-SAMPLER = stages.SAMPLER
 
 
 def evaluate(run: Run) -> None:
@@ -51,7 +52,7 @@ def evaluate(run: Run) -> None:
     before_after = run.config.design.kind == "before-after"
     results = _before_after(run, table) if before_after else _trial(run, table, drawn)
     for warning in results["effects"].attrs.get("warnings", ()):
-        run.warn(warning)
+        run.warn(Note("prompt-left-out", warning))
     for name, found in results.items():
         write_parquet(run.path("results", f"{name}.parquet"), found)
     for name, naive in (("similarity_results", False), ("similarity_results_naive", True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,15 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.formats.folder import in_threads
 from untrain.core.errors import InputError
+from untrain.core.notes import Note
 from untrain.core.progress import bar, track
 from untrain.encoders import load_encoder
 from untrain.encoders.base import Encoder, encode_text, pooled
 from untrain.encoders.float16 import widen
 from untrain.encoders.store import FeatureStore
 from untrain.experiment.stages.stages import prepare
-from untrain.runs.run import Run, read_picture
+from untrain.runs.pictures import read_picture
+from untrain.runs.run import Run
 from untrain.search.compare.comparison import compare as compare_prompt
 from untrain.search.compare.comparison import undefined_notes
 from untrain.search.compare.features import cosine
@@ -101,7 +104,7 @@ def compare(run: Run) -> None:
         )
     table = pd.concat(parts, ignore_index=True)
     for note in undefined_notes(table):
-        run.warn(f"{note}.")
+        run.warn(replace(note, text=f"{note}."))
     run.keep("comparison", table)
     test_copies(run)
 
@@ -199,9 +202,10 @@ def rank(run: Run) -> None:
         except InputError as error:
             if method == run.config.ranking.method:
                 raise
-            run.warn(f"The ranking {method} is left out: {error}.")
+            text = f"The ranking {method} is left out: {error}."
+            run.warn(Note("ranking-left-out", text, (method,)))
             continue
         for note in ranked.notes:
-            run.warn(f"{note}.")
+            run.warn(replace(note, text=f"{note}."))
         tables.append(ranked.table)
     run.keep("ranking", pd.concat(tables, ignore_index=True))

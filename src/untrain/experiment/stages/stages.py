@@ -10,18 +10,20 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from untrain.core.files import atomic_path, write_json
+from untrain.core.notes import Note
 from untrain.core.progress import bar, track
 from untrain.counterfactual import design
+from untrain.counterfactual.design import SAMPLER
 from untrain.counterfactual.forget_sets import build_forget_sets
 from untrain.evaluation.quality import judge
 from untrain.generators.base import Generations, Generator
 from untrain.generators.noise import noise_batch
-from untrain.runs.run import Run, save_pictures
+from untrain.runs.pictures import save_pictures
+from untrain.runs.queries import REFERENCE
+from untrain.runs.run import Run
 from untrain.search.duplicates import duplicate_groups
 from untrain.training import models as bank
 
-SAMPLER = "A"
-REFERENCE = "reference"
 TOGETHER = (
     "The sets of all prompts leave together: an effect on a prompt is that of all of them, its own "
     "among them. All prompts rest on one assignment, so that their verdicts are no separate "
@@ -86,10 +88,11 @@ def judge_quality(run: Run, pictures: Sequence[tuple[str, np.ndarray]]) -> None:
     run.record["quality"] = quality
     if quality and not quality["passed"]:
         remedy = "" if run.given else " Train it longer or on more."
-        run.warn(
+        text = (
             "The generator is weak: its pictures often do not show what their prompts ask for "
             f"({quality['summary']}), so attribution means little.{remedy}"
         )
+        run.warn(Note("generator-weak", text))
 
 
 def query_keys(run: Run, with_reference: bool = False) -> list[tuple[str, int]]:
@@ -123,9 +126,9 @@ def remove(run: Run) -> None:
         settings.together,
     )
     if settings.together and run.config.design.kind == "randomised":
-        run.warn(TOGETHER)
+        run.warn(Note("sets-together", TOGETHER))
     for warning in sets.attrs.get("warnings", ()):
-        run.warn(warning)
+        run.warn(Note("forget-set-short", warning))
     run.keep("forget_sets", sets)
 
 
@@ -152,7 +155,7 @@ def retrain(run: Run) -> None:
         for m, model_id in enumerate(drawn.model_ids)
     ]
     if not run.paired:
-        run.warn(UNPAIRED + UNPAIRED_BUT[run.config.design.kind])
+        run.warn(Note("unpaired", UNPAIRED + UNPAIRED_BUT[run.config.design.kind]))
     label = f"{len(orders)} {'paired' if run.paired else 'unpaired'} models"
     models = bank.train_all(run, orders, label)
     run.keep("models", pd.concat([run.table("model_a"), models], ignore_index=True))

@@ -172,8 +172,9 @@ def split_controls(
 def warnings(run: Run) -> list[str]:
     """Return what a reader must know before believing the run; the gravest first."""
     quality = run.meta.get("quality")
-    told = [str(text) for text in run.meta.get("warnings") or []]
-    weak = [text for text in told if text.startswith("The generator is weak")]
+    notes = run.meta.get("warnings") or []
+    told = [str(note["text"]) for note in notes]
+    weak = [str(note["text"]) for note in notes if note["code"] == "generator-weak"]
     if run.given:
         return [GIVEN[0], *weak, *(text for text in told if text not in weak)]
     if not isinstance(quality, dict):

@@ -1,0 +1,50 @@
+"""Generated pictures as PNG files of a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from untrain.core.files import atomic_path
+
+
+def save_pictures(folder: Path, pictures: Mapping[str, np.ndarray]) -> None:
+    """Write pictures (uint8 height × width × 3) as ``folder/<name>.png``: all of them or none."""
+    from PIL import Image
+
+    with atomic_path(folder) as temporary:
+        for name, pixels in pictures.items():
+            path = temporary / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a PNG as uint8 height × width × 3."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+class PictureFiles(Sequence[np.ndarray]):
+    """Pictures in files, each read when it is asked for: a sequence of uint8 arrays."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, position: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, position: slice) -> PictureFiles: ...
+    def __getitem__(self, position: int | slice) -> np.ndarray | PictureFiles:
+        """Read one picture; of a slice, none yet."""
+        if isinstance(position, slice):
+            return PictureFiles(self.paths[position])
+        return read_picture(self.paths[position])

@@ -1,0 +1,107 @@
+"""The pictures of a run folder: those that are asked about, and what other models draw instead.
+
+- ``prompts.csv``: prompt_id, prompt, family, role, seen.
+- ``queries/<prompt_id>/<generation>.png``: the queries; ``reference.png`` is one more picture of
+  model A, which the study's similarities refer to.
+- ``queries.safetensors``: what model A sampled for each of them, by ``prompt_id/generation``;
+  absent where pictures were given.
+- ``generations/<model_id>/<prompt_id>/<generation>.png``: the same prompts and noise, drawn by
+  another model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from untrain.core.errors import InputError
+from untrain.core.files import atomic_path
+from untrain.generators.queries import Queries
+from untrain.runs.pictures import PictureFiles, read_picture, save_pictures
+
+REFERENCE = "reference"
+SAMPLES = "queries.safetensors"
+
+
+def write_prompts(folder: Path, prompts: pd.DataFrame) -> None:
+    """Write ``prompts.csv``."""
+    with atomic_path(folder / "prompts.csv") as temporary:
+        prompts.to_csv(temporary, index=False)
+
+
+def write_queries(folder: Path, queries: Queries, references: Queries | None = None) -> None:
+    """Write the queries of a run and the reference picture of each prompt.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    queries : Queries
+    references : Queries, optional
+        One picture a prompt.
+    """
+    names = [f"{prompt_id}/{generation}" for prompt_id, generation in queries.keys]
+    pictures = dict(zip(names, queries.pictures, strict=True))
+    samples = {} if queries.samples is None else dict(zip(names, queries.samples, strict=True))
+    if references is not None:
+        names = [f"{prompt_id}/{REFERENCE}" for prompt_id, _ in references.keys]
+        pictures |= zip(names, references.pictures, strict=True)
+        if references.samples is not None:
+            samples |= zip(names, references.samples, strict=True)
+    if samples:
+        whole = {name: np.ascontiguousarray(sample) for name, sample in samples.items()}
+        with atomic_path(folder / SAMPLES) as temporary:
+            save_file(whole, temporary)
+    save_pictures(folder / "queries", pictures)
+
+
+def read_queries(folder: Path) -> Queries:
+    """Read the queries of a run, in the order of its prompts; pictures are read one by one.
+
+    Raises
+    ------
+    InputError
+        The folder holds no queries yet.
+    """
+    table = folder / "prompts.csv"
+    if not table.is_file():
+        raise InputError(f"{folder} holds no generated pictures yet: it has no prompts.csv")
+    prompts = pd.read_csv(table, dtype=str, keep_default_na=False)
+    texts = dict(zip(prompts["prompt_id"], prompts["prompt"], strict=True))
+    keys = [
+        (prompt_id, generation)
+        for prompt_id in texts
+        for generation in _generations(folder / "queries" / prompt_id)
+    ]
+    paths = [folder / "queries" / p / f"{g}.png" for p, g in keys]
+    samples = None
+    if (folder / SAMPLES).is_file():
+        stored = load_file(folder / SAMPLES)
+        samples = np.stack([stored[f"{p}/{g}"] for p, g in keys])
+    return Queries(tuple(keys), texts, PictureFiles(paths), samples)
+
+
+def _generations(folder: Path) -> list[int]:
+    return sorted(int(path.stem) for path in folder.glob("*.png") if path.stem.isdecimal())
+
+
+def read_references(folder: Path, prompt_ids: Iterable[str]) -> list[np.ndarray]:
+    """Read the reference picture of each prompt."""
+    return [read_picture(folder / "queries" / p / f"{REFERENCE}.png") for p in prompt_ids]
+
+
+def write_redrawn(folder: Path, model_id: str, queries: Queries) -> None:
+    """Write what a model drew with the prompts and the noise of the queries."""
+    names = [f"{prompt_id}/{generation}" for prompt_id, generation in queries.keys]
+    pictures: Mapping[str, np.ndarray] = dict(zip(names, queries.pictures, strict=True))
+    save_pictures(folder / "generations" / model_id, pictures)
+
+
+def read_redrawn(folder: Path, model_id: str, queries: Queries) -> PictureFiles:
+    """Return a model's pictures in place of the queries, aligned with ``queries.keys``."""
+    drawn = folder / "generations" / model_id
+    return PictureFiles([drawn / p / f"{g}.png" for p, g in queries.keys])
