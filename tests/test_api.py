@@ -130,7 +130,9 @@ def test_a_run_that_is_not_done_says_so(micro_copy: Copy) -> None:
 def test_a_notebook_shows_warnings_answer_table_and_pictures(micro_copy: Copy) -> None:
     folder = micro_copy()
     record = read_json(folder / "run.json")
-    write_json(folder / "run.json", {**record, "warnings": ["<script>"]})
+    write_json(
+        folder / "run.json", {**record, "warnings": [{"code": "markup", "text": "<script>"}]}
+    )
     html = untrain.load_result(folder)._repr_html_()
     assert "<script" not in html and html.count("&lt;script&gt;") == 1
     assert "Models trained without the 3 images" in html

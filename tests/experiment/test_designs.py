@@ -118,7 +118,9 @@ def test_one_set_for_all_prompts_together(config: Make, micro_copy: Copy) -> Non
     assert {"targeted", "family"} <= set(others["arm"])
     assert len(pd.read_parquet(folder / "results/verdicts.parquet")) == 6
     assert read_json(folder / "results/summary.json")["together"]
-    assert any("The sets of all prompts leave together" in w for w in record(folder)["warnings"])
+    assert any(
+        "The sets of all prompts leave together" in w["text"] for w in record(folder)["warnings"]
+    )
     words = "the 3 images found for each prompt, of all prompts together, are"
     assert words in answer(effects)
     assert read_trial(folder).assignment.out.shape == (7, 4)
@@ -138,7 +140,7 @@ def test_models_that_are_not_paired(config: Make, micro_copy: Copy) -> None:
     assert list(models["seed"]) == [0, 1000, 1001, 1002, 1003]
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "removals.parquet"), before)
     assert read_json(folder / "results/summary.json")["paired"] is False
-    assert any(w.startswith("Unpaired models: ") for w in record(folder)["warnings"])
+    assert "unpaired" in [w["code"] for w in record(folder)["warnings"]]
     assert "4 unpaired ones" in dict(facts(read_run(folder)))["Models"]
     assert read_trial(folder).assignment.seed_offsets == (0, 1, 2, 3)
     # Their noise is no guide to that of paired models.
@@ -224,4 +226,5 @@ def test_what_was_skipped_is_said(config: Make, folder: Path) -> None:
     settings = ("data.format=folder", f"data.path={folder}", "prompts.families=0", prompts)
     opened = run(config(*settings, "prompts.controls=0"), until="retrieve")
     (warning,) = record(opened.folder)["warnings"]
-    assert "was skipped: 1 × image without caption (e.g. 0" in warning
+    assert "was skipped: 1 × image without caption (e.g. 0" in warning["text"]
+    assert warning["code"] == "data-skipped"

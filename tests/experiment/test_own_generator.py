@@ -244,7 +244,7 @@ def test_one_that_only_this_process_has_is_trained_here(
     monkeypatch.setattr(Mute, "version", "1")
     register("mine")(Mute)
     done = run(config("workers=2", "generator=mine"), "retrain")
-    assert any("trained one after another" in w for w in done.record["warnings"])
+    assert any("trained one after another" in w["text"] for w in done.record["warnings"])
     assert len(done.table("models")) == 5
     with pytest.raises(InputError, match="no other machine has"):
         run(config("workers=2", "generator=mine", "engine=ray", name="other"), "fit")

@@ -97,7 +97,7 @@ def _write_meta(folder: Path) -> None:
         "seeds": {"queries": 1, "effects": 7},
         "fingerprints": {"catalog": "0123456789abcdef"},
         "stages": {"fit": {"state": "done", "seconds": 612.0}, "rank": {"seconds": 3.25}},
-        "warnings": ["Two of the sets overlap; they were merged."],
+        "warnings": [{"code": "merged", "text": "Two of the sets overlap; they were merged."}],
         "quality": {"article": 0.95, "colour": 0.9, "n": 64, "passed": True},
         "catalog": {"name": "rendered", "images": 2400, "heldout": 200, "skipped": 0},
     }

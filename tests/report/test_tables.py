@@ -148,7 +148,8 @@ def test_warnings_always_name_the_frozen_parts_and_put_a_weak_generator_first(ru
     assert any("autoencoder and the tokenizer are frozen" in text for text in tables.warnings(data))
     data.meta["quality"]["passed"] = False
     assert tables.warnings(data)[0].startswith("The generator is weak")
-    data.meta["warnings"].append("The generator is weak: told already.")
+    text = "The generator is weak: told already."
+    data.meta["warnings"].append({"code": "generator-weak", "text": text})
     weak = [text for text in tables.warnings(data) if "generator is weak" in text]
     assert weak == ["The generator is weak: told already."]
 
