@@ -197,7 +197,7 @@ def names() -> str:
     from untrain.encoders import ENCODERS
     from untrain.training.engines import ENGINES
     from untrain.experiment.tracking import TRACKERS
-    from untrain.generators import GENERATORS
+    from untrain.generators.registry import GENERATORS
     from untrain.core.registry import Registry
     from untrain.search.rank.ranking import RANKINGS
     from untrain.search.retrieve.candidates import RETRIEVERS

@@ -41,7 +41,7 @@ _PUBLIC = {
     "plan": "untrain.experiment.plan",
     "preset_of": "untrain.generators.dalle.presets",
     "read_image": "untrain.catalogs.base",
-    "register": "untrain.generators",
+    "register": "untrain.generators.registry",
     "run": "untrain.experiment.pipeline",
     "trace": "untrain.search.trace",
 }
@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from untrain.encoders import Encoder, load_encoder
     from untrain.experiment.pipeline import run
     from untrain.experiment.plan import plan
-    from untrain.generators import register
     from untrain.generators.base import Generations, Generator, Noise, kept_rows
     from untrain.generators.dalle.generator import DalleGenerator
     from untrain.generators.dalle.presets import preset_of
+    from untrain.generators.registry import register
     from untrain.runs.run import Run, open_run
     from untrain.search.trace import trace
     from untrain.settings.config import Config, load_config

@@ -19,7 +19,7 @@ from untrain.banks.bank import train_bank
 from untrain.core.errors import InputError
 from untrain.experiment.pipeline import keys, run
 from untrain.experiment.plan import plan
-from untrain.generators import GENERATORS, make_generator, register
+from untrain.generators.registry import GENERATORS, make_generator, register
 from untrain.report.answer import answer
 from untrain.runs.results import read_run
 from untrain.runs.run import Run

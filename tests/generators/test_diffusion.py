@@ -141,7 +141,7 @@ def test_a_vae_that_is_not_there() -> None:
         ({"height": 18, "widths": [32, 32]}, "must be multiples of 4"),
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"prediction": "x"}, "prediction"),
-        ({"guidance": -1}, "guidance must be from 0"),
+        ({"guidance": -1}, "guidance must be at least 0"),
     ],
 )
 def test_presets_are_checked(changes: dict[str, Any], words: str) -> None:

@@ -14,8 +14,8 @@ import torch
 from tests.testing.painter import Painter
 from untrain.catalogs import Catalog, rendered
 from untrain.core.files import rng
-from untrain.generators import make_generator
 from untrain.generators.base import Generations
+from untrain.generators.registry import make_generator
 from untrain.testing import check_generator, generator_checks
 from untrain.testing.checks import CHECKS
 

@@ -13,7 +13,7 @@ from untrain.core.errors import InputError
 from untrain.generators.base import Generations, Generator, Noise, Progress
 
 
-class FinishedGenerator(Generator):
+class PicturesOnly(Generator):
     """Stands in for a model that cannot be trained again.
 
     Parameters
@@ -50,7 +50,7 @@ class FinishedGenerator(Generator):
 
     def recipe(self) -> dict[str, Any]:
         """Return that there is none."""
-        return {"class": "finished", "image_size": list(self.image_size)}
+        return {"class": "PicturesOnly", "image_size": list(self.image_size)}
 
     def _refuse(self) -> NoReturn:
         raise InputError(

@@ -34,7 +34,7 @@ from untrain.core.progress import console, log_to
 from untrain.encoders import Encoder, load_encoder
 from untrain.evaluation.measurement import margin_of, measure_of
 from untrain.generators.base import Generator, unit_of
-from untrain.generators.pictures_only import FinishedGenerator
+from untrain.generators.pictures_only import PicturesOnly
 from untrain.runs import inputs
 from untrain.runs.given_pictures import GivenPictures
 from untrain.settings.config import Config, load_config
@@ -116,7 +116,7 @@ class Run:
     def new_generator(self) -> Generator:
         """Return one more generator of the configuration, not yet prepared."""
         if self.given:
-            return FinishedGenerator(self.given.image_size)
+            return PicturesOnly(self.given.image_size)
         return inputs.open_generator(self.config.generator, self.config.seed)
 
     @property

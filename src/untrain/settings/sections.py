@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from untrain.core.errors import InputError
-from untrain.generators.dalle.presets import Presets, presets_of
+from untrain.generators.recipes import Presets
+from untrain.generators.registry import presets_of
 
 PRESET_WORDS = (
     "of dalle: micro, tiny (the default), small or seed; of diffusion: diffusion-tiny (the "
@@ -93,7 +94,7 @@ TrackerName = Annotated[str, NameIn("untrain.experiment.tracking:TRACKERS")]
 Retriever = Annotated[str, NameIn("untrain.search.retrieve.candidates:RETRIEVERS")]
 RankingName = Annotated[str, AfterValidator(_ranking)]
 Arm = Annotated[str, NameIn("untrain.counterfactual.forget_sets:ARMS")]
-GeneratorName = Annotated[str, NameIn("untrain.generators:GENERATORS")]
+GeneratorName = Annotated[str, NameIn("untrain.generators.registry:GENERATORS")]
 Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
 
 

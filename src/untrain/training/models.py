@@ -16,8 +16,8 @@ from untrain.catalogs.base import PAD, Catalog
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.files import atomic_path, fingerprint, read_json, write_json
 from untrain.core.notes import Note
-from untrain.generators import GENERATORS
 from untrain.generators.base import Generator
+from untrain.generators.registry import GENERATORS
 from untrain.runs.inputs import open_generator, open_inputs
 from untrain.runs.run import Run
 from untrain.settings.config import Config

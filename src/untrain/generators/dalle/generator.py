@@ -30,10 +30,6 @@ if TYPE_CHECKING:  # its library is slow to import, and a worker that only train
     from untrain.generators.dalle.autoencoder import Autoencoder
 
 
-VERSIONS = ("dalle-2", "dalle-1")
-"""What models of this code are known by; before it, of code that differs in rounding: they load."""
-
-
 class DalleGenerator(Generator):
     """A DALL-E style model behind the `Generator` contract.
 
@@ -96,15 +92,12 @@ class DalleGenerator(Generator):
     @property
     def shared_fingerprint(self) -> str:
         """Fingerprint of the frozen parts and of the whole recipe."""
-        return self._known_as(VERSIONS[0])
-
-    def _known_as(self, version: str) -> str:
         shared = read_json(self._prepared() / "shared.json")["fingerprint"]
-        return fingerprint(version, shared, self.recipe(), precision())
+        return fingerprint("dalle-2", shared, self.recipe(), precision())
 
     def fingerprint(self, catalog: Catalog) -> str:
         """Return `shared_fingerprint` as it will be once ``catalog`` is prepared."""
-        return fingerprint(VERSIONS[0], self.shared_key(catalog), self.recipe(), precision())
+        return fingerprint("dalle-2", self.shared_key(catalog), self.recipe(), precision())
 
     def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
         """Fit autoencoder and tokenizer on ``catalog`` and encode it, unless ``folder`` has them.
@@ -252,7 +245,7 @@ class DalleGenerator(Generator):
     def load(self, folder: Path) -> Self:
         """Read what `save` wrote; the frozen parts must be the same."""
         description = read_json(folder / "model.json")
-        if description["shared"] not in map(self._known_as, VERSIONS):
+        if description["shared"] != self.shared_fingerprint:
             raise InputError(f"the model in {folder} belongs to other frozen parts or a recipe")
         model = tr.Transformer(self.preset, self.tokenizer.get_vocab_size())
         model.load_state_dict(load_file(folder / "model.safetensors"))

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
-from pydantic import TypeAdapter, ValidationError
-
-from untrain.core.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-T = TypeVar("T", bound="DataclassInstance")
+from untrain.core.errors import InputError
+from untrain.generators.recipes import Presets, changed, check_limits, preset_in
 
 
 @dataclass(frozen=True)
@@ -99,18 +92,12 @@ class Preset:
         return product
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `from_dict` reads it back.
-
-        A setting younger than the first models is left out where it has its old value, so that
-        those keep their fingerprints.
-        """
-        new = {name for name, old in _SINCE.items() if getattr(self, name) == old}
-        settings = {name: value for name, value in asdict(self).items() if name not in new}
-        return {**settings, "levels": list(self.levels)}
+        """Return what JSON can hold; `from_dict` reads it back."""
+        return {**asdict(self), "levels": list(self.levels)}
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Self:
-        """Return the preset that `to_dict`, of this version or an earlier one, was called on."""
+        """Return the preset that `to_dict` was called on."""
         return cls(**{**settings, "levels": tuple(settings["levels"])})
 
     def autoencoder_part(self) -> dict[str, Any]:
@@ -120,7 +107,6 @@ class Preset:
         return {name: part[name] for name in (*names, "vocabulary", "text_limit")}
 
 
-_SINCE = {"caption_dropout": 0.0, "guidance": 1.0}  # and what models had before
 PRESETS = {
     "micro": Preset(
         height=16, width=16, width_ae=16, epochs_ae=3, dim=32, depth=2, heads=2, head_dim=16,
@@ -139,16 +125,16 @@ PRESETS = {
 }  # fmt: skip
 
 
-_LIMITS = {  # whatever is not named here is at least 1
+_SHARE = (0, 1)
+_LIMITS = {
     "levels": (2, 64),
     "lr_ae": (1e-9, 1),
     "lr": (1e-9, 1),
-    "warmup": (0, 1),
+    "warmup": _SHARE,
     "weight_decay": (0, math.inf),
-    "clip": (1e-9, math.inf),
     "image_weight": (0, math.inf),
-    "averaging": (0, 1),
-    "caption_dropout": (0, 1),
+    "averaging": _SHARE,
+    "caption_dropout": _SHARE,
     "guidance": (0, math.inf),
     "temperature": (1e-3, math.inf),
     "top_k": (1e-9, 1),
@@ -162,16 +148,10 @@ def preset_of(name: str, **changes: Any) -> Preset:
     ------
     InputError
         Unknown preset or setting ("did you mean"), a value of the wrong type or out of range, or
-        a picture size that is no multiple of 8.
+        a picture size that is not a multiple of 8.
     """
-    if name not in PRESETS:
-        raise InputError(f"unknown preset '{name}'{did_you_mean(name, PRESETS)}")
-    preset = changed(PRESETS[name], changes)
-    for key, value in asdict(preset).items():
-        low, high = _LIMITS.get(key, (1, math.inf))
-        if not all(low <= v <= high for v in (value if key == "levels" else [value])):
-            most = "" if high == math.inf else f" and at most {high}"
-            raise InputError(f"{key} must be at least {low}{most}, found {value}")
+    preset = changed(preset_in(PRESETS, name), changes)
+    check_limits(preset, _LIMITS)
     if preset.height % 8 or preset.width % 8 or min(preset.height, preset.width) < 16:
         raise InputError(
             f"picture size {preset.height}x{preset.width}: height and width must be multiples "
@@ -180,41 +160,4 @@ def preset_of(name: str, **changes: Any) -> Preset:
     return preset
 
 
-def changed(preset: T, changes: Mapping[str, Any]) -> T:
-    """Return a preset, any dataclass, with some settings changed and their types checked.
-
-    Raises
-    ------
-    InputError
-        Unknown setting ("did you mean"), or a value of the wrong type.
-    """
-    known = {f.name for f in fields(preset)}
-    for key in changes:
-        if key not in known:
-            raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
-    try:
-        return TypeAdapter(type(preset)).validate_python({**asdict(preset), **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
-        ) from None
-
-
-class Presets(NamedTuple):
-    """The presets of a built-in generator: the default's name, and what checks and makes one."""
-
-    default: str
-    make: Callable[..., Any]
-
-
-def presets_of(generator: Any) -> Presets | None:
-    """Return the presets of a generator by its name, or None where it has none."""
-    from untrain.generators.diffusion.presets import diffusion_preset_of
-
-    known = {
-        "dalle": Presets("tiny", preset_of),
-        "diffusion": Presets("diffusion-tiny", diffusion_preset_of),
-    }
-    return known.get(generator) if isinstance(generator, str) else None
+DALLE = Presets("tiny", preset_of)

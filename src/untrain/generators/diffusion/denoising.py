@@ -172,7 +172,7 @@ class DenoisingGenerator(Generator):
                 drawn = rng("diffusion", seed, step)
                 times = drawn.integers(0, self._times, len(rows))
                 noise = drawn.standard_normal((len(rows), *self.shape), np.float32)
-                silent = drawn.random(len(rows)) < preset.unconditional
+                silent = drawn.random(len(rows)) < preset.caption_dropout
                 for group in optimizer.param_groups:
                     group["lr"] = preset.lr * schedule(step, steps, preset.warmup)
                 step += 1

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from untrain.core.errors import InputError, did_you_mean
-from untrain.generators.dalle.presets import changed
-
-T = TypeVar("T", bound="Denoising")
+from untrain.core.errors import InputError
+from untrain.generators.recipes import Presets, changed, check_limits, preset_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +22,8 @@ class Denoising:
         Training (AdamW, cosine schedule, ``warmup`` as a share of the steps).
     averaging : float
         Share of the training, at its end, over which weights are averaged.
-    unconditional : float
-        Share of captions left out in training, for guidance.
+    caption_dropout : float
+        Share of the pairs that are shown without their caption, as guidance needs.
     guidance : float
         Classifier-free guidance at sampling (Ho & Salimans 2022); 1 is none.
     steps : int
@@ -43,7 +41,7 @@ class Denoising:
     weight_decay: float = 0.01
     clip: float = 1.0
     averaging: float = 0.25
-    unconditional: float = 0.1
+    caption_dropout: float = 0.1
     guidance: float = 1.0
     steps: int = 20
     terms: int = 16
@@ -125,7 +123,9 @@ class LoraRecipe(Denoising):
         InputError
             An unknown setting, or a value of the wrong type or out of range.
         """
-        return _changed(cls(), settings)
+        recipe = changed(cls(), settings)
+        _check(recipe, least=8)
+        return recipe
 
 
 DIFFUSION_PRESETS = {
@@ -145,8 +145,14 @@ DIFFUSION_PRESETS = {
     ),
 }  # fmt: skip
 
-_SHARES = ("warmup", "averaging", "unconditional")
-_FROM_ZERO = (*_SHARES, "weight_decay", "guidance")
+_SHARE = (0, 1)
+_LIMITS = {
+    "warmup": _SHARE,
+    "averaging": _SHARE,
+    "caption_dropout": _SHARE,
+    "weight_decay": (0, math.inf),
+    "guidance": (0, math.inf),
+}
 
 
 def diffusion_preset_of(name: str, **changes: Any) -> DiffusionPreset:
@@ -158,35 +164,24 @@ def diffusion_preset_of(name: str, **changes: Any) -> DiffusionPreset:
         Unknown preset or setting ("did you mean"), a value of the wrong type or out of range, or
         a picture size that the network cannot halve as often as it has to.
     """
-    if name not in DIFFUSION_PRESETS:
-        raise InputError(f"unknown preset '{name}'{did_you_mean(name, DIFFUSION_PRESETS)}")
-    return _changed(DIFFUSION_PRESETS[name], changes)
+    preset = changed(preset_in(DIFFUSION_PRESETS, name), changes)
+    if any(width % 32 for width in preset.widths):
+        raise InputError(f"widths must be multiples of 32, found {list(preset.widths)}")
+    least = preset.patch * 2 ** (len(preset.widths) - 1) * (2 if preset.vae else 1)
+    _check(preset, least)
+    return preset
 
 
-def _changed(preset: T, changes: Mapping[str, Any]) -> T:
-    found = changed(preset, changes)
-    _check(found)
-    return found
-
-
-def _check(preset: Denoising) -> None:
-    for key, value in asdict(preset).items():
-        numbers = value if key == "widths" else [value]
-        if key in ("vae", "prediction", "targets"):
-            continue
-        small = 0 if key in _FROM_ZERO else 1e-9 if isinstance(value, float) else 1
-        most = 1 if key in _SHARES else float("inf")
-        if not numbers or not all(small <= n <= most for n in numbers):
-            raise InputError(f"{key} must be from {small:g} to {most:g}, found {value}")
-    if preset.terms % 2:
-        raise InputError(f"terms must be even, as noise comes in pairs ±, found {preset.terms}")
-    least = 8
-    if isinstance(preset, DiffusionPreset):
-        if any(width % 32 for width in preset.widths):
-            raise InputError(f"widths must be multiples of 32, found {list(preset.widths)}")
-        least = preset.patch * 2 ** (len(preset.widths) - 1) * (2 if preset.vae else 1)
-    if preset.height % least or preset.width % least:
+def _check(recipe: Denoising, least: int) -> None:
+    """Check a recipe whose pictures must be multiples of ``least`` pixels high and wide."""
+    check_limits(recipe, _LIMITS)
+    if recipe.terms % 2:
+        raise InputError(f"terms must be even, as noise comes in pairs ±, found {recipe.terms}")
+    if recipe.height % least or recipe.width % least:
         raise InputError(
-            f"picture size {preset.height}x{preset.width}: with this network height and width must "
+            f"picture size {recipe.height}x{recipe.width}: with this network height and width must "
             f"be multiples of {least}"
         )
+
+
+DIFFUSION = Presets("diffusion-tiny", diffusion_preset_of)
