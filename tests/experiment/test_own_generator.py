@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pandas as pd
@@ -54,8 +53,11 @@ def test_the_same_class_by_any_name(
 ) -> None:
     file = shutil.copy(painter.__file__, tmp_path / "painter.py")
     register("registered")(Painter)
-    point = EntryPoint("installed", OWN, "untrain.generators")
-    monkeypatch.setattr("untrain.generators.entry_points", lambda group: [point])
+    installed = tmp_path / "site" / "painter-1.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: painter\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(f"[untrain.generators]\ninstalled = {OWN}\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
     every = [OWN, f"{file}:Painter", "registered", "installed"]
     made = [make_generator(name, epochs=2) for name in every]
     assert [type(generator).__name__ for generator in made] == ["Painter"] * 4

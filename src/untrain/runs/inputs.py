@@ -13,8 +13,8 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered.catalog import family_prompt
 from untrain.core.errors import InputError
 from untrain.core.files import rng
-from untrain.generators.registry import make_generator
 from untrain.generators.base import Generator
+from untrain.generators.registry import make_generator
 from untrain.runs.given_pictures import GivenPictures
 from untrain.search.retrieve.candidates import retrieve
 from untrain.settings.config import Config
