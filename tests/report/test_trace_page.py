@@ -66,7 +66,7 @@ def test_it_says_what_was_found(text: str) -> None:
     assert "1 of these 2 pictures is a near copy of one of 13 training images" in text
     assert "the same file as 000000" in text
     assert text.count('class="flag"') == 2
-    assert "pixel_cosine" in text and "left out" in text  # of the black picture
+    assert "pixel_cosine" in text and "goes without" in text  # of the black picture
     assert not re.search(r"\bnan\b|\binf\b", re.sub(r"base64,[^\"]*", "", text))
 
 
