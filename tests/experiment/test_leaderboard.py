@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from untrain.attribution import whole_comparison as compared
-from untrain.attribution.attributors import of_family
+from untrain.attribution.base import Evidence
 from untrain.banks import leaderboard
 from untrain.banks.bank import Bank, _queries
 from untrain.banks.leaderboard import COLUMNS, keep_leaderboard
@@ -106,7 +106,7 @@ def test_the_comparison_is_made_once(run: Run, bank: Bank, monkeypatch: pytest.M
 def test_the_comparison_is_that_of_the_run(run: Run) -> None:
     asked = run.prompts[run.prompts["role"] == "query"]
     keys = ["prompt_id", "generation", "image_id"]
-    found = compared.compare_all(run, asked, 5000).table
+    found = leaderboard.evidence_of(run, list(asked["prompt_id"])).comparison.table
     assert len(found) == len(asked) * run.config.generations * len(run.catalog)
     own = run.table("comparison")
     own = own[own["prompt_id"].isin(asked["prompt_id"])]
@@ -130,7 +130,7 @@ def test_beyond_the_candidates_scores_are_filled(
 
 def test_scores_of_the_users_own(run: Run, bank: Bank, tmp_path: Path) -> None:
     asked = run.prompts[run.prompts["role"] == "query"]
-    members = of_family(run, asked)
+    members = leaderboard.evidence_of(run, list(asked["prompt_id"])).families
     assert members is not None
     scores = pd.DataFrame(
         [
@@ -170,12 +170,10 @@ def test_weights_must_not_have_seen_the_run(run: Run, bank: Bank, tmp_path: Path
 def test_renamed_or_not_a_run_that_weights_were_fitted_on_is_known(
     run: Run, tmp_path: Path
 ) -> None:
-    from untrain.attribution.attributors import check_fitted
-
     about = read_examples(run.folder).describe() | {"name": "before it was renamed"}
     Weights({"pixel_mse": 1.0}, 0.0, {"runs": [about]}).save(tmp_path / "weights.json")
     with pytest.raises(InputError, match="fitted on this run"):
-        check_fitted(run, f"fitted:{tmp_path / 'weights.json'}")
+        leaderboard._check_method(run, f"fitted:{tmp_path / 'weights.json'}")
 
 
 def test_results_are_kept(run: Run, bank: Bank) -> None:
@@ -225,5 +223,7 @@ def test_other_shares_of_the_bank_are_left_aside(run: Run, bank: Bank) -> None:
 
 
 def test_families_that_are_not_known(run: Run) -> None:
-    prompts = run.prompts.assign(family="")
-    assert of_family(run, prompts) is None
+    known = leaderboard.evidence_of(run, list(run.prompts["prompt_id"]))
+    unknown = run.prompts.assign(family="")
+    assert known.families is not None
+    assert Evidence(run.catalog, known.queries, unknown).families is None

@@ -21,6 +21,7 @@ import pandas as pd
 import untrain
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
+from untrain.core.notes import Note
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.rank.metric_table import nearness, with_metrics
 from untrain.search.rank.rules import FUSION
@@ -182,6 +183,50 @@ def fit_weights(runs: Sequence[Examples]) -> Weights:
             "rank by: add runs, with more models or sets that differ more"
         )
     return Weights(named, intercept, about)
+
+
+def check_unseen(
+    name: str, weights: Weights, run: str, catalog: str, examples: str | None
+) -> tuple[Note, ...]:
+    """Refuse weights that were fitted on the effects of the run they are tried on.
+
+    Parameters
+    ----------
+    name : str
+        What the weights are called in messages.
+    weights : Weights
+    run, catalog : str
+        The run's name, and the fingerprint of its catalogue.
+    examples : str or None
+        The fingerprint of the run's own examples, if it has any (`Examples.describe`).
+
+    Returns
+    -------
+    tuple of Note
+        What is not known, or to be known, of the data that they were fitted on.
+
+    Raises
+    ------
+    InputError
+        They name this run, or its examples are this run's.
+    """
+    fitted_on = weights.about.get("runs", [])
+    if not fitted_on:
+        text = f"{name} does not say what it was fitted on: it may have seen this run"
+        return (Note("weights-of-unknown-origin", text, (name,)),)
+    same_data = [about for about in fitted_on if about.get("catalog") == catalog]
+    for about in fitted_on:
+        named = about in same_data and about.get("name") == run
+        if named or (examples is not None and about.get("examples") == examples):
+            raise InputError(
+                f"{name} was fitted on this run ({about.get('name')}); what is fitted must be "
+                "tried on a run that it has not seen: fit it on others with `untrain weights`, or "
+                "leave it out"
+            )
+    if same_data:
+        text = f"{name} was fitted on other runs of the same catalogue, perhaps of its families"
+        return (Note("weights-of-same-catalog", text, (name,)),)
+    return ()
 
 
 def _splits(x: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,10 +1,11 @@
-"""Every query compared with the whole catalogue, for the leaderboard; kept beside the bank."""
+"""Every query compared with the whole catalogue, by every metric, and what each metric costs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -14,23 +15,15 @@ import pandas as pd
 from untrain import __version__
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.formats.folder import in_threads
-from untrain.core.files import fingerprint, write_parquet
+from untrain.core.files import fingerprint, read_json, write_json, write_parquet
 from untrain.core.progress import bar
 from untrain.encoders.base import Encoder, encode_text, pooled
 from untrain.encoders.float16 import widen
 from untrain.encoders.store import FeatureStore
-from untrain.runs.pictures import read_picture
-from untrain.runs.run import Run
+from untrain.generators.queries import Queries
 from untrain.search.compare.comparison import compare
-from untrain.search.compare.extra import (
-    hamming,
-    histogram_intersection,
-    perceptual_hashes,
-    standard_ssim,
-)
-from untrain.search.compare.features import cosine, feature_metrics
-from untrain.search.compare.metrics import METRICS
-from untrain.search.compare.pixel import pixel_metrics
+from untrain.search.compare.features import cosine
+from untrain.search.compare.metrics import METRICS, Sides, measured
 from untrain.search.retrieve.candidates import PictureSearch, retrieve, text_index
 
 T = TypeVar("T")
@@ -38,7 +31,7 @@ CHUNK = 512  # candidates read and compared at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class WholeComparison:
     """Metrics of all pairs, and what they cost.
 
     Attributes
@@ -46,57 +39,18 @@ class Compared:
     table : DataFrame
         As `untrain.search.compare.comparison.compare` returns it, for all queries.
     seconds : dict of str to float
-        By step (`steps_of`), for one query with all of its candidates.
+        For one prompt with all of its candidates: of each
+        `untrain.search.compare.metrics.Step` by its name, of getting what steps need by its name
+        in `untrain.search.compare.metrics.Needs`, and of the ``search`` for candidates.
     """
 
     table: pd.DataFrame
     seconds: dict[str, float]
 
     def cost(self, metrics: Sequence[str]) -> float:
-        """Return the seconds a query of computing these metrics and nothing else."""
-        steps = {"search", *(step for metric in metrics for step in steps_of(metric))}
-        return sum(self.seconds.get(step, 0.0) for step in steps)
-
-
-def steps_of(metric: str) -> tuple[str, ...]:
-    """Return what must be done for a metric; the study's pixel metrics are made all in one."""
-    needs = METRICS[metric].needs
-    before = {"pixels": ("pictures",), "features": ("encode",)}.get(needs, ())
-    return (*before, METRICS[metric].step.name)
-
-
-def compare_all(run: Run, prompts: pd.DataFrame, limit: int) -> Compared:
-    """Compare each prompt's generated pictures with the whole catalogue.
-
-    Pictures are first brought to one size, that of the run's own comparison where the training
-    images have one (perceptual hashes see them so, too). The result is kept as
-    ``bank/comparison.parquet`` and made anew only when the pictures, the catalogue, the encoder or
-    the arguments are others.
-
-    Parameters
-    ----------
-    run : Run
-    prompts : DataFrame
-        Columns prompt_id and prompt.
-    limit : int
-        Candidates a prompt: of a larger catalogue those that captions and features together find
-        first.
-    """
-    path, key = run.path("bank", "comparison.parquet"), _key(run, prompts, limit)
-    if path.exists():
-        kept = pd.read_parquet(path)
-        if kept.attrs.get("key") == key:
-            return Compared(kept, dict(kept.attrs["seconds"]))
-    table, seconds = _Whole(run, prompts, limit).compare()
-    table.attrs = {"key": key, "seconds": seconds}
-    write_parquet(path, table)
-    return Compared(table, seconds)
-
-
-def queries(run: Run, prompt_id: str) -> list[np.ndarray]:
-    """Return the pictures that A drew for a prompt."""
-    count = run.config.per_prompt
-    return [read_picture(run.path("queries", prompt_id, f"{g}.png")) for g in range(count)]
+        """Return the seconds a prompt of computing these metrics and nothing else."""
+        parts = {part for m in metrics for part in (METRICS[m].needs, METRICS[m].step.name)}
+        return sum(self.seconds.get(part, 0.0) for part in {"search", *parts})
 
 
 def clocked(work: Callable[[], T]) -> tuple[T, float]:
@@ -106,150 +60,211 @@ def clocked(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.perf_counter() - start
 
 
-def _key(run: Run, prompts: pd.DataFrame, limit: int) -> str:
+def compare_all(
+    catalog: Catalog,
+    encoder: Encoder,
+    queries: Queries,
+    limit: int,
+    size: tuple[int, int],
+    folder: Path | None = None,
+) -> WholeComparison:
+    """Compare each prompt's pictures with the whole catalogue.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    encoder : Encoder
+        Of the features that are compared.
+    queries : Queries
+    limit : int
+        Candidates a prompt: of a larger catalogue those that captions and features together find
+        first.
+    size : (int, int)
+        Width and height that all pictures are brought to first, see `common_size` (perceptual
+        hashes see them so, too).
+    folder : Path, optional
+        Where the result is kept, as ``comparison.parquet`` and ``comparison.json``; it is made anew
+        only when the queries, the catalogue, the encoder or the arguments are others.
+    """
+    key = _key(catalog, encoder, queries, limit, size)
+    table_file = folder / "comparison.parquet" if folder else None
+    about_file = folder / "comparison.json" if folder else None
+    if table_file and about_file and table_file.exists() and about_file.exists():
+        about = read_json(about_file)
+        if about["key"] == key:
+            return WholeComparison(pd.read_parquet(table_file), about["seconds"])
+    found = _Comparer(catalog, encoder, queries, limit, size).compare()
+    if table_file and about_file:
+        about_file.unlink(missing_ok=True)  # which vouches for the table
+        write_parquet(table_file, found.table)
+        write_json(about_file, {"key": key, "seconds": found.seconds})
+    return found
+
+
+def common_size(catalog: Catalog, queries: Queries, candidates: int) -> tuple[int, int]:
+    """Return width and height that a prompt is compared at with so many candidates.
+
+    That is what `untrain.search.compare.pixel.resize_folder` makes of its pictures and the first
+    images of the catalogue: the same for any others, where training images are of one size.
+    """
+    images = in_threads(lambda i: catalog.image(i).size, catalog.ids[:candidates])
+    first = queries.of(queries.prompt_ids[0]).pictures
+    own = [(picture.shape[1], picture.shape[0]) for picture in first]
+    width, height = np.mean(own + images, axis=0)
+    return int(width), int(height)
+
+
+def _key(
+    catalog: Catalog, encoder: Encoder, queries: Queries, limit: int, size: tuple[int, int]
+) -> str:
     return fingerprint(
         __version__,
-        run.catalog.fingerprint,
-        run.encoder.fingerprint,
-        run.path("queries.safetensors").read_bytes(),
-        prompts[["prompt_id", "prompt"]].to_dict("list"),
-        run.config.per_prompt,
-        min(limit, len(run.catalog)),
+        catalog.fingerprint,
+        encoder.fingerprint,
+        queries.keys,
+        dict(queries.texts),
+        *queries.pictures,
+        min(limit, len(catalog)),
+        size,
     )
 
 
-@dataclass(frozen=True, eq=False)
 class _Features:
-    """One encoder's features of the images needed and of each prompt's generated pictures."""
+    """One encoder's features of the images needed and of each prompt's pictures."""
 
-    encoder: Encoder
-    stored: np.ndarray
-    rows: np.ndarray
-    own: dict[str, np.ndarray]
-
-    @classmethod
-    def of(
-        cls, catalog: Catalog, encoder: Encoder, ids: Sequence[str], drawn: dict[str, list]
-    ) -> _Features:
-        stored, rows = FeatureStore(None, encoder).index(catalog, "features", ids)
-        return cls(encoder, stored, rows, {p: encoder.encode(of) for p, of in drawn.items()})
+    def __init__(
+        self, catalog: Catalog, encoder: Encoder, ids: Sequence[str], asked: Mapping[str, Sequence]
+    ) -> None:
+        self.encoder = encoder
+        self.stored, self.rows = FeatureStore(None, encoder).index(catalog, "features", ids)
+        self.own = {prompt_id: encoder.encode(of) for prompt_id, of in asked.items()}
 
     def part(self, part: slice) -> np.ndarray:
         return widen(self.stored[self.rows[part]])
 
 
-class _Whole:
-    """The comparison of all prompts, a chunk of the catalogue at a time: each is read once."""
+class _Comparer:
+    """Compares all prompts, a chunk of the catalogue at a time: each image is read once."""
 
-    def __init__(self, run: Run, prompts: pd.DataFrame, limit: int) -> None:
-        self.encoder, self.catalog, self.prompts = run.encoder, run.catalog, prompts
-        self.drawn = {p: queries(run, p) for p in prompts["prompt_id"]}
+    def __init__(
+        self,
+        catalog: Catalog,
+        encoder: Encoder,
+        queries: Queries,
+        limit: int,
+        size: tuple[int, int],
+    ) -> None:
+        self.encoder, self.catalog, self.size = encoder, catalog, size
+        self.texts = {prompt_id: queries.texts[prompt_id] for prompt_id in queries.prompt_ids}
+        self.asked = {prompt_id: list(own.pictures) for prompt_id, own in queries.by_prompt()}
         self.wanted, self.searching = self._candidates(limit)
         self.needed = np.unique(np.concatenate(list(self.wanted.values())))
-        self.ids = [self.catalog.ids[i] for i in self.needed]
-        self.features = self._features(self.encoder)
-        short = pooled(self.encoder)
-        self.short = None if short is self.encoder else self._features(short)
-        self.size = self._size(run.config.retrieval.top)
-        self.resized = {p: _resize(own, self.size) for p, own in self.drawn.items()}
-        texts = list(prompts["prompt"])
-        everywhere = np.tile(np.arange(len(self.catalog)), (len(texts), 1))
+        self.ids = [catalog.ids[i] for i in self.needed]
+        self.features = _Features(catalog, encoder, self.ids, self.asked)
+        short = pooled(encoder)
+        self.pooled = None if short is encoder else _Features(catalog, short, self.ids, self.asked)
+        self.resized = {p: _resize(own, size) for p, own in self.asked.items()}
+        texts = list(self.texts.values())
+        everywhere = np.tile(np.arange(len(catalog)), (len(texts), 1))
         tfidf, self.reading = clocked(
-            lambda: text_index(self.catalog, "tfidf").similarity(texts, everywhere)
+            lambda: text_index(catalog, "tfidf").similarity(texts, everywhere)
         )
-        self.tfidf = dict(zip(self.drawn, tfidf, strict=True))
-        words = [encode_text(self.encoder, [text]) for text in texts]
-        self.words = dict(zip(self.drawn, words, strict=True))
+        self.tfidf = dict(zip(self.texts, tfidf, strict=True))
+        self.words = {p: encode_text(encoder, [text]) for p, text in self.texts.items()}
 
-    def compare(self) -> tuple[pd.DataFrame, dict[str, float]]:
-        """Return the table of all pairs and the seconds of each step."""
+    def compare(self) -> WholeComparison:
+        """Return all pairs, and the seconds of each step."""
         tables = []
         with bar("comparing with all", len(self.needed)) as advance:
             for start in range(0, len(self.needed), CHUNK):
                 part = slice(start, min(start + CHUNK, len(self.needed)))
                 tables += self._chunk(part)
                 advance(part.stop - part.start)
-        return pd.concat(tables, ignore_index=True), self._seconds()
+        table = pd.concat(tables, ignore_index=True)
+        return WholeComparison(table, self._seconds(measured(table)))
 
     def _chunk(self, part: slice) -> list[pd.DataFrame]:
         positions = self.needed[part]
         images, features = self._images(part), self.features.part(part)
-        short = self.short.part(part) if self.short else None
+        short = self.pooled.part(part) if self.pooled else None
         tables = []
-        for p, own in self.resized.items():
+        for p in self.texts:
             inside = np.isin(positions, self.wanted[p])
-            if not inside.any():
-                continue
-            text = {"tfidf": self.tfidf[p][positions[inside]]}
-            words = self.words[p]
-            if words is not None:
-                text["clip"] = cosine(words, features[inside])[0]
-            pair = (
-                None if short is None or self.short is None else (self.short.own[p], short[inside])
-            )
-            ids = [self.catalog.ids[i] for i in positions[inside]]
-            some = list(images[inside]), self.features.own[p], features[inside]
-            tables.append(compare(p, list(own), ids, *some, pooled=pair, text=text))
+            if inside.any():
+                few = None if short is None else short[inside]
+                sides = self._sides(p, positions[inside], images[inside], features[inside], few)
+                ids = [self.catalog.ids[i] for i in positions[inside]]
+                compared = sides.generated, ids, sides.candidates, *sides.features
+                tables.append(compare(p, *compared, pooled=sides.pooled, text=sides.text))
         return tables
 
+    def _sides(
+        self,
+        prompt_id: str,
+        positions: np.ndarray,
+        images: np.ndarray,
+        features: np.ndarray,
+        short: np.ndarray | None,
+    ) -> Sides:
+        """Return a prompt's pictures and these images, in all forms."""
+        text = {"tfidf": self.tfidf[prompt_id][positions]}
+        if (words := self.words[prompt_id]) is not None:
+            text["clip"] = cosine(words, features)[0]
+        both = None
+        if self.pooled and short is not None:
+            both = self.pooled.own[prompt_id], short
+        own = self.features.own[prompt_id]
+        return Sides(list(self.resized[prompt_id]), list(images), (own, features), both, text)
+
     def _candidates(self, limit: int) -> tuple[dict[str, np.ndarray], float]:
-        """Return the positions of each prompt's candidates, rising, and the seconds a query."""
+        """Return the positions of each prompt's candidates, rising, and the seconds a prompt."""
         if limit >= len(self.catalog):
-            return dict.fromkeys(self.drawn, np.arange(len(self.catalog))), 0.0
+            return dict.fromkeys(self.asked, np.arange(len(self.catalog))), 0.0
         whole = pooled(self.encoder)
         stored, rows = FeatureStore(None, whole).index(self.catalog, "indexing images")
+        prompts = pd.DataFrame({"prompt_id": list(self.texts), "prompt": list(self.texts.values())})
 
         def search() -> pd.DataFrame:
-            own = {p: whole.encode(of) for p, of in self.drawn.items()}
+            own = {p: whole.encode(of) for p, of in self.asked.items()}
             pictures = PictureSearch(stored, rows, own)
-            return retrieve(self.catalog, self.prompts, "hybrid", limit, pictures).table
+            return retrieve(self.catalog, prompts, "hybrid", limit, pictures).table
 
         found, seconds = clocked(search)
         positions = found["image_id"].map(self.catalog.index.__getitem__).astype("int64")
         by_prompt = positions.groupby(found["prompt_id"])
-        return {str(p): np.sort(of) for p, of in by_prompt}, seconds / len(self.drawn)
-
-    def _features(self, encoder: Encoder) -> _Features:
-        return _Features.of(self.catalog, encoder, self.ids, self.drawn)
-
-    def _size(self, top: int) -> tuple[int, int]:
-        """Return the width and height that the run compares at, if training images are of one."""
-        images = in_threads(lambda i: self.catalog.image(i).size, self.catalog.ids[:top])
-        own = [(p.shape[1], p.shape[0]) for p in next(iter(self.drawn.values()))]
-        width, height = np.mean(own + images, axis=0)
-        return int(width), int(height)
+        return {str(p): np.sort(of) for p, of in by_prompt}, seconds / len(self.asked)
 
     def _images(self, part: slice) -> np.ndarray:
         read = in_threads(lambda i: np.asarray(self.catalog.image(i)), self.ids[part])
         return _resize(read, self.size)
 
-    def _seconds(self) -> dict[str, float]:
-        """Time each step on the first query and chunk, scaled to all candidates of a query."""
+    def _seconds(self, metrics: Sequence[str]) -> dict[str, float]:
+        """Time each step on the first prompt and chunk, scaled to all candidates of a prompt."""
         part = slice(0, min(CHUNK, len(self.needed)))
-        (p, drawn), text = next(iter(self.drawn.items())), self.prompts["prompt"].iloc[0]
+        p, asked = next(iter(self.asked.items()))
         scale = len(self.wanted[p]) / (part.stop - part.start)
         images, reading = clocked(lambda: self._images(part))
-        own, encoding = clocked(lambda: self.encoder.encode(drawn))
-        sides = _resize(drawn, self.size), images
-        works: dict[str, Callable[[], object]] = {
-            "pixel": lambda: pixel_metrics(*sides),
-            "pixel_ssim_standard": lambda: standard_ssim(*sides),
-            "pixel_phash": lambda: hamming(*(perceptual_hashes(list(side)) for side in sides)),
-            "pixel_histogram_intersection": lambda: histogram_intersection(*sides),
-            "feature": lambda: feature_metrics(own, self.features.part(part)),
+        features, widening = clocked(lambda: self.features.part(part))
+        encoding = clocked(lambda: self.encoder.encode(asked))[1]
+        seconds = {
+            "search": self.searching,
+            "pixels": scale * reading,
+            "features": encoding + scale * widening,
+            "captions": self.reading / len(self.asked),
         }
-        seconds = {step: scale * clocked(work)[1] for step, work in works.items()}
-        seconds |= {"search": self.searching, "pictures": scale * reading, "encode": encoding}
-        seconds["text_tfidf"] = self.reading / len(self.drawn)
+        short = None
+        if self.pooled:
+            few = self.pooled
+            short, widening = clocked(lambda: few.part(part))
+            seconds["pooled"] = clocked(lambda: few.encoder.encode(asked))[1] + scale * widening
         if (words := self.words[p]) is not None:
-            encoding = clocked(lambda: encode_text(self.encoder, [text]))[1]
-            comparing = clocked(lambda: cosine(words, self.features.part(part)))[1]
-            seconds["text_clip"] = encoding + scale * comparing
-        if self.short:
-            short = self.short
-            query, encoding = clocked(lambda: short.encoder.encode(drawn))
-            comparing = clocked(lambda: cosine(query, short.part(part)))[1]
-            seconds["pooled_cosine"] = encoding + scale * comparing
+            read = clocked(lambda: encode_text(self.encoder, [self.texts[p]]))[1]
+            comparing = clocked(lambda: cosine(words, features))[1]
+            seconds["words"] = read + scale * comparing
+        sides = self._sides(p, self.needed[part], images, features, short)
+        assert len(sides.resized[0])  # done before any step is timed
+        for step in dict.fromkeys(METRICS[metric].step for metric in metrics):
+            seconds[step.name] = scale * clocked(lambda step=step: step.compute(sides))[1]  # type: ignore[misc]
         return seconds
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from untrain.attribution.attributors import Attributor, attributors, of_family
-from untrain.attribution.whole_comparison import compare_all
+from untrain.attribution.base import Attributor, Evidence, Scores
+from untrain.attribution.fitting import check_unseen
+from untrain.attribution.registry import every_attributor
+from untrain.attribution.whole_comparison import WholeComparison, common_size, compare_all
 from untrain.core.errors import InputError
 from untrain.core.files import write_parquet, write_text
+from untrain.core.notes import Note
 from untrain.core.progress import console
 from untrain.evaluation.lds import LEAST_MODELS, Estimate, average, best, fill, lds, removal_effect
+from untrain.runs.examples import read_examples
+from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
+from untrain.search.rank.ranking import check_method, parse_method
+from untrain.search.rank.weights import Weights
 
 if TYPE_CHECKING:
     from untrain.banks.bank import Bank
@@ -94,14 +102,28 @@ def leaderboard(
     prompts = run.prompts[run.prompts["role"] == "query"].reset_index(drop=True)
     kept, nll = _outcomes(run, bank, list(prompts["prompt_id"]))
     groups = pd.factorize(pd.Series(run.catalog.hashes))[0]
-    truth = _Truth(kept, nll, groups, of_family(run, prompts), k)
-    notes: list[str] = []
-    found = compare_all(run, prompts, candidates)
+    evidence = evidence_of(run, list(prompts["prompt_id"]), candidates)
+    truth = _Truth(kept, nll, groups, evidence.families, k)
+    asked = list(dict.fromkeys([*run.ranking_methods, *rankings]))
+    notes = [note for method in asked for note in _check_method(run, method)]
     records: list[dict[str, Any]] = []
     scored: dict[str, Estimate] = {}
-    for attributor in attributors(run, prompts, found, rankings, encoders, notes):
-        scored[attributor.name], record = _judged(attributor, truth)
-        records.append(record)
+    for attributor in every_attributor(asked, encoders):
+        why = attributor.missing(evidence)
+        if why is None:
+            try:
+                judged, record, told = _judged(attributor, evidence, truth)
+            except InputError as error:
+                if attributor.name in rankings:
+                    raise
+                text = f"{attributor.name} is left out: {error}"
+                notes.append(Note("attributor-left-out", text, (attributor.name,)))
+                continue
+            scored[attributor.name] = judged
+            records.append(record)
+            notes += told
+        elif attributor.name in rankings:
+            raise InputError(f"{attributor.name} cannot be tried: {why}")
     own = run.config.ranking.method
     reference = own if own in scored else "text"  # which always is there
     for record in records:
@@ -118,9 +140,38 @@ def leaderboard(
         "candidates": min(candidates, len(run.catalog)),
         "reference": reference,
         "unit": run.unit,
-        "notes": notes,
+        "notes": [str(note) for note in notes],
     }
     return table
+
+
+def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATES) -> Evidence:
+    """Return what attributors may look at: the pictures that A drew for some prompts of a run.
+
+    The comparison with the catalogue is kept in the folder ``bank``.
+    """
+    queries = read_queries(run.folder).of(*prompt_ids)
+
+    def compare() -> WholeComparison:
+        size = common_size(run.catalog, queries, run.config.retrieval.top)
+        folder = run.path("bank")
+        return compare_all(run.catalog, run.encoder, queries, candidates, size, folder)
+
+    return Evidence(run.catalog, queries, run.prompts, compare, seed=run.config.seed)
+
+
+def _check_method(run: Run, method: str) -> tuple[Note, ...]:
+    """Check a ranking that was asked for; weights must not have seen this run."""
+    check_method(method)
+    parsed = parse_method(method)
+    if parsed.kind != "fitted":
+        return ()
+    try:
+        examples = read_examples(run.folder).describe()["examples"]
+    except InputError:  # no effects here that anything could have been fitted on
+        examples = None
+    weights = Weights.load(Path(parsed.argument))
+    return check_unseen(method, weights, run.config.name, run.catalog.fingerprint, examples)
 
 
 def keep_leaderboard(run: Run, table: pd.DataFrame) -> None:
@@ -185,20 +236,22 @@ def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, 
     return bank.kept[half], cells["mean"].to_numpy(np.float64).reshape(len(models), -1)
 
 
-def _judged(attributor: Attributor, truth: _Truth) -> tuple[Estimate, dict[str, Any]]:
-    """Return an attributor's LDS, and its row."""
+def _judged(
+    attributor: Attributor, evidence: Evidence, truth: _Truth
+) -> tuple[Estimate, dict[str, Any], tuple[Note, ...]]:
+    """Return an attributor's LDS, its row and its notes; of several draws the means."""
     kept, nll = truth.kept, truth.nll
-    correlation = average([lds(scores, kept, nll) for scores in attributor.draws])
-    effects = [
-        removal_effect(scores, kept, nll, truth.k, truth.groups) for scores in attributor.draws
-    ]
+    draws: list[Scores] = [draw.scores(evidence) for draw in attributor.draws()]
+    values = [draw.values.astype(np.float64) for draw in draws]
+    correlation = average([lds(scores, kept, nll) for scores in values])
+    effects = [removal_effect(scores, kept, nll, truth.k, truth.groups) for scores in values]
     record: dict[str, Any] = {"name": attributor.name, "kind": attributor.kind}
     record |= _limits("lds", correlation, 1.0)
     record |= _limits("effect", average(effects), np.inf)
-    record["family_precision"] = np.mean([_precision(s, truth) for s in attributor.draws])
-    record["seconds_per_query"] = attributor.seconds
+    record["family_precision"] = np.mean([_precision(scores, truth) for scores in values])
+    record["seconds_per_query"] = draws[0].seconds
     record["filled"] = correlation.filled
-    return correlation, record
+    return correlation, record, draws[0].notes
 
 
 def _limits(name: str, estimate: Estimate, bound: float) -> dict[str, float]:
