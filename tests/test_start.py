@@ -35,7 +35,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_a_trace_loads_neither_figures_nor_networks() -> None:
-    code = "import untrain.search.trace, untrain.report.trace_words, untrain.report.page.trace_page"
+    code = "import untrain.search.trace, untrain.report.page.trace, untrain.report.page.trace"
     names = loaded(code)
     assert "pandas" in names
     assert not names & {"matplotlib", "sklearn", "torch"}

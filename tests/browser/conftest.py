@@ -12,7 +12,7 @@ import pytest
 from tests.report.conftest import add_comparison, make_run
 from untrain.report.figures import STYLE
 from untrain.report.page.write import render, write_report
-from untrain.runs.results import read_run
+from untrain.runs.results import read_results
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 Open = Callable[..., Any]
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(STYLE, "pdf.fonttype", 3)  # quicker
         write_report(made)
-    (made / "redacted.html").write_text(render(read_run(made), [], False), encoding="utf-8")
+    (made / "redacted.html").write_text(render(read_results(made), [], False), encoding="utf-8")
     return made
 
 

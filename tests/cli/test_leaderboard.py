@@ -18,7 +18,7 @@ from untrain.banks.leaderboard import COLUMNS
 from untrain.cli import leaderboard
 from untrain.core.errors import InputError
 from untrain.core.progress import console
-from untrain.report.leaderboard import leaderboard_table
+from untrain.report.tables.leaderboard import leaderboard_table
 from untrain.runs.run import Run, open_run
 
 app = typer.Typer()

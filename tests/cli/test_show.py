@@ -15,10 +15,10 @@ from PIL import Image
 
 from tests.cli.conftest import Untrain
 from tests.experiment.conftest import rewind
-from untrain.report.compared_runs import difference
 from untrain.report.page import rewrite as again
 from untrain.report.page import write as page
-from untrain.report.tables.blocks import half_blocks
+from untrain.report.tables.compared_runs import difference
+from untrain.report.tables.terminal import half_blocks
 
 Copy = Callable[..., Path]
 

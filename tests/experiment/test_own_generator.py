@@ -20,7 +20,7 @@ from untrain.experiment.pipeline import keys, run
 from untrain.experiment.plan import plan
 from untrain.generators.registry import GENERATORS, make_generator, register
 from untrain.report.answer import answer
-from untrain.runs.results import read_run
+from untrain.runs.results import read_results
 from untrain.runs.run import Run
 from untrain.settings.config import Config, load_config
 
@@ -174,7 +174,7 @@ def test_the_whole_chain(own_run: Path) -> None:
 
 def test_the_report_speaks_in_its_unit(own_run: Path, mute_run: Path) -> None:
     for folder, words in ((own_run, "(loss)"), (mute_run, "(similarity)")):
-        data = read_run(folder)
+        data = read_results(folder)
         assert words in answer(data.effects, data.verdicts, data.unit)
         told = [folder / "report.html", folder / "results/summary.md"]
         told += [*folder.glob("results/figures/*.svg"), *folder.glob("results/tables/*.tex")]

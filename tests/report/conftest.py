@@ -59,7 +59,7 @@ def make_run(folder: Path) -> Path:
             image_id = f"{p}-{rank:04d}"
             picture(folder / "thumbnails" / f"{image_id}.png", colour, random)
             captions[image_id] = CAPTION if rank == 0 else f"item {rank} like “{PROMPTS[p][0]}”"
-            ranking.append(("weighted", p, image_id, 1.2 - 0.07 * rank, rank + 1))
+            ranking.append(("fusion", p, image_id, 1.2 - 0.07 * rank, rank + 1))
             ranking.append(("pixels", p, image_id, 0.07 * rank, 12 - rank))
             if p == "c00" and rank < 8:
                 sets.append((f"family/{p}/k8", "family", p, 0, 8, image_id, rank + 1, "family"))
@@ -98,11 +98,15 @@ def _write_meta(folder: Path) -> None:
         "fingerprints": {"catalog": "0123456789abcdef"},
         "stages": {"fit": {"state": "done", "seconds": 612.0}, "rank": {"seconds": 3.25}},
         "warnings": [{"code": "merged", "text": "Two of the sets overlap; they were merged."}],
+        "generator": {
+            "name": "dalle",
+            "frozen": "The autoencoder and the tokenizer are frozen and saw the removed images.",
+        },
         "quality": {"article": 0.95, "colour": 0.9, "n": 64, "passed": True},
         "catalog": {"name": "rendered", "images": 2400, "heldout": 200, "skipped": 0},
     }
     (folder / "run.json").write_text(json.dumps(meta))
-    (folder / "config.yaml").write_text(yaml.safe_dump({"ranking": {"method": "weighted"}}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"ranking": {"method": "fusion"}}))
 
 
 def _write_effects(folder: Path, random: np.random.Generator) -> None:
@@ -152,7 +156,7 @@ def add_comparison(folder: Path) -> None:
     """Add the comparison that the ranking came from, the catalogue, and two near copies."""
     random = np.random.default_rng(1)
     ranking = pd.read_parquet(folder / "ranking.parquet")
-    pairs = ranking.loc[ranking["method"] == "weighted", ["prompt_id", "image_id"]]
+    pairs = ranking.loc[ranking["method"] == "fusion", ["prompt_id", "image_id"]]
     metrics = ("pixel_mse", "pixel_mae", "pixel_cosine", "feature_cosine", "text_tfidf")
     rows = [
         (p, n, i, *random.uniform(0, 1, len(metrics)))

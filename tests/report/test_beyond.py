@@ -5,10 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from tests.report.test_tables import TRIAL, effects
-from untrain.report.answer import answer
-from untrain.report.tables.differences import beyond_rows, beyond_sentence
+from untrain.report.answer import effect_sentences
+from untrain.report.tables.differences import difference_rows, difference_sentence
 
 DIFFERENCE, INCREMENT = "randomised-difference", "randomised-increment"
+
+
+def answer(effects: pd.DataFrame) -> str:
+    return " ".join(effect_sentences(effects))
 
 
 def with_comparisons(difference: float) -> pd.DataFrame:
@@ -22,17 +26,25 @@ def with_comparisons(difference: float) -> pd.DataFrame:
 
 def test_the_answer_says_how_much_more_than_random_images() -> None:
     text = answer(with_comparisons(0.2)).replace("\N{NO-BREAK SPACE}", " ")
-    assert "do 0.20 more than as many random ones (95 % interval 0.10–0.30, p = 0.02)." in text
-    assert "0.20 less than" in answer(with_comparisons(-0.2))
+    assert (
+        "is 0.20 larger than that of as many random images (95 % interval 0.10–0.30, p = 0.02)."
+        in text
+    )
+    assert "0.20 smaller than" in answer(with_comparisons(-0.2))
 
 
 def test_each_comparison_says_what_is_compared() -> None:
-    assert beyond_rows(with_comparisons(0.2)) == [
-        ("the 10 images found for a prompt, beyond 10 random ones", "0.200", "0.100–0.300", "0.02"),
+    assert difference_rows(with_comparisons(0.2)) == [
+        (
+            "the 10 images found for a prompt, beyond 10 random images",
+            "0.200",
+            "0.100–0.300",
+            "0.02",
+        ),
         ("the 100 images found, beyond the first 10 of them", "0.500", "0.400–0.600", "0.002"),
     ]
 
 
 def test_runs_without_comparisons_say_nothing_of_them() -> None:
-    assert beyond_rows(TRIAL) == []
-    assert beyond_sentence(TRIAL) == ""
+    assert difference_rows(TRIAL) == []
+    assert difference_sentence(TRIAL) == ""

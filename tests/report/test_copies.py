@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from untrain.report.copies import copied_from, copy_warnings, copy_words
-from untrain.runs.results import Run, read_run
+from untrain.runs.results import RunResults, read_results
 
 FOUND = {
     "queries": 20,
@@ -24,25 +24,32 @@ FOUND = {
 }
 
 
-def test_words_give_flags_errors_and_all_together() -> None:
-    assert copy_words({"copies": FOUND}) == (
-        "3 of 20 generated pictures flagged; of held-out ones 2.5 % are (95 % interval 0.5–7.1); "
-        "together they are nearer to training images than held-out ones (AUC 0.73, p = 0.002)"
+def of(folder: Path, copies: object) -> RunResults:
+    run = read_results(folder)
+    run.meta["copies"] = copies
+    return run
+
+
+def test_words_give_flags_errors_and_all_together(run: Path) -> None:
+    assert copy_words(of(run, FOUND)) == (
+        "3 of 20 generated pictures flagged; of the held-out ones 2.5 % are (95 % interval "
+        "0.5–7.1); together they are nearer to training images than held-out ones (AUC 0.73, "
+        "p = 0.002)"
     )
-    assert "together they are no nearer" in copy_words({"copies": {**FOUND, "p": 0.3}})
+    assert "together they are no nearer" in copy_words(of(run, {**FOUND, "p": 0.3}))
 
 
-def test_without_held_out_pictures_words_are_of_flags_alone() -> None:
+def test_without_held_out_pictures_words_are_of_flags_alone(run: Path) -> None:
     nothing = dict.fromkeys(("auc", "p", "false_positive_rate"))
-    assert copy_words({"copies": FOUND | nothing}) == "3 of 20 generated pictures flagged"
+    assert copy_words(of(run, FOUND | nothing)) == "3 of 20 generated pictures flagged"
 
 
 @pytest.mark.parametrize("found", [None, {}, {"queries": 0}, "broken"])
-def test_without_a_test_there_are_no_words(found: object) -> None:
-    assert copy_words({"copies": found}) == copy_words({}) == ""
+def test_without_a_test_there_are_no_words(run: Path, found: object) -> None:
+    assert copy_words(of(run, found)) == ""
 
 
-def with_test(folder: Path, flagged: set[tuple[str, int]], **found: Any) -> Run:
+def with_test(folder: Path, flagged: set[tuple[str, int]], **found: Any) -> RunResults:
     """The invented run with a copy test of five pictures a prompt."""
     keys = [(p, g) for p in ("p00", "p01", "p02") for g in range(5)]
     rows = [(p, g, f"{p}-000{g}", (p, g) in flagged) for p, g in keys]
@@ -50,15 +57,17 @@ def with_test(folder: Path, flagged: set[tuple[str, int]], **found: Any) -> Run:
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "copies.parquet", index=False)
     meta = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**meta, "copies": FOUND | found}))
-    return read_run(folder)
+    return read_results(folder)
 
 
 def test_flagged_pictures_are_named(run: Path) -> None:
     read = with_test(run, {("p00", 1), ("p00", 4), ("p02", 0)})
-    assert copy_warnings(read) == [
+    (note,) = copy_warnings(read)
+    assert (note.code, note.about) == ("near-copies", ("p00/1", "p00/4", "p02/0"))
+    assert note.text == (
         "3 of 15 generated pictures look like copies of a training image (p00/1, p00/4, p02/0): "
-        "look at the two side by side before you call it one."
-    ]
+        "compare the two side by side before you call one a copy."
+    )
     assert copied_from(read) == {
         ("p00", "1"): "p00-0001",
         ("p00", "4"): "p00-0004",
@@ -68,16 +77,16 @@ def test_flagged_pictures_are_named(run: Path) -> None:
 
 def test_many_flagged_pictures_are_not_all_named(run: Path) -> None:
     (warning,) = copy_warnings(with_test(run, {("p01", g) for g in range(5)} | {("p02", 2)}))
-    assert "(p01/0, p01/1, p01/2, p01/3, p01/4 …)" in warning
+    assert "(p01/0, p01/1, p01/2, p01/3, p01/4 …)" in warning.text
 
 
 def test_no_flag_and_no_test_are_no_warning(run: Path) -> None:
-    assert copy_warnings(read_run(run)) == copy_warnings(with_test(run, set())) == []
+    assert copy_warnings(read_results(run)) == copy_warnings(with_test(run, set())) == []
 
 
 def test_flags_that_held_out_pictures_have_too_are_called_worth_little(run: Path) -> None:
     rate = {"false_positive_rate": 0.9, "false_positive_low": 0.8, "false_positive_high": 0.95}
     (warning,) = copy_warnings(with_test(run, {("p00", 1)}, **rate))
-    assert "90 % look so too, where 1 % were to be expected" in warning
+    assert "90 % are flagged too, where 1 % are expected" in warning.text
     (warning,) = copy_warnings(with_test(run, {("p00", 1)}, false_positive_rate=None))
-    assert warning.endswith("before you call it one.")
+    assert warning.text.endswith("before you call one a copy.")

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from untrain.core.files import write_json
-from untrain.report.tables import tables
+from untrain.report.tables import effects as tables
 from untrain.report.tables.exports import Table, escaped, latex, report_tables, save_tables
-from untrain.runs.results import read_run
+from untrain.runs.results import read_results
 
 NAMES = {
     *("effects-by-arm", "other-measures", "effects-by-prompt", "effects-by-prompt-and-arm"),
@@ -23,17 +23,17 @@ NAMES = {
 
 
 def by_name(run: Path) -> dict[str, Table]:
-    return {table.name: table for table in report_tables(read_run(run))}
+    return {table.name: table for table in report_tables(read_results(run))}
 
 
 def test_every_table_is_written_as_csv_and_latex(run: Path) -> None:
-    save_tables(read_run(run))
+    save_tables(read_results(run))
     written = {path.name for path in (run / "results" / "tables").iterdir()}
     assert written == {f"{name}.{ending}" for name in NAMES for ending in ("csv", "tex")}
 
 
 def test_a_csv_gives_the_numbers_back(run: Path) -> None:
-    save_tables(read_run(run))
+    save_tables(read_results(run))
     for name, table in by_name(run).items():
         path = run / "results" / "tables" / f"{name}.csv"
         text = {
@@ -104,13 +104,13 @@ def test_a_long_table_breaks_over_pages_and_says_a_prompt_once() -> None:
 def test_influential_images_are_the_first_of_the_runs_ranking(run: Path) -> None:
     numbers = by_name(run)["influential"].numbers
     own = numbers[numbers["prompt_id"] == "p01"]
-    assert set(own["method"]) == {"weighted"}
+    assert set(own["method"]) == {"fusion"}
     assert list(own["image_id"]) == [f"p01-{rank:04d}" for rank in range(10)]
     assert own["caption"].iloc[0] == "a shirt <script>alert(1)</script> in red"
 
 
 def test_effects_of_every_arm_on_every_prompt(run: Path) -> None:
-    data = read_run(run)
+    data = read_results(run)
     numbers = by_name(run)["effects-by-prompt-and-arm"].numbers
     assert list(numbers["prompt_id"] + " " + numbers["arm"])[:3] == [
         *("c00 family", "p00 targeted", "p00 random_uniform"),

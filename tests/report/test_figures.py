@@ -24,7 +24,7 @@ from untrain.report.figures.search import agreement, own_sets, score_table
 from untrain.report.figures.style import styled
 from untrain.report.figures.training import losses
 from untrain.report.page.cards import strip
-from untrain.runs.results import read_run
+from untrain.runs.results import read_results
 
 LEVELS = [8, 5, 5, 5]
 
@@ -57,12 +57,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plots(whole: Path) -> list[Plot]:
-    return figures(read_run(whole))
+    return figures(read_results(whole))
 
 
 def draw(run: Path, name: str) -> Plot:
     with styled():
-        plot = FIGURES[name](read_run(run))
+        plot = FIGURES[name](read_results(run))
     assert isinstance(plot, Plot)
     return plot
 
@@ -79,7 +79,7 @@ def _keep_tokens(run: Path, images: int, random: np.random.Generator) -> None:
 
 
 def test_every_figure_is_drawn_or_says_why_not(whole: Path, plots: list[Plot]) -> None:
-    again, reasons = drawn(read_run(whole))
+    again, reasons = drawn(read_results(whole))
     assert again == plots  # to the byte, in all formats
     assert [plot.name for plot in plots] == [name for name in FIGURES if name not in reasons]
     assert set(reasons) == {"k-sweep", "equivalent", "leaderboard"}
@@ -136,7 +136,7 @@ def test_many_prompts_are_drawn_without_labels(run: Path) -> None:
 
 
 def test_points_are_the_effects_on_single_prompts(run: Path) -> None:
-    data = read_run(run)
+    data = read_results(run)
     points = prompt_effects(data)
     own = points[points["arm"] == "targeted"]
     assert list(own["prompt_id"]) == ["p00", "p01", "p02"]
@@ -160,7 +160,7 @@ def test_the_sweep_has_a_panel_for_each_arm_of_several_sizes(run: Path) -> None:
 
 
 def test_scores_of_chosen_images_are_set_against_the_others(run: Path) -> None:
-    table = score_table(read_run(run)).set_index("prompt_id")
+    table = score_table(read_results(run)).set_index("prompt_id")
     assert list(table.index)[-1] == "c00"
     line = table.loc["p00"]
     np.testing.assert_allclose(line["chosen"], 1.2 - 0.07 * np.arange(10))
@@ -175,14 +175,14 @@ def test_of_several_sizes_the_smallest_counts_as_chosen(run: Path) -> None:
     larger = sets[sets["arm"] == "targeted"].assign(k=100, forget_set_id="targeted/large")
     random = sets[sets["prompt_id"] == "p00"].assign(arm="random_uniform", forget_set_id="r")
     pd.concat([larger, random, sets]).to_parquet(path, index=False)
-    found = own_sets(read_run(run))
+    found = own_sets(read_results(run))
     assert {p: len(ids) for p, ids in found.items()} == {"c00": 8, "p00": 10, "p01": 10, "p02": 10}
 
 
 def test_agreement_is_the_mean_rank_correlation_over_prompts(whole: Path) -> None:
-    data = read_run(whole)
+    data = read_results(whole)
     table = agreement(data)
-    assert table.loc["ranking weighted", "ranking pixels"] == pytest.approx(-1)
+    assert table.loc["ranking fusion", "ranking pixels"] == pytest.approx(-1)
     compared = data.comparison.copy()
     grouped = compared.groupby(["prompt_id", "generation"])
     expected = []
@@ -203,7 +203,7 @@ def test_tokens_are_digits_from_minus_one_to_one() -> None:
 def test_the_map_is_the_plane_of_the_first_principal_components(whole: Path) -> None:
     from safetensors.numpy import load_file
 
-    found = projection(read_run(whole))
+    found = projection(read_results(whole))
     assert isinstance(found, Projection)
     counts = found.points.groupby("kind").size()
     assert dict(counts) == {"candidate": 4 * 12 - 38, "chosen": 38, "generated": 20}
@@ -220,11 +220,11 @@ def test_there_is_no_map_without_codes_of_the_same_catalogue(whole: Path, tmp_pa
     run = shutil.copytree(whole, tmp_path / "run")
     path = run / "shared" / "0123" / "shared.json"
     path.write_text(json.dumps({"catalog": "another", "recipe": {"levels": LEVELS}}))
-    assert projection(read_run(run)) == "the run keeps no codes of its pictures"
+    assert projection(read_results(run)) == "the run keeps no codes of its pictures"
 
 
 def test_losses_are_the_mean_over_the_pairs_that_a_model_kept(whole: Path) -> None:
-    table = losses(read_run(whole))
+    table = losses(read_results(whole))
     found = table.set_index(["model_id", "epoch"])["loss"]
     # Of 48 images, 12 and 24 were removed; B02 and B03 keep no model.
     assert found.to_dict() == {

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.report.answer import answer
-from untrain.report.tables import tables
-from untrain.report.tables.groups import group_rows
+from untrain.report.tables import effects as tables
+from untrain.report.tables.effects import group_rows
 from untrain.report.tables.markdown import markdown
 from untrain.report.tables.terminal import answer_and_table
-from untrain.runs.results import read_run
+from untrain.runs.results import read_results
 
 
 def with_groups(run: Path) -> Path:
@@ -23,34 +23,34 @@ def with_groups(run: Path) -> Path:
 
 
 def test_groups_follow_the_overall_effects(run: Path) -> None:
-    rows = group_rows(read_run(with_groups(run)).groups)
+    rows = group_rows(read_results(with_groups(run)).groups)
     assert [row[0] for row in rows][:2] == [
         "targeted, on training captions",
         "family, on training captions",
     ]
     assert rows[0][2] == "0.125" and len({len(row) for row in rows}) == 1
-    text = markdown(read_run(run))
+    text = markdown(read_results(run))
     assert "| targeted, on new prompts | 10 | 0.270 |" in text
     _, table = answer_and_table(run)
     assert table.row_count == len(rows) + 3
 
 
 def test_a_run_without_groups_has_none(run: Path) -> None:
-    assert group_rows(read_run(run).groups) == []
+    assert group_rows(read_results(run).groups) == []
 
 
 def test_holm_is_told_where_it_is_known(run: Path) -> None:
     path = run / "results" / "verdicts.parquet"
-    assert "Holm over" not in answer(read_run(run).effects, read_run(run).verdicts)
+    assert "Holm" not in answer(read_results(run))
     verdicts = pd.read_parquet(path)
     verdicts.assign(p_holm=[0.03, 0.5, 0.9, 0.01]).to_parquet(path)
-    data = read_run(run)
-    text = answer(data.effects, data.verdicts)
-    assert "After Holm over 3 prompts, 1 stay attributable." in text
+    data = read_results(run)
+    text = answer(data)
+    assert "After Holm’s correction over 3 prompts, 1 remain attributable." in text
     shown = dict(zip(verdicts["prompt_id"], [0.03, 0.5, 0.9, 0.01], strict=True))
     table = tables.prompt_table(data)
     assert dict(zip(table["prompt_id"], table["p_holm"], strict=True)) == shown
     assert "0.04 (0.03)" in {row[3] for row in tables.prompt_rows(table)}
     verdicts.assign(p_holm=[0.3, 0.5, 0.9, 0.01]).to_parquet(path)
-    text = answer(data.effects, read_run(run).verdicts)
-    assert "0 stay attributable (smallest adjusted p = 0.30)" in text
+    text = answer(read_results(run))
+    assert "0 remain attributable (smallest adjusted p = 0.30)" in text

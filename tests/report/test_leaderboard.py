@@ -12,12 +12,11 @@ import pytest
 from rich.console import Console
 
 from untrain.core.errors import InputError
-from untrain.report.figures.leaderboard import leaderboard_figure
-from untrain.report.leaderboard import (
+from untrain.report.figures.leaderboard import leaderboard_figure, save_leaderboard
+from untrain.report.tables.leaderboard import (
     leaderboard_markdown,
     leaderboard_table,
     read_leaderboard,
-    write_leaderboard,
 )
 
 
@@ -79,6 +78,6 @@ def test_files_are_written_from_the_folder_alone(tmp_path: Path) -> None:
         read_leaderboard(tmp_path)
     (tmp_path / "results").mkdir()
     table().to_parquet(tmp_path / "results" / "leaderboard.parquet", index=False)
-    write_leaderboard(tmp_path)
+    save_leaderboard(tmp_path)
     assert (tmp_path / "results" / "leaderboard.md").is_file()
     assert (tmp_path / "results" / "figures" / "leaderboard.svg").is_file()

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from untrain.report.page.embedded import Pictures, data_uri
+from untrain.report.page.embedded import EmbeddedPictures, data_uri
 from untrain.report.page.write import render, write_report
-from untrain.runs.results import read_run
+from untrain.runs.results import read_results
 
 from .conftest import CAPTION, PROMPTS, add_comparison
 
@@ -56,7 +56,7 @@ def text(run: Path) -> str:
 
 def page_of(run: Path, training_images: bool = True) -> str:
     """Return the page without its figures, which have tests of their own and take seconds."""
-    return render(read_run(run), [], training_images)
+    return render(read_results(run), [], training_images)
 
 
 def test_writes_tables_figures_and_a_well_formed_page_whose_links_arrive(run: Path) -> None:
@@ -174,7 +174,7 @@ def test_bars_say_which_metrics_made_a_score(run: Path) -> None:
 def test_the_large_view_knows_where_else_an_image_is_influential(run: Path) -> None:
     add_comparison(run)
     ranking = pd.read_parquet(run / "ranking.parquet")
-    other = ranking[(ranking["image_id"] == "p00-0003") & (ranking["method"] == "weighted")]
+    other = ranking[(ranking["image_id"] == "p00-0003") & (ranking["method"] == "fusion")]
     more = pd.concat([ranking, other.assign(prompt_id="p02", rank=7)])
     more.to_parquet(run / "ranking.parquet")
     entry = known(page_of(run))["t/p00-0003"]
@@ -202,7 +202,7 @@ def test_a_redacted_page_holds_no_training_image(run: Path) -> None:
     entries = known(text)
     assert not any(entry["picture"] for key, entry in entries.items() if key.startswith("t/"))
     assert "p00-0003" in text and "item 3 like" in text
-    assert "Training images are not shown" in text
+    assert "Neither training images nor generated pictures that look like copies" in text
     assert "thumbnails of training images are not in the run folder" not in text
 
 
@@ -280,12 +280,12 @@ def test_absent_thumbnails_leave_ids_and_captions_and_a_warning(run: Path) -> No
 def test_pictures_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
     (tmp_path / "thumbnails").mkdir()
-    assert Pictures().add(tmp_path / "thumbnails", "../secret.png") == ""
+    assert EmbeddedPictures().add(tmp_path / "thumbnails", "../secret.png") == ""
 
 
 def test_what_is_no_picture_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"<svg onload='alert(1)'/>")
-    assert Pictures().add(tmp_path, "a.png") == ""
+    assert EmbeddedPictures().add(tmp_path, "a.png") == ""
 
 
 def test_large_pictures_shrink_and_the_budget_holds(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_large_pictures_shrink_and_the_budget_holds(tmp_path: Path) -> None:
         Image.fromarray(noise).save(tmp_path / f"{name}.png")
     size = max(len(data_uri(tmp_path / f"{name}.png")) for name in "abc")
     assert size < 60_000
-    pictures = Pictures(budget=2 * size)
+    pictures = EmbeddedPictures(budget=2 * size)
     assert [pictures.add(tmp_path, f"{name}.png") for name in "aabc"] == ["i0", "i0", "i1", ""]
     assert pictures.dropped == 1
     assert pictures.sheet.count("data:image/webp;base64,") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from untrain.core.errors import InputError
-from untrain.report.answer import answer
-from untrain.report.tables import tables
+from untrain.report.answer import effect_sentences
+from untrain.report.notes import warnings
+from untrain.report.tables import effects as tables
 from untrain.report.tables.markdown import markdown
 from untrain.report.words import p_value
-from untrain.runs.results import read_run
+from untrain.runs.results import read_results
 
 NAN = math.nan
+
+
+def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, **more: Any) -> str:
+    return " ".join(effect_sentences(effects, verdicts, **more))
 
 
 def effects(*rows: tuple) -> pd.DataFrame:
@@ -38,9 +44,10 @@ def test_answer_gives_effect_interval_control_and_naive_figure() -> None:
     text = answer(TRIAL).replace("\N{NO-BREAK SPACE}", " ")
     assert text == (
         "Models trained without the 10 images found for a prompt are 0.27 bits/token worse at its "
-        "pictures (95 % interval 0.20–0.35, p = 0.0005); without 10 random ones, 0.027 (p = 0.26). "
-        "The naive figure, against the model that drew the pictures, says 1.31, and 1.09 for "
-        "models that lost none of its images: nearly all of it is the change of model."
+        "pictures (95 % interval 0.20–0.35, p = 0.0005); without 10 random images, 0.027 "
+        "(p = 0.26). The naive comparison, with the model that drew the pictures, gives 1.31, and "
+        "1.09 for models that lost none of its images: nearly all of it comes from changing the "
+        "model."
     )
 
 
@@ -49,6 +56,18 @@ def test_answer_does_not_claim_what_chance_could_do() -> None:
     assert "not measurably worse at its pictures: −0.010 bits/token" in text
     assert "−0.10 to 0.10" in text
     assert "naive" not in text
+
+
+def test_the_level_of_the_run_decides_what_is_measurable_and_what_is_false() -> None:
+    table = pd.concat(
+        [TRIAL, effects(("randomised", "random_uniform", "p0", "nll", 0.1, 0, 1, 0.03, 10))]
+    )
+    table.loc[table["arm"] == "targeted", "p_value"] = 0.03
+    judged = pd.DataFrame({"prompt_id": ["p0", "p1"], "verdict": "undecided", "p_holm": 0.03})
+    strict, lax = (answer(table, judged, alpha=alpha) for alpha in (0.01, 0.05))
+    assert "not measurably worse" in strict and "not measurably worse" not in lax
+    assert "0 remain" in strict and "2 remain" in lax
+    assert "calls attributable: 0 of 1" in strict and "calls attributable: 1 of 1" in lax
 
 
 def test_answer_without_effects_says_so() -> None:
@@ -64,8 +83,8 @@ def test_answer_of_before_after_names_its_limits_and_the_model_trained_on_everyt
     )
     text = answer(table)
     assert "without the images found for a prompt are 0.20" in text
-    assert "1.00 for one trained on everything: nearly all of it is the change of model" in text
-    assert "one pair of models" in text
+    assert "1.00 for one trained on everything: nearly all of it comes from" in text
+    assert "single pair of models" in text
 
 
 def test_answer_counts_controls_apart() -> None:
@@ -137,25 +156,25 @@ def test_numbers_can_be_read_back(value: float) -> None:
 
 
 def test_prompt_table_is_sorted_with_controls_last(run: Path) -> None:
-    table = tables.prompt_table(read_run(run))
+    table = tables.prompt_table(read_results(run))
     assert list(table["role"]) == ["query"] * 3 + ["control"]
     assert table["effect"].iloc[:3].is_monotonic_decreasing
     assert table["arm"].iloc[-1] == "family"
 
 
 def test_warnings_always_name_the_frozen_parts_and_put_a_weak_generator_first(run: Path) -> None:
-    data = read_run(run)
-    assert any("autoencoder and the tokenizer are frozen" in text for text in tables.warnings(data))
+    data = read_results(run)
+    assert warnings(data)[-1].code == "frozen-parts"
     data.meta["quality"]["passed"] = False
-    assert tables.warnings(data)[0].startswith("The generator is weak")
+    assert warnings(data)[0].code == "generator-weak"
     text = "The generator is weak: told already."
     data.meta["warnings"].append({"code": "generator-weak", "text": text})
-    weak = [text for text in tables.warnings(data) if "generator is weak" in text]
+    weak = [note.text for note in warnings(data) if note.code == "generator-weak"]
     assert weak == ["The generator is weak: told already."]
 
 
 def test_markdown_escapes_what_prompts_hold(run: Path) -> None:
-    text = markdown(read_run(run))
+    text = markdown(read_results(run))
     row = next(line for line in text.splitlines() if "handbag" in line)
     assert "handbag \\| with &lt;b&gt;gold&lt;/b&gt; buckle" in row
     assert row.replace("\\|", "").count("|") == 7
@@ -163,21 +182,21 @@ def test_markdown_escapes_what_prompts_hold(run: Path) -> None:
 
 def test_a_folder_without_a_run_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"run\.json"):
-        read_run(tmp_path)
+        read_results(tmp_path)
 
 
 def test_ids_that_look_like_numbers_stay_text(run: Path) -> None:
     table = "prompt_id,prompt,family,role\n007,nan,,query\n"
     (run / "prompts.csv").write_text(table)
-    prompts = read_run(run).prompts
+    prompts = read_results(run).prompts
     assert prompts.iloc[0].tolist() == ["007", "nan", "", "query"]
 
 
 def test_a_failed_positive_control_is_the_first_thing_to_know(run: Path) -> None:
     path = run / "results" / "effects.parquet"
     table = pd.read_parquet(path)
-    assert not any("control failed" in text for text in tables.warnings(read_run(run)))
+    assert "control-failed" not in {note.code for note in warnings(read_results(run))}
     failed = (table["arm"] == "family") & (table["prompt_id"] == "") & (table["measure"] == "nll")
     table.loc[failed, ["estimate", "p_value"]] = [-0.025, 0.94]
     table.to_parquet(path)
-    assert any("The positive control failed" in text for text in tables.warnings(read_run(run)))
+    assert "control-failed" in {note.code for note in warnings(read_results(run))}

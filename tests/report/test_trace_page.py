@@ -10,7 +10,7 @@ import pytest
 
 from tests.report.test_page import Page
 from untrain.catalogs import Catalog, rendered
-from untrain.report.page.trace_page import trace_page
+from untrain.report.page.trace import trace_page
 from untrain.search.trace import trace
 
 HOSTILE = "<script>alert(1)</script> & \"quotes\" <img src='http://example.org/x'>"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-    from untrain.runs.results import Run
+    from untrain.runs.results import RunResults
 
 SHOWN = 4  # prompts whose pictures a notebook shows
 
@@ -112,7 +112,7 @@ class Result:
     @property
     def overall(self) -> pd.DataFrame:
         """The overall effects in `unit`, a row an arm and size, naive figures beside them."""
-        from untrain.report.tables.tables import overall_table
+        from untrain.report.tables.effects import overall_table
 
         return overall_table(self._read().effects)
 
@@ -121,9 +121,9 @@ class Result:
     @property
     def answer(self) -> str:
         """What the run found, in plain words with its uncertainty."""
-        from untrain.report.answer import said
+        from untrain.report.answer import answer
 
-        return " ".join(said(self._read()))
+        return answer(self._read())
 
     @property
     def unit(self) -> str:
@@ -133,9 +133,9 @@ class Result:
     @property
     def warnings(self) -> list[str]:
         """What a reader must know before believing the run; the gravest first."""
-        from untrain.report.tables.tables import warnings
+        from untrain.report.notes import warnings
 
-        return warnings(self._read())
+        return [note.text for note in warnings(self._read())]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Result:
 
     def with_and_without(self, prompt_id: str) -> tuple[str, ...]:
         """Return a model that had the prompt's own images and one that did not, much alike else."""
-        from untrain.report.page.regenerated import with_and_without
+        from untrain.report.model_pairs import with_and_without
 
         _check("prompt", prompt_id, self.prompts["prompt_id"])
         return with_and_without(self._read(), prompt_id)
@@ -239,7 +239,7 @@ class Result:
             return f"<p>{escape(repr(self))}</p>"
         import pandas as pd
 
-        from untrain.report.tables import tables
+        from untrain.report.tables import effects as tables
 
         rows = pd.DataFrame(
             tables.overall_rows(self.overall),
@@ -256,10 +256,10 @@ class Result:
             f"<p>The whole report: <code>{escape(str(self.report))}</code></p>"
         )
 
-    def _read(self) -> Run:
-        from untrain.runs.results import read_run
+    def _read(self) -> RunResults:
+        from untrain.runs.results import read_results
 
-        return read_run(self.folder)
+        return read_results(self.folder)
 
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd

@@ -176,11 +176,11 @@ def _check_method(run: Run, method: str) -> tuple[Note, ...]:
 
 def keep_leaderboard(run: Run, table: pd.DataFrame) -> None:
     """Write ``results/leaderboard``: Parquet, CSV, Markdown and a figure."""
-    from untrain.report.leaderboard import write_leaderboard
+    from untrain.report.figures.leaderboard import save_leaderboard
 
     write_parquet(run.path("results", "leaderboard.parquet"), table)
     write_text(run.path("results", "leaderboard.csv"), table.to_csv(index=False))
-    write_leaderboard(run.folder)
+    save_leaderboard(run.folder)
     for note in table.attrs["notes"]:
         console.print(f"  {note}", markup=False, soft_wrap=True)
 

@@ -36,7 +36,7 @@ def compare(
     """
     from untrain.core.errors import InputError
     from untrain.core.files import atomic_path
-    from untrain.report import compared_runs as tables
+    from untrain.report.tables import compared_runs as tables
     from untrain.runs.find import find_run
 
     if second is None:

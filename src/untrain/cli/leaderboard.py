@@ -53,8 +53,8 @@ def leaderboard(
     from untrain.banks.bank import read_bank
     from untrain.banks.leaderboard import keep_leaderboard
     from untrain.banks.leaderboard import leaderboard as table_of
-    from untrain.report.leaderboard import leaderboard_table
     from untrain.report.page.rewrite import write_again
+    from untrain.report.tables.leaderboard import leaderboard_table
     from untrain.runs.run import Run
 
     run = Run(read(file))

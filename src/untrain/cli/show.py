@@ -35,22 +35,22 @@ def show(
 
     Example: untrain show runs/demo --prompts 5
     """
-    from untrain.report.answer import said
+    from untrain.report.answer import answer
+    from untrain.report.notes import warnings
     from untrain.report.page.rewrite import shows_training_images
     from untrain.report.tables import terminal
-    from untrain.report.tables.tables import warnings
     from untrain.runs.find import find_run
-    from untrain.runs.results import read_run
+    from untrain.runs.results import read_results
 
-    found = read_run(find_run(run))
+    found = read_results(find_run(run))
     if as_json:
         print_json(terminal.to_dict(found))
         return
     console = Console(highlight=False)
     console.print(f"[bold]{escape(str(found.meta.get('name') or found.folder.name))}[/]")
-    console.print(" ".join(said(found)), markup=False)
+    console.print(answer(found), markup=False)
     for warning in warnings(found):
-        console.print(f"[yellow]warning:[/] {escape(warning)}")
+        console.print(f"[yellow]warning:[/] {escape(warning.text)}")
     console.print()
     if found.given:
         console.print(terminal.nearest(found))

@@ -84,7 +84,7 @@ def trace(
     Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
     """
     from untrain.catalogs.base import read_image
-    from untrain.report.trace_words import run_notes
+    from untrain.report.page.trace import run_notes
     from untrain.search.trace import trace as find
 
     _check_outputs(out)
@@ -172,7 +172,7 @@ def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: C
 
     kind = path.suffix.lower()
     if kind == ".html":
-        from untrain.report.page.trace_page import trace_page
+        from untrain.report.page.trace import trace_page
 
         write_text(path, trace_page(found, pictures, catalog))
     elif kind == ".json":
@@ -185,7 +185,7 @@ def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: C
 
 
 def _print(found: Trace, out: Sequence[Path]) -> None:
-    from untrain.report.trace_words import copy_verdict
+    from untrain.report.page.trace import copy_verdict
 
     console = Console(highlight=False)
     for copy in found.copies.itertuples():

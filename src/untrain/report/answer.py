@@ -1,4 +1,4 @@
-"""A finished run as one plain answer."""
+"""The answer of a finished run, in sentences."""
 
 from __future__ import annotations
 
@@ -7,47 +7,59 @@ import math
 import pandas as pd
 
 from untrain.evaluation.measurement import BITS, amount, primary
-from untrain.report.tables.differences import beyond_sentence
-from untrain.report.tables.tables import (
+from untrain.report.arms import arm_words
+from untrain.report.notes import NOTHING_REMOVED
+from untrain.report.tables.differences import difference_sentence
+from untrain.report.tables.effects import (
     EFFECTS,
-    GIVEN,
-    LEVEL,
-    arm_words,
     designs,
+    is_overall,
     overall_table,
     split_controls,
     verdict_counts,
 )
 from untrain.report.words import number, p_value, uncertainty
-from untrain.runs.results import Run, rows
+from untrain.runs.results import DEFAULT_ALPHA, RunResults, rows
+
+GIVEN = (
+    NOTHING_REMOVED.text,
+    "What follows shows which training images are nearest to each picture and which pictures look "
+    "like copies; whether any of those images mattered is not known.",
+)
+"""The answer of a run without a model."""
 
 
-def said(run: Run) -> list[str]:
-    """Return the answer of a run as sentences, the first by itself."""
+def answer(run: RunResults) -> str:
+    """Return what a run found, in plain words with its uncertainty."""
+    return " ".join(answer_sentences(run))
+
+
+def answer_sentences(run: RunResults) -> list[str]:
+    """Return the answer of a run as sentences: the finding, then what to compare it with."""
     if run.given:
         return list(GIVEN)
-    return answer_sentences(run.effects, run.verdicts, run.unit)
+    return effect_sentences(run.effects, run.verdicts, run.unit, run.alpha)
 
 
-def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, unit: str = BITS) -> str:
-    """Return what the run found, in plain words with its uncertainty.
+def effect_sentences(
+    effects: pd.DataFrame,
+    verdicts: pd.DataFrame | None = None,
+    unit: str = BITS,
+    alpha: float = DEFAULT_ALPHA,
+) -> list[str]:
+    """Return effects and verdicts as sentences.
 
     Parameters
     ----------
     effects : DataFrame
         The run's ``results/effects.parquet``.
     verdicts : DataFrame, optional
-        The run's ``results/verdicts.parquet``; adds a sentence that counts them.
+        The run's ``results/verdicts.parquet``; adds sentences that count them.
     unit : str
         Of the measure that the answer is about.
+    alpha : float
+        The level of the run's tests.
     """
-    return " ".join(answer_sentences(effects, verdicts, unit))
-
-
-def answer_sentences(
-    effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, unit: str = BITS
-) -> list[str]:
-    """Return `answer` as sentences: the finding, then what to hold it against."""
     table = overall_table(effects)
     measured = table[table["effect"].notna()]
     if measured.empty:
@@ -55,20 +67,23 @@ def answer_sentences(
     main = measured.iloc[0]
     others = table[(table["arm"] != main["arm"]) & (table["k"].isna() | (table["k"] == main["k"]))]
     sentences = [
-        _first_sentence(main, others, _together(effects), unit),
-        beyond_sentence(effects),
+        _first_sentence(main, others, _together(effects), unit, alpha),
+        difference_sentence(effects),
         _control_sentence(measured, main),
         _naive_sentence(main, others),
     ]
     if designs(effects)[0] == "before-after":
-        sentences.append("This rests on one pair of models and says nothing about its luck.")
+        sentences.append(
+            "This rests on a single pair of models: chance differences between the two are not "
+            "accounted for."
+        )
     if verdicts is not None and len(verdicts):
-        sentences += _verdict_sentences(effects, verdicts)
+        sentences += _verdict_sentences(effects, verdicts, alpha)
     return [sentence for sentence in sentences if sentence]
 
 
 def _together(effects: pd.DataFrame) -> bool:
-    """Tell whether the sets of all prompts left as one: fewer sets than prompts have an effect."""
+    """Tell whether all prompts' sets were removed as one: there are fewer sets than prompts."""
     effects = effects.reindex(columns=list(EFFECTS))
     own = effects[
         (effects["design"] == "randomised")
@@ -76,17 +91,17 @@ def _together(effects: pd.DataFrame) -> bool:
         & (effects["measure"] == primary(effects))
     ]
     own = own[own["k"] == own["k"].min()]
-    overall = own["prompt_id"] == ""
+    overall = is_overall(own)
     return bool((own.loc[overall, "n_units"] < (~overall).sum()).any())
 
 
-def _first_sentence(main: pd.Series, others: pd.DataFrame, together: bool, unit: str) -> str:
-    effect, ends = (
-        amount(number(main["effect"]), unit),
-        uncertainty(main["low"], main["high"], main["p"]),
-    )
+def _first_sentence(
+    main: pd.Series, others: pd.DataFrame, together: bool, unit: str, alpha: float
+) -> str:
+    effect = amount(number(main["effect"]), unit)
+    ends = uncertainty(main["low"], main["high"], main["p"])
     # Without a p, an interval above zero says the same.
-    worse = main["p"] <= 0.05 or (math.isnan(main["p"]) and main["low"] > 0)
+    worse = main["p"] <= alpha or (math.isnan(main["p"]) and main["low"] > 0)
     words, whose, each = arm_words(main["arm"], main["k"]), "its", ""
     if together:
         words = words.replace("for a prompt", "for each prompt, of all prompts together,")
@@ -95,8 +110,7 @@ def _first_sentence(main: pd.Series, others: pd.DataFrame, together: bool, unit:
     if worse:
         parts = [f"{start}{effect} worse at {whose} pictures{ends}"]
     else:
-        start += f"not measurably worse at {whose} pictures: "
-        parts = [f"{start}{effect}{ends}"]
+        parts = [f"{start}not measurably worse at {whose} pictures: {effect}{ends}"]
     for row in rows(others[others["effect"].notna() & (others["arm"] != "family")]):
         p = f" ({p_value(row.p)})" if p_value(row.p) else ""
         parts.append(f"without {arm_words(row.arm, row.k)}{each}, {number(row.effect)}{p}")
@@ -104,12 +118,12 @@ def _first_sentence(main: pd.Series, others: pd.DataFrame, together: bool, unit:
 
 
 def _control_sentence(measured: pd.DataFrame, main: pd.Series) -> str:
-    rows = measured[(measured["arm"] == "family") & (main["arm"] != "family")]
-    if rows.empty:
+    control = measured[(measured["arm"] == "family") & (main["arm"] != "family")]
+    if control.empty:
         return ""
-    row = rows.iloc[0]
+    row = control.iloc[0]
     p = f" ({p_value(row['p'])})" if p_value(row["p"]) else ""
-    return f"As a positive control, without {arm_words('family')}: {number(row['effect'])}{p}."
+    return f"Positive control: without {arm_words('family')}, {number(row['effect'])}{p}."
 
 
 def _naive_sentence(main: pd.Series, others: pd.DataFrame) -> str:
@@ -117,25 +131,29 @@ def _naive_sentence(main: pd.Series, others: pd.DataFrame) -> str:
     if math.isnan(main["naive"]):
         return ""
     start = (
-        f"The naive figure, against the model that drew the pictures, says {number(main['naive'])}"
+        "The naive comparison, with the model that drew the pictures, gives "
+        f"{number(main['naive'])}"
     )
     idle = others[others["arm"].isin(["none", "full"]) & others["naive"].notna()]
     if idle.empty:
         return f"{start}."
-    words = {"none": "models that lost none of its images", "full": "one trained on everything"}
-    beside = " and ".join(f"{number(r.naive)} for {words[r.arm]}" for r in rows(idle))
+    words = {
+        "none": "for models that lost none of its images",
+        "full": "for one trained on everything",
+    }
+    beside = " and ".join(f"{number(r.naive)} {words[r.arm]}" for r in rows(idle))
     share = idle["naive"].min() / main["naive"] if main["naive"] > 0 else 0.0
-    why = ": nearly all of it is the change of model" if share > 0.8 else ""
+    why = ": nearly all of it comes from changing the model" if share > 0.8 else ""
     return f"{start}, and {beside}{why}."
 
 
-def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
+def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame, alpha: float) -> list[str]:
     queries, controls = split_controls(effects, verdicts)
     sentences = []
     if len(queries):
         counts = ", ".join(f"{n} {name}" for name, n in verdict_counts(queries).items())
         sentences.append(f"Of {len(queries)} prompts: {counts}.")
-        sentences += _holm_sentence(queries)
+        sentences += _holm_sentence(queries, alpha)
     if len(controls):
         found = verdict_counts(controls)["attributable"]
         sentences.append(f"Positive controls attributable: {found} of {len(controls)}.")
@@ -143,22 +161,23 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame) -> list[st
         (effects["design"] == "randomised")
         & effects["arm"].str.startswith("random")
         & (effects["measure"] == primary(effects))
-        & (effects["prompt_id"] != "")
+        & ~is_overall(effects)
         & effects["p_value"].notna()
     ]
     if len(random):
-        wrong = int((random["p_value"] <= LEVEL).sum())
-        whose = "Prompts of which, without the random sets of all, as much would be said"
-        start = whose if _together(effects) else "Random sets that would be called so"
+        wrong = int((random["p_value"] <= alpha).sum())
+        whose = "Prompts that random removals would also have labelled attributable"
+        start = whose if _together(effects) else "Random sets that the same test calls attributable"
         sentences.append(f"{start}: {wrong} of {len(random)}.")
     return sentences
 
 
-def _holm_sentence(queries: pd.DataFrame) -> list[str]:
+def _holm_sentence(queries: pd.DataFrame, alpha: float) -> list[str]:
     """Say how many verdicts hold together; with few models no p is small enough for many."""
     adjusted = queries.get("p_holm", pd.Series(dtype=float)).dropna()
     if len(adjusted) < 2:
         return []
-    kept = int((adjusted <= LEVEL).sum())
+    kept = int((adjusted <= alpha).sum())
     why = "" if kept else f" (smallest adjusted {p_value(adjusted.min())})"
-    return [f"After Holm over {len(adjusted)} prompts, {kept} stay attributable{why}."]
+    what = f"After Holm’s correction over {len(adjusted)} prompts"
+    return [f"{what}, {kept} remain attributable{why}."]

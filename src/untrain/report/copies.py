@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from untrain.core.notes import Note
 from untrain.report.words import interval, p_value
-from untrain.runs.results import Run
-
-LEVEL = 0.05
+from untrain.runs.results import RunResults
 
 
-def copy_words(meta: dict[str, Any]) -> str:
-    """Return what the copy test of a run found, or nothing if there was none.
-
-    Parameters
-    ----------
-    meta : dict
-        The run's ``run.json``; its ``copies`` is the summary of `untrain.search.copies`.
-    """
-    found = meta.get("copies")
+def copy_words(run: RunResults) -> str:
+    """Return what the copy test of a run found, or nothing if there was none."""
+    found = run.meta.get("copies")  # the summary of `untrain.search.copies`
     if not isinstance(found, dict) or not found.get("queries"):
         return ""
     parts = [f"{found['near_copies']} of {found['queries']} generated pictures flagged"]
@@ -26,9 +17,9 @@ def copy_words(meta: dict[str, Any]) -> str:
     if rate is not None:
         low, high = found["false_positive_low"], found["false_positive_high"]
         ends = interval(100 * low, 100 * high, 1)
-        parts.append(f"of held-out ones {100 * rate:.1f} % are (95 % interval {ends})")
+        parts.append(f"of the held-out ones {100 * rate:.1f} % are (95 % interval {ends})")
     if found.get("auc") is not None:
-        nearer = "nearer" if found["p"] <= LEVEL else "no nearer"
+        nearer = "nearer" if found["p"] <= run.alpha else "no nearer"
         parts.append(
             f"together they are {nearer} to training images than held-out ones "
             f"(AUC {found['auc']:.2f}, {p_value(found['p'])})"
@@ -36,22 +27,22 @@ def copy_words(meta: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def copy_warnings(run: Run) -> list[str]:
-    """Return a warning if pictures were flagged as near copies, and what flags are worth if little.
+def copy_warnings(run: RunResults) -> list[Note]:
+    """Warn of pictures flagged as near copies, and say if the flags of this run are worth little.
 
-    They are where held-out pictures, which nothing can have copied, are flagged more often than
-    the test was asked to allow, as those are that a coarse generator makes equal.
+    They are if held-out pictures, which nothing can have copied, are flagged more often than the
+    test allows, as happens where a coarse generator makes different pictures equal.
     """
     flagged = run.copies[run.copies["near_copy"].astype(bool)]
     if flagged.empty:
         return []
     names = [f"{p}/{g}" for p, g in zip(flagged["prompt_id"], flagged["generation"], strict=True)]
     shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-    return [
+    text = (
         f"{len(flagged)} of {len(run.copies)} generated pictures look like copies of a training "
-        f"image ({shown}): look at the two side by side before you call it one."
-        + _worth(run.meta.get("copies"))
-    ]
+        f"image ({shown}): compare the two side by side before you call one a copy."
+    )
+    return [Note("near-copies", text + _worth(run.meta.get("copies")), tuple(names))]
 
 
 def _worth(found: object) -> str:
@@ -62,25 +53,27 @@ def _worth(found: object) -> str:
         return ""
     rate, alpha = 100 * found["false_positive_rate"], 100 * found["alpha"]
     return (
-        f" Of held-out pictures, which it never saw, {rate:.0f} % look so too, where {alpha:g} % "
-        "were to be expected: the flags of this run say little."
+        f" Of held-out pictures, which the model never saw, {rate:.0f} % are flagged too, where "
+        f"{alpha:g} % are expected: the flags of this run say little."
     )
 
 
-def redaction_warnings(run: Run) -> list[str]:
-    """Return what a page without training images may show of them all the same."""
+def redaction_warnings(run: RunResults) -> list[Note]:
+    """Say what a page without training images may still show of them."""
     if run.copies.empty:
-        return [
+        text = (
             "Training images are not shown. This run made no copy test, so a generated picture may "
-            "show one all the same: look at them before you pass this page on."
-        ]
-    return [
-        "Training images are not shown, nor generated pictures that look like copies of one. What "
-        "other models drew again was not tested for copies."
-    ]
+            "still show one: look at the pictures before you pass this page on."
+        )
+    else:
+        text = (
+            "Neither training images nor generated pictures that look like copies of one are "
+            "shown. Pictures redrawn by other models were not tested for copies."
+        )
+    return [Note("page-redacted", text)]
 
 
-def copied_from(run: Run) -> dict[tuple[str, str], str]:
+def copied_from(run: RunResults) -> dict[tuple[str, str], str]:
     """Return the training image that each flagged picture looks like, by prompt and number."""
     flagged = run.copies[run.copies["near_copy"].astype(bool)]
     numbers = flagged["generation"].astype(int).astype(str)

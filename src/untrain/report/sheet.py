@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from untrain.catalogs.sheet import contact_sheet
-from untrain.report.page.regenerated import with_and_without
-from untrain.runs.results import read_run
+from untrain.report.model_pairs import with_and_without
+from untrain.runs.results import read_results
 
 _EACH = 5  # pictures of a model, at most
 _CAPTIONS = (
@@ -33,7 +33,7 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
     rows : int, optional
         How many prompts to show; all if left out.
     """
-    run = read_run(folder)
+    run = read_results(folder)
     asked = run.config.get("generations", _EACH)
     each = min(_EACH, asked) if isinstance(asked, int) else _EACH
     pictures: list[Image.Image] = []

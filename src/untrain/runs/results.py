@@ -16,6 +16,9 @@ from untrain.core.files import read_json
 from untrain.counterfactual.design import SAMPLER as SAMPLER
 from untrain.evaluation.measurement import BITS
 
+DEFAULT_ALPHA = 0.05
+"""The level of a run whose folder does not say."""
+
 COLUMNS = {
     "prompts.csv": ("prompt_id", "prompt", "family", "role"),
     "ranking.parquet": ("method", "prompt_id", "image_id", "score", "rank"),
@@ -45,7 +48,7 @@ _TEXT |= {"group", "content"}
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResults:
     """A finished run folder, read: a table or value for each file, empty where there is none."""
 
     folder: Path
@@ -66,7 +69,7 @@ class Run:
 
     @property
     def generator(self) -> dict[str, Any]:
-        """What the run says of its generator; runs from before there were several say nothing."""
+        """What the run says of its generator: name, unit, measure, margin, frozen parts."""
         return self.meta.get("generator") or {}
 
     @property
@@ -78,6 +81,11 @@ class Run:
     def unit(self) -> str:
         """Of the primary measure."""
         return str(self.generator.get("unit") or BITS)
+
+    @property
+    def alpha(self) -> float:
+        """The level of the run's tests, by which verdicts were given."""
+        return float((self.config.get("evaluation") or {}).get("alpha", DEFAULT_ALPHA))
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
@@ -104,7 +112,7 @@ def rows(table: pd.DataFrame) -> Iterator[Any]:
     return table.itertuples()
 
 
-def read_run(folder: Path) -> Run:
+def read_results(folder: Path) -> RunResults:
     """Read the tables of a finished run.
 
     Raises
@@ -124,7 +132,7 @@ def read_run(folder: Path) -> Run:
             )
     config = folder / "config.yaml"
     tables = {name: _read_table(folder / name, columns) for name, columns in COLUMNS.items()}
-    return Run(
+    return RunResults(
         folder,
         (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.is_file() else {},
         read_json(folder / "run.json"),

@@ -30,7 +30,7 @@ from untrain.report.figures.style import (
     styled,
 )
 from untrain.report.figures.training import training_curves
-from untrain.runs.results import Run
+from untrain.runs.results import RunResults
 
 __all__ = [
     "BLUE",
@@ -62,12 +62,12 @@ FIGURES = {
 """Name of each figure and what draws it, in the order of the page."""
 
 
-def figures(run: Run) -> list[Plot]:
+def figures(run: RunResults) -> list[Plot]:
     """Return the figures that the run has numbers for."""
     return drawn(run)[0]
 
 
-def drawn(run: Run) -> tuple[list[Plot], dict[str, str]]:
+def drawn(run: RunResults) -> tuple[list[Plot], dict[str, str]]:
     """Return the figures of a run, and for each that it has none of, by name, the reason."""
     plots, reasons = [], {}
     with styled():

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from untrain.core.files import rng
 from untrain.evaluation.measurement import in_full, primary
+from untrain.report.arms import VERDICTS, arm_label, arm_order
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -30,23 +31,16 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.tables.tables import (
-    VERDICTS,
-    arm_label,
-    arm_order,
-    designs,
-    overall_table,
-    prompt_table,
-)
+from untrain.report.tables.effects import designs, is_overall, overall_table, prompt_table
 from untrain.report.words import number, uncertainty
-from untrain.runs.results import Run, rows
+from untrain.runs.results import RunResults, rows
 
 VERDICT_COLOURS = {"attributable": BLUE, "not attributable": ORANGE}
 VERDICT_MARKS = {"attributable": "o", "not attributable": "D"}
 NINETY_FIVE = "95\N{NO-BREAK SPACE}%"
 
 
-def effects_by_arm(run: Run) -> Plot | str:
+def effects_by_arm(run: RunResults) -> Plot | str:
     """Overall effect of each arm with its interval, its prompts as points, the naive beside it."""
     table = overall_table(run.effects)
     if table.empty:
@@ -83,7 +77,7 @@ def effects_by_arm(run: Run) -> Plot | str:
     )
 
 
-def prompt_effects(run: Run) -> pd.DataFrame:
+def prompt_effects(run: RunResults) -> pd.DataFrame:
     """Return the effects on single prompts that figures show as points: prompt_id, arm, k, effect.
 
     The primary measure under the design that the answer rests on.
@@ -91,7 +85,7 @@ def prompt_effects(run: Run) -> pd.DataFrame:
     effects = run.effects
     chosen = effects[
         (effects["design"] == designs(effects)[0])
-        & (effects["prompt_id"] != "")
+        & ~is_overall(effects)
         & (effects["measure"] == primary(effects))
         & np.isfinite(effects["estimate"].astype(float))
     ]
@@ -99,7 +93,7 @@ def prompt_effects(run: Run) -> pd.DataFrame:
     return chosen[["prompt_id", "arm", "k", "effect"]].reset_index(drop=True)
 
 
-def effects_by_prompt(run: Run) -> Plot | str:
+def effects_by_prompt(run: RunResults) -> Plot | str:
     """Effect of the targeted removal on each prompt, sorted, with intervals and verdicts."""
     table = prompt_table(run)
     table = table[np.isfinite(table["effect"]) & (table["role"] != "control")]
@@ -132,7 +126,7 @@ def effects_by_prompt(run: Run) -> Plot | str:
     )
 
 
-def k_sweep(run: Run) -> Plot | str:
+def k_sweep(run: RunResults) -> Plot | str:
     """Effect against the number of images removed, a panel an arm, prompts as faint lines."""
     table = overall_table(run.effects)
     table = table[np.isfinite(table["effect"]) & (table["k"] > 0)]
@@ -189,7 +183,7 @@ def k_sweep(run: Run) -> Plot | str:
         )
 
 
-def reference_similarity(run: Run) -> Plot | str:
+def reference_similarity(run: RunResults) -> Plot | str:
     """The study's own measure: cosine with the reference before and after the removal."""
     table = run.similarity[(run.similarity["Folder"] != "")].dropna(subset=["Mean_1", "Mean_2"])
     if table.empty:

@@ -26,8 +26,8 @@ from untrain.report.figures.style import (
     plot,
     short,
 )
-from untrain.report.tables.tables import prompt_table
-from untrain.runs.results import Run
+from untrain.report.tables.effects import prompt_table
+from untrain.runs.results import RunResults
 
 PANELS = 9
 BACKGROUND = 250  # dots of other prompts' candidates in each panel
@@ -49,7 +49,7 @@ class Projection:
     share: float
 
 
-def projection(run: Run) -> Projection | str:
+def projection(run: RunResults) -> Projection | str:
     """Project pictures by their codes in the generator's frozen autoencoder, which the run keeps.
 
     The plane is that of the first two principal components of the training images that were
@@ -102,7 +102,7 @@ def unpack(tokens: np.ndarray, levels: list[int]) -> np.ndarray:
     return (digits / (sizes - 1) * 2 - 1).reshape(len(tokens), -1)
 
 
-def _training_tokens(run: Run) -> tuple[dict[str, np.ndarray], list[int]] | None:
+def _training_tokens(run: RunResults) -> tuple[dict[str, np.ndarray], list[int]] | None:
     """Return the tokens of every training image by id, and the levels of the autoencoder."""
     from safetensors.numpy import load_file
 
@@ -116,7 +116,7 @@ def _training_tokens(run: Run) -> tuple[dict[str, np.ndarray], list[int]] | None
     return None
 
 
-def _is_of(run: Run, folder: Path) -> bool:
+def _is_of(run: RunResults, folder: Path) -> bool:
     """Whether frozen parts are those of the run's models; settings may have changed since."""
     if not (folder / "shared.json").is_file():
         return False
@@ -127,12 +127,12 @@ def _is_of(run: Run, folder: Path) -> bool:
     return frozen.get("catalog") == ours and all(preset.get(k, v) == v for k, v in recipe.items())
 
 
-def _model_files(run: Run) -> list[Path]:
+def _model_files(run: RunResults) -> list[Path]:
     paths = [run.folder / "models" / name / "model.json" for name in run.models["fingerprint"]]
     return [path for path in paths if path.is_file()]
 
 
-def embedding_map(run: Run) -> Plot | str:
+def embedding_map(run: RunResults) -> Plot | str:
     """Where each prompt's pictures lie among the training images, a panel a prompt."""
     found = projection(run)
     if isinstance(found, str):
@@ -197,7 +197,7 @@ def _panel(axes: Axes, everyone: pd.DataFrame, own: pd.DataFrame) -> None:
         axes.spines[side].set_alpha(0.4)
 
 
-def _shown(run: Run, points: pd.DataFrame) -> list[str]:
+def _shown(run: RunResults, points: pd.DataFrame) -> list[str]:
     """Return at most `PANELS` prompts, evenly spread over the order of effects."""
     drawn = set(points.loc[points["kind"] == "generated", "prompt_id"])
     order = [p for p in prompt_table(run)["prompt_id"] if p in drawn]

@@ -9,24 +9,14 @@ from matplotlib.axes import Axes
 
 from untrain.core.files import read_json
 from untrain.evaluation.measurement import BITS, in_full
-from untrain.report.figures.style import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    ORANGE,
-    Plot,
-    canvas,
-    plot,
-    styled,
-)
-from untrain.report.tables.tables import arm_label
-from untrain.runs.results import Run
+from untrain.report.arms import arm_label
+from untrain.report.figures.style import BLUE, FAINT, GREEN, INK, ORANGE, Plot, canvas, plot, styled
+from untrain.runs.results import RunResults
 
 COLOURS = {"targeted": BLUE, "family": GREEN}
 
 
-def equivalent(run: Run) -> Plot | str:
+def equivalent(run: RunResults) -> Plot | str:
     """How many random images do as much as the chosen ones, where a bank has said it."""
     path = run.folder / "results" / "equivalent.json"
     if not path.is_file():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from untrain.core.files import write_text
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -21,9 +23,9 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.leaderboard import how_to_read, read_leaderboard
+from untrain.report.tables.leaderboard import how_to_read, leaderboard_markdown, read_leaderboard
 from untrain.report.words import number
-from untrain.runs.results import Run, rows
+from untrain.runs.results import RunResults, rows
 
 LOOKS = {  # kind: mark, colour, face, words
     "oracle": ("D", GREEN, PAPER, "knows the true family"),
@@ -32,7 +34,7 @@ LOOKS = {  # kind: mark, colour, face, words
 OTHERS = ("o", BLUE, BLUE, "attributor")
 
 
-def leaderboard(run: Run) -> Plot | str:
+def leaderboard(run: RunResults) -> Plot | str:
     """The leaderboard, where one was made."""
     if not (run.folder / "results" / "leaderboard.parquet").is_file():
         return "no leaderboard was made"
@@ -75,3 +77,10 @@ def _dots(axes: Axes, table: pd.DataFrame, what: str) -> None:
     axes.grid(axis="x")
     axes.grid(axis="y", lw=0.4)
     axes.set_axisbelow(True)
+
+
+def save_leaderboard(folder: Path) -> None:
+    """Write ``results/leaderboard.md`` of a run, and its figure in ``results/figures``."""
+    table = read_leaderboard(folder)
+    write_text(folder / "results" / "leaderboard.md", leaderboard_markdown(table))
+    leaderboard_figure(table).save(folder / "results" / "figures")

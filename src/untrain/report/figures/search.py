@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
+from untrain.report.arms import arm_order
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -23,16 +24,16 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.page.influence import main_ranking, nearness_table
-from untrain.report.tables.tables import arm_order, prompt_table
+from untrain.report.ranking import main_ranking, nearness_table
+from untrain.report.tables.effects import prompt_table
 from untrain.report.words import number
-from untrain.runs.results import Run, rows
+from untrain.runs.results import RunResults, rows
 
 CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
 DEEPEST = 0.5  # of a cell's colour, so that letters stay legible on it in light and dark
 
 
-def own_sets(run: Run) -> dict[str, list[str]]:
+def own_sets(run: RunResults) -> dict[str, list[str]]:
     """Return the images chosen for each prompt, of the smallest number if there are several."""
     sets = run.forget_sets[run.forget_sets["arm"].isin(CHOSEN)]
     sets = sets.assign(order=sets["arm"].map(arm_order))
@@ -42,7 +43,7 @@ def own_sets(run: Run) -> dict[str, list[str]]:
     return {str(p): list(ids) for p, ids in own.groupby("prompt_id")["image_id"]}
 
 
-def score_table(run: Run) -> pd.DataFrame:
+def score_table(run: RunResults) -> pd.DataFrame:
     """Return the scores behind `score_distributions`, the prompt of the strongest effect first.
 
     Returns
@@ -68,7 +69,7 @@ def score_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(found, columns=columns)
 
 
-def score_distributions(run: Run) -> Plot | str:
+def score_distributions(run: RunResults) -> Plot | str:
     """Scores of each prompt's chosen images beside those of its other candidates."""
     table = score_table(run)
     if table.empty:
@@ -105,7 +106,7 @@ def score_distributions(run: Run) -> Plot | str:
     )
 
 
-def agreement(run: Run) -> pd.DataFrame:
+def agreement(run: RunResults) -> pd.DataFrame:
     """Return how metrics and rankings agree: their Spearman correlation, the mean over prompts.
 
     A metric is turned so that higher is nearer, standardised over the candidates of each picture
@@ -131,7 +132,7 @@ def agreement(run: Run) -> pd.DataFrame:
     return pd.DataFrame(mean, index=names, columns=names)
 
 
-def metric_agreement(run: Run) -> Plot | str:
+def metric_agreement(run: RunResults) -> Plot | str:
     """Rank correlation between metrics as a triangle of cells with their numbers."""
     table = agreement(run)
     if len(table) < 2:

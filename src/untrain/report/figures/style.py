@@ -36,6 +36,7 @@ INLINE = {
 """In the page the figures take the page's colours, so that they are dark in the dark."""
 
 WIDTH = 5.2  # inches; one width, so that letters have one size, legible on a telephone too
+FONT = "DejaVu Sans"
 DOTS = 200  # an inch, of the PNG
 MOST_LABELS = 40
 
@@ -45,7 +46,7 @@ STYLE: dict[Any, Any] = {
     "lines.solid_capstyle": "butt",  # an interval ends where it ends
     "path.simplify": False,  # would swallow `dots`
     "text.parse_math": False,  # a dollar in a prompt is a dollar
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": 9.5,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -145,7 +146,7 @@ def _tidy(svg: str, title: str, alt: str) -> str:
     """Make an SVG that asks for no other file and says what it shows."""
     svg = re.sub(r"<!DOCTYPE.*?>\s*", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
-    svg = svg.replace("'DejaVu Sans'", "'DejaVu Sans', system-ui, sans-serif")
+    svg = svg.replace(f"'{FONT}'", f"'{FONT}', system-ui, sans-serif")
     words = f'<title id="title">{escape(title)}</title>\n <desc id="desc">{escape(alt)}</desc>'
     svg = svg.replace("<svg ", '<svg role="img" aria-labelledby="title desc" ', 1)
     end = svg.index(">", svg.index("<svg ")) + 1

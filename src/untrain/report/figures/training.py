@@ -8,17 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from untrain.core.files import read_json
-from untrain.report.figures.style import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    Plot,
-    canvas,
-    plot,
-    styled,
-)
+from untrain.report.figures.style import BLUE, GREEN, ORANGE, Plot, canvas, plot, styled
 from untrain.report.words import number
-from untrain.runs.results import SAMPLER, Run, rows
+from untrain.runs.results import SAMPLER, RunResults, rows
 
 KINDS = {  # kind: colour, dashes, words for one and for several
     "sampler": (ORANGE, "-", "the model that drew the pictures"),
@@ -27,7 +19,7 @@ KINDS = {  # kind: colour, dashes, words for one and for several
 }
 
 
-def losses(run: Run) -> pd.DataFrame:
+def losses(run: RunResults) -> pd.DataFrame:
     """Return the training loss of each model and epoch.
 
     The mean over the pairs that the model kept: in training a removed pair counts as zero in the
@@ -52,7 +44,7 @@ def losses(run: Run) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["kind", "model_id", "epoch", "loss"])
 
 
-def _kept(run: Run, fingerprint: str) -> list[float]:
+def _kept(run: RunResults, fingerprint: str) -> list[float]:
     folder = run.folder / "models" / fingerprint
     if not (folder / "model.json").is_file() or not (folder / "removed.json").is_file():
         return []
@@ -61,7 +53,7 @@ def _kept(run: Run, fingerprint: str) -> list[float]:
     return [loss * whole for loss in read_json(folder / "model.json").get("losses") or []]
 
 
-def training_curves(run: Run) -> Plot | str:
+def training_curves(run: RunResults) -> Plot | str:
     """Training loss by epoch: the sampler as a line, the others as their range and median."""
     table = losses(run)
     table = table[np.isfinite(table["loss"].astype(float))]

@@ -10,31 +10,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from untrain.core.notes import Note
 from untrain.evaluation.measurement import amount, primary
+from untrain.report.arms import arm_label, arm_order
+from untrain.report.model_pairs import sides
 from untrain.report.page.gallery import REFERENCE, Gallery
-from untrain.report.page.influence import (
-    bars,
-    main_ranking,
-    own_images,
-    ranking_metrics,
-)
-from untrain.report.page.regenerated import sides
-from untrain.report.tables import tables
-from untrain.report.tables.tables import arm_label, arm_order
+from untrain.report.page.influence import bars, own_images
+from untrain.report.ranking import main_ranking, ranking_metrics
+from untrain.report.tables import effects as tables
 from untrain.report.words import bare_p, interval, number, open_ends, uncertainty
-from untrain.runs.results import Run, rows
+from untrain.runs.results import RunResults, rows
 
 TOP = 10
 LISTED = 100  # candidates a prompt, beyond the top in a list
 Card = dict[str, Any]
 
 
-def prompt_cards(run: Run, gallery: Gallery, near: pd.DataFrame) -> list[Card]:
+def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[Card]:
     """Return one card a prompt, the strongest effect first, controls last.
 
     Parameters
     ----------
-    run : Run
+    run : RunResults
     gallery : Gallery
         Gives the pictures, and remembers which were shown.
     near : DataFrame
@@ -88,7 +85,7 @@ def _aliases(prompt_ids: pd.Series) -> dict[str, list[str]]:
     return found
 
 
-def _pictures(run: Run, gallery: Gallery, prompt_id: str) -> Card:
+def _pictures(run: RunResults, gallery: Gallery, prompt_id: str) -> Card:
     """Return what was drawn for a prompt, and drawn again by pairs of models."""
     numbers = gallery.numbers(prompt_id)
     copied = [gallery.copied.get((prompt_id, n), "") for n in numbers]
@@ -111,7 +108,7 @@ def _pictures(run: Run, gallery: Gallery, prompt_id: str) -> Card:
 
 
 def _influential(
-    run: Run, gallery: Gallery, prompt: Any, top: pd.DataFrame, made_of: dict[Any, Any]
+    run: RunResults, gallery: Gallery, prompt: Any, top: pd.DataFrame, made_of: dict[Any, Any]
 ) -> list[Card]:
     """Return the training images that the run's ranking puts first for a prompt."""
     own = own_images(run, prompt.prompt_id, prompt.family, gallery.families)
@@ -150,10 +147,10 @@ def _effect_words(line: Any, unit: str) -> str:
     return f"{amount(number(abs(line.effect)), unit)} {way} without {what}{ends}"
 
 
-def _arm_bars(run: Run) -> dict[str, list[dict[str, Any]]]:
+def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
     """Return, for each prompt, its effect by arm, placed on a scale that all cards share."""
     chosen = tables.designs(run.effects)[0]
-    found = run.effects[(run.effects["prompt_id"] != "") & (run.effects["design"] == chosen)]
+    found = run.effects[~tables.is_overall(run.effects) & (run.effects["design"] == chosen)]
     found = found[found["measure"] == primary(run.effects)]
     found = found.assign(order=found["arm"].map(arm_order))
     found = found.sort_values(["order", "k"], kind="stable")
@@ -209,19 +206,19 @@ def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str
     return place(0.0), bars
 
 
-def missing_pictures(cards: list[Card], gallery: Gallery) -> list[str]:
+def missing_pictures(cards: list[Card], gallery: Gallery) -> list[Note]:
     """Say which pictures the page could not show, and which it was told not to."""
     found = []
     shown = [image["shown"] for card in cards for image in card["influential"]]
     dropped = gallery.pictures.dropped
     missing = sum(not image.picture for image in shown) - dropped
     if gallery.training_images and missing > 0:
-        found.append(
+        text = (
             f"{missing} of {len(shown)} thumbnails of training images are not in the run folder; "
-            "their ids and captions stand in for them."
+            "ids and captions are shown instead."
         )
+        found.append(Note("thumbnails-missing", text))
     if dropped:
-        found.append(
-            f"{dropped} pictures are left out to keep this page small; they are in the run folder."
-        )
+        text = f"{dropped} pictures are left out to keep this page small; see the run folder."
+        found.append(Note("pictures-left-out", text))
     return found

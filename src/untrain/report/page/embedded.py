@@ -13,7 +13,7 @@ BUDGET = 11_000_000  # bytes of pictures, so that the page stays below 15 MB
 QUALITY = 92
 
 
-class Pictures:
+class EmbeddedPictures:
     """Pictures as classes of one style sheet, so that those shown twice are embedded once.
 
     A class works without a script, and what is not on the screen is not decoded.

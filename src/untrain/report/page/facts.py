@@ -7,8 +7,8 @@ from typing import Any
 
 from untrain.evaluation import measurement as units
 from untrain.report.copies import copy_words
-from untrain.report.tables import tables
-from untrain.runs.results import SAMPLER, Run
+from untrain.report.tables import effects as tables
+from untrain.runs.results import SAMPLER, RunResults
 
 CATALOG = {
     "images": "training images",
@@ -18,7 +18,7 @@ CATALOG = {
 }
 
 
-def facts(run: Run) -> list[tuple[str, str]]:
+def facts(run: RunResults) -> list[tuple[str, str]]:
     """Return what was run, as terms and what they were."""
     controls = int((run.prompts["role"] == "control").sum())
     prompts = f"{len(run.prompts) - controls}"
@@ -28,7 +28,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("Models", _models(run)),
         ("Seeds", "" if run.given else _inline(run.meta.get("seeds"))),
         ("Ranking", str((run.config.get("ranking") or {}).get("method") or "")),
-        ("Copy test", copy_words(run.meta)),
+        ("Copy test", copy_words(run)),
         ("Quality gate", _quality(run.meta.get("quality"))),
         ("Utility", _utility(run)),
         ("Time", duration(sum(_seconds(run).values()))),
@@ -36,7 +36,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
     return [(term, text) for term, text in found if text]
 
 
-def explained(run: Run) -> list[tuple[str, str]]:
+def explained(run: RunResults) -> list[tuple[str, str]]:
     """Return the words of the page that a reader may not know, as terms and what they mean."""
     level = (run.config.get("evaluation") or {}).get("alpha", 0.05)
     return [
@@ -69,7 +69,7 @@ def explained(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _ruled_out(run: Run) -> str:
+def _ruled_out(run: RunResults) -> str:
     """Say which effect is ruled out by the verdict "not attributable"."""
     settings = run.config.get("evaluation") or {}
     margin = run.generator.get("margin", settings.get("margin", 0.1))
@@ -89,7 +89,7 @@ def _data(catalog: dict[str, Any]) -> str:
     return ", ".join([name, *counts] if name else counts)
 
 
-def _models(run: Run) -> str:
+def _models(run: RunResults) -> str:
     if run.given:
         return f"none: {run.meta['given']} pictures were given"
     paired = [name for name in run.models["model_id"] if name != SAMPLER]
@@ -104,7 +104,7 @@ def _models(run: Run) -> str:
     return f"one drew the pictures; effects are between {how}{_removed_share(run, paired)}"
 
 
-def _removed_share(run: Run, paired: list[str]) -> str:
+def _removed_share(run: RunResults, paired: list[str]) -> str:
     """How much of the data a paired model lacks, on average."""
     images = (run.meta.get("catalog") or {}).get("images")
     if not images or run.removals.empty:
@@ -122,7 +122,7 @@ def _quality(quality: Any) -> str:
     return f"{passed}: {quality.get('summary') or _inline(rest)}"
 
 
-def _utility(run: Run) -> str:
+def _utility(run: RunResults) -> str:
     """Likelihood of pairs that no model saw."""
     held = run.measures[run.measures["measure"] == f"heldout_{units.measure_of(run.unit)}"]
     paired = held.loc[held["model_id"] != SAMPLER, "value"]
@@ -132,7 +132,7 @@ def _utility(run: Run) -> str:
     return f"{mean} on held-out pairs ({paired.min():.2f}–{paired.max():.2f})"
 
 
-def details(run: Run) -> list[tuple[str, str]]:
+def details(run: RunResults) -> list[tuple[str, str]]:
     """Return stages, machine, versions and fingerprints, for who wants to repeat the run."""
     stages = {name: duration(seconds) for name, seconds in _seconds(run).items()}
     found = [("Stages", _inline(stages))]
@@ -141,7 +141,7 @@ def details(run: Run) -> list[tuple[str, str]]:
     return [(name, text) for name, text in found if text]
 
 
-def _seconds(run: Run) -> dict[str, float]:
+def _seconds(run: RunResults) -> dict[str, float]:
     """Seconds of each stage that has ended."""
     stages = run.meta.get("stages") or {}
     known = {name: stage.get("seconds") for name, stage in stages.items()}

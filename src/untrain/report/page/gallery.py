@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from untrain.report.copies import copied_from
-from untrain.report.page.embedded import Pictures
-from untrain.runs.results import SAMPLER, Run
+from untrain.report.page.embedded import EmbeddedPictures
+from untrain.runs.results import SAMPLER, RunResults
 
 REFERENCE = "reference"
 
@@ -41,7 +41,9 @@ class Gallery:
     drew it again from the same noise, and so is the reference, which no copy test looks at.
     """
 
-    def __init__(self, run: Run, pictures: Pictures, training_images: bool = True) -> None:
+    def __init__(
+        self, run: RunResults, pictures: EmbeddedPictures, training_images: bool = True
+    ) -> None:
         self.run = run
         self.pictures = pictures
         self.training_images = training_images

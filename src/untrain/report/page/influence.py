@@ -1,4 +1,4 @@
-"""The training images that a run's ranking puts first, and the metrics that put them there."""
+"""The training images of a card: the metrics that put them there, and whose family they are."""
 
 from __future__ import annotations
 
@@ -8,56 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from untrain.report.ranking import metric_label
 from untrain.report.words import number
-from untrain.runs.results import Run, rows
-from untrain.search.compare.metrics import METRICS, measured
-from untrain.search.rank.ranking import metrics_of
+from untrain.runs.results import RunResults, rows
 
 MOST_BARS = 5
-
-
-def metric_words(name: str) -> str:
-    """Return a metric's name for a narrow label."""
-    return METRICS[name].label if name in METRICS else name.replace("_", " ")
-
-
-def main_ranking(run: Run) -> pd.DataFrame:
-    """Return the rows of the ranking that the run's forget sets were made from, in order."""
-    names = run.ranking["method"]
-    method = ranking_name(run)
-    if not (names == method).any():
-        method = next(iter(names), "")
-    return run.ranking[names == method].sort_values(["prompt_id", "rank"], kind="stable")
-
-
-def ranking_name(run: Run) -> str:
-    """Return the name of the run's ranking, or nothing."""
-    return str((run.config.get("ranking") or {}).get("method") or "")
-
-
-def ranking_metrics(run: Run) -> tuple[str, ...]:
-    """Return the metrics that the run's ranking is made of; none if it is of another kind."""
-    name = ranking_name(run)
-    return metrics_of(name) if name else ()
-
-
-def nearness_table(run: Run) -> pd.DataFrame:
-    """Return how much nearer a candidate is than the mean one, in standard deviations.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by ``prompt_id`` and ``image_id``, a column for each metric that was measured, means
-        over generations; empty where the run has no comparison.
-    """
-    from untrain.search.rank.metric_table import nearness, with_metrics
-
-    if run.comparison.empty:
-        return pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=["prompt_id", "image_id"]))
-    metrics = measured(run.comparison)
-    if "text_tfidf" not in metrics and len(run.retrieval):
-        metrics.append("text_tfidf")
-    return nearness(with_metrics(run.comparison, run.retrieval, metrics), metrics)
 
 
 def bars(
@@ -68,7 +23,7 @@ def bars(
     Parameters
     ----------
     near : DataFrame
-        As `nearness_table` returns it.
+        As `untrain.report.ranking.nearness_table` returns it.
     metrics : sequence of str
         Which to show; those not measured are left out.
     pairs : list of (str, str)
@@ -88,7 +43,7 @@ def bars(
     for pair, line in zip(values.index, values.to_numpy(float), strict=True):
         found[pair] = [
             {
-                "label": metric_words(name),
+                "label": metric_label(name),
                 "value": number(value, 1),
                 "percent": round(100 * min(max(value / scale, 0), 1), 1),
             }
@@ -98,7 +53,7 @@ def bars(
     return found
 
 
-def own_images(run: Run, prompt_id: str, family: str, families: dict[str, str]) -> set[str]:
+def own_images(run: RunResults, prompt_id: str, family: str, families: dict[str, str]) -> set[str]:
     """Return the training images known to be of a prompt's own family."""
     sets = run.forget_sets
     own = sets.loc[(sets["arm"] == "family") & (sets["prompt_id"] == prompt_id), "image_id"]

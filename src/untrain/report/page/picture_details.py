@@ -9,11 +9,12 @@ from urllib.parse import quote
 import pandas as pd
 
 from untrain.evaluation.measurement import head, measure_of
+from untrain.report.arms import arm_label
 from untrain.report.page.gallery import REFERENCE, Gallery
-from untrain.report.page.influence import main_ranking, metric_words, uses_of
-from untrain.report.tables.tables import arm_label
+from untrain.report.page.influence import uses_of
+from untrain.report.ranking import main_ranking, metric_label
 from untrain.report.words import number
-from untrain.runs.results import SAMPLER, Run, rows
+from untrain.runs.results import SAMPLER, RunResults, rows
 
 MOST_USES = 12
 LIKENESS = {
@@ -30,7 +31,7 @@ class Known:
     def __init__(self, gallery: Gallery, near: pd.DataFrame) -> None:
         self.gallery, self.run = gallery, gallery.run
         run = gallery.run
-        self.metrics = [metric_words(str(name)) for name in near.columns]
+        self.metrics = [metric_label(str(name)) for name in near.columns]
         self.near = dict(zip(near.index, near.to_numpy(float), strict=True))
         self.seeds = dict(zip(run.models["model_id"], run.models["seed"], strict=True))
         self.lost = {
@@ -194,7 +195,7 @@ class Known:
         }
 
 
-def _drew(run: Run, model: str) -> str:
+def _drew(run: RunResults, model: str) -> str:
     return "not known here: it was given" if run.given else f"{model}, which drew the pictures"
 
 

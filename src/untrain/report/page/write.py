@@ -5,35 +5,30 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from untrain.core.files import write_text
-from untrain.report.answer import said
+from untrain.report.answer import answer_sentences
+from untrain.report.arms import VERDICTS
 from untrain.report.copies import copy_warnings, redaction_warnings
 from untrain.report.figures import Plot, figures
+from untrain.report.notes import by_gravity, frozen_parts, warnings
 from untrain.report.page.cards import missing_pictures, prompt_cards, strip
-from untrain.report.page.embedded import Pictures
+from untrain.report.page.embedded import EmbeddedPictures
 from untrain.report.page.facts import details, explained, facts
 from untrain.report.page.gallery import Gallery
-from untrain.report.page.influence import (
-    metric_words,
-    nearness_table,
-    ranking_metrics,
-    ranking_name,
-)
 from untrain.report.page.picture_details import Known
-from untrain.report.tables import tables
-from untrain.report.tables.differences import beyond_rows
+from untrain.report.page.templates import read_asset, render_template
+from untrain.report.ranking import metric_label, nearness_table, ranking_metrics, ranking_name
+from untrain.report.tables import effects as tables
+from untrain.report.tables.differences import difference_rows, equivalent_rows
 from untrain.report.tables.exports import save_tables
-from untrain.report.tables.extras import equivalent_rows, leaderboard_text
-from untrain.report.tables.groups import group_rows
+from untrain.report.tables.leaderboard import leaderboard_text
 from untrain.report.tables.markdown import markdown
-from untrain.runs.results import Run, read_run, rows
+from untrain.runs.results import RunResults, read_results, rows
 
 FORMATS = ("svg", "png", "pdf")
 APART = ("effects-by-arm", "equivalent", "leaderboard")
@@ -61,7 +56,7 @@ def write_report(run: Path, training_images: bool = True) -> Path:
     InputError
         If the folder does not hold a finished run.
     """
-    data = read_run(Path(run))
+    data = read_results(Path(run))
     plots = figures(data)
     for plot in plots:
         plot.save(data.folder / "results" / "figures")
@@ -72,39 +67,34 @@ def write_report(run: Path, training_images: bool = True) -> Path:
     return page
 
 
-def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
+def render(run: RunResults, plots: list[Plot], training_images: bool = True) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=PackageLoader("untrain", "report/page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    gallery = Gallery(run, Pictures(), training_images)
+    gallery = Gallery(run, EmbeddedPictures(), training_images)
     near = nearness_table(run)
     cards = prompt_cards(run, gallery, near)
     entries = Known(gallery, near).entries()
-    told = tables.warnings(run) + copy_warnings(run) + missing_pictures(cards, gallery)
-    told += [] if training_images else redaction_warnings(run)
-    standing = tables.standing(run)
+    notes = [*warnings(run), *copy_warnings(run), *missing_pictures(cards, gallery)]
+    notes += [] if training_images else redaction_warnings(run)
+    frozen = frozen_parts(run)
     queries, controls = tables.split_controls(run.effects, run.verdicts)
-    return environment.get_template("report.html.j2").render(
+    return render_template(
+        "report.html.j2",
         title=run.meta.get("name") or run.folder.name,
         **_code(gallery.pictures.sheet, _ratio(run)),
         training_images=training_images,
-        answer=[_tied(text) for text in said(run)],
-        warnings=[text for text in told if text not in standing],
-        standing=" ".join(standing),
+        answer=[_tied(text) for text in answer_sentences(run)],
+        warnings=[note.text for note in by_gravity(notes) if note not in frozen],
+        standing=" ".join(note.text for note in frozen),
         unit=run.unit,
         given=run.given,
         verdicts=tables.verdict_counts(queries),
         controls=tables.verdict_counts(controls),
-        known=tables.VERDICTS,
+        known=VERDICTS,
         explained=[] if run.given else explained(run),
         design=tables.designs(run.effects)[0],
-        overall=tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
-        beyond=beyond_rows(run.effects),
+        overall=tables.overall_rows(tables.overall_table(run.effects))
+        + tables.group_rows(run.groups),
+        beyond=difference_rows(run.effects),
         others=tables.other_rows(tables.other_table(run.effects)),
         prompts=_verdict_rows(run),
         plots={plot.name: _placed(run, plot) for plot in plots},
@@ -115,7 +105,7 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
         facts=facts(run),
         details=details(run),
         ranking=ranking_name(run),
-        metrics=[metric_words(name) for name in ranking_metrics(run) if name in near],
+        metrics=[metric_label(name) for name in ranking_metrics(run) if name in near],
         cards=cards,
         entries=entries,
     )
@@ -123,9 +113,7 @@ def render(run: Run, plots: list[Plot], training_images: bool = True) -> str:
 
 def _code(pictures: str, ratio: str) -> dict[str, Any]:
     """Return styles and script, with the hashes by which the page's policy knows them."""
-    package = resources.files("untrain.report.page")
-    style = package.joinpath("report.css").read_text(encoding="utf-8")
-    script = package.joinpath("report.js").read_text(encoding="utf-8")
+    style, script = read_asset("report.css"), read_asset("report.js")
     pictures = f":root{{--ratio:{ratio}}}\n{pictures}"
     return {
         "style": Markup(style),
@@ -140,7 +128,7 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _ratio(run: Run) -> str:
+def _ratio(run: RunResults) -> str:
     """Width to height of the generated pictures, which are all of one size."""
     from PIL import Image
 
@@ -160,7 +148,7 @@ def _tied(text: str) -> str:
     return tied.replace(" bits/token", "\N{NO-BREAK SPACE}bits/token")
 
 
-def _verdict_rows(run: Run) -> list[dict[str, Any]]:
+def _verdict_rows(run: RunResults) -> list[dict[str, Any]]:
     """Return the rows of the table of verdicts, with their bars."""
     table = tables.prompt_table(run)
     intervals = table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]]
@@ -172,7 +160,7 @@ def _verdict_rows(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _placed(run: Run, plot: Plot) -> dict[str, Any]:
+def _placed(run: RunResults, plot: Plot) -> dict[str, Any]:
     """Return a figure as the page shows it, with the files that lie beside the page."""
     # A style element would act on the whole page, and the policy refuses it.
     svg = re.sub(r"<style.*?</style>", "", plot.inline, flags=re.DOTALL)
@@ -185,7 +173,7 @@ def _placed(run: Run, plot: Plot) -> dict[str, Any]:
     }
 
 
-def _files(run: Run, below: str) -> list[tuple[str, list[tuple[str, str]]]]:
+def _files(run: RunResults, below: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the files of a folder by name, each with its endings."""
     found: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((run.folder / below).glob("*.*")):

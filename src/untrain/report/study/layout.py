@@ -43,9 +43,9 @@ from untrain.core.files import atomic_path
 from untrain.core.progress import track
 from untrain.encoders.base import Encoder
 from untrain.evaluation.study_table import folder_name, study_table
-from untrain.report.page.regenerated import with_and_without
+from untrain.report.model_pairs import with_and_without
 from untrain.report.study.readme import readme
-from untrain.runs.results import SAMPLER, Run, read_run, rows
+from untrain.runs.results import SAMPLER, RunResults, read_results, rows
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.pixel import resize_folder
 
@@ -123,7 +123,7 @@ def export_study(run_folder: Path, catalog: Catalog, encoder: Encoder, out: Path
 
 
 def _write(
-    run: Run, prompts: list[_Prompt], catalog: Catalog, encoder: Encoder, folder: Path
+    run: RunResults, prompts: list[_Prompt], catalog: Catalog, encoder: Encoder, folder: Path
 ) -> None:
     """Write everything into an empty folder."""
     number = _set_number(run)
@@ -165,9 +165,9 @@ def _cut(name: str, characters: int) -> str:
     return name[:characters].encode()[:MOST_BYTES].decode(errors="ignore")
 
 
-def _finished(folder: Path, catalog: Catalog) -> Run:
+def _finished(folder: Path, catalog: Catalog) -> RunResults:
     """Read a run that has all there is to write, and whose catalogue is the one given."""
-    run = read_run(folder)
+    run = read_results(folder)
     stages = run.meta.get("stages", {})
     for name in NEEDED:
         if stages.get(name, {}).get("state") != "done":
@@ -184,7 +184,7 @@ def _finished(folder: Path, catalog: Catalog) -> Run:
     return run
 
 
-def _prompts(run: Run) -> list[_Prompt]:
+def _prompts(run: RunResults) -> list[_Prompt]:
     """Return the prompts asked for with their models; at least one has a targeted set removed."""
     asked = run.prompts[run.prompts["role"] == "query"]
     targeted = run.forget_sets[run.forget_sets["arm"] == "targeted"]
@@ -208,7 +208,7 @@ def _prompts(run: Run) -> list[_Prompt]:
     return found
 
 
-def _set_number(run: Run) -> int:
+def _set_number(run: RunResults) -> int:
     """Return the number of the prompt set by the name of its file, such as descriptions_3.txt."""
     file = run.config.get("prompts", {}).get("file")
     ending = re.search(r"_(\d+)$", Path(str(file)).stem)
@@ -216,7 +216,7 @@ def _set_number(run: Run) -> int:
 
 
 def _write_merged(
-    run: Run,
+    run: RunResults,
     prompt: _Prompt,
     pairs: pd.DataFrame,
     catalog: Catalog,
@@ -270,7 +270,7 @@ def _write_tables(pairs: pd.DataFrame, k: int, folder: Path) -> None:
         ordered.to_csv(folder / name, index=False, na_rep="nan")
 
 
-def _write_outputs(run: Run, prompt: _Prompt, folder: Path, number: int) -> None:
+def _write_outputs(run: RunResults, prompt: _Prompt, folder: Path, number: int) -> None:
     """Write the pictures of one prompt before and after, their control and the reference."""
     if not prompt.after:
         return
@@ -301,7 +301,7 @@ def _write_lists(prompts: list[_Prompt], folder: Path, number: int) -> None:
     (folder / "merged_images" / "all_selected_images.txt").write_text(selected, "utf-8")
 
 
-def _write_results(run: Run, prompts: list[_Prompt], folder: Path, number: int) -> None:
+def _write_results(run: RunResults, prompts: list[_Prompt], folder: Path, number: int) -> None:
     """Write the table of each prompt's cosines with its reference, and the controlled one."""
     done = [prompt for prompt in prompts if prompt.after]
     texts = {prompt.prompt_id: prompt.text for prompt in done}

@@ -1,18 +1,20 @@
-"""Effects held against each other: how much more than random sets, and what more images add."""
+"""Effects compared: with random sets, with smaller ones, with random removals of any size."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from untrain.core.files import read_json
 from untrain.evaluation.measurement import primary
-from untrain.report.tables.tables import EFFECTS, arm_words
+from untrain.report.arms import arm_label, arm_words
+from untrain.report.tables.effects import EFFECTS
 from untrain.report.words import bare_p, interval, number, uncertainty
-from untrain.runs.results import rows
+from untrain.runs.results import RunResults, rows
 
 DESIGNS = ("randomised-difference", "randomised-increment")
 
 
-def beyond_table(effects: pd.DataFrame) -> pd.DataFrame:
+def difference_table(effects: pd.DataFrame) -> pd.DataFrame:
     """Return the overall differences between arms and between sizes on the primary measure.
 
     Parameters
@@ -33,9 +35,9 @@ def beyond_table(effects: pd.DataFrame) -> pd.DataFrame:
     return found[["design", "arm", "k", "effect", "low", "high", "p", "two_sided_p"]]
 
 
-def beyond_rows(effects: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return `beyond_table` as text: what is compared, difference, interval, two-sided p."""
-    table = beyond_table(effects)
+def difference_rows(effects: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return `difference_table` as text: what is compared, difference, interval, two-sided p."""
+    table = difference_table(effects)
     sizes = sorted(table.loc[table["design"] == DESIGNS[1], "k"])
     whole = effects[(effects["arm"] == "targeted") & (effects["design"] == "randomised")]
     smallest = whole["k"].min()
@@ -57,16 +59,26 @@ def _compared(row: object, below: dict[float, float]) -> str:
     return f"the {k:g} images found, beyond the first {below[k]:g} of them"
 
 
-def beyond_sentence(effects: pd.DataFrame) -> str:
+def difference_sentence(effects: pd.DataFrame) -> str:
     """Say how much more the found images do than random ones; "" where that is not known."""
-    table = beyond_table(effects)
+    table = difference_table(effects)
     table = table[table["arm"].str.endswith("- random_uniform") & table["effect"].notna()]
     if table.empty:
         return ""
     row = table.sort_values("k").iloc[0]
     ends = uncertainty(row["low"], row["high"], row["two_sided_p"])
-    more = "more" if row["effect"] >= 0 else "less"
+    more = "larger" if row["effect"] >= 0 else "smaller"
     return (
-        f"Fitted together, the images found do {number(abs(row['effect']))} {more} than as many "
-        f"random ones{ends}."
+        f"Estimated jointly, the effect of the images found is {number(abs(row['effect']))} "
+        f"{more} than that of as many random images{ends}."
     )
+
+
+def equivalent_rows(run: RunResults) -> list[tuple[str, str, str, str]]:
+    """Return arm, images, effect and how many random images do as much; nothing without a bank."""
+    path = run.folder / "results" / "equivalent.json"
+    found = read_json(path) if path.is_file() else []
+    return [
+        (arm_label(row["arm"]), f"{row['removed']:.0f}", number(row["effect"], 3), row["words"])
+        for row in found
+    ]

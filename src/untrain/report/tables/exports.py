@@ -11,14 +11,13 @@ import pandas as pd
 
 from untrain.core.files import read_json, write_text
 from untrain.evaluation.measurement import in_full, primary
-from untrain.report.leaderboard import read_leaderboard
-from untrain.report.page.influence import main_ranking
-from untrain.report.tables import tables
-from untrain.report.tables.differences import beyond_rows, beyond_table
-from untrain.report.tables.extras import equivalent_rows, leaderboard_text
-from untrain.report.tables.groups import WORDS, group_rows
+from untrain.report.arms import arm_label, arm_order
+from untrain.report.ranking import main_ranking
+from untrain.report.tables import effects as tables
+from untrain.report.tables.differences import difference_rows, difference_table, equivalent_rows
+from untrain.report.tables.leaderboard import leaderboard_text, read_leaderboard
 from untrain.report.words import bare_p, interval, number, size
-from untrain.runs.results import Run, rows
+from untrain.runs.results import RunResults, rows
 
 OVERALL = ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval")
 BEYOND = ("Compared", "Difference", "95 % interval", "p, two-sided")
@@ -100,13 +99,13 @@ def worse(unit: str) -> str:
     return f"{full[0].upper()}{full[1:]}; positive: models are worse without."
 
 
-def save_tables(run: Run) -> None:
+def save_tables(run: RunResults) -> None:
     """Write the tables of a run into ``results/tables/``, as CSV and LaTeX."""
     for table in report_tables(run):
         table.save(run.folder / "results" / "tables")
 
 
-def report_tables(run: Run) -> list[Table]:
+def report_tables(run: RunResults) -> list[Table]:
     """Return the tables that the run has rows for."""
     return [table for make in TABLES if (table := make(run)) is not None and len(table.numbers)]
 
@@ -152,35 +151,35 @@ def escaped(text: str) -> str:
     return "{}" + line if line.startswith(("[", "*")) else line  # no option of the row's end
 
 
-def _overall(run: Run) -> Table:
+def _overall(run: RunResults) -> Table:
     table = tables.overall_table(run.effects)
     caption = f"Overall effect of each removal. {worse(run.unit)} p is one-sided."
     return Table("effects-by-arm", caption, table, OVERALL, tables.overall_rows(table))
 
 
-def _groups(run: Run) -> Table | None:
+def _groups(run: RunResults) -> Table | None:
     parts = [
         tables.overall_table(run.groups[run.groups["group"] == group]).assign(group=group)
-        for group in WORDS
+        for group in tables.GROUPS
     ]
     caption = f"Overall effects apart for groups of prompts. {worse(run.unit)} p is one-sided."
     numbers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-    return Table("effects-by-group", caption, numbers, OVERALL, group_rows(run.groups))
+    return Table("effects-by-group", caption, numbers, OVERALL, tables.group_rows(run.groups))
 
 
-def _others(run: Run) -> Table:
+def _others(run: RunResults) -> Table:
     table = tables.other_table(run.effects)
     caption = "Overall effects on the other measures."
     return Table("other-measures", caption, table, OTHERS, tables.other_rows(table))
 
 
-def _beyond(run: Run) -> Table:
+def _beyond(run: RunResults) -> Table:
     caption = f"Effects held against each other. {worse(run.unit)} p is two-sided."
-    words = beyond_rows(run.effects)
-    return Table("effects-compared", caption, beyond_table(run.effects), BEYOND, words)
+    words = difference_rows(run.effects)
+    return Table("effects-compared", caption, difference_table(run.effects), BEYOND, words)
 
 
-def _prompts(run: Run) -> Table | None:
+def _prompts(run: RunResults) -> Table | None:
     if run.given:
         return None
     table = tables.prompt_table(run)
@@ -188,23 +187,23 @@ def _prompts(run: Run) -> Table | None:
     return Table("effects-by-prompt", caption, table, PROMPTS, tables.prompt_rows(table))
 
 
-def _arms(run: Run) -> Table:
+def _arms(run: RunResults) -> Table:
     """Effects of every arm on every prompt, as on the page's cards."""
     chosen = run.effects[
         (run.effects["design"] == tables.designs(run.effects)[0])
-        & (run.effects["prompt_id"] != "")
+        & ~tables.is_overall(run.effects)
         & (run.effects["measure"] == primary(run.effects))
     ]
     chosen = chosen.rename(columns={"estimate": "effect", "p_value": "p"})
     names = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
     chosen = chosen.assign(
-        prompt=chosen["prompt_id"].map(names).fillna(""), order=chosen["arm"].map(tables.arm_order)
+        prompt=chosen["prompt_id"].map(names).fillna(""), order=chosen["arm"].map(arm_order)
     )
     chosen = chosen.sort_values(["prompt_id", "order", "k"], kind="stable")
     numbers = chosen[["prompt_id", "prompt", "arm", "k", "effect", "low", "high", "p"]]
     words = [
         (
-            *(r.prompt or r.prompt_id, tables.arm_label(r.arm), size(r.k)),
+            *(r.prompt or r.prompt_id, arm_label(r.arm), size(r.k)),
             *(number(r.effect, 3), interval(r.low, r.high, 3), bare_p(r.p)),
         )
         for r in rows(numbers)
@@ -213,7 +212,7 @@ def _arms(run: Run) -> Table:
     return Table("effects-by-prompt-and-arm", caption, numbers.reset_index(drop=True), ARMS, words)
 
 
-def _verdicts(run: Run) -> Table:
+def _verdicts(run: RunResults) -> Table:
     parts = zip(
         ("prompts", "positive controls"),
         tables.split_controls(run.effects, run.verdicts),
@@ -230,7 +229,7 @@ def _verdicts(run: Run) -> Table:
     return Table("verdicts", "How many prompts have each verdict.", numbers, heads, words)
 
 
-def _influential(run: Run) -> Table:
+def _influential(run: RunResults) -> Table:
     """The training images that the run's ranking puts first for each prompt."""
     top = main_ranking(run).groupby("prompt_id", sort=False).head(TOP)
     texts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
@@ -248,7 +247,7 @@ def _influential(run: Run) -> Table:
     return Table("influential", caption, numbers, INFLUENTIAL, words)
 
 
-def _equivalent(run: Run) -> Table | None:
+def _equivalent(run: RunResults) -> Table | None:
     path = run.folder / "results" / "equivalent.json"
     if not path.is_file():
         return None
@@ -257,7 +256,7 @@ def _equivalent(run: Run) -> Table | None:
     return Table("equivalent", caption, pd.DataFrame(kept), EQUIVALENT, equivalent_rows(run))
 
 
-def _leaderboard(run: Run) -> Table | None:
+def _leaderboard(run: RunResults) -> Table | None:
     text = leaderboard_text(run)
     if text is None:
         return None
@@ -265,7 +264,7 @@ def _leaderboard(run: Run) -> Table | None:
     return Table("leaderboard", text["how"], read_leaderboard(run.folder), heads, text["rows"])
 
 
-TABLES: tuple[Callable[[Run], Table | None], ...] = (
+TABLES: tuple[Callable[[RunResults], Table | None], ...] = (
     *(_overall, _groups, _beyond, _others, _prompts, _arms),
     *(_verdicts, _influential, _equivalent, _leaderboard),
 )

@@ -4,45 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from untrain.report.answer import said
+from untrain.report.answer import answer
 from untrain.report.copies import copy_words
-from untrain.report.tables import tables
-from untrain.report.tables.differences import beyond_rows
+from untrain.report.notes import warnings
+from untrain.report.tables import effects as tables
+from untrain.report.tables.differences import difference_rows
 from untrain.report.tables.exports import worse
-from untrain.report.tables.groups import group_rows
-from untrain.runs.results import Run
+from untrain.runs.results import RunResults
 
 _WORDS = {"Compared", "Removed", "Measure", "Prompt", "Verdict"}
 
 
-def markdown(run: Run) -> str:
+def markdown(run: RunResults) -> str:
     """Return the content of ``results/summary.md``."""
     head = [
         f"# {_cell(run.meta.get('name') or run.folder.name)}",
-        _cell(" ".join(said(run))),
-        "\n".join(f"- {_cell(text)}" for text in tables.warnings(run)),
-        *([f"Copy test: {_cell(copy_words(run.meta))}."] if copy_words(run.meta) else []),
+        _cell(answer(run)),
+        "\n".join(f"- {_cell(note)}" for note in warnings(run)),
+        *([f"Copy test: {_cell(copy_words(run))}."] if copy_words(run) else []),
     ]
     parts = [*head, *(_nearest(run) if run.given else _effects(run))]
     return "\n\n".join(parts) + "\n"
 
 
-def _nearest(run: Run) -> list[str]:
+def _nearest(run: RunResults) -> list[str]:
     """Return the training images that rank first for each prompt."""
     return ["## Nearest training images", _table(("Prompt", *tables.PLACES), tables.nearest(run))]
 
 
-def _effects(run: Run) -> list[str]:
+def _effects(run: RunResults) -> list[str]:
     others = tables.other_rows(tables.other_table(run.effects))
     parts = [
         "## Overall",
         f"{worse(run.unit)} p is one-sided.",
         _table(
             ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval"),
-            tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups),
+            tables.overall_rows(tables.overall_table(run.effects)) + tables.group_rows(run.groups),
         ),
     ]
-    beyond = beyond_rows(run.effects)
+    beyond = difference_rows(run.effects)
     if beyond:
         compared = ("Compared", "Difference", "95 % interval", "p, two-sided")
         parts += ["## Beyond random sets, and beyond smaller ones", _table(compared, beyond)]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
 from untrain.evaluation.measurement import spoken
-from untrain.report.answer import said
-from untrain.report.page.regenerated import with_and_without
-from untrain.report.tables import tables
-from untrain.report.tables.blocks import picture_row
-from untrain.report.tables.groups import group_rows
-from untrain.runs.results import Run, read_run
+from untrain.report.answer import answer
+from untrain.report.model_pairs import with_and_without
+from untrain.report.notes import warnings
+from untrain.report.ranking import first_images
+from untrain.report.tables import effects as tables
+from untrain.runs.results import RunResults, read_results
 
 COLUMNS = ("trained without", "k", "effect", "95 % interval", "p", "naive", "naive interval")
 WIDE = 100  # columns of a terminal that shows whole tables; others go without the last figures
@@ -29,11 +32,11 @@ def answer_and_table(folder: Path, width: int = WIDE) -> tuple[str, Table]:
 
     Of a run whose pictures were given: the training images nearest to them.
     """
-    run = read_run(folder)
-    return " ".join(said(run)), nearest(run) if run.given else overall(run, width)
+    run = read_results(folder)
+    return answer(run), nearest(run) if run.given else overall(run, width)
 
 
-def nearest(run: Run) -> Table:
+def nearest(run: RunResults) -> Table:
     """Return the training images that rank first for each prompt, of a run without a model."""
     table = Table(title="Nearest training images", title_justify="left", box=SIMPLE_HEAD)
     for head in ("prompt", *map(str.lower, tables.PLACES)):
@@ -43,7 +46,7 @@ def nearest(run: Run) -> Table:
     return table
 
 
-def overall(run: Run, width: int = WIDE) -> Table:
+def overall(run: RunResults, width: int = WIDE) -> Table:
     """Return the overall effects by arm, for a terminal of so many columns."""
     table = Table(
         title=f"How much worse at the pictures, in {spoken(run.unit)}",
@@ -58,12 +61,14 @@ def overall(run: Run, width: int = WIDE) -> Table:
     for column in shown:
         numeric = column in ("k", "effect", "p", "naive")
         table.add_column(column, justify="right" if numeric else "left")
-    for row in tables.overall_rows(tables.overall_table(run.effects)) + group_rows(run.groups):
+    for row in tables.overall_rows(tables.overall_table(run.effects)) + tables.group_rows(
+        run.groups
+    ):
         table.add_row(*row[: len(shown)])
     return table
 
 
-def verdicts(run: Run, width: int = WIDE) -> Table:
+def verdicts(run: RunResults, width: int = WIDE) -> Table:
     """Return the verdict of each prompt, the strongest effect first, controls last."""
     found = tables.prompt_table(run)
     wide = width >= WIDE
@@ -96,7 +101,7 @@ def verdicts(run: Run, width: int = WIDE) -> Table:
     return table
 
 
-def pictures(run: Run, prompts: int, training_images: bool = True) -> Iterator[Table]:
+def pictures(run: RunResults, prompts: int, training_images: bool = True) -> Iterator[Table]:
     """Yield, for the first prompts of the table of verdicts, the prompt and four pictures.
 
     What A drew, the training image that ranks first (if they are shown), and the same noise in a
@@ -105,7 +110,7 @@ def pictures(run: Run, prompts: int, training_images: bool = True) -> Iterator[T
     for prompt in list(tables.prompt_table(run).itertuples())[:prompts]:
         prompt_id = str(prompt.prompt_id)
         named = [("drawn by A", run.folder / "queries" / prompt_id / "0.png")]
-        if training_images and (first := _first(run, prompt_id)):
+        for first in first_images(run, prompt_id, 1) if training_images else ():
             named.append((f"image {first}", run.folder / "thumbnails" / f"{first}.png"))
         models = with_and_without(run, prompt_id)
         for model, words in zip(models, ("with", "without"), strict=False):
@@ -118,30 +123,55 @@ def pictures(run: Run, prompts: int, training_images: bool = True) -> Iterator[T
             yield row
 
 
-def to_dict(run: Run) -> dict[str, Any]:
+def to_dict(run: RunResults) -> dict[str, Any]:
     """Return what `untrain show` says, as JSON can hold it."""
     queries, controls = tables.split_controls(run.effects, run.verdicts)
     return {
         "folder": str(run.folder),
         "name": run.meta.get("name"),
-        "answer": " ".join(said(run)),
+        "answer": answer(run),
         "unit": run.unit,
         "verdicts": tables.verdict_counts(queries),
         "control_verdicts": tables.verdict_counts(controls),
         "overall": tables.overall_table(run.effects).to_dict("records"),
         "prompts": tables.prompt_table(run).to_dict("records"),
-        "warnings": tables.warnings(run),
+        "warnings": [note.to_dict() for note in warnings(run)],
     }
-
-
-def _first(run: Run, prompt_id: str) -> str:
-    """Return the training image that ranks first for a prompt, by what decided the removal."""
-    method = (run.config.get("ranking") or {}).get("method")
-    chosen = run.ranking[(run.ranking["prompt_id"] == prompt_id) & (run.ranking["rank"] == 1)]
-    chosen = chosen[chosen["method"] == method] if method else chosen
-    return str(chosen["image_id"].iloc[0]) if len(chosen) else ""
 
 
 def _open(path: Path) -> Image.Image:
     with Image.open(path) as image:
         return image.convert("RGB")
+
+
+# Pictures as text -------------------------------------------------------------------------------
+
+
+def half_blocks(image: Image.Image, width: int) -> Text:
+    """Return a picture as coloured half blocks, two pixels a character, ``width`` characters wide.
+
+    Its sides keep their ratio.
+    """
+    lines = max(1, round(width * image.height / image.width / 2))
+    small = image.convert("RGB").resize((width, 2 * lines), Image.Resampling.BOX)
+    pixels = np.asarray(small)
+    text = Text(no_wrap=True)
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        for above, below in zip(upper, lower, strict=True):
+            text.append("▀", Style(color=_colour(above), bgcolor=_colour(below)))
+        text.append("\n")
+    text.rstrip()
+    return text
+
+
+def picture_row(pictures: Sequence[tuple[str, Image.Image]], width: int) -> Table:
+    """Return pictures side by side under their labels, each ``width`` characters wide."""
+    row = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for label, _ in pictures:
+        row.add_column(Text(label), width=width, overflow="fold", vertical="top")
+    row.add_row(*(half_blocks(image, width) for _, image in pictures))
+    return row
+
+
+def _colour(pixel: np.ndarray) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*pixel)

@@ -1,4 +1,4 @@
-"""The page of a trace: each picture beside the training images nearest to it, in one file."""
+"""A trace in words and as a page: each picture beside the training images nearest to it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import base64
 import io
 import math
 from collections.abc import Mapping
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.report.trace_words import answer, copy_verdict
+from untrain.core.notes import Note
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.trace import Trace
 
@@ -28,7 +26,70 @@ BARS = (  # what a hit shows at a glance, 1 for the same picture; all metrics ar
     "text_tfidf",
     "text_clip",
 )
+TABLE = "copies.parquet"
 QUERY_SIDE, HIT_SIDE = 500, 300  # pixels: twice what the page shows, for fine screens
+
+
+# In words ---------------------------------------------------------------------------------------
+
+
+def copy_verdict(copy: Any) -> str:
+    """Return what the copy test says of one query, a row of `Trace.copies`."""
+    p = f"p = {copy.p_value:.2g}" if copy.p_value >= 0.001 else "p < 0.001"
+    how_near = f"distance {copy.distance:.3f}, {p}."
+    if copy.near_copy:
+        return f"Near copy of {copy.image_id}: {how_near}"
+    none = "No near copy among those nearest"
+    return f"{none}: {copy.image_id} is nearest by features, {how_near}"
+
+
+def answer(found: Trace) -> str:
+    """Return the headline of a trace, which leads to its hits."""
+    copies, asked = int(found.copies["near_copy"].sum()), len(found.copies)
+    images = f"{found.about['images']:,} training images"
+    one = asked == 1
+    if not copies:
+        none = f"No near copy of {'it' if one else f'these {asked} pictures'}"
+        return f"{none} is among those nearest, out of {images}:"
+    are = "are near copies" if copies > 1 else "is a near copy"
+    said = "It is a near copy" if one else f"{copies} of these {asked} pictures {are}"
+    return f"{said} of one of {images}. Those nearest to {'it' if one else 'each'}:"
+
+
+def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[Note, ...]:
+    """Return what to know where the training images are those of a run.
+
+    Its own copy test compares with images that its generator has redrawn, and can thus say
+    otherwise of the same picture.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder.
+    pictures : mapping of str to Path
+        Traced pictures by name; of those in the run's ``queries`` its own verdicts are told.
+    """
+    fairer = (
+        f"the copy test of a trace compares with the training images as they are, the run's own "
+        f"({TABLE}) with what its generator makes of them when it draws them again: the two can "
+        "differ, and for a coarse generator the run's is the fairer"
+    )
+    notes = [Note("copy-test-of-run", fairer)]
+    copies = pd.read_parquet(run / TABLE) if (run / TABLE).is_file() else None
+    for name, path in pictures.items():
+        queries = (run / "queries").resolve()
+        if copies is None or not path.resolve().is_relative_to(queries):
+            continue
+        prompt, number = path.resolve().parent.name, path.stem
+        own = (copies["prompt_id"] == prompt) & (copies["generation"].astype(str) == number)
+        for row in copies[own].itertuples():
+            flag = "a near copy of" if row.near_copy else "no near copy; the nearest is"
+            text = f"{name}, in the run's own test: {flag} {row.image_id}"
+            notes.append(Note("copy-verdict-of-run", text, (name,)))
+    return tuple(notes)
+
+
+# As a page ----------------------------------------------------------------------------------------
 
 
 def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog) -> str:
@@ -42,15 +103,11 @@ def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog)
     catalog : Catalog
         Where the training images are read from.
     """
-    environment = Environment(
-        loader=PackageLoader("untrain", "report/page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    package = resources.files("untrain.report.page")
-    style = [package.joinpath(name).read_text("utf-8") for name in ("report.css", "trace.css")]
+    from markupsafe import Markup
+
+    from untrain.report.page.templates import read_asset, render_template  # for a page only
+
+    style = "\n".join(map(read_asset, ("report.css", "trace.css")))
     queries = []
     for copy in found.copies.itertuples():
         hits = found.table[found.table["query"] == copy.query]
@@ -64,9 +121,10 @@ def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog)
                 "metrics": _metrics(hits),
             }
         )
-    return environment.get_template("trace.html.j2").render(
+    return render_template(
+        "trace.html.j2",
         title=", ".join(found.copies["query"]) if len(queries) < 4 else f"{len(queries)} pictures",
-        style=Markup("\n".join(style)),
+        style=Markup(style),
         answer=answer(found),
         prompt=found.about["prompt"],
         notes=found.notes,

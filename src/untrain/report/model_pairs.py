@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from untrain.report.tables.tables import arm_label, arm_order
-from untrain.runs.results import SAMPLER, Run, rows
+from untrain.report.arms import arm_label, arm_order
+from untrain.runs.results import SAMPLER, RunResults, rows
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Side:
     lacking: str
 
 
-def sides(run: Run, prompt_id: str) -> list[Side]:
+def sides(run: RunResults, prompt_id: str) -> list[Side]:
     """Return a pair of models for each removal of a prompt, arm by arm, the chosen images first."""
     sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
     sets = sets[sets["draw"].fillna(0) == sets["draw"].fillna(0).min()]
@@ -39,7 +39,7 @@ def _label(arm: str, k: int, images: int) -> str:
     return f"{arm_label(arm)}, {k}" if images >= k else f"{arm_label(arm)}, next {images}"
 
 
-def with_and_without(run: Run, prompt_id: str) -> tuple[str, ...]:
+def with_and_without(run: RunResults, prompt_id: str) -> tuple[str, ...]:
     """Return a model that had the prompt's set and one that did not; nothing if there are none.
 
     Of the pairs of one seed, the one that differs least in what else was removed.
@@ -51,7 +51,7 @@ def with_and_without(run: Run, prompt_id: str) -> tuple[str, ...]:
     return _pair(run, prompt_id, sets["forget_set_id"].iloc[0])
 
 
-def _pair(run: Run, prompt_id: str, forget_set: str) -> tuple[str, ...]:
+def _pair(run: RunResults, prompt_id: str, forget_set: str) -> tuple[str, ...]:
     without = set(run.removals.loc[run.removals["forget_set_id"] == forget_set, "model_id"])
     drew = _that_drew(run, prompt_id)
     outs = drew[drew["model_id"].isin(without)]
@@ -67,7 +67,7 @@ def _pair(run: Run, prompt_id: str, forget_set: str) -> tuple[str, ...]:
     return tuple(str(model.model_id) for model in pairs[0]) if pairs else ()
 
 
-def _that_drew(run: Run, prompt_id: str) -> pd.DataFrame:
+def _that_drew(run: RunResults, prompt_id: str) -> pd.DataFrame:
     """Models other than the sampler that have drawn this prompt again."""
     folder = run.folder / "generations"
     drew = run.models[run.models["model_id"] != SAMPLER]

@@ -1,4 +1,4 @@
-"""A finished run as tables, and what a reader must know before believing them."""
+"""The effects and verdicts of a run as tables: numbers, and the same as text."""
 
 from __future__ import annotations
 
@@ -7,41 +7,13 @@ import math
 import pandas as pd
 
 from untrain.evaluation.measurement import primary
+from untrain.report.arms import VERDICTS, arm_label, arm_order
+from untrain.report.ranking import main_ranking
 from untrain.report.words import bare_p, interval, number, size
-from untrain.runs.results import COLUMNS, Run, rows
+from untrain.runs.results import COLUMNS, RunResults, rows
 
-VERDICTS = ("attributable", "undecided", "not attributable")
-
-ARMS = {
-    "targeted": "the {k} images found for a prompt",
-    "family": "the true family of each control prompt",
-    "random_uniform": "{k} random ones",
-    "random_candidate": "{k} random ones of those retrieved",
-    "least_similar": "the {k} least similar of those retrieved",
-    "ids": "the {k} images listed",
-    "none": "none of its images",
-    "reseed": "any, but with another seed",
-    "full": "any",
-}
-"""Each arm as the end of "models trained without …"; the order is that of every table."""
-
-GIVEN = (
-    "No counterfactual was made: the pictures were given, and there is no model to train without "
-    "any image.",
-    "What follows says which training images are nearest to each picture, and whether one looks "
-    "like a copy; whether any of them mattered is not known.",
-)
-"""The answer of a run without a model."""
-
-FEW_PROMPTS = 10
-LEVEL = 0.05
 EFFECTS = COLUMNS["results/effects.parquet"]
-
-STANDING = (
-    "The autoencoder and the tokenizer are frozen, shared by all models, and saw the removed "
-    "images; what those images taught them is not part of the effects."
-)
-"""The warning that holds for every run of the generator `dalle`; others have their own, or none."""
+GROUPS = {"seen": "on training captions", "new": "on new prompts"}
 
 
 def designs(effects: pd.DataFrame) -> tuple[str, str]:
@@ -51,23 +23,9 @@ def designs(effects: pd.DataFrame) -> tuple[str, str]:
     return "randomised", "naive"
 
 
-def arm_order(arm: str) -> tuple[int, str]:
-    """Sort key of an arm: what was chosen first, then its controls, then what we do not know."""
-    return (list(ARMS).index(arm) if arm in ARMS else len(ARMS), arm)
-
-
-def arm_label(arm: str) -> str:
-    """Return an arm's name for tables."""
-    return {"none": "nothing of its own", "full": "nothing", "reseed": "nothing, other seed"}.get(
-        arm, arm.replace("_", " ")
-    )
-
-
-def arm_words(arm: str, k: float = math.nan) -> str:
-    """Return an arm as the end of "models trained without …"."""
-    size = "" if math.isnan(k) else f"{k:g}"
-    words = ARMS.get(arm, f"the {{k}} images of arm “{arm_label(arm)}”")
-    return " ".join(words.format(k=size).split())
+def is_overall(table: pd.DataFrame) -> pd.Series:
+    """Tell which rows of effects or measures are about all prompts together."""
+    return table["prompt_id"].fillna("").eq("")
 
 
 def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
@@ -88,7 +46,7 @@ def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
     """
     effects = effects.reindex(columns=list(EFFECTS))
     wanted = measure or primary(effects)
-    overall = effects[(effects["prompt_id"].fillna("") == "") & (effects["measure"] == wanted)]
+    overall = effects[is_overall(effects) & (effects["measure"] == wanted)]
     overall = overall.assign(k=overall["k"].astype(float).where(overall["k"] > 0))
     overall = overall.rename(columns={"estimate": "effect", "p_value": "p"})
     chosen, naive = designs(effects)
@@ -109,7 +67,7 @@ def other_table(effects: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def prompt_table(run: Run) -> pd.DataFrame:
+def prompt_table(run: RunResults) -> pd.DataFrame:
     """Return one row a prompt, the strongest effect first, controls last.
 
     Columns ``prompt_id, prompt, family, role, arm, effect, low, high, p, naive, verdict, reason,
@@ -141,7 +99,7 @@ def own_rows(effects: pd.DataFrame, design: str) -> pd.DataFrame:
     """Return each prompt's effect of its own images on the primary measure, by prompt_id."""
     rows = effects[
         (effects["design"] == design)
-        & (effects["prompt_id"] != "")
+        & ~is_overall(effects)
         & (effects["measure"] == primary(effects))
     ]
     rows = rows.assign(order=rows["arm"].map(arm_order)).sort_values(["order", "k"])
@@ -169,47 +127,6 @@ def split_controls(
     return verdicts[~control], verdicts[control]
 
 
-def warnings(run: Run) -> list[str]:
-    """Return what a reader must know before believing the run; the gravest first."""
-    quality = run.meta.get("quality")
-    notes = run.meta.get("warnings") or []
-    told = [str(note["text"]) for note in notes]
-    weak = [str(note["text"]) for note in notes if note["code"] == "generator-weak"]
-    if run.given:
-        return [GIVEN[0], *weak, *(text for text in told if text not in weak)]
-    if not isinstance(quality, dict):
-        weak.append("The generator's quality was not tested: look at the pictures first.")
-    elif not quality.get("passed", False) and not weak:
-        weak.append(
-            "The generator is weak: it did not pass the quality gate. What training images do to "
-            "pictures that do not show what was asked for means little."
-        )
-    found = weak + _failed_control(run) + [text for text in told if text not in weak]
-    queries = int((run.prompts["role"] != "control").sum())
-    if queries < FEW_PROMPTS and not run.given:
-        found.append(f"Few prompts ({queries}): an overall figure may not carry over to others.")
-    return [*found, *standing(run)]
-
-
-def _failed_control(run: Run) -> list[str]:
-    """Warn where the removal of images that are known to matter did nothing that can be seen."""
-    table = overall_table(run.effects)
-    control = table[(table["arm"] == "family") & table["p"].notna()]
-    if control.empty or control.iloc[0]["p"] <= LEVEL:
-        return []
-    return [
-        f"The positive control failed: without {arm_words('family')} the effect is "
-        f"{number(control.iloc[0]['effect'])}. A trial that does not see this sees nothing: do not "
-        "read its other figures."
-    ]
-
-
-def standing(run: Run) -> list[str]:
-    """Return what holds for every run of this generator: its frozen parts."""
-    said = run.generator.get("frozen", STANDING)
-    return [str(said)] if said else []
-
-
 # Rows of text, for the page and for Markdown -----------------------------------------------------
 
 
@@ -222,6 +139,21 @@ def overall_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
         )
         for r in rows(table)
     ]
+
+
+def group_rows(groups: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return effects by group as rows of the table of overall effects.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        The run's ``results/groups.parquet``; empty where there is one group of prompts alone.
+    """
+    found = []
+    for group, words in GROUPS.items():
+        for arm, *cells in overall_rows(overall_table(groups[groups["group"] == group])):
+            found.append((f"{arm}, {words}", *cells))
+    return found
 
 
 def other_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
@@ -257,14 +189,12 @@ def _with_holm(p: float, holm: float) -> str:
 PLACES = ("First", "Second", "Third")
 
 
-def nearest(run: Run) -> list[tuple[str, ...]]:
+def nearest(run: RunResults) -> list[tuple[str, ...]]:
     """Return each prompt with the training images that the run's ranking puts first, three ids."""
-    method = (run.config.get("ranking") or {}).get("method")
-    chosen = run.ranking[run.ranking["rank"] <= len(PLACES)]
-    chosen = chosen[chosen["method"] == method] if method else chosen
-    found = dict(list(chosen.sort_values("rank").groupby("prompt_id")["image_id"]))
+    chosen = main_ranking(run)
+    found = {str(p): list(ids) for p, ids in chosen.groupby("prompt_id")["image_id"]}
     lines = []
     for prompt in rows(run.prompts):
-        ids = [str(image_id) for image_id in found.get(prompt.prompt_id, [])][: len(PLACES)]
-        lines.append((str(prompt.prompt), *ids, *[""] * (len(PLACES) - len(ids))))
+        ids = found.get(prompt.prompt_id, [])[: len(PLACES)]
+        lines.append((str(prompt.prompt), *map(str, ids), *[""] * (len(PLACES) - len(ids))))
     return lines

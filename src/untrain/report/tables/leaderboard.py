@@ -1,9 +1,10 @@
-"""The leaderboard of a run as a page of Markdown, a figure and the terminal's table."""
+"""The leaderboard of a run as text: a page of Markdown, the terminal's table, the report's rows."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.box import HEAVY_HEAD
@@ -11,20 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from untrain.core.errors import InputError
-from untrain.core.files import write_text
 from untrain.evaluation.measurement import BITS, in_full
-from untrain.runs.results import rows
+from untrain.runs.results import RunResults, rows
 
 WIDE = 150  # columns of a terminal that shows the whole table
-
-
-def write_leaderboard(folder: Path) -> None:
-    """Write ``results/leaderboard.md`` and its figure in ``results/figures`` of a run."""
-    from untrain.report.figures.leaderboard import leaderboard_figure  # slow to import
-
-    table = read_leaderboard(folder)
-    write_text(folder / "results" / "leaderboard.md", leaderboard_markdown(table))
-    leaderboard_figure(table).save(folder / "results" / "figures")
 
 
 def read_leaderboard(folder: Path) -> pd.DataFrame:
@@ -182,3 +173,16 @@ def notes(table: pd.DataFrame) -> list[str]:
     if "chance" in kinds:
         notes.append("`random` is the mean of 20 draws; its effect is 0 but for noise.")
     return notes + list(about["notes"])
+
+
+def leaderboard_text(run: RunResults) -> dict[str, Any] | None:
+    """Return table and notes of the leaderboard as text, or None where there is none."""
+    if not (run.folder / "results" / "leaderboard.parquet").is_file():
+        return None
+    table = read_leaderboard(run.folder)
+    return {
+        "how": how_to_read(table),
+        "heads": headings(table),
+        "rows": text_rows(table),
+        "notes": notes(table),
+    }

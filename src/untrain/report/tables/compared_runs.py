@@ -14,9 +14,10 @@ from rich.table import Table
 
 from untrain.core.errors import InputError
 from untrain.evaluation.measurement import spoken
-from untrain.report.tables import tables
+from untrain.report.arms import arm_label, arm_order
+from untrain.report.tables import effects as tables
 from untrain.report.words import interval, number, size
-from untrain.runs.results import Run, read_run, rows
+from untrain.runs.results import RunResults, read_results, rows
 
 UNTOLD = ("name", "runs", "workers", "engine", "tracking")  # settings that no result depends on
 ENDS = ("effect", "low", "high")
@@ -77,7 +78,7 @@ def compare_runs(first: Path, second: Path) -> ComparedRuns:
     """
     if first.resolve() == second.resolve():
         raise InputError(f"{first} was given twice; name two runs")
-    one, two = read_run(first), read_run(second)
+    one, two = read_results(first), read_results(second)
     return ComparedRuns(
         _names(first, second),
         _settings(one.config, two.config),
@@ -118,12 +119,12 @@ def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _effects(one: Run, two: Run) -> pd.DataFrame:
+def _effects(one: RunResults, two: RunResults) -> pd.DataFrame:
     kept = ["arm", "k", *ENDS, "p"]
     left, right = (tables.overall_table(run.effects)[kept] for run in (one, two))
     table = left.merge(right, on=["arm", "k"], how="outer", suffixes=("", "_2"))
     table = table[table["effect"].notna() | table["effect_2"].notna()]
-    table = table.assign(order=table["arm"].map(tables.arm_order)).sort_values(["order", "k"])
+    table = table.assign(order=table["arm"].map(arm_order)).sort_values(["order", "k"])
     differences = [
         difference(
             tuple(getattr(row, name) for name in ENDS),
@@ -136,7 +137,7 @@ def _effects(one: Run, two: Run) -> pd.DataFrame:
     return table.drop(columns="order").join(added).reset_index(drop=True)
 
 
-def _verdicts(one: Run, two: Run) -> pd.DataFrame:
+def _verdicts(one: RunResults, two: RunResults) -> pd.DataFrame:
     found = []
     split = [tables.split_controls(run.effects, run.verdicts) for run in (one, two)]
     for group, (left, right) in zip(("prompts", "controls"), zip(*split, strict=True), strict=True):
@@ -146,7 +147,7 @@ def _verdicts(one: Run, two: Run) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["group", "verdict", "first", "second"])
 
 
-def _changed(one: Run, two: Run) -> pd.DataFrame:
+def _changed(one: RunResults, two: RunResults) -> pd.DataFrame:
     """Return the prompts, told by their words, whose verdicts differ."""
     left, right = (
         tables.prompt_table(run).drop_duplicates("prompt")[["prompt", "verdict"]]
@@ -157,7 +158,7 @@ def _changed(one: Run, two: Run) -> pd.DataFrame:
     return both[both["first"] != both["second"]].reset_index(drop=True)
 
 
-def _notes(one: Run, two: Run) -> list[str]:
+def _notes(one: RunResults, two: RunResults) -> list[str]:
     notes = []
     prints = [(run.meta.get("fingerprints") or {}).get("catalog") for run in (one, two)]
     if prints[0] != prints[1]:
@@ -184,7 +185,7 @@ def _notes(one: Run, two: Run) -> list[str]:
     return notes
 
 
-def _seeds(run: Run) -> Any:
+def _seeds(run: RunResults) -> Any:
     return (run.meta.get("seeds") or {}).get("a")
 
 
@@ -204,7 +205,7 @@ def effects_table(found: ComparedRuns) -> Table:
     units = " and ".join(spoken(unit) for unit in dict.fromkeys(found.units))
     table = _table(f"How much worse without, in {units}", found, "arm", "difference", "right")
     for r in rows(found.effects):
-        arm = f"{tables.arm_label(r.arm)}" + ("" if math.isnan(r.k) else f", k = {size(r.k)}")
+        arm = f"{arm_label(r.arm)}" + ("" if math.isnan(r.k) else f", k = {size(r.k)}")
         table.add_row(
             arm,
             _figure(r.effect, r.low, r.high),

@@ -1,0 +1,88 @@
+"""What a reader must know before believing a run, the gravest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from untrain.core.notes import Note
+from untrain.report.arms import arm_words
+from untrain.report.tables.effects import overall_table
+from untrain.report.words import number
+from untrain.runs.results import RunResults
+
+FEW_PROMPTS = 10
+
+GRAVITY = {
+    "nothing-removed": 0,
+    "generator-weak": 1,
+    "generator-untested": 1,
+    "control-failed": 2,
+    "few-prompts": 4,
+    "near-copies": 5,
+    "page-redacted": 6,
+    "thumbnails-missing": 7,
+    "pictures-left-out": 7,
+    "frozen-parts": 9,
+}
+"""Place of a note by its code, the gravest first."""
+ELSEWHERE = 3
+"""Place of every other note: what the stages of the run recorded, in their order."""
+
+NOTHING_REMOVED = Note(
+    "nothing-removed",
+    "No counterfactual was made: the pictures were given, so there is no model to train without "
+    "any image.",
+)
+
+
+def by_gravity(notes: Iterable[Note]) -> list[Note]:
+    """Return notes in the order of `GRAVITY`, each once; equals keep their order."""
+    return sorted(dict.fromkeys(notes), key=lambda note: GRAVITY.get(note.code, ELSEWHERE))
+
+
+def warnings(run: RunResults) -> list[Note]:
+    """Return what a reader must know before believing the run, the gravest first."""
+    recorded = [Note.from_dict(record) for record in run.meta.get("warnings") or []]
+    if run.given:
+        return by_gravity([NOTHING_REMOVED, *recorded])
+    found = [*recorded, *_generator(run, recorded), *_failed_control(run), *frozen_parts(run)]
+    queries = int((run.prompts["role"] != "control").sum())
+    if queries < FEW_PROMPTS:
+        text = f"Few prompts ({queries}): an overall figure may not carry over to others."
+        found.append(Note("few-prompts", text))
+    return by_gravity(found)
+
+
+def _generator(run: RunResults, recorded: Iterable[Note]) -> list[Note]:
+    """Warn of a generator that was not tested or did not pass, unless its stage did so."""
+    quality = run.meta.get("quality")
+    if not isinstance(quality, dict):
+        text = "The generator's quality was not tested: look at the pictures first."
+        return [Note("generator-untested", text)]
+    if quality.get("passed", False) or any(note.code == "generator-weak" for note in recorded):
+        return []
+    text = (
+        "The generator is weak: it did not pass the quality gate. What training images do to "
+        "pictures that do not show what was asked for means little."
+    )
+    return [Note("generator-weak", text)]
+
+
+def _failed_control(run: RunResults) -> list[Note]:
+    """Warn if removing images that are known to matter had no visible effect."""
+    table = overall_table(run.effects)
+    control = table[(table["arm"] == "family") & table["p"].notna()]
+    if control.empty or control.iloc[0]["p"] <= run.alpha:
+        return []
+    text = (
+        f"The positive control failed: without {arm_words('family')} the effect is "
+        f"{number(control.iloc[0]['effect'])}. A trial that misses this effect cannot detect "
+        "smaller ones: do not read its other figures."
+    )
+    return [Note("control-failed", text)]
+
+
+def frozen_parts(run: RunResults) -> list[Note]:
+    """Return what holds for every run of this generator: its frozen parts saw every image."""
+    text = run.generator.get("frozen")
+    return [Note("frozen-parts", str(text))] if text else []
