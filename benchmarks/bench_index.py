@@ -95,10 +95,12 @@ def report_reduction(features: np.ndarray, reduced: np.ndarray, queries: int) ->
     figures: dict[str, float] = {}
     for top in TOPS:
         true, _ = whole.query(noisy, top)
-        judged, _ = ExactIndex(reduced.shape[1]).fit(features).query(noisy, top)
-        alone, _ = ExactIndex().fit(reduced).query(unit(noisy) @ axes, top)
-        for name, found in (("judged in all", judged), ("alone", alone)):
-            shared = [len(np.intersect1d(a, b)) / top for a, b in zip(true, found, strict=True)]
+        found, _ = ExactIndex().fit(reduced).query(unit(noisy) @ axes, max(4 * top, 100))
+        order = np.argsort(-whole.cosines(noisy, found), axis=1, kind="stable")
+        judged = np.take_along_axis(found, order, axis=1)[:, :top]
+        alone = found[:, :top]
+        for name, named in (("judged in all", judged), ("alone", alone)):
+            shared = [len(np.intersect1d(a, b)) / top for a, b in zip(true, named, strict=True)]
             figures[f"recall@{top}, {name}"] = float(np.mean(shared))
     words = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
     print(f"{features.shape[1]} → {reduced.shape[1]} dimensions of {len(features)} images: {words}")

@@ -126,7 +126,7 @@ def test_prompts_that_cannot_be_answered_are_said(kind: Make) -> None:
         " ": "a prompt is empty",
         "!": "has no words",
         "shose": "did you mean 'shoes'",
-        "zeppelin": "expected words that the catalogue uses",
+        "zeppelin": "expected words that captions use",
     }.items():
         with pytest.raises(InputError, match=found):
             retriever.query(["red", prompt], 1)

@@ -24,11 +24,16 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) == ENOSPC or "No space left on device" in str(error)
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like another, whatever the case; None if none is."""
+    folded = {each.casefold(): each for each in sorted(known)}
+    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` — did you mean 'x'?`` for a close known name, else a list of the known ones."""
     known = sorted(known)
-    folded = {each.casefold(): each for each in known}
-    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
-    if close:
-        return f" — did you mean '{folded[close[0]]}'?"
+    if close := closest(name, known):
+        return f" — did you mean '{close}'?"
     return f"; known: {', '.join(known)}"

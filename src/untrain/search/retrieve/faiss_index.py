@@ -10,11 +10,13 @@ import numpy as np
 
 from untrain.core.progress import bar
 from untrain.search.retrieve.index_files import damaged
-from untrain.search.retrieve.vector_index import OVERSAMPLED, VectorIndex
+from untrain.search.retrieve.vector_index import VectorIndex
 from untrain.search.retrieve.vectors import projected, sampled, unit
 
 WORTHWHILE = 10_000  # below, a full scan takes milliseconds, and training has too little to go by
 FILE = "index.faiss"
+OVERSAMPLED = 4  # candidates found for each one wanted
+MOST_DIMENSIONS = 256  # that vectors are cut into codes in
 
 
 def _library() -> Any:
@@ -26,8 +28,8 @@ def _library() -> Any:
 class _FaissIndex(VectorIndex):
     """Finding by a faiss index over unit vectors; below `WORTHWHILE` vectors, by a scan."""
 
-    def __init__(self, dimensions: int | None = None) -> None:
-        super().__init__(dimensions)
+    def __init__(self) -> None:
+        super().__init__()
         self._faiss: Any = None
 
     def _build(self) -> None:
@@ -122,14 +124,14 @@ class IvfPqIndex(_FaissIndex):
     """Vectors in clusters, each cut into 8-bit codes (Jégou, Douze & Schmid, 2011).
 
     The smallest: at most 64 bytes a vector. Of the clusters, about √n, those nearest to the query
-    are looked at. Finding uses at most 256 dimensions, unless others are asked for.
+    are looked at. Finding uses at most 256 principal dimensions.
     """
 
     kind = "ivfpq"
 
     def _dimensions(self, wide: int) -> int:
         """Return a multiple of 8 where there is one: vectors are cut into equal parts."""
-        dimensions = min(self.dimensions or 256, wide)
+        dimensions = min(MOST_DIMENSIONS, wide)
         return dimensions - dimensions % 8 if dimensions > 8 else dimensions
 
     def _made(self, wide: int, count: int) -> tuple[Any, int]:

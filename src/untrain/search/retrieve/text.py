@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from untrain.core.errors import InputError, did_you_mean
+from untrain.core.errors import InputError, closest
 from untrain.core.registry import Registry
 from untrain.search.retrieve.index_files import read_index, write_index
 
@@ -167,9 +167,9 @@ class _Postings:
         if not found:
             raise InputError(f"the prompt '{prompt}' has no words of two or more letters")
         if not any(word in self._vocabulary for word in found):
-            close = did_you_mean(max(found, key=len), self._vocabulary)
-            hint = close if "did you mean" in close else "; expected words that the catalogue uses"
-            raise InputError(f"no word of the prompt '{prompt}' occurs in any caption{hint}")
+            close = closest(max(found, key=len), self._vocabulary)
+            use = f" — did you mean '{close}'?" if close else "; expected words that captions use"
+            raise InputError(f"no word of the prompt '{prompt}' occurs in any caption{use}")
 
 
 class TfidfRetriever(_Postings):

@@ -21,25 +21,17 @@ from untrain.search.retrieve.vectors import (
     inverse_norms,
     nearly_best,
     principal_axes,
-    projected,
     sampled,
     unit,
 )
 
 VERSION = 1  # of what is saved
-OVERSAMPLED = 4  # candidates found for each one wanted, where finding is approximate
 PROBES = 100  # stored vectors that recall is measured with
 CHECKED = 64  # rows that tell whether features are those that an index was made from
 
 
 class VectorIndex(ABC):
     """Images by their features, found by cosine.
-
-    Parameters
-    ----------
-    dimensions : int, optional
-        Find in this many principal dimensions instead of all; the cosines returned are still
-        those of all dimensions. Fewer are faster and can cost recall (`recall`).
 
     Attributes
     ----------
@@ -50,10 +42,7 @@ class VectorIndex(ABC):
 
     kind: str
 
-    def __init__(self, dimensions: int | None = None) -> None:
-        if dimensions is not None and dimensions < 1:
-            raise InputError(f"{dimensions} dimensions were asked for; expected at least 1")
-        self.dimensions = dimensions
+    def __init__(self) -> None:
         self.measured: dict[str, float] = {}
         self._axes: np.ndarray | None = None
 
@@ -75,7 +64,7 @@ class VectorIndex(ABC):
         self._scale = inverse_norms(features, self._rows)
         wide = features.shape[1]
         dimensions = self._dimensions(wide)
-        if dimensions < wide or dimensions != (self.dimensions or wide):
+        if dimensions < wide:
             self._axes = principal_axes(features, self._rows, dimensions)
         self._build()
         if not self._is_exact():
@@ -103,7 +92,7 @@ class VectorIndex(ABC):
         return self._answered(vectors, min(top, len(self)), self._counts)
 
     def distinct(self, vectors: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `query` does, of images that share a row the first alone.
+        """Return what `query` does, of images that share a row only the first.
 
         Shapes are (q, min(top, rows that are used)).
         """
@@ -142,13 +131,12 @@ class VectorIndex(ABC):
             "description": f"{self.kind} index of {len(self):,} images",
             "images": len(self),
             "features": self._identity(),
-            "dimensions": self.dimensions,
             "measured": self.measured,
         }
         arrays = {"scale": self._scale}
         if self._axes is not None:
             arrays["axes"] = self._axes
-        write_index(folder, meta, arrays | self._arrays(), self._files())
+        write_index(folder, meta, arrays, self._files())
 
     @classmethod
     def load(cls, folder: Path, features: np.ndarray, rows: np.ndarray | None = None) -> Self:
@@ -161,7 +149,7 @@ class VectorIndex(ABC):
             features or rows.
         """
         meta, arrays = read_index(folder, cls.kind, VERSION)
-        loaded = cls(meta["dimensions"])
+        loaded = cls()
         loaded._attach(features, rows)
         if (meta["images"], meta["features"]) != (len(loaded), loaded._identity()):
             raise InputError(
@@ -188,18 +176,15 @@ class VectorIndex(ABC):
         """Tell whether `_find` cannot miss."""
 
     def _dimensions(self, wide: int) -> int:
-        """Return how many dimensions to find in, of the ``wide`` that there are."""
-        return min(self.dimensions or wide, wide)
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {}
+        """Return how many principal dimensions to find in, of the ``wide`` that there are."""
+        return wide
 
     def _files(self) -> dict[str, Any]:
         return {}
 
     @abstractmethod
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
-        """Take back what `_arrays` and `_files` gave."""
+        """Take back what `_files` wrote."""
 
     # What they share.
 
@@ -265,9 +250,6 @@ class VectorIndex(ABC):
 class ExactIndex(VectorIndex):
     """Every vector is looked at, in blocks read from the store: nothing is ever missed.
 
-    With ``dimensions``, the projected vectors (half precision, kept by the index) are looked at,
-    and the best `OVERSAMPLED` × top of them are judged in all dimensions.
-
     Examples
     --------
     >>> index = ExactIndex().fit(np.eye(3, dtype=np.float32))
@@ -278,28 +260,16 @@ class ExactIndex(VectorIndex):
     kind = "exact"
 
     def _build(self) -> None:
-        if self._axes is None:
-            return
-        self._narrow = np.empty((len(self._rows), self._axes.shape[1]), np.float16)
-        for start, block in projected(self._features, self._rows, self._scale, self._axes):
-            self._narrow[start : start + len(block)] = block
+        """Nothing needs to be prepared."""
 
     def _find(self, queries: np.ndarray, top: int) -> list[np.ndarray]:
-        if self._axes is None:
-            return self._scanned(queries, top)
-        every, ones = np.arange(len(self._narrow)), np.ones(1, np.float32)
-        queries = unit(queries @ self._axes)
-        return nearly_best(self._narrow, every, ones, queries, max(OVERSAMPLED * top, 100))
+        return self._scanned(queries, top)
 
     def _is_exact(self) -> bool:
-        return self._axes is None
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {} if self._axes is None else {"narrow": self._narrow}
+        return True
 
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
-        if self._axes is not None:
-            self._narrow = arrays["narrow"]
+        """Nothing was kept."""
 
 
 VECTOR_INDEXES: Registry[type[VectorIndex]] = Registry(
