@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from tests.experiment.conftest import record
+from tests.experiment.conftest import record, rewind
 from untrain.core.errors import InputError
-from untrain.experiment.pipeline import NAMES, run_stages
+from untrain.core.files import MARKER
+from untrain.experiment.pipeline import NAMES, run, run_stages
 from untrain.runs.run import open_run
+from untrain.settings.config import Config
 
 PAIR_METRICS = [
     *("pixel_mse", "pixel_mae", "pixel_cross_correlation", "pixel_histogram", "pixel_cosine"),
@@ -87,8 +90,8 @@ def test_models_are_safetensors_and_json(micro_run: Path) -> None:
     assert list(models["model_id"]) == ["A", "B00", "B01", "B02", "B03"]
     for row in models.itertuples():
         assert row.path == f"models/{row.fingerprint}"
-        kinds = {path.suffix for path in (micro_run / row.path).iterdir()}
-        assert kinds == {".safetensors", ".json"}
+        names = {path.name for path in (micro_run / row.path).iterdir()} - {MARKER}
+        assert {Path(name).suffix for name in names} == {".safetensors", ".json"}
 
 
 def test_record(micro_run: Path) -> None:
@@ -106,7 +109,7 @@ def test_record(micro_run: Path) -> None:
 
 
 def test_nothing_half_written_is_left(micro_run: Path) -> None:
-    assert not list(micro_run.rglob("*.tmp"))
+    assert not list(micro_run.rglob("*tmp"))
 
 
 def test_forget_sets_are_disjoint_and_out_in_half_of_the_models(micro_run: Path) -> None:
@@ -141,3 +144,44 @@ def test_a_folder_of_another_schema_is_refused(micro_copy: Callable[..., Path]) 
     (folder / "run.json").write_text(text.replace('"schema_version": 1', '"schema_version": 99'))
     with pytest.raises(InputError, match=r"schema 99.*choose another name"):
         run_stages(open_run(folder))
+
+
+@pytest.mark.parametrize("name", ["queries/mine.txt", "config.yaml", ".notes.tmp", "run.json"])
+def test_a_folder_that_is_not_a_runs_is_refused_and_left_alone(
+    config: Callable[..., Config], name: str, trained: list[str]
+) -> None:
+    settings = config()
+    (settings.folder / name).parent.mkdir(parents=True)
+    (settings.folder / name).write_text("mine")
+    with pytest.raises(InputError, match=r"is not the folder of a run and holds.*choose another"):
+        run(settings)
+    assert (settings.folder / name).read_text() == "mine"
+    assert [p.name for p in settings.folder.iterdir()] == [name.partition("/")[0]]
+    assert not trained
+
+
+@pytest.mark.parametrize("name", ["queries/p00/mine.png", "generations/B00/mine.txt"])
+def test_what_was_put_into_a_run_is_not_lost(micro_copy: Callable[..., Path], name: str) -> None:
+    folder = micro_copy()
+    rewind(folder, "generate")
+    for path in ("queries", "generations"):
+        assert not (folder / path).exists() or not any((folder / path).iterdir())
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("mine")
+    (folder / ".notes.tmp").write_text("mine")
+    with pytest.raises(InputError, match=r"did not write.*move it away"):
+        run_stages(open_run(folder))
+    assert (folder / name).read_text() == (folder / ".notes.tmp").read_text() == "mine"
+
+
+def test_strange_pictures_beside_those_of_models_stay(micro_copy: Callable[..., Path]) -> None:
+    folder = micro_copy()
+    mine = folder / "generations" / "my-model" / "p00" / "0.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    rewind(folder, "evaluate")
+    content = record(folder)
+    content["stages"].pop("regenerate")
+    (folder / "run.json").write_text(json.dumps(content))
+    run_stages(open_run(folder), "regenerate")
+    assert mine.read_text() == "mine"

@@ -69,8 +69,7 @@ def failing(part: str, error: BaseException) -> Iterator[None]:
 def killed(part: str) -> Iterator[None]:
     """Fail as a kill does: nothing is tidied up."""
     with pytest.MonkeyPatch.context() as patch, failing(f"micro/{part}", KeyboardInterrupt()):
-        discard = files._discard
-        patch.setattr(files, "_discard", lambda p: None if p.suffix == ".tmp" else discard(p))
+        patch.setattr(files, "_tidy", lambda temporary: None)
         with pytest.raises(KeyboardInterrupt):
             yield
 
@@ -84,10 +83,10 @@ def test_a_kill_is_survived(
     with killed(part):
         run(config(), until=stage)
     assert record(folder)["stages"][stage]["state"] == "running"
-    assert list(folder.rglob("*.tmp"))
+    assert list(folder.rglob("*.untrain-tmp"))
     run(config(), until=stage)
     assert record(folder)["stages"][stage]["state"] == "done"
-    assert not list(folder.rglob("*.tmp"))
+    assert not list(folder.rglob("*.untrain-tmp"))
     assert_same_results(folder, micro_run)
 
 
@@ -151,7 +150,7 @@ def test_a_full_disk_loses_nothing(
     with failing(f"micro/{part}", error), pytest.raises(UntrainError, match="disk is full") as told:
         run(config(), until=stage)
     assert told.value.exit_code == 1
-    assert not list(folder.rglob("*.tmp"))
+    assert not list(folder.rglob("*.untrain-tmp"))
     assert list(record(folder)["stages"])[-1] == stage
     run(config(), until=stage)
     assert_same_results(folder, micro_run)
@@ -170,7 +169,7 @@ def test_a_full_disk_while_weights_are_written(
         patch.setattr(dalle, "save_file", full)
         run(config())
     assert len(list((folder / "models").iterdir())) == 1
-    assert not list(folder.rglob("*.tmp"))
+    assert not list(folder.rglob("*.untrain-tmp"))
 
 
 def test_two_runs_in_one_folder_are_refused(config: Make, micro_copy: Copy) -> None:
@@ -273,7 +272,7 @@ def test_killed_in_every_stage_for_real(tmp_path: Path, micro_run: Path) -> None
     last = start(folder.parent)
     _, told = last.communicate()
     assert last.returncode == 0, told
-    assert not list(folder.rglob("*.tmp"))
+    assert not list(folder.rglob("*.untrain-tmp"))
     assert_same_results(folder, micro_run)
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from tests.generators.conftest import silent
 from untrain.core.errors import InputError
+from untrain.core.files import MARKER
 from untrain.generators.dalle import training
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.tokenizer import PAD, encode_captions
@@ -167,7 +168,8 @@ def test_saved_and_loaded_is_the_same_model(fitted, prepared, queries, tmp_path)
     fitted.save(tmp_path / "model")
     loaded = prepared().load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.generate(prompts, noise).images, drawn.images)
-    assert {p.name for p in (tmp_path / "model").iterdir()} == {"model.safetensors", "model.json"}
+    names = {p.name for p in (tmp_path / "model").iterdir()}
+    assert names == {"model.safetensors", "model.json", MARKER}
 
 
 def test_a_model_of_another_recipe_is_refused(fitted, catalog, tmp_path):

@@ -27,7 +27,7 @@ from safetensors.numpy import load_file, save_file
 from untrain.banks.subsets import Part, check, copy_groups, kept_without, wanted
 from untrain.core.errors import InputError
 from untrain.core.files import (
-    atomic_path,
+    atomic_file,
     fingerprint,
     read_json,
     write_json,
@@ -126,7 +126,7 @@ def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
     if not nll["model_id"].isin(same).all():
         write_parquet(run.path("bank", "nll.parquet"), nll[nll["model_id"].isin(same)])
     # The table last: rows beyond it count as not there.
-    with atomic_path(run.path("bank", "kept.safetensors")) as temporary:
+    with atomic_file(run.path("bank", "kept.safetensors")) as temporary:
         save_file({"kept": kept.astype(np.uint8)}, temporary)
     write_parquet(run.path("bank", "models.parquet"), table)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError, is_disk_full
-from untrain.core.files import atomic_path
+from untrain.core.files import atomic_folder, check_folder_target
 from untrain.core.progress import track
 from untrain.core.registry import Registry
 
@@ -69,7 +69,7 @@ def export(
         An id to remove is unknown, nothing is left, an id cannot be a file name (``folder``), or
         the path exists and is anything but an empty folder.
     """
-    write = EXPORTS[format]
+    write, target = EXPORTS[format], check_folder_target(path)
     out = set(removed)
     unknown = out - catalog.index.keys()
     if unknown:
@@ -81,12 +81,8 @@ def export(
     kept = np.ones(len(catalog), bool)
     kept[[catalog.index[image_id] for image_id in out]] = False
     retained = catalog.rows(np.flatnonzero(kept)) if out else catalog
-    target = Path(path).expanduser().resolve()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{target} exists and is not an empty folder; give a new path")
     try:
-        with atomic_path(target) as folder:
-            folder.mkdir()
+        with atomic_folder(target, marked=False) as folder:
             write(retained, folder)
     except OSError as error:
         if is_disk_full(error):

@@ -13,7 +13,7 @@ from PIL import Image
 from untrain.catalogs.base import Catalog, decode
 from untrain.catalogs.formats.folder import by_reason, in_threads
 from untrain.catalogs.sheet import contact_sheet
-from untrain.core.files import atomic_path, rng
+from untrain.core.files import atomic_file, rng
 
 NEAR_BLANK = 3.0  # standard deviation of all pixel values, 0–255: nothing to be seen below it
 EXAMPLES = 5
@@ -73,7 +73,7 @@ def inspect_sheet(catalog: Catalog, path: Path, n: int = 48, seed: int = 0) -> N
     rows = np.sort(rng("inspect-sheet", seed).choice(len(catalog), count, replace=False))
     ids = [catalog.ids[row] for row in rows]
     sheet = contact_sheet([catalog.image(i) for i in ids], columns=8, cell=96, labels=ids)
-    with atomic_path(Path(path)) as temporary:
+    with atomic_file(Path(path)) as temporary:
         sheet.save(temporary, "PNG")
 
 

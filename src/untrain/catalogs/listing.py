@@ -28,7 +28,7 @@ from untrain.catalogs.formats.webdataset import Piece, TarReader
 from untrain.catalogs.formats.zipped import Member, ZipReader
 from untrain.catalogs.intake import ATTRIBUTE, PLACE, TEXT, catalog_of
 from untrain.core.cache import cache_folder, mark_used
-from untrain.core.files import atomic_path, fingerprint, read_json, write_json
+from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
 from untrain.core.progress import console
 
 VERSION = 3  # raise it when what is read, or what counts as a good image, changes
@@ -193,8 +193,7 @@ def _keep(
         "skipped": [[item.name, item.reason] for item in catalog.skipped],
     }
     table, places = _tabled(catalog, read.files, known)
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
+    with atomic_folder(folder) as temporary:
         with pa.ipc.new_file(str(temporary / "images.arrow"), table.schema) as writer:
             writer.write_table(table, max_chunksize=ROWS)
         np.save(temporary / "places.npy", places.table, allow_pickle=False)

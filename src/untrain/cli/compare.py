@@ -35,18 +35,19 @@ def compare(
     Example: untrain compare runs/seed-1 runs/seed-2
     """
     from untrain.core.errors import InputError
-    from untrain.core.files import atomic_path
+    from untrain.core.files import check_file_target, write_csv
     from untrain.report.tables import compared_runs as tables
     from untrain.runs.find import find_run
 
+    if csv:
+        check_file_target(csv)
     if second is None:
         raise InputError(
             "compare takes two runs; the stage of that name is `untrain run FILE --until compare`"
         )
     found = tables.compare_runs(find_run(first), find_run(second))
     if csv:
-        with atomic_path(csv) as temporary:
-            found.effects.to_csv(temporary, index=False)
+        write_csv(csv, found.effects)
     if as_json:
         print_json(found.to_dict())
         return

@@ -61,14 +61,17 @@ def inspect(
     """
     from untrain.catalogs import inspect as summarise
     from untrain.catalogs import inspect_sheet
+    from untrain.core.files import check_file_target
 
+    if sheet is not None:
+        check_file_target(sheet, [path] if path else [])
     catalog = open_catalogue(path, format, strict, fresh, options)
     summary = summarise(catalog)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         _print(summary)
-    if sheet:
+    if sheet is not None:
         inspect_sheet(catalog, sheet)
         typer.echo(f"contact sheet: {sheet}", err=as_json)
 
@@ -131,8 +134,10 @@ def export(
     """
     from untrain.catalogs.export import EXPORTS
     from untrain.catalogs.export import export as write
+    from untrain.core.files import check_folder_target
 
     EXPORTS.check(to)
+    check_folder_target(out)
     catalog = open_catalogue(path, format, strict, fresh, options)
     written = write(catalog, [], out, to)
     typer.echo(f"{written:,} pairs, fingerprint {catalog.content}: {out}")
@@ -153,9 +158,12 @@ def duplicates(
 
     Example: untrain data duplicates photos/ --sheet copies.png
     """
-    from untrain.core.files import atomic_path
+    from untrain.core.files import check_file_target, write_csv
     from untrain.search.duplicates import describe, duplicate_groups, duplicates_sheet
 
+    for target in (csv, sheet):
+        if target is not None:
+            check_file_target(target, [path] if path else [])
     catalog = open_catalogue(path, format, fresh=fresh, options=options)
     groups = duplicate_groups(catalog, near=not exact)
     found = describe(catalog, groups)
@@ -163,11 +171,10 @@ def duplicates(
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _print_groups(found)
-    if csv:
-        with atomic_path(csv) as temporary:
-            groups.to_csv(temporary, index=False)
+    if csv is not None:
+        write_csv(csv, groups)
         typer.echo(f"table: {csv}", err=as_json)
-    if sheet:
+    if sheet is not None:
         duplicates_sheet(catalog, groups, sheet)
         typer.echo(f"sheet: {sheet}", err=as_json)
 

@@ -55,12 +55,14 @@ def export(
     from untrain.catalogs.export import EXPORTS
     from untrain.catalogs.export import export as write
     from untrain.core.errors import InputError
+    from untrain.core.files import check_folder_target
     from untrain.experiment.retained import removed_of
     from untrain.report.study.layout import export_study
     from untrain.runs.find import find_run
     from untrain.runs.run import open_run
 
     EXPORTS.check(to)
+    check_folder_target(out)
     folder = find_run(run)
     opened = open_run(folder)
     if layout is Layout.STUDY:
@@ -86,11 +88,12 @@ def sheet(
 
     Example: untrain sheet runs/demo demo.png
     """
-    from untrain.core.files import atomic_path
+    from untrain.core.files import atomic_file, check_file_target
     from untrain.report.sheet import generated_sheet
     from untrain.runs.find import find_run
 
+    check_file_target(out)
     picture = generated_sheet(find_run(run), cell, rows)
-    with atomic_path(out) as temporary:
+    with atomic_file(out) as temporary:
         picture.save(temporary, format="PNG")
     typer.echo(f"sheet: {out}")

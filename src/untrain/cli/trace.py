@@ -87,7 +87,7 @@ def trace(
     from untrain.report.page.trace import run_notes
     from untrain.search.trace import trace as find
 
-    _check_outputs(out)
+    _check_outputs(out, [*images, Path(catalog)] if catalog else images)
     named = dict(zip(_names(images), images, strict=True))
     pictures = {name: read_image(path) for name, path in named.items()}
     seconds: dict[str, float] = {}
@@ -112,16 +112,16 @@ def trace(
         _print(found, out)
 
 
-def _check_outputs(out: Sequence[Path]) -> None:
+def _check_outputs(out: Sequence[Path], sources: Sequence[Path]) -> None:
     from untrain.core.errors import InputError
+    from untrain.core.files import check_file_target
 
     for path in out:
         if path.suffix.lower() not in KINDS:
             raise InputError(
                 f"cannot write {path}: expected a name that ends in {', '.join(KINDS)}"
             )
-        if path.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder")
+        check_file_target(path, sources)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -168,7 +168,7 @@ def _encoder(name: str, pooling: str) -> Encoder | None:
 
 
 def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: Catalog) -> None:
-    from untrain.core.files import atomic_path, write_json, write_parquet, write_text
+    from untrain.core.files import write_csv, write_json, write_parquet, write_text
 
     kind = path.suffix.lower()
     if kind == ".html":
@@ -180,8 +180,7 @@ def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: C
     elif kind == ".parquet":
         write_parquet(path, found.table)
     else:
-        with atomic_path(path) as temporary:
-            found.table.to_csv(temporary, index=False)
+        write_csv(path, found.table)
 
 
 def _print(found: Trace, out: Sequence[Path]) -> None:

@@ -37,9 +37,11 @@ def weights(
     Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
     """
     from untrain.attribution.fitting import fit_weights
+    from untrain.core.files import check_file_target
     from untrain.runs.examples import read_examples
     from untrain.runs.find import find_run
 
+    check_file_target(out)
     fitted = fit_weights([read_examples(find_run(run)) for run in runs])
     fitted.save(out)
     console = Console(highlight=False)

@@ -1,7 +1,9 @@
-"""Files that are whole or absent, fingerprints of content, and counter-based randomness.
+"""Files that are written whole or not at all, fingerprints of content, counter-based randomness.
 
-Every file of a run is written under a temporary name and renamed, so that a kill at any moment
-leaves either the old file or the new one.
+Everything is written under a temporary name and renamed, so that a kill at any moment leaves
+either the old content or the new one. Nothing that untrain did not write is deleted on the way: a
+file takes the place of a file or of nothing, and a folder that of an empty one or of one that
+`atomic_folder` wrote, which it recognises by the list of files in it (`MARKER`).
 """
 
 from __future__ import annotations
@@ -9,51 +11,232 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from untrain.core.errors import InputError
 
 if TYPE_CHECKING:  # every command imports this file, and most need neither to start
     import numpy as np
     import pandas as pd
 
+MARKER = ".untrain"
+"""In every folder that `atomic_folder` wrote: JSON with the names of all that was in it."""
+LEFTOVER = re.compile(r"\..*\.\d+\.[0-9a-f]{8}\.untrain-tmp")
+JUNK = {MARKER, ".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What may lie in a folder beside the files on its list: file managers leave these behind."""
+
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling of ``path``; rename it onto ``path`` if the block succeeds.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it onto ``path`` if the block succeeds.
 
-    Works for files and for whole folders: the block creates whichever it needs.
+    A link to a file is followed: the file it leads to is replaced, the link stays.
+
+    Raises
+    ------
+    InputError
+        As `check_file_target`, before the block begins.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _discard(temporary)
+    target = check_file_target(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(target)
     try:
         yield temporary
-        if path.is_dir():
-            _discard(path)
+        temporary.replace(target)
+    finally:
+        _tidy(temporary)
+
+
+@contextmanager
+def atomic_folder(path: Path, marked: bool = True) -> Iterator[Path]:
+    """Yield a new empty folder beside ``path``; rename it onto ``path`` if the block succeeds.
+
+    Parameters
+    ----------
+    path : Path
+        Absent, an empty folder, or a folder that this function wrote and to which nothing has been
+        added since.
+    marked : bool
+        Leave a `MARKER` in it, so that it can be replaced later. Without one, nothing that untrain
+        does will ever replace or delete the folder.
+
+    Raises
+    ------
+    InputError
+        ``path`` is anything else; this is checked before the block begins and again after it.
+    """
+    _refuse_foreign(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if marked:
+            mark(temporary)
+        discard_folder(path)
         temporary.replace(path)
     finally:
-        _discard(temporary)
+        _tidy(temporary)
+
+
+def check_file_target(path: Path | str, sources: Iterable[Path] = ()) -> Path:
+    """Return the file that writing to ``path`` would make or replace, with links followed.
+
+    Commands call it before they do anything else, so that a wrong path costs no work.
+
+    Parameters
+    ----------
+    path : Path or str
+        Where a file is to be written.
+    sources : iterable of Path
+        Files and folders that are read: no existing file of these is a target.
+
+    Raises
+    ------
+    InputError
+        There is a folder (also ``.``, ``..`` and an empty path), a device or any other thing that
+        is not a plain file; its folder is a file, or may not be written to; or it is a source.
+    """
+    target = _resolved(Path(path))
+    if target.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; expected the name of a file")
+    if target.exists() and not target.is_file():
+        raise InputError(f"cannot write {path}: it is a device or the like; expected a plain file")
+    if target.exists():
+        if not os.access(target, os.W_OK):
+            raise InputError(f"cannot write {path}: the file there is read-only")
+        whole = [Path(source).expanduser().resolve() for source in sources]
+        if any(target.is_relative_to(source) for source in whole):
+            raise InputError(
+                f"cannot write {path}: it is one of the files to be read; choose another name"
+            )
+    _check_parents(target, path)
+    return target
+
+
+def check_folder_target(path: Path | str) -> Path:
+    """Return the folder that an export to ``path`` would make, with links followed.
+
+    Raises
+    ------
+    InputError
+        ``path`` exists and is anything but an empty folder, or cannot be made where it is.
+    """
+    target = _resolved(Path(path))
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"{target} exists and is not an empty folder; give a new path")
+    _check_parents(target, path)
+    return target
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        target = path.expanduser().resolve()
+        looping = target.is_symlink()
+    except (OSError, RuntimeError, ValueError):
+        looping = True
+    if looping:
+        raise InputError(f"cannot write {path}: it is a link that leads nowhere, or no path at all")
+    return target
+
+
+def _check_parents(target: Path, given: Path | str) -> None:
+    """Refuse a target below a file, or below a folder that may not be written to."""
+    parent = next((each for each in target.parents if each.exists()), target.parent)
+    if not parent.is_dir():
+        raise InputError(f"cannot write {given}: {parent} is a file, not a folder")
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"cannot write {given}: the folder {parent} may not be written to")
+
+
+def mark(folder: Path) -> None:
+    """Write the `MARKER` of a folder: all that is in it now counts as untrain's."""
+    entries = {path.relative_to(folder).as_posix() for path in folder.rglob("*")} - {MARKER}
+    content = {"written_by": "untrain", "files": sorted(entries)}
+    # Renamed, not written in place: it may be a hard link to the marker of another run's folder.
+    temporary = _beside(folder / MARKER)
+    temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    temporary.replace(folder / MARKER)
+
+
+def is_marked(folder: Path) -> bool:
+    """Tell whether `atomic_folder` or `mark` wrote a folder, whatever was added to it since."""
+    return _listed(folder) is not None
+
+
+def discard_folder(path: Path) -> None:
+    """Delete a folder that `atomic_folder` wrote, or an empty one; of none there is nothing to do.
+
+    Raises
+    ------
+    InputError
+        It is something else, a link, or holds anything that untrain did not write.
+    """
+    _refuse_foreign(path)
+    with suppress(FileNotFoundError):  # another process was quicker
+        shutil.rmtree(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise `InputError` if anything at ``path`` is not untrain's."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        what = "a link" if path.is_symlink() else "no folder"
+        raise InputError(
+            f"{path} is {what}, and untrain needs this place for a folder of its own: move it away"
+        )
+    listed = _listed(path) or frozenset()
+    for entry in path.rglob("*"):
+        name = entry.relative_to(path).as_posix()
+        if name not in listed and entry.name not in JUNK:
+            raise InputError(
+                f"{path} holds {name}, which untrain did not write, and has to be replaced: move "
+                "it away first"
+            )
+
+
+def _listed(folder: Path) -> frozenset[str] | None:
+    """Return the names that the marker of a folder lists; None if there is no marker."""
+    try:
+        content = read_json(folder / MARKER)
+        if content["written_by"] == "untrain":
+            return frozenset(content["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _beside(path: Path) -> Path:
+    """Return a temporary path beside another, by a name that nobody else gives to a file."""
+    return path.with_name(f".{path.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}.untrain-tmp")
+
+
+def _tidy(temporary: Path) -> None:
+    """Discard what a block wrote and did not come to its end."""
+    if temporary.is_dir() and not temporary.is_symlink():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        temporary.unlink(missing_ok=True)
 
 
 def discard_leftovers(folder: Path) -> None:
-    """Discard what `atomic_path` was writing below ``folder`` when a process was killed."""
-    for path in list(folder.rglob(".*.tmp")):
-        _discard(path)
+    """Discard what untrain was writing below ``folder`` when a process was killed.
 
-
-def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    Such files and folders are known by their names (`LEFTOVER`); all others stay.
+    """
+    for path in list(folder.rglob(".*.untrain-tmp")):
+        if LEFTOVER.fullmatch(path.name):
+            _tidy(path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
-    with atomic_path(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -69,8 +252,14 @@ def read_json(path: Path) -> Any:
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table as Parquet without its index, whole or not at all."""
-    with atomic_path(path) as temporary:
+    with atomic_file(path) as temporary:
         table.to_parquet(temporary, index=False)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without its index, whole or not at all."""
+    with atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def fingerprint(*parts: Any) -> str:
@@ -94,7 +283,7 @@ def fingerprint(*parts: Any) -> str:
 
 
 def rng(*key: Any) -> np.random.Generator:
-    """Return a generator that depends on ``key`` alone: the same key gives the same numbers.
+    """Return a generator that depends only on ``key``: the same key gives the same numbers.
 
     Keys are counted, not consumed in order, so that what is drawn for one prompt, generation or
     arm does not depend on what was drawn before (common random numbers).

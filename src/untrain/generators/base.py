@@ -168,7 +168,7 @@ class Generator(ABC):
         """Fit, once a run, the frozen parts that all models share, and keep them in ``folder``.
 
         Called again, in this process or another, it reads what ``folder`` holds. Write that with
-        `untrain.core.files.atomic_path`, whole or not at all. By default there is nothing to do.
+        `untrain.core.files.atomic_folder`, whole or not at all. By default there is nothing to do.
         """
 
     def encode(self, images: np.ndarray) -> np.ndarray:

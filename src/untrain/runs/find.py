@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from untrain.core.errors import InputError, did_you_mean
+from untrain.core.files import JUNK, read_json
 
 RUNS = Path("runs")
 RECORD = "run.json"
+LOCK = ".lock"
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -42,6 +44,30 @@ def find_run(given: Path, runs: Path = RUNS) -> Path:
     inside = runs_in(given) if given.is_dir() else []
     hint = f"; the runs in it: {_named(str(path) for path in inside)}" if inside else ""
     raise InputError(f"{given} is no run folder: it has no {RECORD}{hint}")
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise `InputError` if a folder holds anything, and is not the folder of a run."""
+    if not folder.exists() or _is_record(folder / RECORD):
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file; the run needs a folder there: choose another name")
+    passing = {LOCK, *JUNK}
+    inside = sorted(path.name for path in folder.iterdir() if path.name not in passing)
+    if inside:
+        raise InputError(
+            f"{folder} is not the folder of a run and holds {inside[0]}"
+            f"{f' and {len(inside) - 1} more' if inside[1:] else ''}: nothing is written there; "
+            "choose another name (name: in the experiment file) or another place with --runs"
+        )
+
+
+def _is_record(path: Path) -> bool:
+    """Tell whether a file is the record of a run, of whatever version."""
+    try:
+        return {"schema_version", "stages"} <= read_json(path).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _of_file(file: Path) -> Path:

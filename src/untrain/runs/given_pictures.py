@@ -11,7 +11,7 @@ import pandas as pd
 
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog, fit_into
-from untrain.core.files import atomic_path
+from untrain.core.files import write_csv
 from untrain.settings.sections import Given
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def take(run: Run) -> None:
         for number, image_id in enumerate(ids)
     }
     save_pictures(run.path("queries"), pictures)
-    with atomic_path(run.path("prompts.csv")) as temporary:
-        run.prompts.to_csv(temporary, index=False)
+    write_csv(run.path("prompts.csv"), run.prompts)
     shown = [(key.partition("/")[0], picture) for key, picture in pictures.items()]
     stages.judge_quality(run, shown)

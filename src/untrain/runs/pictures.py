@@ -8,14 +8,14 @@ from typing import overload
 
 import numpy as np
 
-from untrain.core.files import atomic_path
+from untrain.core.files import atomic_folder
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, np.ndarray]) -> None:
     """Write pictures (uint8 height × width × 3) as ``folder/<name>.png``: all of them or none."""
     from PIL import Image
 
-    with atomic_path(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         for name, pixels in pictures.items():
             path = temporary / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

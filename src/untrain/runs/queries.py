@@ -19,7 +19,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_path
+from untrain.core.files import atomic_file, write_csv
 from untrain.generators.queries import Queries
 from untrain.runs.pictures import PictureFiles, read_picture, save_pictures
 
@@ -29,8 +29,7 @@ SAMPLES = "queries.safetensors"
 
 def write_prompts(folder: Path, prompts: pd.DataFrame) -> None:
     """Write ``prompts.csv``."""
-    with atomic_path(folder / "prompts.csv") as temporary:
-        prompts.to_csv(temporary, index=False)
+    write_csv(folder / "prompts.csv", prompts)
 
 
 def write_queries(folder: Path, queries: Queries, references: Queries | None = None) -> None:
@@ -54,7 +53,7 @@ def write_queries(folder: Path, queries: Queries, references: Queries | None = N
             samples |= zip(names, references.samples, strict=True)
     if samples:
         whole = {name: np.ascontiguousarray(sample) for name, sample in samples.items()}
-        with atomic_path(folder / SAMPLES) as temporary:
+        with atomic_file(folder / SAMPLES) as temporary:
             save_file(whole, temporary)
     save_pictures(folder / "queries", pictures)
 

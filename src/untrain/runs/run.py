@@ -36,6 +36,7 @@ from untrain.evaluation.measurement import margin_of, measure_of
 from untrain.generators.base import Generator, unit_of
 from untrain.generators.pictures_only import PicturesOnly
 from untrain.runs import inputs
+from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.settings.config import Config, load_config
 from untrain.training.engines import ENGINES, Engine
@@ -199,6 +200,7 @@ class Run:
 
     def describe(self) -> None:
         """Record configuration, versions, machine and data, as they are now."""
+        self.save_record()  # first: by it the folder is known as a run's
         write_text(self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         self.record.update(
             versions=_versions(),
@@ -242,8 +244,9 @@ class Run:
         """Hold the run folder; a second run in it at the same time is refused.
 
         What a killed run left half-written is discarded at the start, and at the end a folder
-        in which nothing came about.
+        in which nothing came about. A folder with anything in it that is not a run's is refused.
         """
+        refuse_foreign(self.folder)
         lock = FileLock(self.path(".lock"))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from PIL import Image
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.formats.folder import in_threads
 from untrain.catalogs.sheet import contact_sheet
-from untrain.core.files import atomic_path, fingerprint, rng
+from untrain.core.files import atomic_file, fingerprint, rng
 from untrain.search.compare.extra import perceptual_hashes
 from untrain.search.kept import kept
 
@@ -145,7 +145,7 @@ def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: i
         ]
         images += [Image.new("RGB", (1, 1), "white")] * (SHEET_COLUMNS - len(rows))
         labels += [""] * (SHEET_COLUMNS - len(rows))
-    with atomic_path(Path(path)) as temporary:
+    with atomic_file(Path(path)) as temporary:
         contact_sheet(images, SHEET_COLUMNS, 96, labels).save(temporary, "PNG")
 
 

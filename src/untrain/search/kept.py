@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_path, read_json, write_json
+from untrain.core.files import atomic_folder, read_json, write_json
 from untrain.core.notes import Note
 
 META = "meta.json"
@@ -67,8 +67,7 @@ def kept(
                 return _load(folder, load), ()
         made = make()
         try:
-            with atomic_path(folder) as temporary:
-                temporary.mkdir()
+            with atomic_folder(folder) as temporary:
                 save(made, temporary / CONTENT)
                 created = datetime.now(UTC).isoformat(timespec="seconds")
                 write_json(temporary / META, {**about, "version": VERSION, "created": created})

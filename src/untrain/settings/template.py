@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import read_json, write_json, write_text
+from untrain.core.files import check_file_target, read_json, write_json, write_text
 from untrain.settings.config import Config
 from untrain.settings.sections import NameIn
 
@@ -76,6 +76,8 @@ def write_template(
         raise InputError(f"cannot write {path}: expected a name that ends in .yaml")
     if data is not None and not data.exists():
         raise InputError(f"{data} does not exist; expected the folder or zip of your images")
+    for target in (path, schema_path):
+        check_file_target(target)
     if path.exists():
         raise InputError(f"{path} is there already: choose another name, or delete it first")
     if schema_path.exists() and not _is_ours(schema_path):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from untrain.catalogs.base import PAD, Catalog
 from untrain.core.errors import InputError, UntrainError
-from untrain.core.files import atomic_path, fingerprint, read_json, write_json
+from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
 from untrain.core.notes import Note
 from untrain.generators.base import Generator
 from untrain.generators.registry import GENERATORS
@@ -178,8 +178,8 @@ def adopt(source: Path, target: Path) -> None:
         except OSError:
             shutil.copy2(a, b)
 
-    with atomic_path(target) as temporary:
-        shutil.copytree(source, temporary, copy_function=link)
+    with atomic_folder(target) as temporary:
+        shutil.copytree(source, temporary, copy_function=link, dirs_exist_ok=True)
 
 
 def train_group(
@@ -196,8 +196,7 @@ def train_group(
     fitted = _fit(generator, catalog, group, way)
     seconds = time.perf_counter() - start
     for model, each in zip(group, fitted, strict=False):  # not those that filled a stack up
-        with atomic_path(Path(folder) / "models" / model.key) as temporary:
-            temporary.mkdir(parents=True)
+        with atomic_folder(Path(folder) / "models" / model.key) as temporary:
             each.save(temporary)
             if not (temporary / "model.json").exists():
                 write_json(temporary / "model.json", {"losses": list(map(float, each.losses))})

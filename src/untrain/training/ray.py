@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import untrain
 from untrain.core.errors import InputError, UntrainError, is_disk_full
-from untrain.core.files import atomic_path
+from untrain.core.files import atomic_folder
 from untrain.core.notes import Note
 from untrain.core.progress import bar, console
 from untrain.training.engines import Batch, Job, Model, Way
@@ -86,7 +86,7 @@ class RayEngine:
 
             def keep(group: Group, models: list[Files], processor: str) -> None:
                 for model, files in zip(group, models, strict=True):
-                    with atomic_path(batch.folder / "models" / model.key) as temporary:
+                    with atomic_folder(batch.folder / "models" / model.key) as temporary:
                         _unpack(files, temporary)
                 processors.add(processor)
                 advance(batch.work // len(batch.groups))

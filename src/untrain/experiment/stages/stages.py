@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from untrain.core.files import atomic_path, write_json
+from untrain.core.files import atomic_file, discard_folder, is_marked, write_csv, write_json
 from untrain.core.notes import Note
 from untrain.core.progress import bar, track
 from untrain.counterfactual import design
@@ -72,11 +71,10 @@ def generate(run: Run) -> None:
     drawn = draw(run, model, keys)
     last = run.config.per_prompt
     names = [f"{p}/{REFERENCE if g == last else g}" for p, g in keys]
-    with atomic_path(run.path("queries.safetensors")) as temporary:
+    with atomic_file(run.path("queries.safetensors")) as temporary:
         save_file(dict(zip(names, np.ascontiguousarray(drawn.samples), strict=True)), temporary)
     save_pictures(run.path("queries"), dict(zip(names, drawn.images, strict=True)))
-    with atomic_path(run.path("prompts.csv")) as temporary:
-        run.prompts.to_csv(temporary, index=False)
+    write_csv(run.path("prompts.csv"), run.prompts)
     judge_quality(run, [(p, drawn.images[i]) for i, (p, _) in enumerate(keys)])
 
 
@@ -181,8 +179,8 @@ def regenerate(run: Run) -> None:
 def _discard_others(run: Run, models: set[str]) -> None:
     """Remove pictures of models that an earlier design had and this one has not."""
     for folder in run.path("generations").glob("*"):
-        if folder.name not in models:
-            shutil.rmtree(folder)
+        if folder.name not in models and is_marked(folder):  # what is not ours stays
+            discard_folder(folder)
 
 
 def read_queries(run: Run) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_path, fingerprint, read_json, write_json
+from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
 from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
 from untrain.generators.dalle import transformer as tr
 from untrain.generators.dalle.distributed import processes_for, train_across
@@ -124,8 +124,7 @@ class DalleGenerator(Generator):
         tokenizer = train_tokenizer(catalog.captions, self.preset.vocabulary)
         image = ae.encode(model, pixels)
         text = encode_captions(tokenizer, catalog.captions, self.preset.text_limit)
-        with atomic_path(folder) as temporary:
-            temporary.mkdir(parents=True)
+        with atomic_folder(folder) as temporary:
             save_file(_to_cpu(model.state_dict()), temporary / "autoencoder.safetensors")
             tokenizer.save(str(temporary / "tokenizer.json"))
             tokens = {"image": torch.from_numpy(image), "text": torch.from_numpy(text)}
@@ -236,8 +235,7 @@ class DalleGenerator(Generator):
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and model.json, whole or not at all."""
-        with atomic_path(folder) as temporary:
-            temporary.mkdir(parents=True)
+        with atomic_folder(folder) as temporary:
             save_file(_to_cpu(self._fitted().state_dict()), temporary / "model.safetensors")
             description = {"shared": self.shared_fingerprint, "losses": self.losses}
             write_json(temporary / "model.json", {**description, "preset": self.preset.to_dict()})

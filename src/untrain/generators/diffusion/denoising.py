@@ -21,7 +21,7 @@ from torch import nn
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_path, fingerprint, read_json, rng, write_json
+from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
 from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
 from untrain.generators.dalle.training import Average, schedule
 from untrain.generators.diffusion.latents import Space
@@ -121,8 +121,7 @@ class DenoisingGenerator(Generator):
                 ids = catalog.ids[rows]
                 kept.append(self.space.pack(catalog.pixels(self.image_size, ids)))
                 progress(len(ids))
-            with atomic_path(folder) as temporary:
-                temporary.mkdir(parents=True)
+            with atomic_folder(folder) as temporary:
                 save_file({"pictures": np.concatenate(kept)}, temporary / "pictures.safetensors")
                 found = {"fingerprint": self.shared_key(catalog), "catalog": catalog.fingerprint}
                 write_json(temporary / "shared.json", found)

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from untrain.core.files import atomic_path
+from untrain.core.files import atomic_file
 from untrain.report.words import open_ends
 
 INK, FAINT, PAPER = "#1f1d1a", "#8b857c", "#fefefe"
@@ -96,7 +96,7 @@ class Plot:
     def save(self, folder: Path) -> None:
         """Write ``<name>.svg``, ``.png`` and ``.pdf`` into ``folder``, each whole or not at all."""
         for form, data in (("svg", self.svg.encode()), ("png", self.png), ("pdf", self.pdf)):
-            with atomic_path(folder / f"{self.name}.{form}") as temporary:
+            with atomic_file(folder / f"{self.name}.{form}") as temporary:
                 temporary.write_bytes(data)
 
     @property

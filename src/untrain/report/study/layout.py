@@ -39,7 +39,7 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog, decode
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_path
+from untrain.core.files import atomic_folder, check_folder_target
 from untrain.core.progress import track
 from untrain.encoders.base import Encoder
 from untrain.evaluation.study_table import folder_name, study_table
@@ -106,14 +106,11 @@ def export_study(run_folder: Path, catalog: Catalog, encoder: Encoder, out: Path
         The run is not finished or lacks a file, its catalogue has changed, it removed no targeted
         set, an id cannot be a file name, or ``out`` is not empty.
     """
-    target = out.expanduser().resolve()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{target} exists and is not an empty folder; give a new path")
+    target = check_folder_target(out)
     run = _finished(run_folder, catalog)
     prompts = _prompts(run)
     try:
-        with atomic_path(target) as folder:
-            folder.mkdir()
+        with atomic_folder(target, marked=False) as folder:
             _write(run, prompts, catalog, encoder, folder)
     except FileNotFoundError as error:
         raise InputError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_path, read_json, write_json
+from untrain.core.files import atomic_folder, read_json, write_json
 
 META = "meta.json"
 
@@ -33,8 +33,7 @@ def write_index(
     others : mapping
         Name of a further file → what writes it.
     """
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
+    with atomic_folder(folder) as temporary:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         for name, write in (others or {}).items():
