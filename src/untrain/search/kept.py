@@ -71,7 +71,7 @@ def kept(
                 save(made, temporary / CONTENT)
                 created = datetime.now(UTC).isoformat(timespec="seconds")
                 write_json(temporary / META, {**about, "version": VERSION, "created": created})
-        except OSError as error:
+        except (OSError, InputError) as error:
             text = f"{what}: cannot be kept, so that the next call makes it again ({error})"
             notes += (Note("index-not-kept", text),)
     return made, notes
