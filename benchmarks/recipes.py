@@ -40,7 +40,7 @@ from recipe_variants import AUTOENCODERS, BOTH, TRANSFORMERS, Recipe, patched
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.split import hold_out
-from untrain.core.files import atomic_path, fingerprint
+from untrain.core.files import atomic_file, fingerprint
 from untrain.encoders import load_encoder
 from untrain.evaluation.quality import judge
 from untrain.generators.base import Noise
@@ -128,7 +128,7 @@ def train_autoencoder(preset: Preset, patch: str, at: Setting) -> ae.Autoencoder
             pixels = data(at)[1].pixels((preset.height, preset.width))
             model = ae.train_autoencoder(pixels, preset, at.seed, nowhere)
             weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-            with atomic_path(path) as temporary:
+            with atomic_file(path) as temporary:
                 save_file(weights, temporary)
         model = ae.Autoencoder(preset)
     model.load_state_dict(load_file(path))
@@ -153,7 +153,7 @@ def train_transformer(
             model, _ = training.train_transformer(
                 text, image, everything, words, preset, seed, nowhere
             )
-            with atomic_path(path) as temporary:
+            with atomic_file(path) as temporary:
                 save_file(model.state_dict(), temporary)
         model = training.Transformer(preset, words)
     model.load_state_dict(load_file(path))
