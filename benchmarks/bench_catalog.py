@@ -26,13 +26,13 @@ from untrain.core.files import rng
 from untrain.core.progress import console
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search.compare.extra import perceptual_hashes
-from untrain.search.duplicates import (
+from untrain.search.duplicates import duplicate_groups
+from untrain.search.near_copies import (
     COLOUR_DIFFERENCE,
     COSINE,
     DIFFERENCE,
     HASH_BITS,
     differences,
-    duplicate_groups,
     thumbnail,
 )
 

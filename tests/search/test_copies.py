@@ -16,16 +16,10 @@ from scipy.stats import mannwhitneyu
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.core.errors import InputError
 from untrain.encoders.layout import LayoutEncoder
-from untrain.search.copies import (
-    Calibration,
-    Pictures,
-    calibrate,
-    copy_test,
-    judge,
-    overlay,
-)
+from untrain.search.calibration import Calibration, calibrate, overlay
+from untrain.search.copies import PictureReaders, copy_test, judge
 from untrain.search.neighbours import NEIGHBOURS, Nearest, nearest
-from untrain.search.proximity_test import nearer
+from untrain.search.proximity_test import proximity_test
 from untrain.search.retrieve import vectors
 
 
@@ -187,7 +181,7 @@ def test_a_flag_needs_a_small_p_and_agreement_or_the_very_picture() -> None:
 def test_the_set_test_is_scipys(q: int, m: int, values: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     generated, held_out = random.integers(0, values, q), random.integers(0, values, m)
-    auc, z, p = nearer(generated / 7, held_out / 7)
+    auc, z, p = proximity_test(generated / 7, held_out / 7)
     if len({*generated.tolist(), *held_out.tolist()}) == 1:
         assert (auc, z, p) == (0.5, 0, 0.5)
         return
@@ -199,25 +193,27 @@ def test_the_set_test_is_scipys(q: int, m: int, values: int, seed: int) -> None:
 
 
 def test_the_auc_by_hand() -> None:
-    assert nearer(np.array([1.0, 4.0]), np.array([2.0, 3.0, 4.0]))[0] == pytest.approx(3.5 / 6)
-    assert all(math.isnan(x) for x in nearer(np.array([1.0]), np.array([])))
+    assert proximity_test(np.array([1.0, 4.0]), np.array([2.0, 3.0, 4.0]))[0] == pytest.approx(
+        3.5 / 6
+    )
+    assert all(math.isnan(x) for x in proximity_test(np.array([1.0]), np.array([])))
 
 
 def test_pictures_of_one_prompt_do_not_count_as_many() -> None:
     random = np.random.default_rng(0)
     held_out = random.normal(size=400)
     prompts = random.normal(-0.3, 1, 12)
-    single = nearer(prompts, held_out)
+    single = proximity_test(prompts, held_out)
     five_times = np.repeat(prompts, 5)
-    naive = nearer(five_times, held_out)
+    naive = proximity_test(five_times, held_out)
     groups = [str(i) for i in np.repeat(np.arange(12), 5)]
-    heeded = nearer(five_times, held_out, groups)
+    heeded = proximity_test(five_times, held_out, groups)
     assert naive[0] == heeded[0] == pytest.approx(single[0])
     assert heeded[1] == pytest.approx(single[1], rel=0.01)
     assert naive[1] > 1.8 * single[1]
-    alone = nearer(five_times, held_out, [str(i) for i in range(60)])
+    alone = proximity_test(five_times, held_out, [str(i) for i in range(60)])
     assert alone[1] == pytest.approx(naive[1])
-    assert nearer(five_times, held_out, ["one"] * 60)[1] < heeded[1]
+    assert proximity_test(five_times, held_out, ["one"] * 60)[1] < heeded[1]
 
 
 def test_errors_of_the_set_test_with_groups_are_as_stated() -> None:
@@ -226,7 +222,7 @@ def test_errors_of_the_set_test_with_groups_are_as_stated() -> None:
     p_values = []
     for _ in range(400):
         generated = np.repeat(random.normal(0, 0.8, 20), 5) + random.normal(0, 0.6, 100)
-        p_values.append(nearer(generated, random.normal(size=60), groups)[2])
+        p_values.append(proximity_test(generated, random.normal(size=60), groups)[2])
     assert np.mean(np.array(p_values) <= 0.05) < 0.09
 
 
@@ -265,7 +261,7 @@ def test_copies_are_flagged_and_new_pictures_are_not(
     train, held, train_features, held_features = shown
     copies = [change(picture) for picture in train[:40]]
     queries = LayoutEncoder().encode(copies)
-    pictures = Pictures(train.__getitem__, held.__getitem__, copies.__getitem__)
+    pictures = PictureReaders(train.__getitem__, held.__getitem__, copies.__getitem__)
     test = copy_test(train_features, held_features, queries, pictures=pictures)
     assert test.table["nearest"].tolist() == list(range(40))
     assert test.table["near_copy"].mean() >= 0.95
@@ -282,7 +278,7 @@ def test_true_copies_are_counted_apart(
     again = [jpeg(picture) for picture in held[:6]]
     twice = [np.clip(picture.astype(int) + 1, 0, 255).astype(np.uint8) for picture in held[:6]]
     mixed, features = [*train, *twice], LayoutEncoder().encode(twice)
-    pictures = Pictures(mixed.__getitem__, held.__getitem__, again.__getitem__)
+    pictures = PictureReaders(mixed.__getitem__, held.__getitem__, again.__getitem__)
     test = copy_test(
         np.concatenate([train_features, features]),
         held_features,
@@ -312,7 +308,7 @@ def test_pictures_that_a_coarse_generator_makes_equal_are_no_copies(
     features, held_features = LayoutEncoder().encode(drawn), LayoutEncoder().encode(drawn_held)
     redrawn = drawn.__getitem__, drawn_held.__getitem__, drawn_held.__getitem__
     originals = train.__getitem__, held.__getitem__
-    pictures = Pictures(*redrawn, originals=originals)
+    pictures = PictureReaders(*redrawn, originals=originals)
     # What was generated are the held-out pictures themselves: as new, and as coarse.
     test = copy_test(features, held_features, held_features, pictures=pictures)
     summary = test.summary
@@ -322,7 +318,7 @@ def test_pictures_that_a_coarse_generator_makes_equal_are_no_copies(
     assert (test.held_out["p_value"] > 0.01).all()
     assert summary["false_positive_rate"] == pytest.approx(summary["near_copies"] / len(held))
     # Without the originals, all of these would pass for copies and none for an error.
-    unknowing = copy_test(features, held_features, held_features, pictures=Pictures(*redrawn))
+    unknowing = copy_test(features, held_features, held_features, pictures=PictureReaders(*redrawn))
     assert unknowing.summary["held_out_copies"] > 0.8 * len(held)
 
 
@@ -341,7 +337,7 @@ def test_true_copies_are_known_by_their_originals(
     redrawn = drawn.__getitem__, drawn_held.__getitem__, drawn_held.__getitem__
     originals = train.__getitem__, held.__getitem__
     test = copy_test(
-        features, held_features, held_features[6:], pictures=Pictures(*redrawn, originals)
+        features, held_features, held_features[6:], pictures=PictureReaders(*redrawn, originals)
     )
     assert test.summary["held_out_copies"] == 6
     assert test.summary["auc"] == pytest.approx(0.5)

@@ -18,15 +18,14 @@ from scipy.sparse.csgraph import connected_components
 
 from untrain.catalogs import Catalog, from_fashion, load_catalog, rendered
 from untrain.encoders.layout import LayoutEncoder
-from untrain.search import duplicates
+from untrain.search import duplicates, near_copies
 from untrain.search.duplicates import (
     COLUMNS,
     describe,
-    differences,
     duplicate_groups,
     duplicates_sheet,
-    thumbnail,
 )
+from untrain.search.near_copies import differences, thumbnail
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared/data/fashion-product-images-small.zip"
 
@@ -91,8 +90,8 @@ def test_the_same_picture_stored_another_way_is_a_near_copy(items: Catalog, chan
     assert len(near) >= 19  # of 20
     first = groups.groupby("group")["image_id"].first()
     assert (near["image_id"] == near["group"].map(first) + "-changed").all()
-    assert near["hash_distance"].max() <= duplicates.HASH_BITS
-    assert near["cosine"].min() >= duplicates.COSINE
+    assert near["hash_distance"].max() <= near_copies.HASH_BITS
+    assert near["cosine"].min() >= near_copies.COSINE
 
 
 @pytest.mark.parametrize("change", OTHERS)
@@ -173,7 +172,7 @@ def test_what_was_found_is_remembered_by_content(
     monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
     catalog = with_changed(items, COPIES["half"])
     first = duplicate_groups(catalog)
-    monkeypatch.setattr(duplicates, "perceptual_hashes", lambda images: pytest.fail("done again"))
+    monkeypatch.setattr(near_copies, "perceptual_hashes", lambda images: pytest.fail("done again"))
     pd.testing.assert_frame_equal(duplicate_groups(catalog), first)
     monkeypatch.undo()
     features = LayoutEncoder().encode([np.asarray(catalog.image(i)) for i in catalog.ids])

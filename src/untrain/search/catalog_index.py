@@ -15,7 +15,7 @@ from untrain.core.files import read_json
 from untrain.core.notes import Note
 from untrain.encoders.base import Encoder, pooled
 from untrain.encoders.store import FeatureStore
-from untrain.search.copies import Calibration, calibrate
+from untrain.search.calibration import Calibration, calibrate
 from untrain.search.kept import META, kept
 from untrain.search.retrieve.vector_index import VECTOR_INDEXES, VectorIndex
 

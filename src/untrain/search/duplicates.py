@@ -1,15 +1,8 @@
-"""Copies in a catalogue: byte-identical images, and the same picture stored another way.
-
-Two images are near copies if three tests agree. A perceptual hash finds candidates fast but sees
-neither colour nor detail; the cosine of the layout features sees colour but not patterns; so what
-is left is compared cell by cell. `benchmarks/bench_catalog.py --copies` measures what is
-found.
-"""
+"""Copies in a catalogue: byte-identical images, and the same picture stored another way."""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,24 +11,20 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.formats.folder import in_threads
 from untrain.catalogs.sheet import contact_sheet
 from untrain.core.files import atomic_file, fingerprint, rng
-from untrain.search.compare.extra import perceptual_hashes
 from untrain.search.kept import kept
+from untrain.search.near_copies import (
+    COLOUR_DIFFERENCE,
+    COSINE,
+    DIFFERENCE,
+    HASH_BITS,
+    near_pairs,
+    no_pairs,
+)
 
-HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ
-COSINE = 0.99  # least cosine of the layout features
-DIFFERENCE = 3.5  # most that brightness may differ anywhere, of 255
-COLOUR_DIFFERENCE = 6.0  # and colour
 VERSION = 2  # raise it when the groups change
-
-SIDE = 32  # pixels a side of the thumbnails, whatever the aspect
-CELLS = 8  # a side, for colours
-BORDER = 2  # pixels of a thumbnail's edge that a crop may change
 SHEET_COLUMNS = 6
-BLOCK = 4096  # images whose candidates are looked for at a time
-PAIRS = 8192  # pairs compared at a time
 
 DISTANCES = ["hash_distance", "cosine", "difference", "colour_difference"]
 COLUMNS = ["group", "image_id", "kind", "copy_of", *DISTANCES]
@@ -73,7 +62,8 @@ def duplicate_groups(
           copies one that has fewer steps to the first; empty for the first
         - hash_distance: bits of 64 in which the perceptual hash differs from that of ``copy_of``
         - cosine: of the features with those of ``copy_of``
-        - difference, colour_difference: from ``copy_of``, 0–255, see `differences`
+        - difference, colour_difference: from ``copy_of``, 0–255, see
+          `untrain.search.near_copies.differences`
 
     Raises
     ------
@@ -81,8 +71,7 @@ def duplicate_groups(
         An image cannot be read.
     """
     if not near:
-        nothing = _no_pairs().assign(difference=0.0, colour_difference=0.0)
-        return _groups(catalog, _first_of_each_content(catalog), nothing)
+        return _groups(catalog, _first_of_each_content(catalog), no_pairs())
     if features is None:
         return _remembered(catalog)
     return _with_near(catalog, features, np.arange(len(catalog)))
@@ -149,56 +138,6 @@ def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: i
         contact_sheet(images, SHEET_COLUMNS, 96, labels).save(temporary, "PNG")
 
 
-def thumbnail(image: Image.Image) -> np.ndarray:
-    """Return a picture as uint8 (32, 32, 3), whatever its aspect."""
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-
-
-def differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return by how much pictures differ in brightness and in colour, where they differ most.
-
-    Brightness: a pixel counts by how far it lies outside the range of the other picture's 3 × 3
-    pixels round that place, so that a shift by a pixel or a blurred edge count little; the mean
-    of this over 3 × 3 pixels is taken where it is largest. Colour: distance of the mean colour
-    (Cb, Cr), where it is largest of 8 × 8 cells, because JPEG keeps no finer colour than that.
-    What lies at the border is left to crops.
-
-    Parameters
-    ----------
-    a, b : ndarray of uint8, shape (n, 32, 32, 3)
-        Thumbnails; row i of one is compared with row i of the other.
-
-    Returns
-    -------
-    two ndarrays of float, shape (n,)
-        Each in 0–255.
-    """
-    from scipy.ndimage import uniform_filter
-
-    (y_a, colour_a), (y_b, colour_b) = _brightness_and_colour(a), _brightness_and_colour(b)
-    outside = np.maximum(_outside(y_a, y_b), _outside(y_b, y_a))
-    brightness = uniform_filter(outside, (0, 3, 3))[:, BORDER:-BORDER, BORDER:-BORDER]
-    colour = np.linalg.norm(colour_a - colour_b, axis=-1)[:, 1:-1, 1:-1]
-    return brightness.max(axis=(1, 2)), colour.max(axis=(1, 2))
-
-
-def _brightness_and_colour(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return Y of every pixel and the mean (Cb, Cr) of each cell, as JPEG (BT.601) has them."""
-    red, green, blue = np.moveaxis(images.astype(np.float32), -1, 0)
-    y = 0.299 * red + 0.587 * green + 0.114 * blue
-    colour = np.stack([0.564 * (blue - y), 0.713 * (red - y)], axis=-1)
-    cells = colour.reshape(len(images), CELLS, SIDE // CELLS, CELLS, SIDE // CELLS, 2)
-    return y, cells.mean(axis=(2, 4))
-
-
-def _outside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return how far ``a`` lies outside what ``b`` has in the neighbourhood."""
-    from scipy.ndimage import maximum_filter, minimum_filter
-
-    most, least = maximum_filter(b, (1, 3, 3)), minimum_filter(b, (1, 3, 3))
-    return np.maximum(np.maximum(a - most, least - a), 0)
-
-
 def _remembered(catalog: Catalog) -> pd.DataFrame:
     """Look for near copies once for a content; later read what was found."""
     from untrain.encoders.layout import LayoutEncoder
@@ -225,20 +164,7 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
 def _with_near(catalog: Catalog, features: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
     """Return the groups; image i has row ``rows[i]`` of ``features``."""
     firsts = _first_of_each_content(catalog)
-    images = np.unique(firsts)
-    names = [catalog.ids[i] for i in images]
-    hashes = in_threads(lambda i: _hash(catalog.image(i)), names, "hashing images")
-    found = [
-        _with_cosine(pairs, features, rows)
-        for pairs in _pairs_by_hash(np.array(hashes, np.uint8).reshape(-1, 8), images)
-    ]
-    pairs = pd.concat([_no_pairs(), *found], ignore_index=True)
-    return _groups(catalog, firsts, _with_difference(pairs, catalog))
-
-
-def _hash(image: Image.Image) -> np.ndarray:
-    """Return the perceptual hash of a picture as 8 bytes."""
-    return np.packbits(perceptual_hashes([np.asarray(image)])[0])
+    return _groups(catalog, firsts, near_pairs(catalog, np.unique(firsts), features, rows))
 
 
 def _first_of_each_content(catalog: Catalog) -> np.ndarray:
@@ -247,52 +173,6 @@ def _first_of_each_content(catalog: Catalog) -> np.ndarray:
     first = np.full(len(contents), len(codes), np.int64)
     np.minimum.at(first, codes, np.arange(len(codes)))
     return first[codes]
-
-
-def _no_pairs() -> pd.DataFrame:
-    kinds = {"a": "int64", "b": "int64", "hash_distance": "int64", "cosine": "float64"}
-    return pd.DataFrame(columns=list(kinds)).astype(kinds)
-
-
-def _pairs_by_hash(hashes: np.ndarray, images: np.ndarray) -> Iterator[pd.DataFrame]:
-    """Yield the pairs a < b of ``images`` (ascending) whose hashes are close, block by block."""
-    import faiss
-
-    index = faiss.IndexBinaryFlat(64)
-    index.add(hashes)
-    for start in range(0, len(hashes), BLOCK):
-        ends, bits, b = index.range_search(hashes[start : start + BLOCK], HASH_BITS + 1)
-        a = np.repeat(
-            start + np.arange(len(ends) - 1), ends[1:].astype(int) - ends[:-1].astype(int)
-        )
-        once = a < b
-        pairs = {"a": images[a[once]], "b": images[b[once]], "hash_distance": bits[once]}
-        yield pd.DataFrame(pairs).astype({"hash_distance": np.int64})
-
-
-def _with_cosine(pairs: pd.DataFrame, features: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
-    """Keep the pairs of similar features."""
-    cosines = np.empty(len(pairs))
-    for start in range(0, len(pairs), PAIRS):
-        part = pairs.iloc[start : start + PAIRS]
-        a, b = (features[rows[part[side].to_numpy()]].astype(np.float32) for side in "ab")
-        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        cosines[start : start + PAIRS] = (a * b).sum(axis=1) / np.maximum(lengths, 1e-12)
-    return pairs.assign(cosine=cosines)[cosines >= COSINE]
-
-
-def _with_difference(pairs: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
-    """Keep the pairs that look the same everywhere."""
-    images = np.unique(pairs[["a", "b"]].to_numpy(np.int64))
-    names = [catalog.ids[i] for i in images]
-    thumbnails = np.array(in_threads(lambda i: thumbnail(catalog.image(i)), names, "comparing"))
-    a, b = (np.searchsorted(images, pairs[side].to_numpy(np.int64)) for side in "ab")
-    brightness, colour = np.empty(len(pairs)), np.empty(len(pairs))
-    for start in range(0, len(pairs), PAIRS):
-        part = slice(start, start + PAIRS)
-        brightness[part], colour[part] = differences(thumbnails[a[part]], thumbnails[b[part]])
-    alike = (brightness <= DIFFERENCE) & (colour <= COLOUR_DIFFERENCE)
-    return pairs.assign(difference=brightness, colour_difference=colour)[alike]
 
 
 class _Link(NamedTuple):

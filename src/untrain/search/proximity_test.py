@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def nearer(
+def proximity_test(
     generated: np.ndarray, held_out: np.ndarray, groups: Sequence[str] | None = None
 ) -> tuple[float, float, float]:
     """Test whether generated pictures are nearer to training images than held-out ones.

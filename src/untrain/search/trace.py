@@ -94,8 +94,8 @@ def trace(
         Pictures to be explained, by name; each is traced by itself.
     catalog : Catalog
     prompt : str, optional
-        What the pictures were drawn for. If no caption has any of its words, the pictures alone
-        count, and a note says so.
+        What the pictures were drawn for. If no caption has any of its words, only the
+        pictures count, and a note says so.
     encoder : Encoder, optional
         `LayoutEncoder` if left out.
     top : int

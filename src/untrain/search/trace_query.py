@@ -11,10 +11,11 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.encoders.base import Encoder
 from untrain.encoders.store import FeatureStore
+from untrain.search.calibration import Calibration, overlay
 from untrain.search.catalog_index import CatalogIndex
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.metrics import measured
-from untrain.search.copies import Calibration, judge, overlay
+from untrain.search.copies import judge
 from untrain.search.neighbours import Nearest
 
 HIT = ("query", "rank", "image_id", "score", "caption", "same_as", "near_copy", "distance")

@@ -23,7 +23,7 @@ from untrain.runs.run import Run
 from untrain.search.compare.comparison import compare as compare_prompt
 from untrain.search.compare.comparison import undefined_notes
 from untrain.search.compare.features import cosine
-from untrain.search.copies import Pictures, copy_test
+from untrain.search.copies import PictureReaders, copy_test
 from untrain.search.rank.ranking import rank as rank_by
 from untrain.search.retrieve.candidates import PictureSearch, needs_pictures, text_similarity
 from untrain.search.retrieve.candidates import retrieve as retrieve_by
@@ -106,7 +106,7 @@ def compare(run: Run) -> None:
     for note in undefined_notes(table):
         run.warn(replace(note, text=f"{note}."))
     run.keep("comparison", table)
-    test_copies(run)
+    run_copy_test(run)
 
 
 def _pooled_pair(
@@ -122,11 +122,11 @@ def _text_to_picture(encoder: Encoder, prompt: str, features: np.ndarray) -> dic
     return {} if words is None else {"clip": cosine(words, features)[0]}
 
 
-def test_copies(run: Run) -> None:
+def run_copy_test(run: Run) -> None:
     """Ask whether generated pictures are nearer to training images than held-out ones are.
 
     Training and held-out images are first drawn again by the generator's frozen parts: beside a
-    crisp photograph, whatever a coarse generator draws looks new, even what it has by heart.
+    crisp photograph, whatever a coarse generator draws looks new, even what it memorised.
     """
     prepare(run)
     settings, catalog = run.config.copies, run.catalog
@@ -152,7 +152,7 @@ def test_copies(run: Run) -> None:
     run.record["copies"] = test.summary
 
 
-def _pictures(run: Run, queries: Sequence[np.ndarray]) -> Pictures:
+def _pictures(run: Run, queries: Sequence[np.ndarray]) -> PictureReaders:
     """Return what the copy test lays over each other: drawn again, and for true copies as it was.
 
     A coarse generator draws many different pictures alike.
@@ -160,7 +160,7 @@ def _pictures(run: Run, queries: Sequence[np.ndarray]) -> Pictures:
     sides = run.catalog, run.held_out
     train, held_out = (_redraw(run, side) for side in sides)
     originals = _originals(run.catalog), _originals(run.held_out)
-    return Pictures(train, held_out, queries.__getitem__, originals)
+    return PictureReaders(train, held_out, queries.__getitem__, originals)
 
 
 def _originals(catalog: Catalog) -> Callable[[int], np.ndarray]:

@@ -83,7 +83,7 @@ def _products_and_kl(
 def _norms(generated: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Return Σ|e−f| and Σ(e−f)² of every pair, (2, g, n).
 
-    OpenCV keeps no difference, and of each candidate, read once, all is asked while it is at hand.
+    OpenCV keeps no difference, and each candidate is read once, while it is in the cache.
     """
     norms = np.empty((2, len(generated), len(candidates)))
     for column, f in enumerate(candidates):

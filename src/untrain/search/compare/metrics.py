@@ -1,6 +1,6 @@
 """The metrics of nearness, one record each: what a new one needs is a record here.
 
-Importing this computes nothing and loads no library: reports and settings ask for names alone.
+Importing this computes nothing and loads no library: reports and settings only ask for names.
 """
 
 from __future__ import annotations
