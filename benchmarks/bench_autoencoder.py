@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from timing import report, seconds
+from untrain.core.hardware import device, precision
 from untrain.generators.dalle.autoencoder import decode, encode, train_autoencoder
 from untrain.generators.dalle.presets import PRESETS, preset_of
-from untrain.generators.hardware import device, precision
 
 
 def nowhere(n: int) -> None:

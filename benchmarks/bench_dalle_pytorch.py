@@ -29,10 +29,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from untrain.core.hardware import precision
 from untrain.generators.dalle import training
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.transformer import Transformer, sample
-from untrain.generators.hardware import precision
 
 PEAK = 4096  # rows and columns of the product that measures the machine's peak
 

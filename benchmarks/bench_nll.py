@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from timing import report, seconds
+from untrain.core.hardware import device
 from untrain.generators.dalle.presets import PRESETS, preset_of
 from untrain.generators.dalle.transformer import Transformer, log_likelihood
-from untrain.generators.hardware import device
 
 
 def parse() -> argparse.Namespace:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from timing import report, seconds
+from untrain.core.hardware import device
 from untrain.generators.base import Noise
 from untrain.generators.dalle.presets import PRESETS, Preset, preset_of
 from untrain.generators.dalle.transformer import Transformer, sample
-from untrain.generators.hardware import device
 from untrain.generators.noise import noise_batch
 
 

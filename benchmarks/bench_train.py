@@ -42,9 +42,9 @@ def train(threads: int, stack: int, args: argparse.Namespace) -> tuple[list[floa
     """
     import torch
 
+    from untrain.core.hardware import device
     from untrain.generators.dalle.stacked import train_stacked
     from untrain.generators.dalle.training import train_transformer
-    from untrain.generators.hardware import device
 
     torch.set_num_threads(threads)
     preset = replace(preset_of(args.preset), epochs=1)
@@ -116,7 +116,7 @@ def main() -> None:
 
     Models an hour are of the preset's epochs over ``--items`` pairs.
     """
-    from untrain.generators.hardware import device, precision
+    from untrain.core.hardware import device, precision
 
     args = parse()
     preset = preset_of(args.preset)

@@ -150,7 +150,7 @@ def _machine() -> Iterator[Finding]:
     try:
         import torch
 
-        from untrain.generators.hardware import precision
+        from untrain.core.hardware import default_precision, has_fast_bfloat16
 
         float((torch.ones(8, 8) @ torch.ones(8, 8)).sum())
     except (ImportError, OSError, RuntimeError) as error:
@@ -160,7 +160,9 @@ def _machine() -> Iterator[Finding]:
     given = f" (OMP_NUM_THREADS={limit})" if limit else ""
     yield Finding("machine", "threads", OK, f"{torch.get_num_threads()}{given}")
     yield Finding("machine", "models at once", OK, str(default_workers()))
-    yield Finding("machine", "precision", OK, precision())
+    fast = "fast here" if has_fast_bfloat16() else "emulated here, and slow"
+    told = f"{default_precision()} unless generator.precision says otherwise; bfloat16 is {fast}"
+    yield Finding("machine", "precision", OK, told)
     yield _gpu(torch)
 
 

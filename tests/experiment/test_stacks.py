@@ -169,7 +169,7 @@ def test_a_model_by_itself_is_known_as_ever(opened: Opened) -> None:
     """Models of runs from before there were stacks must be found."""
     run = opened()
     order = orders(run, 2)[1]
-    where = {**bank.platform(), "threads": "1"}
+    where = {**bank.platform("float32"), "threads": "1"}
     recipe = run.generator.shared_fingerprint
     expected = fingerprint("model-2", recipe, 5, sorted(order.removed), where)
     assert bank._key(run, order, Way()) == expected
@@ -207,8 +207,8 @@ def test_a_model_in_several_processes(opened: Opened, monkeypatch: pytest.Monkey
     given: list[int] = []
 
     def across(*arguments: object) -> object:
-        given.append(arguments[-1])  # type: ignore[arg-type]
-        return train_transformer(*arguments[:-1])  # type: ignore[arg-type]
+        given.append(arguments[-2])  # type: ignore[arg-type]
+        return train_transformer(*arguments[:-2], arguments[-1])  # type: ignore[arg-type]
 
     from untrain.generators.dalle import generator as dalle
     from untrain.generators.dalle.training import train_transformer

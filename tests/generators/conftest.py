@@ -30,7 +30,7 @@ def prepared(catalog, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared") / "parts"
 
     def make() -> DalleGenerator:
-        generator = DalleGenerator(preset_of("micro", epochs=2), seed=0)
+        generator = DalleGenerator(preset_of("micro", epochs=2), seed=0, precision="float32")
         generator.prepare(catalog, folder, silent)
         return generator
 

@@ -176,7 +176,7 @@ def test_a_model_of_another_recipe_is_refused(fitted, catalog, tmp_path):
     from untrain.generators.dalle.generator import DalleGenerator
 
     fitted.save(tmp_path / "model")
-    other = DalleGenerator(preset_of("micro", epochs=2, depth=1), seed=0)
+    other = DalleGenerator(preset_of("micro", epochs=2, depth=1), seed=0, precision="float32")
     other.prepare(catalog, fitted._shared, silent)
     with pytest.raises(InputError, match="belongs to other"):
         other.load(tmp_path / "model")

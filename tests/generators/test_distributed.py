@@ -12,8 +12,8 @@ import torch
 
 from tests.experiment.test_stops import children, gone, needs_proc
 from tests.generators.conftest import silent
+from untrain.core import hardware
 from untrain.core.errors import UntrainError
-from untrain.generators import hardware
 from untrain.generators.dalle import distributed
 from untrain.generators.dalle.distributed import processes_for, train_across
 from untrain.generators.dalle.presets import preset_of

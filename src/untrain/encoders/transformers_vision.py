@@ -86,7 +86,9 @@ class TransformersEncoder:
         fold_normalisation(model)
         import torch
 
-        if dtype == "bfloat16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        from untrain.core.hardware import has_fast_bfloat16
+
+        if dtype == "bfloat16" and not has_fast_bfloat16():
             console.print("  this processor has no bfloat16 instructions: float32 will be quicker")
         self.dtype = getattr(torch, dtype)
         self.model = model.to(dtype=self.dtype, memory_format=torch.channels_last)

@@ -54,7 +54,10 @@ STAGES = (
     Stage(
         "fit",
         stages.fit,
-        lambda r: [r.catalog.fingerprint, r.generator.recipe(), r.config.seed],
+        lambda r: [
+            *(r.catalog.fingerprint, r.generator.recipe()),
+            *(r.generator.precision, r.config.seed),
+        ],
         (),
         ("model_a.parquet", "shared"),
     ),
@@ -178,7 +181,8 @@ def _searched_pictures(run: Run) -> Any:
     """Return what generated pictures and their features depend on, if a search is by pictures."""
     if not needs_pictures(run.config.retrieval.method):
         return None
-    drawn = [run.generator.recipe(), run.config.seed, _given(run) or run.config.generations]
+    model = [run.generator.recipe(), run.generator.precision]
+    drawn = [*model, run.config.seed, _given(run) or run.config.generations]
     return [*drawn, _encoder(run, run.config.encoder)]
 
 

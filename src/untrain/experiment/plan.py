@@ -72,6 +72,7 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
         ("training pairs", f"{len(catalog)} ({len(run.held_out)} held out)"),
         ("prompts", f"{queries} and {controls} positive controls"),
         ("model", cost.words if cost else config.generator.name),
+        ("precision", _precision(run)),
         (
             "trainings",
             f"1 + {models}, {workers} at a time, "
@@ -89,6 +90,18 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
         ),
         *power_lines(config, queries, noise, run.paired, run.unit, run.margin),
     ]
+
+
+def _precision(run: Run) -> str:
+    """Return what training computes in, and why."""
+    from untrain.core.hardware import has_fast_bfloat16
+
+    if run.generator.precision is None:
+        return "as the generator's class decides"
+    if run.measured_precision:
+        return run.measured_precision.reason
+    fast = "has" if has_fast_bfloat16() else "has no"
+    return f"{run.generator.precision} (this machine {fast} instructions for bfloat16)"
 
 
 def _time(cost: Cost | None, prepare: float, rounds: int) -> str:

@@ -7,13 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
+
+if TYPE_CHECKING:  # importing it imports torch
+    from untrain.core.hardware import Precision
 
 Progress = Callable[[int], None]
 
@@ -109,6 +112,9 @@ class Generator(ABC):
     reads_pictures : bool
         Whether `fit` opens images; not if `prepare` keeps all it needs. The catalogue that it gets
         then has ids, captions and hashes alone, and can be sent to other machines.
+    precision : {'float32', 'bfloat16'} or None
+        What training computes in, where the class has an option ``precision`` of these values
+        (the setting ``generator.precision``); None where it decides that for itself.
     version : str
         Change it with whatever changes the models. Without one the source files of the class (not
         those that they import) tell: any edit trains models anew.
@@ -134,6 +140,7 @@ class Generator(ABC):
     margin: float | None = None
     frozen: str = ""
     reads_pictures: bool = True
+    precision: Precision | None = None
     version: ClassVar[str] = ""
     losses: list[float] = []  # noqa: RUF012 - read alone; `fit` puts another in its place
 

@@ -96,7 +96,14 @@ def register(name: str) -> Callable[[Kind], Kind]:
     return add
 
 
-def make_generator(name: str, seed: int = 0, **options: Any) -> Generator:
+def takes_precision(name: str) -> bool:
+    """Tell whether a generator can be told which precision to compute in."""
+    return "precision" in inspect.signature(GENERATORS[name]).parameters
+
+
+def make_generator(
+    name: str, seed: int = 0, precision: str | None = None, **options: Any
+) -> Generator:
     """Return the generator ``name``, made with ``options`` and not yet prepared.
 
     Parameters
@@ -106,6 +113,8 @@ def make_generator(name: str, seed: int = 0, **options: Any) -> Generator:
         folder too) or ``"file.py:Class"``.
     seed : int
         Given to a generator that has an option of this name.
+    precision : {'float32', 'bfloat16'}, optional
+        Given to the generator, which must have an option of this name; left out, it decides.
     **options
         Of its class.
 
@@ -119,6 +128,13 @@ def make_generator(name: str, seed: int = 0, **options: Any) -> Generator:
     parameters = inspect.signature(make).parameters
     if "seed" in parameters:
         options = {"seed": seed, **options}
+    if precision is not None:
+        if "precision" not in parameters:
+            raise InputError(
+                f"generator '{name}' has no option 'precision': leave generator.precision out, and "
+                "it computes as its class says"
+            )
+        options["precision"] = precision
     try:
         inspect.signature(make).bind(**options)
     except TypeError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,6 +20,9 @@ from untrain.runs.given_pictures import GivenPictures
 from untrain.search.retrieve.candidates import retrieve
 from untrain.settings.config import Config
 from untrain.settings.sections import GeneratorConfig
+
+if TYPE_CHECKING:  # importing it imports torch
+    from untrain.generators.precision import MeasuredPrecision
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,24 @@ def open_inputs(config: Config) -> Inputs:
     return Inputs(train, held_out, prompts, given)
 
 
-def open_generator(settings: GeneratorConfig, seed: int) -> Generator:
-    """Make the generator of a configuration, not yet prepared."""
-    return make_generator(settings.name, seed, **settings.arguments())
+def open_generator(settings: GeneratorConfig, seed: int, precision: str | None = None) -> Generator:
+    """Make the generator of a configuration, not yet prepared.
+
+    ``precision`` is what ``auto`` stands for; left out, it is measured (or remembered).
+    """
+    wanted = settings.precision
+    if wanted == "auto":
+        wanted = precision or measured_precision(settings, seed).chosen
+    return make_generator(settings.name, seed, wanted, **settings.arguments())
+
+
+def measured_precision(
+    settings: GeneratorConfig, seed: int, known: Mapping[str, Any] | None = None
+) -> MeasuredPrecision:
+    """Return what ``generator.precision: auto`` stands for; see `measure_precision`."""
+    from untrain.generators.precision import measure_precision
+
+    return measure_precision(settings.name, seed, settings.arguments(), known)
 
 
 def _neighbours(config: Config, prompts: pd.DataFrame, catalog: Catalog) -> set[str]:

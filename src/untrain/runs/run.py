@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -40,6 +40,9 @@ from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.settings.config import Config, load_config
 from untrain.training.engines import ENGINES, Engine
+
+if TYPE_CHECKING:
+    from untrain.generators.precision import MeasuredPrecision
 
 SCHEMA_VERSION = 1
 
@@ -118,7 +121,16 @@ class Run:
         """Return one more generator of the configuration, not yet prepared."""
         if self.given:
             return PicturesOnly(self.given.image_size)
-        return inputs.open_generator(self.config.generator, self.config.seed)
+        chosen = self.measured_precision.chosen if self.measured_precision else None
+        return inputs.open_generator(self.config.generator, self.config.seed, chosen)
+
+    @cached_property
+    def measured_precision(self) -> MeasuredPrecision | None:
+        """What ``generator.precision: auto`` stands for, once for the run; None unless asked."""
+        if self.config.generator.precision != "auto" or self.given:
+            return None
+        known = self.record.get("generator", {}).get("measured_precision")
+        return inputs.measured_precision(self.config.generator, self.config.seed, known)
 
     @property
     def unit(self) -> str:
@@ -201,10 +213,11 @@ class Run:
     def describe(self) -> None:
         """Record configuration, versions, machine and data, as they are now."""
         self.save_record()  # first: by it the folder is known as a run's
+        measured = self.measured_precision
         write_text(self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         self.record.update(
             versions=_versions(),
-            machine=_machine(),
+            machine=_machine(self.generator.precision),
             threads={"model_a": torch.get_num_threads(), "paired_models": 1},
             seeds={"a": self.config.seed, "b": self.config.b_seed, "data": self.config.data.seed},
             design=self.config.design.kind,
@@ -214,6 +227,8 @@ class Run:
                 "measure": measure_of(self.unit),
                 "margin": self.margin,
                 "frozen": self.generator.frozen,
+                "precision": self.generator.precision,
+                "measured_precision": measured.to_dict() if measured else None,
             },
             fingerprints={"catalog": self.catalog.fingerprint},
             catalog={
@@ -315,13 +330,13 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _machine() -> dict[str, Any]:
-    from untrain.generators.hardware import device, precision
+def _machine(precision: str | None) -> dict[str, Any]:
+    from untrain.core.hardware import device
 
     return {
         "platform": sys.platform,
         "processor": platform.machine(),
         "cores": torch.get_num_threads(),
         "device": str(device()),
-        "precision": precision(),
+        "precision": precision,
     }

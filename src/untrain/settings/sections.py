@@ -220,6 +220,11 @@ class GeneratorConfig(Named):
     preset: str | None = Field(None, description=PRESET_WORDS)
     settings: dict[str, Any] = Field({}, description="settings of the preset to change")
     options: dict[str, Any] = Field({}, description="of a class of your own: what it is made with")
+    precision: Literal["float32", "bfloat16", "auto"] | None = Field(
+        None,
+        description="what training computes in; default: float32 on a CPU, bfloat16 on a GPU; "
+        "auto measures both",
+    )
 
     @model_validator(mode="before")
     @classmethod

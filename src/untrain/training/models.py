@@ -17,7 +17,7 @@ from untrain.core.errors import InputError, UntrainError
 from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
 from untrain.core.notes import Note
 from untrain.generators.base import Generator
-from untrain.generators.registry import GENERATORS
+from untrain.generators.registry import GENERATORS, takes_precision
 from untrain.runs.inputs import open_generator, open_inputs
 from untrain.runs.run import Run
 from untrain.settings.config import Config
@@ -93,10 +93,16 @@ def train_all(run: Run, orders: Sequence[Order], label: str, paired: bool = True
 
 
 def _for_workers(run: Run) -> dict[str, Any]:
-    """Return the configuration, its generator by a name that other processes know."""
+    """Return the configuration, its generator by a name that other processes know, and settled."""
+    from untrain.core.hardware import PRECISIONS
+
     config = run.config.to_dict()
-    address = GENERATORS.address(config["generator"]["name"])
-    return {**config, "generator": {**config["generator"], "name": address}} if address else config
+    settings = config["generator"]
+    precision = run.generator.precision
+    if precision in PRECISIONS and takes_precision(settings["name"]):
+        settings["precision"] = precision  # a worker does not choose again
+    settings["name"] = GENERATORS.address(settings["name"]) or settings["name"]
+    return config
 
 
 def _workers(run: Run) -> int | None:
@@ -141,20 +147,24 @@ def _groups(missing: dict[str, Order], size: int) -> tuple[tuple[Model, ...], ..
 
 def _key(run: Run, order: Order, way: Way) -> str:
     recipe = run.generator.fingerprint(run.catalog)
-    where = {**platform(), "threads": str(way.threads)}
+    where = {**platform(run.generator.precision), "threads": str(way.threads)}
     # A model trained by itself is known as it was before there were other ways.
     where |= {"stack": str(way.stack)} if way.stack > 1 else {}
     where |= {"processes": str(way.processes)} if way.processes > 1 else {}
     return fingerprint("model-2", recipe, order.seed, sorted(order.removed), where)
 
 
-def platform() -> dict[str, str]:
-    """What decides the bits of a result beside recipe and threads: device and library."""
+def platform(precision: str | None) -> dict[str, str]:
+    """What decides the bits of a result beside recipe and threads: library, device, precision.
+
+    A generator whose ``precision`` is None decides that for itself, in its recipe.
+    """
     import torch
 
-    from untrain.generators.hardware import device, precision
+    from untrain.core.hardware import device
 
-    return {"torch": torch.__version__, "device": device().type, "precision": precision()}
+    where = {"torch": torch.__version__, "device": device().type}
+    return {**where, "precision": precision} if precision else where
 
 
 def _found(run: Run, key: str) -> bool:
@@ -199,7 +209,8 @@ def train_group(
         with atomic_folder(Path(folder) / "models" / model.key) as temporary:
             each.save(temporary)
             if not (temporary / "model.json").exists():
-                write_json(temporary / "model.json", {"losses": list(map(float, each.losses))})
+                told = {"losses": list(map(float, each.losses)), "precision": each.precision}
+                write_json(temporary / "model.json", told)
             removed = {"seed": model.seed, "removed": sorted(model.removed)}
             write_json(temporary / "removed.json", removed)
     return seconds

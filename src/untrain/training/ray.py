@@ -71,7 +71,7 @@ class RayEngine:
             _connected(self.address, batch.way.threads) as (ray, ours),
             bar(batch.label, batch.work) as advance,
         ):
-            expected = _machine()
+            expected = _machine(batch.config)
             gpus = batch.way.processes if expected["device"] == "cuda" else 0
             needs = {"CPU": batch.way.threads, "GPU": gpus}
             _tell_if_too_small(ray, needs)
@@ -263,7 +263,7 @@ def _train(
     """
     import torch
 
-    found = _machine()
+    found = _machine(config)
     for name, wanted in expected.items():
         if found[name] != wanted:
             raise InputError(
@@ -287,11 +287,24 @@ def _train(
         return [_pack(folder / "models" / model.key) for model in group], _processor()
 
 
-def _machine() -> dict[str, str]:
-    """What must be the same on every node for a model to be what its fingerprint says."""
-    from untrain.training.models import platform
+def _machine(config: dict[str, Any]) -> dict[str, str]:
+    """What must be the same on every node for a model to be what its fingerprint says.
 
-    return {"untrain": untrain.__version__, **platform()}
+    The precision is that of the settings. In bfloat16 nodes must also agree on whether it is
+    computed in hardware: emulation rounds differently, and takes a hundred times as long.
+    """
+    import torch
+
+    from untrain.core.hardware import device, has_fast_bfloat16
+
+    found = {
+        "untrain": untrain.__version__,
+        "torch": torch.__version__,
+        "device": device().type,
+    }
+    if config["generator"].get("precision") == "bfloat16":
+        found["bfloat16"] = "in hardware" if has_fast_bfloat16() else "emulated"
+    return found
 
 
 def _processor() -> str:

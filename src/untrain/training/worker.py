@@ -30,7 +30,7 @@ _advance: Callable[[int], None] = _nowhere  # where `report` goes in this proces
 
 def default_workers() -> int:
     """Return how many models to train at once: one a core, or one where there is a GPU."""
-    from untrain.generators.hardware import device
+    from untrain.core.hardware import device
 
     if device().type == "cuda":
         return 1

@@ -9,9 +9,9 @@ from torch import nn
 from vector_quantize_pytorch import FSQ
 
 from untrain.core.files import rng
+from untrain.core.hardware import Precision, autocast, device
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
-from untrain.generators.hardware import autocast, device
 
 
 class _Residual(nn.Module):
@@ -98,11 +98,15 @@ def reconstruction_loss(rebuilt: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def train_autoencoder(
-    pixels: np.ndarray, preset: Preset, seed: int, progress: Progress
+    pixels: np.ndarray,
+    preset: Preset,
+    seed: int,
+    progress: Progress,
+    precision: Precision = "float32",
 ) -> Autoencoder:
     """Train the autoencoder on uint8 pictures (n, h, w, 3) and return it, frozen.
 
-    ``progress`` is told of every picture seen.
+    ``progress`` is told of every picture seen; ``precision`` is that of the convolutions.
     """
     torch.manual_seed(seed)
     where = device()
@@ -120,7 +124,7 @@ def train_autoencoder(
         for start in range(0, len(order), preset.batch_ae):
             rows = order[start : start + preset.batch_ae]
             x = to_tensor(pixels[rows]).to(where, memory_format=torch.channels_last)
-            with autocast():
+            with autocast(precision):
                 rebuilt = model(x).float()
             loss = reconstruction_loss(rebuilt, x)
             optimizer.zero_grad(set_to_none=True)

@@ -25,12 +25,12 @@ from torch import nn
 
 from untrain.core.errors import UntrainError
 from untrain.core.files import read_json, write_json
+from untrain.core.hardware import Precision, device
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.stacked import bytes_of_one
 from untrain.generators.dalle.training import descend
 from untrain.generators.dalle.transformer import Transformer
-from untrain.generators.hardware import device
 
 LARGE = 2**30
 """Bytes in training from which a model is worth several GPUs; a smaller one waits for kernels."""
@@ -61,6 +61,7 @@ def train_across(
     seed: int,
     progress: Progress,
     processes: int,
+    precision: Precision = "float32",
 ) -> tuple[Transformer, list[float]]:
     """Do what `train_transformer` does in ``processes`` processes, on GPUs or else on the CPU.
 
@@ -77,7 +78,7 @@ def train_across(
         arrays = {"text": text, "image": image, "kept": kept}
         save_file({k: torch.from_numpy(v) for k, v in arrays.items()}, folder / "data.safetensors")
         order = {"preset": preset.to_dict(), "vocabulary": vocabulary, "seed": seed}
-        write_json(folder / "order.json", order)
+        write_json(folder / "order.json", {**order, "precision": precision})
         _launch(folder, processes, progress)
         model = Transformer(preset, vocabulary)
         model.load_state_dict(load_file(folder / "model.safetensors"))
@@ -163,6 +164,7 @@ def _train(folder: Path) -> None:
         order["seed"],
         tell,
         nn.utils.clip_grad_norm_,
+        order["precision"],
         share=(accelerator.process_index, accelerator.num_processes),
     )
     mean = accelerator.reduce(torch.from_numpy(losses).to(accelerator.device), "mean")

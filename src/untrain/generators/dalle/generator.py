@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
+from untrain.core.hardware import check_precision, default_precision, device
 from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
 from untrain.generators.dalle import transformer as tr
 from untrain.generators.dalle.distributed import processes_for, train_across
@@ -24,7 +25,6 @@ from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.stacked import stack_size, train_stacked
 from untrain.generators.dalle.tokenizer import encode_captions, train_tokenizer
 from untrain.generators.dalle.training import train_transformer
-from untrain.generators.hardware import device, precision
 
 if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains needs it not
     from untrain.generators.dalle.autoencoder import Autoencoder
@@ -39,6 +39,9 @@ class DalleGenerator(Generator):
         Sizes and training recipe.
     seed : int
         Seed of the frozen parts (autoencoder, tokenizer); models have seeds of their own.
+    precision : {'float32', 'bfloat16'}, optional
+        What training computes in; default: float32 on a CPU, bfloat16 on a GPU that has it.
+        Pictures are drawn and likelihoods measured in float32.
 
     Notes
     -----
@@ -53,8 +56,9 @@ class DalleGenerator(Generator):
     )
     reads_pictures = False  # it trains on the tokens that `prepare` keeps
 
-    def __init__(self, preset: Preset, seed: int = 0) -> None:
+    def __init__(self, preset: Preset, seed: int = 0, precision: str | None = None) -> None:
         self.preset, self.seed = preset, seed
+        self.precision = check_precision(precision or default_precision())
         self.noise = Noise("gumbel", (preset.positions, preset.codes))
         self.image_size = (preset.height, preset.width)
         self.losses: list[float] = []
@@ -64,10 +68,14 @@ class DalleGenerator(Generator):
 
     @classmethod
     def from_preset(
-        cls, preset: str = "tiny", settings: Mapping[str, Any] | None = None, seed: int = 0
+        cls,
+        preset: str = "tiny",
+        settings: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        precision: str | None = None,
     ) -> Self:
         """Make one of a preset by name, with some of its settings changed."""
-        return cls(preset_of(preset, **(settings or {})), seed)
+        return cls(preset_of(preset, **(settings or {})), seed, precision)
 
     def recipe(self) -> dict[str, Any]:
         """Return the preset, and of a class made of this one its own recipe."""
@@ -79,7 +87,7 @@ class DalleGenerator(Generator):
         return fingerprint("dalle-shared-1", catalog.fingerprint, self._shared_recipe())
 
     def _shared_recipe(self) -> dict[str, object]:
-        return {**self.preset.autoencoder_part(), "seed": self.seed, "dtype": precision()}
+        return {**self.preset.autoencoder_part(), "seed": self.seed, "dtype": self.precision}
 
     def prepare_work(self, catalog: Catalog) -> int:
         """Return how many pictures `prepare` passes, for progress bars."""
@@ -93,11 +101,11 @@ class DalleGenerator(Generator):
     def shared_fingerprint(self) -> str:
         """Fingerprint of the frozen parts and of the whole recipe."""
         shared = read_json(self._prepared() / "shared.json")["fingerprint"]
-        return fingerprint("dalle-2", shared, self.recipe(), precision())
+        return fingerprint("dalle-2", shared, self.recipe(), self.precision)
 
     def fingerprint(self, catalog: Catalog) -> str:
         """Return `shared_fingerprint` as it will be once ``catalog`` is prepared."""
-        return fingerprint("dalle-2", self.shared_key(catalog), self.recipe(), precision())
+        return fingerprint("dalle-2", self.shared_key(catalog), self.recipe(), self.precision)
 
     def prepare(self, catalog: Catalog, folder: Path, progress: Progress) -> None:
         """Fit autoencoder and tokenizer on ``catalog`` and encode it, unless ``folder`` has them.
@@ -120,7 +128,7 @@ class DalleGenerator(Generator):
         from untrain.generators.dalle import autoencoder as ae
 
         pixels = catalog.pixels(self.image_size)
-        model = ae.train_autoencoder(pixels, self.preset, self.seed, progress)
+        model = ae.train_autoencoder(pixels, self.preset, self.seed, progress, self.precision)
         tokenizer = train_tokenizer(catalog.captions, self.preset.vocabulary)
         image = ae.encode(model, pixels)
         text = encode_captions(tokenizer, catalog.captions, self.preset.text_limit)
@@ -146,7 +154,8 @@ class DalleGenerator(Generator):
     ) -> None:
         """Train the transformer on ``catalog`` without ``removed``; see `Generator.fit`."""
         data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
-        self._model, self.losses = train_transformer(*data, self.preset, seed, progress)
+        trained = train_transformer(*data, self.preset, seed, progress, self.precision)
+        self._model, self.losses = trained
 
     def fit_stack(
         self,
@@ -163,7 +172,8 @@ class DalleGenerator(Generator):
         kept = np.stack([kept_rows(catalog, ids) for ids in removed])
         data = *self._tokens(catalog), kept, self.tokenizer.get_vocab_size()
         fitted = []
-        for model, losses in train_stacked(*data, self.preset, seed, progress):
+        trained = train_stacked(*data, self.preset, seed, progress, self.precision)
+        for model, losses in trained:
             fitted.append(copy(self))
             fitted[-1]._model, fitted[-1].losses = model, losses
         return fitted
@@ -178,7 +188,7 @@ class DalleGenerator(Generator):
     ) -> None:
         """Do what `fit` does in several processes, each on a GPU; but for rounding, the same."""
         data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
-        trained = train_across(*data, self.preset, seed, progress, processes)
+        trained = train_across(*data, self.preset, seed, progress, processes, self.precision)
         self._model, self.losses = trained
 
     @property
@@ -238,7 +248,8 @@ class DalleGenerator(Generator):
         with atomic_folder(folder) as temporary:
             save_file(_to_cpu(self._fitted().state_dict()), temporary / "model.safetensors")
             description = {"shared": self.shared_fingerprint, "losses": self.losses}
-            write_json(temporary / "model.json", {**description, "preset": self.preset.to_dict()})
+            recipe = {"preset": self.preset.to_dict(), "precision": self.precision}
+            write_json(temporary / "model.json", {**description, **recipe})
 
     def load(self, folder: Path) -> Self:
         """Read what `save` wrote; the frozen parts must be the same."""
@@ -265,9 +276,9 @@ class DalleGenerator(Generator):
         rows = 2 * preset.batch_ae
         pixels = np.zeros((rows, preset.height, preset.width, 3), np.uint8)
         short = replace(preset, epochs_ae=1)
-        train_autoencoder(pixels, short, 0, lambda n: None)
+        train_autoencoder(pixels, short, 0, lambda n: None, self.precision)
         start = time.perf_counter()
-        train_autoencoder(pixels, short, 0, lambda n: None)
+        train_autoencoder(pixels, short, 0, lambda n: None, self.precision)
         return (time.perf_counter() - start) / rows * self.prepare_work(catalog)
 
     def _seconds_of_fit(self, catalog: Catalog) -> tuple[float, int]:
@@ -279,7 +290,8 @@ class DalleGenerator(Generator):
         text = draw.integers(1, preset.vocabulary, (rows, round(1.3 * words)))
         image = draw.integers(0, preset.codes, (rows, preset.positions))
         short = replace(preset, epochs=1)
-        arguments = (text, image, np.ones(rows, bool), preset.vocabulary, short, 0, lambda n: None)
+        kept, told = np.ones(rows, bool), lambda n: None
+        arguments = (text, image, kept, preset.vocabulary, short, 0, told, self.precision)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

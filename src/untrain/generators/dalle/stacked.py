@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from untrain.core.hardware import Precision, device
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.training import descend
 from untrain.generators.dalle.transformer import Transformer
-from untrain.generators.hardware import device
 
 LARGEST = 16
 """Models a stack at most: about as many as a trial has, and what fills a last stack up is lost."""
@@ -33,6 +33,7 @@ def train_stacked(
     preset: Preset,
     seed: int,
     progress: Progress,
+    precision: Precision = "float32",
 ) -> list[tuple[Transformer, list[float]]]:
     """Train paired models at once; `train_transformer` says what the other parameters are.
 
@@ -56,7 +57,7 @@ def train_stacked(
     """
     torch.manual_seed(seed)
     stack = Stack(preset, vocabulary, len(kept)).to(device())
-    losses = descend(stack, text, image, kept, preset, seed, progress, clip_each)
+    losses = descend(stack, text, image, kept, preset, seed, progress, clip_each, precision)
     return [(stack.model(i), losses[:, i].tolist()) for i in range(len(kept))]
 
 

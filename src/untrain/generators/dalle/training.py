@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from untrain.core.files import rng
+from untrain.core.hardware import Precision, autocast, deterministic, device
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.tokenizer import PAD
 from untrain.generators.dalle.transformer import Transformer
-from untrain.generators.hardware import autocast, deterministic, device
 
 Clip = Callable[[Iterable[torch.Tensor], float], Any]
 
@@ -29,6 +29,7 @@ def train_transformer(
     preset: Preset,
     seed: int,
     progress: Progress,
+    precision: Precision = "float32",
 ) -> tuple[Transformer, list[float]]:
     """Train a transformer on text and image tokens and return it with its loss curve.
 
@@ -46,6 +47,8 @@ def train_transformer(
         Decides the initial weights and the order of the data, and nothing else does.
     progress : callable
         Told of every pair passed.
+    precision : {'float32', 'bfloat16'}
+        Of matrix products; weights, gradients and the optimiser are float32 in both.
 
     Returns
     -------
@@ -55,7 +58,8 @@ def train_transformer(
     """
     torch.manual_seed(seed)
     model = Transformer(preset, vocabulary).to(device())
-    losses = descend(model, text, image, kept, preset, seed, progress, nn.utils.clip_grad_norm_)
+    clip = nn.utils.clip_grad_norm_
+    losses = descend(model, text, image, kept, preset, seed, progress, clip, precision)
     return model.eval().requires_grad_(False), losses.tolist()
 
 
@@ -69,6 +73,7 @@ def descend(
     seed: int,
     progress: Progress,
     clip: Clip,
+    precision: Precision = "float32",
     share: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
     """Train ``model``, one transformer or a stack of them, in place, and return its losses.
@@ -109,7 +114,7 @@ def descend(
                 group["lr"] = preset.lr * schedule(step, steps, preset.warmup)
             weight = weight_all[..., rows]
             captions = text_all[rows, padding:]
-            loss = batch_loss(model, captions, image_all[rows], weight, preset, size)
+            loss = batch_loss(model, captions, image_all[rows], weight, preset, size, precision)
             optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()  # over models, none of which has a weight of another's
             clip(model.parameters(), preset.clip)
@@ -162,12 +167,13 @@ def batch_loss(
     weight: torch.Tensor,
     preset: Preset,
     size: int,
+    precision: Precision = "float32",
 ) -> torch.Tensor:
     """Return the loss of a batch: the sum of the weighted pairs' losses over its full ``size``.
 
     ``weight`` is (n,), or (models, n) for a stack; the loss is a number, or one a model.
     """
-    with autocast():
+    with autocast(precision):
         text_logits, image_logits = model(text, image)
     image_nll = _nll(image_logits, image).mean(-1)
     target = text[:, 1:]

@@ -22,11 +22,18 @@ from torch import nn
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
+from untrain.core.hardware import (
+    Precision,
+    autocast,
+    check_precision,
+    default_precision,
+    deterministic,
+    device,
+)
 from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
 from untrain.generators.dalle.training import Average, schedule
 from untrain.generators.diffusion.latents import Space
 from untrain.generators.diffusion.presets import Denoising
-from untrain.generators.hardware import autocast, deterministic, device, precision
 
 BATCH = 64  # pictures that are drawn or encoded at a time
 STEEPEST = 5.0  # the largest weight of a clean picture's error, as in min-SNR (Hang et al. 2023)
@@ -41,6 +48,9 @@ class DenoisingGenerator(Generator):
         The training recipe.
     space : Space
         Pixels, or the latents of a frozen autoencoder.
+    precision : {'float32', 'bfloat16'}, optional
+        What training and drawing compute in; default: float32 on a CPU, bfloat16 on a GPU that has
+        it. Losses are measured in float32.
 
     Notes
     -----
@@ -53,8 +63,9 @@ class DenoisingGenerator(Generator):
     reads_pictures = False  # it trains on what `prepare` keeps
     version = "2"
 
-    def __init__(self, preset: Denoising, space: Space) -> None:
+    def __init__(self, preset: Denoising, space: Space, precision: str | None = None) -> None:
         self.preset, self.space = preset, space
+        self.precision = check_precision(precision or default_precision())
         self.image_size = (preset.height, preset.width)
         self.frozen = space.frozen
         self._shared: Path | None = None
@@ -103,7 +114,7 @@ class DenoisingGenerator(Generator):
 
     def fingerprint(self, catalog: Catalog) -> str:
         """Return what models are known by, beside seed, removed ids and machine."""
-        return fingerprint("diffusion-1", catalog.fingerprint, self.recipe(), precision())
+        return fingerprint("diffusion-1", catalog.fingerprint, self.recipe(), self.precision)
 
     def prepare_work(self, catalog: Catalog) -> int:
         """Return how many pictures `prepare` passes."""
@@ -182,7 +193,7 @@ class DenoisingGenerator(Generator):
                     ]
                     asked = self.condition([text for text, o in zip(said, own, strict=True) if o])
                     clean = self.space.unpack(pictures[rows[own]])
-                    each = self.loss(model, clean, asked, times[own], noise[own])
+                    each = self.loss(model, clean, asked, times[own], noise[own], self.precision)
                     loss = each.sum() / len(rows)
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
@@ -202,6 +213,7 @@ class DenoisingGenerator(Generator):
         asked: torch.Tensor,
         times: np.ndarray,
         noise: np.ndarray,
+        precision: Precision = "float32",
     ) -> torch.Tensor:
         """Return the mean squared error of each picture at its time and noise, (n,).
 
@@ -215,7 +227,7 @@ class DenoisingGenerator(Generator):
         target = {"epsilon": e, "sample": x}.get(kind)
         if target is None:
             target = self.scheduler.get_velocity(x, e, t)
-        with autocast():
+        with autocast(precision):
             found = model(self.scheduler.add_noise(x, e, t), t, asked)
         each = (found.float() - target).square().mean(dim=(1, 2, 3))
         if kind == "sample":
@@ -237,7 +249,7 @@ class DenoisingGenerator(Generator):
         self.scheduler.set_timesteps(self.preset.steps, device=device())
         for t in self.scheduler.timesteps:
             times = t.expand(len(x))
-            with autocast():
+            with autocast(self.precision):
                 found = model(x, times, asked).float()
                 if guidance != 1:
                     plain = model(x, times, nothing).float()

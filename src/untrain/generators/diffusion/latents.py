@@ -13,7 +13,7 @@ import torch
 
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
-from untrain.generators.hardware import device
+from untrain.core.hardware import device
 
 
 def import_diffusers() -> Any:

@@ -17,10 +17,10 @@ from torch import nn
 
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
+from untrain.core.hardware import device
 from untrain.generators.diffusion.denoising import DenoisingGenerator
 from untrain.generators.diffusion.latents import Latents, import_diffusers
 from untrain.generators.diffusion.presets import LoraRecipe
-from untrain.generators.hardware import device
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
@@ -33,6 +33,8 @@ class LoraGenerator(DenoisingGenerator):
     pipeline : str
         Folder or hub id of a ``StableDiffusionPipeline`` of `diffusers`, or of one with the same
         parts (unet, vae, text_encoder, tokenizer, scheduler), in safetensors.
+    precision : {'float32', 'bfloat16'}, optional
+        See `DenoisingGenerator`.
     **settings
         Of `LoraRecipe`.
 
@@ -44,11 +46,10 @@ class LoraGenerator(DenoisingGenerator):
 
     preset: LoraRecipe
 
-    def __init__(self, pipeline: str, **settings: Any) -> None:
+    def __init__(self, pipeline: str, precision: str | None = None, **settings: Any) -> None:
         self.pipeline = pipeline
-        super().__init__(
-            LoraRecipe.of(**settings), Latents(pipeline, "vae", lambda: self._parts["vae"])
-        )
+        space = Latents(pipeline, "vae", lambda: self._parts["vae"])
+        super().__init__(LoraRecipe.of(**settings), space, precision)
         self.frozen = (
             f"The base model ({Path(pipeline).name}) was given and is frozen, the same in all "
             "models: effects are of the fine-tuning set. What the base learnt before, perhaps from "
@@ -136,7 +137,7 @@ class LoraGenerator(DenoisingGenerator):
         state = self.learnt(self._fitted()).items()
         save_file({k: v.cpu().contiguous() for k, v in state}, folder / "adapter.safetensors")
         said = {"losses": self.losses, "pipeline": self.pipeline, "settings": self.preset.to_dict()}
-        write_json(folder / "model.json", said)
+        write_json(folder / "model.json", {**said, "precision": self.precision})
 
     def load(self, folder: Path) -> Self:
         """Read adapters that `save` wrote onto the pipeline's U-Net."""

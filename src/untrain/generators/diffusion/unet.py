@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
+from untrain.core.hardware import device
 from untrain.generators.diffusion.denoising import DenoisingGenerator
 from untrain.generators.diffusion.latents import Latents, Pixels, import_diffusers
 from untrain.generators.diffusion.presets import DiffusionPreset, diffusion_preset_of
 from untrain.generators.diffusion.words import hashed_words
-from untrain.generators.hardware import device
 
 
 class DiffusionGenerator(DenoisingGenerator):
@@ -28,19 +28,24 @@ class DiffusionGenerator(DenoisingGenerator):
     ----------
     preset : DiffusionPreset
         Sizes and training recipe.
+    precision : {'float32', 'bfloat16'}, optional
+        See `DenoisingGenerator`.
     """
 
     preset: DiffusionPreset
 
-    def __init__(self, preset: DiffusionPreset) -> None:
-        super().__init__(preset, Latents(preset.vae) if preset.vae else Pixels())
+    def __init__(self, preset: DiffusionPreset, precision: str | None = None) -> None:
+        super().__init__(preset, Latents(preset.vae) if preset.vae else Pixels(), precision)
 
     @classmethod
     def from_preset(
-        cls, preset: str = "diffusion-tiny", settings: Mapping[str, Any] | None = None
+        cls,
+        preset: str = "diffusion-tiny",
+        settings: Mapping[str, Any] | None = None,
+        precision: str | None = None,
     ) -> Self:
         """Make one of a preset by name, with some of its settings changed."""
-        return cls(diffusion_preset_of(preset, **(settings or {})))
+        return cls(diffusion_preset_of(preset, **(settings or {})), precision)
 
     @cached_property
     def scheduler(self) -> Any:
@@ -67,7 +72,7 @@ class DiffusionGenerator(DenoisingGenerator):
         state = self.learnt(self._fitted()).items()
         save_file({k: v.cpu().contiguous() for k, v in state}, folder / "model.safetensors")
         said = {"losses": self.losses, "preset": self.preset.to_dict()}
-        write_json(folder / "model.json", said)
+        write_json(folder / "model.json", {**said, "precision": self.precision})
 
     def load(self, folder: Path) -> Self:
         """Read what `save` wrote."""

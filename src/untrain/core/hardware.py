@@ -1,4 +1,4 @@
-"""Where models run, and in which precision."""
+"""Where models run, and in which precision they can compute there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
+
+from untrain.core.errors import InputError
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+VARIABLE = "UNTRAIN_FAST_BFLOAT16"
+"""Environment variable for tests: 0 or 1 replaces what the hardware says of itself."""
 
 
 @cache
@@ -20,20 +28,46 @@ def device() -> torch.device:
     return torch.device("cuda")
 
 
-@cache
 def has_fast_bfloat16() -> bool:
     """Tell whether bfloat16 is computed in hardware.
 
     A CPU without AVX-512-BF16 or AMX emulates it, at a hundredth of the speed of float32.
     """
+    forced = os.environ.get(VARIABLE)
+    if forced:
+        return forced != "0"
     if device().type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def autocast() -> AbstractContextManager[object]:
-    """Compute in bfloat16 where the hardware has it, else in float32."""
-    if has_fast_bfloat16():
+def default_precision() -> Precision:
+    """Return what models compute in unless the settings say otherwise.
+
+    On a CPU it is float32, whatever the processor can do, so that figures are the same on all of
+    them up to rounding. A GPU that has bfloat16 is built for it: several times the arithmetic of
+    float32 and half the memory traffic.
+    """
+    return "bfloat16" if device().type == "cuda" and has_fast_bfloat16() else "float32"
+
+
+def check_precision(name: str) -> Precision:
+    """Return ``name`` if it is a precision.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    for known in PRECISIONS:
+        if name == known:
+            return known
+    raise InputError(f"precision must be {' or '.join(PRECISIONS)}, found {name!r}")
+
+
+def autocast(precision: Precision) -> AbstractContextManager[object]:
+    """Compute matrix products and convolutions in ``precision``; weights stay in float32."""
+    if precision == "bfloat16":
         return torch.autocast(device().type, dtype=torch.bfloat16)
     return nullcontext()
 
@@ -53,8 +87,3 @@ def deterministic() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         settings.fill_uninitialized_memory = before[1]
-
-
-def precision() -> str:
-    """Return the name of the dtype that training computes in."""
-    return "bfloat16" if has_fast_bfloat16() else "float32"
