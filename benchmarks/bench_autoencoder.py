@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from timing import report, seconds
-from untrain.core.hardware import device, precision
+from untrain.core.hardware import PRECISIONS, default_precision, device
 from untrain.generators.dalle.autoencoder import decode, encode, train_autoencoder
 from untrain.generators.dalle.presets import PRESETS, preset_of
 
@@ -30,6 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=256, help="pictures")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--precision", choices=PRECISIONS, default=default_precision())
     return parser.parse_args()
 
 
@@ -42,10 +43,12 @@ def main() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     print(
         f"preset {args.preset}: {preset.width}×{preset.height} pixels, {preset.positions} tokens, "
-        f"{preset.codes} codes; {device()}, {precision()}, {args.threads} threads"
+        f"{preset.codes} codes; {device()}, {args.precision}, {args.threads} threads"
     )
     steps = -(-args.items // preset.batch_ae)
-    took = seconds(lambda: train_autoencoder(pixels, preset, 0, nowhere), args.repeats)
+    took = seconds(
+        lambda: train_autoencoder(pixels, preset, 0, nowhere, args.precision), args.repeats
+    )
     report("train", took, args.items, "images", f"{steps / took:.1f} steps of {preset.batch_ae}/s")
     model = train_autoencoder(pixels[: preset.batch_ae], preset, 0, nowhere)
     report("encode", seconds(lambda: encode(model, pixels), args.repeats), args.items, "images")

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from untrain.core.hardware import precision
+from untrain.core.hardware import PRECISIONS, Precision, default_precision
 from untrain.generators.dalle import training
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.transformer import Transformer, sample
@@ -96,14 +96,16 @@ def their_step(model: nn.Module, text: torch.Tensor, image: torch.Tensor) -> Cal
     return step
 
 
-def our_step(preset: Preset, text: torch.Tensor, image: torch.Tensor) -> Callable[[], None]:
+def our_step(
+    preset: Preset, text: torch.Tensor, image: torch.Tensor, precision: Precision
+) -> Callable[[], None]:
     """Return one step of `descend`."""
     torch.manual_seed(0)
     model = Transformer(preset, preset.vocabulary)
     optimizer, weight = training._optimizer(model, preset), torch.ones(len(text))
 
     def step() -> None:
-        loss = training.batch_loss(model, text, image, weight, preset, len(text))
+        loss = training.batch_loss(model, text, image, weight, preset, len(text), precision)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), preset.clip)
@@ -158,8 +160,8 @@ def training_steps(size: Size, model: nn.Module, args: argparse.Namespace) -> No
     ways = {
         "DALLE-pytorch, tokens": their_step(model, text, image),
         "DALLE-pytorch, pictures": their_step(model, text, pixels),
-        "ours": our_step(preset, text, image),
-        "ours, as many weights": our_step(deeper, text, image),
+        "ours": our_step(preset, text, image, args.precision),
+        "ours, as many weights": our_step(deeper, text, image, args.precision),
     }
     seconds = alternating(ways, args.repeats)
     fastest, first = peak(), seconds["DALLE-pytorch, tokens"]
@@ -222,6 +224,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--part", choices=["training", "sampling", "both"], default="both")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--precision", choices=PRECISIONS, default=default_precision())
     return parser.parse_args()
 
 
@@ -234,7 +237,7 @@ def main() -> None:
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     ours = sum(p.numel() for p in Transformer(size.preset, size.preset.vocabulary).parameters())
     print(f"{args.size}: {weights / 1e6:.1f} M weights theirs, {ours / 1e6:.1f} M ours; ", end="")
-    print(f"{precision()}, {args.threads} threads")
+    print(f"{args.precision}, {args.threads} threads")
     if args.part != "sampling":
         training_steps(size, model, args)
     if args.part != "training":

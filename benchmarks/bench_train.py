@@ -54,7 +54,7 @@ def train(threads: int, stack: int, args: argparse.Namespace) -> tuple[list[floa
     kept = draw.random((stack, args.items)) >= args.removed
 
     def one(count: int) -> float:
-        rest = preset.vocabulary, preset, 0, nowhere
+        rest = preset.vocabulary, preset, 0, nowhere, args.precision
         start = time.perf_counter()
         if stack == 1:
             train_transformer(text[:count], image[:count], kept[0, :count], *rest)
@@ -88,6 +88,8 @@ def measure(
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
+    from untrain.core.hardware import PRECISIONS, default_precision
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -98,6 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--stack", type=int, nargs="*", default=[16], help="models in one pass")
     parser.add_argument("--removed", type=float, default=0.1, help="share out of each model")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--precision", choices=PRECISIONS, default=default_precision())
     return parser.parse_args()
 
 
@@ -116,12 +119,12 @@ def main() -> None:
 
     Models an hour are of the preset's epochs over ``--items`` pairs.
     """
-    from untrain.core.hardware import device, precision
+    from untrain.core.hardware import device
 
     args = parse()
     preset = preset_of(args.preset)
     tokens = args.items * (args.text + preset.positions)
-    where = f"{device()}, {precision()}"
+    where = f"{device()}, {args.precision}"
     print(f"preset {args.preset}: {args.items} pairs of {args.text} text + ", end="")
     print(f"{preset.positions} image tokens, {where}\n")
     print("| processes | threads | stack | s an epoch | tokens/s | models/h | times | MiB |")

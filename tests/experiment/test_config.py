@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from untrain.core.errors import InputError
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config, load_config, make_config
 
 GOOD = "name: mine\ndata: {families: 20}\nprompts:\n  families: 4\n"
 
@@ -182,3 +182,13 @@ def test_files_that_cannot_be_read(file: Path, tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not text"):
         load_config(file)
+
+
+@pytest.mark.parametrize("given", ["float32", "bfloat16", "auto"])
+def test_precision_is_a_setting_of_the_generator(given: str) -> None:
+    texts = {"texts": ["red shirt"]}
+    found = make_config({"prompts": texts, "generator": {"precision": given}})
+    assert found.generator.precision == given
+    assert make_config({"prompts": texts}).generator.precision is None
+    with pytest.raises(InputError, match=r"generator.precision: .*'float16'"):
+        make_config({"prompts": texts, "generator": {"precision": "float16"}})

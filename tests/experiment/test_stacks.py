@@ -235,3 +235,27 @@ def test_a_gpu_without_room(
     run = opened()
     with pytest.raises(UntrainError, match="too little free memory to train 4 of these models"):
         train_all(run, orders(run, 2), "models")
+
+
+def test_workers_get_the_precision_of_the_run(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for forced in ("0", "1"):
+        monkeypatch.setenv("UNTRAIN_FAST_BFLOAT16", forced)
+        assert bank._for_workers(opened())["generator"]["precision"] == "float32"
+    run = opened("rounded", "generator.precision=bfloat16")
+    assert bank._for_workers(run)["generator"]["precision"] == "bfloat16"
+    exact = opened("exact", "generator.precision=float32")
+    order = orders(run, 2)[1]
+    assert bank._key(run, order, Way()) != bank._key(exact, order, Way())
+
+
+def test_auto_is_settled_once_for_a_run(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNTRAIN_FAST_BFLOAT16", "0")
+    run = opened("auto", "generator.precision=auto")
+    run.describe()
+    assert run.record["machine"]["precision"] == "float32"
+    assert run.record["generator"]["measured_precision"]["chosen"] == "float32"
+    assert bank._for_workers(run)["generator"]["precision"] == "float32"
+    monkeypatch.setenv("UNTRAIN_FAST_BFLOAT16", "1")
+    assert opened("auto", "generator.precision=auto").generator.precision == "float32"

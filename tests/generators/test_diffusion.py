@@ -26,7 +26,7 @@ def silent(n: int) -> None:
 
 
 def make(**changes: Any) -> DiffusionGenerator:
-    return DiffusionGenerator.from_preset("diffusion-micro", {**SMALL, **changes})
+    return DiffusionGenerator.from_preset("diffusion-micro", {**SMALL, **changes}, "float32")
 
 
 CATALOG = rendered(families=5, size_of_family=4, seed=1, resolution=16)

@@ -75,7 +75,7 @@ def test_it_keeps_the_contract(pipeline: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fitted(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> LoraGenerator:
-    generator = LoraGenerator(str(pipeline), **SMALL)
+    generator = LoraGenerator(str(pipeline), precision="float32", **SMALL)
     generator.prepare(CATALOG, tmp_path_factory.mktemp("lora") / "shared", silent)
     generator.fit(CATALOG, [], 0, silent)
     return generator
@@ -113,7 +113,7 @@ def test_an_adapter_begins_as_the_base(fitted: LoraGenerator, pipeline: Path) ->
 
 def test_drawing_is_that_of_the_pipeline(pipeline: Path) -> None:
     """The same latents, prompt, guidance and steps through `diffusers` itself, no adapters."""
-    generator = LoraGenerator(str(pipeline), **SMALL)
+    generator = LoraGenerator(str(pipeline), precision="float32", **SMALL)
     generator._model = generator.network(0).eval()
     noise = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)
     drawn = generator.generate(["red shoes"], noise)
@@ -138,7 +138,7 @@ def test_what_cannot_be_used(pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'rank'"):
         LoraGenerator(str(pipeline), rnk=3)
     other = LoraGenerator(str(pipeline), **{**SMALL, "rank": 4})
-    same = LoraGenerator(str(pipeline), **SMALL)
+    same = LoraGenerator(str(pipeline), precision="float32", **SMALL)
     assert other.fingerprint(CATALOG) != same.fingerprint(CATALOG)
 
 
@@ -177,3 +177,9 @@ def test_in_an_experiment_file(pipeline: Path, tmp_path: Path) -> None:
     config = load_config(tmp_path / "lora.yaml")
     made = open_generator(config.generator, 0)
     assert isinstance(made, LoraGenerator) and made.image_size == (16, 16)
+
+
+def test_its_precision_is_a_setting(pipeline: Path) -> None:
+    rounded = LoraGenerator(str(pipeline), precision="bfloat16", **SMALL)
+    exact = LoraGenerator(str(pipeline), precision="float32", **SMALL)
+    assert rounded.fingerprint(CATALOG) != exact.fingerprint(CATALOG)

@@ -92,7 +92,7 @@ def measure_precision(
         mark_used(folder)
         return found
     except (OSError, ValueError, TypeError, KeyError):
-        rates = {each: _rate(name, seed, options, each) for each in PRECISIONS}
+        rates: dict[str, float] = {each: _rate(name, seed, options, each) for each in PRECISIONS}
     pays = rates["bfloat16"] >= PAYS * rates["float32"]
     found = MeasuredPrecision(key, "bfloat16" if pays else "float32", rates)
     console.print(f"  precision {found.reason}")

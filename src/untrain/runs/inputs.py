@@ -70,7 +70,7 @@ def open_generator(settings: GeneratorConfig, seed: int, precision: str | None =
 
     ``precision`` is what ``auto`` stands for; left out, it is measured (or remembered).
     """
-    wanted = settings.precision
+    wanted: str | None = settings.precision
     if wanted == "auto":
         wanted = precision or measured_precision(settings, seed).chosen
     return make_generator(settings.name, seed, wanted, **settings.arguments())

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
-from untrain.core.hardware import check_precision, default_precision, device
+from untrain.core.hardware import Precision, check_precision, default_precision, device
 from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
 from untrain.generators.dalle import transformer as tr
 from untrain.generators.dalle.distributed import processes_for, train_across
@@ -49,6 +49,7 @@ class DalleGenerator(Generator):
     images that are later removed. What is measured is the transformer's dependence on them.
     """
 
+    precision: Precision
     unit = "bits/token"
     frozen = (
         "The autoencoder and the tokenizer are frozen, shared by all models, and saw the removed "

@@ -59,6 +59,7 @@ class DenoisingGenerator(Generator):
     content, the same for all models. A query is what DDIM ended in, floats, not the PNG.
     """
 
+    precision: Precision
     unit = "loss × 1000"
     reads_pictures = False  # it trains on what `prepare` keeps
     version = "2"
