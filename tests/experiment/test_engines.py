@@ -322,7 +322,7 @@ def test_ctrl_c_ends_the_trainings(ray: Any, batch: Callable[..., Batch]) -> Non
 def test_a_node_with_other_libraries_is_refused(
     ray: Any, batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_ray, "_machine", lambda: {"torch": "1.0", "device": "cpu"})
+    monkeypatch.setattr(on_ray, "_machine", lambda config: {"torch": "1.0", "device": "cpu"})
     with pytest.raises(InputError, match=r"the node '.*' .* has torch '.*', .* the run '1.0'"):
         RayEngine().train(batch(tell))
 

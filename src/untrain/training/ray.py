@@ -302,7 +302,7 @@ def _machine(config: dict[str, Any]) -> dict[str, str]:
         "torch": torch.__version__,
         "device": device().type,
     }
-    if config["generator"].get("precision") == "bfloat16":
+    if config.get("generator", {}).get("precision") == "bfloat16":
         found["bfloat16"] = "in hardware" if has_fast_bfloat16() else "emulated"
     return found
 
