@@ -42,8 +42,8 @@ from untrain.catalogs.formats.folder import in_threads
 from untrain.core.cache import VARIABLE as CACHE_VARIABLE
 from untrain.encoders import Encoder, load_encoder
 from untrain.encoders.store import FeatureStore
-from untrain.experiment.stages.searching import TOGETHER
 from untrain.search.compare.comparison import compare
+from untrain.search.query_features import TOGETHER
 from untrain.search.rank.ranking import rank
 from untrain.search.retrieve.candidates import retrieve
 

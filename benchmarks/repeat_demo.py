@@ -24,7 +24,7 @@ def run_seed(seed: int, runs: Path) -> Path:
     """Run the demo of one seed, or continue it; return its folder."""
     with as_file(files("untrain.settings") / "demo.yaml") as path:
         config = untrain.load_config(path, seed=seed, name=f"seed-{seed}", runs=runs)
-    return untrain.run(config).folder
+    return untrain.Experiment(config).run().folder
 
 
 def row_of(seed: int, folder: Path) -> dict[str, object]:

@@ -31,8 +31,8 @@ def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a finished run; tests that change anything take a copy (`micro_copy`)."""
     import torch
 
+    from tests.helpers.runs import run
     from untrain.core.progress import console
-    from untrain.experiment.pipeline import run
     from untrain.settings.config import load_config
 
     threads, quiet = torch.get_num_threads(), console.quiet

@@ -27,7 +27,6 @@ _PUBLIC = {
     "InputError": "untrain.core.errors",
     "Noise": "untrain.generators.base",
     "Result": "untrain.api",
-    "Run": "untrain.runs.run",
     "UntrainError": "untrain.core.errors",
     "check_generator": "untrain.testing",
     "export_folder": "untrain.catalogs",
@@ -37,12 +36,10 @@ _PUBLIC = {
     "load_config": "untrain.settings.config",
     "load_encoder": "untrain.encoders",
     "load_result": "untrain.api",
-    "open_run": "untrain.runs.run",
     "plan": "untrain.experiment.plan",
     "preset_of": "untrain.generators.dalle.presets",
     "read_image": "untrain.catalogs.base",
     "register": "untrain.generators.registry",
-    "run": "untrain.experiment.pipeline",
     "trace": "untrain.search.trace",
 }
 __all__ = ["__version__", *sorted(_PUBLIC)]
@@ -53,13 +50,11 @@ if TYPE_CHECKING:
     from untrain.catalogs.base import read_image
     from untrain.core.errors import InputError, UntrainError
     from untrain.encoders import Encoder, load_encoder
-    from untrain.experiment.pipeline import run
     from untrain.experiment.plan import plan
     from untrain.generators.base import Generations, Generator, Noise, kept_rows
     from untrain.generators.dalle.generator import DalleGenerator
     from untrain.generators.dalle.presets import preset_of
     from untrain.generators.registry import register
-    from untrain.runs.run import Run, open_run
     from untrain.search.trace import trace
     from untrain.settings.config import Config, load_config
     from untrain.testing import check_generator

@@ -81,7 +81,7 @@ def _packages() -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     """Look at optional packages, each named with its extra."""
-    from untrain.experiment.tracking import TRACKERS
+    from untrain.training.trackers import TRACKERS
 
     for requirement in _requirements():
         for extra in _extra_names():

@@ -13,7 +13,7 @@ from untrain import __version__
 from untrain.cli import app
 from untrain.core.progress import console
 from untrain.experiment import pipeline
-from untrain.experiment.stages.names import STAGE_HELP
+from untrain.runs.stage_names import STAGE_HELP
 
 COMMANDS = (
     *("init", "demo", "plan", "run", "trace", "status", "show", "report", "compare"),

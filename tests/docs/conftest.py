@@ -18,7 +18,7 @@ from untrain.banks import bank as parts
 from untrain.catalogs import export_folder, rendered
 from untrain.cli import main
 from untrain.core.progress import console
-from untrain.experiment.stages import stages
+from untrain.experiment.stages import generate
 from untrain.report.page import write as page
 from untrain.settings import config as config_module
 from untrain.settings.config import Config
@@ -105,7 +105,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )
         patch.setattr(fitting, "FOLDS", 2)  # weights need two prompts a fold
         # Most of the seconds of a run this small, and nothing that a snippet is about.
-        patch.setattr(stages, "judge", lambda *arguments: None)
+        patch.setattr(generate, "judge", lambda *arguments: None)
         patch.setattr(page, "figures", lambda run: [])
         torch.set_num_threads(1)
         yield folder
@@ -129,9 +129,9 @@ def prepared(small: Path) -> Path:
     (small / "experiment.yaml").write_text(readme["experiment.yaml"])
     console.quiet = True
     with contextlib.chdir(small):
-        untrain.run(untrain.load_config(Path("experiment.yaml")))
-        demo = Path("src/untrain/experiment/demo.yaml")
-        untrain.run(untrain.load_config(demo))
+        untrain.Experiment.from_yaml("experiment.yaml").run()
+        demo = "src/untrain/settings/demo.yaml"
+        untrain.Experiment.from_yaml(demo).run()
         for name in ("seed-1", "seed-2"):
             shutil.copytree("runs/demo", f"runs/{name}")
     return small

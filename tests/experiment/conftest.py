@@ -12,7 +12,7 @@ import torch
 from tests.conftest import MICRO
 from untrain.core.progress import console
 from untrain.experiment.pipeline import NAMES, STAGES
-from untrain.experiment.stages import stages
+from untrain.experiment.stages import generate
 from untrain.generators.dalle import autoencoder
 from untrain.settings.config import Config, load_config
 from untrain.training import models as bank
@@ -38,7 +38,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_quality_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the seconds of a run this small; `micro_run` has it."""
-    monkeypatch.setattr(stages, "judge", lambda *arguments: None)
+    monkeypatch.setattr(generate, "judge", lambda *arguments: None)
 
 
 @pytest.fixture

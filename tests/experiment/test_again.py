@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from tests.experiment.conftest import assert_same_results, record
+from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.experiment import pipeline
-from untrain.experiment.pipeline import NAMES, Stage, run
-from untrain.experiment.stages.stages import prepare
+from untrain.experiment.pipeline import NAMES
+from untrain.experiment.stages.base import Stage, prepare
 from untrain.runs.run import Run, open_run
 from untrain.settings.config import Config
 from untrain.training.models import Order, train_all

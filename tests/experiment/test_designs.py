@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from tests.experiment.conftest import record
+from tests.helpers.runs import run
 from untrain.catalogs import export_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
-from untrain.experiment.pipeline import keys, run
+from untrain.experiment.pipeline import keys
 from untrain.experiment.plan import power_lines
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.report.answer import answer

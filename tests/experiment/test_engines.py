@@ -26,7 +26,7 @@ from tests.experiment.test_stops import children, gone, needs_proc
 from untrain.cli import options
 from untrain.core.errors import InputError, UntrainError
 from untrain.experiment import pipeline
-from untrain.experiment.stages.stages import prepare
+from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
 from untrain.settings.config import Config, load_config

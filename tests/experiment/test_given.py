@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.helpers.runs import run
 from untrain.api import Result
 from untrain.banks.bank import train_bank
 from untrain.catalogs import export_folder, rendered
 from untrain.core.errors import InputError
-from untrain.experiment.pipeline import is_done, keys, run, stages_of
+from untrain.experiment.pipeline import is_done, keys, stages_of
 from untrain.experiment.plan import plan
 from untrain.runs.run import Run, open_run
 from untrain.runs.status import status

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 import untrain
+from tests.helpers.runs import run
 from tests.testing import painter
 from tests.testing.painter import Painter
 from untrain.banks.bank import train_bank
 from untrain.core.errors import InputError
-from untrain.experiment.pipeline import keys, run
+from untrain.experiment.pipeline import keys
 from untrain.experiment.plan import plan
 from untrain.generators.registry import GENERATORS, make_generator, register
 from untrain.report.answer import answer

@@ -18,7 +18,8 @@ from untrain.banks.plan import plan_bank
 from untrain.banks.subsets import Part, copy_groups, different_parts, kept_without
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
-from untrain.experiment.stages import stages
+from untrain.experiment.stages.base import prepare
+from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.training import models as bank
@@ -96,7 +97,7 @@ def test_a_bank_holds_what_it_promises(config: Make, micro_copy: Copy) -> None:
         assert removed == sorted(ids[~found.kept[row]])
         assert abs(len(removed) - len(ids) / 2) <= 1
     assert (folder / "bank" / "kept.safetensors").exists()
-    queries = {f"{p}/{g}" for p, g in stages.query_keys(run)}
+    queries = {f"{p}/{g}" for p, g in read_queries(folder).keys}
     for _, rows in found.nll.groupby("model_id"):
         assert set(rows["prompt_id"] + "/" + rows["generation"].astype(str)) == queries
     assert found.nll["nll"].between(0, 20).all()
@@ -185,7 +186,7 @@ def test_models_are_paired_nothing_taken_out_is_full_to_the_bit(
     elsewhere = tmp_path / "other" / "micro"  # where no run beside it has the model
     shutil.copytree(micro_run, elsewhere)
     other = Run(config().model_copy(update={"runs": elsewhere.parent}))
-    stages.prepare(other)
+    prepare(other)
     removed = ~kept_without(Part(0.0), copy_groups(other.catalog), 0)
     assert not removed.any()
     order = bank.Order("again", other.config.b_seed, ())

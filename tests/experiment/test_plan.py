@@ -10,7 +10,7 @@ import pytest
 from untrain.core.errors import InputError
 from untrain.evaluation import power
 from untrain.experiment.plan import power_lines
-from untrain.experiment.stages.stages import assignment
+from untrain.experiment.stages.retrain import draw_assignment
 from untrain.runs.run import open_run
 from untrain.runs.trial import is_finished_trial, read_trial
 from untrain.settings.config import Config
@@ -69,9 +69,12 @@ def test_a_finished_run_of_the_same_data_and_model_lends_its_noise(
 
 def test_a_trial_is_read_as_it_was_drawn(micro_copy: Copy, tmp_path: Path) -> None:
     folder = micro_copy()
-    drawn, read = assignment(open_run(folder)), read_trial(folder).assignment
+    opened = open_run(folder)
+    design, sets, seed = opened.config.design, opened.table("forget_sets"), opened.config.seed
+    drawn, read = draw_assignment(design, sets, seed, True), read_trial(folder).assignment
     assert (read.unit_ids, read.model_ids) == (drawn.unit_ids, drawn.model_ids)
-    assert (read.out == drawn.out).all()
+    assert (read.out == drawn.out).all() and read.is_random
+    assert read.seed_offsets == drawn.seed_offsets
     assert not is_finished_trial(tmp_path)
     with pytest.raises(InputError, match="no finished randomised trial"):
         read_trial(tmp_path)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.helpers.runs import run
 from untrain.evaluation.randomisation import holm
-from untrain.experiment.pipeline import run, run_stages
+from untrain.experiment.pipeline import run_stages
 from untrain.report.page.rewrite import write_page
 from untrain.runs.inputs import seen_in
 from untrain.runs.run import Run

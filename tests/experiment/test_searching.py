@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import pandas as pd
 import pytest
 
 from tests.experiment.conftest import record
+from tests.helpers.runs import run
 from untrain.core.errors import InputError
-from untrain.experiment.pipeline import run
-from untrain.experiment.stages import searching, stages
+from untrain.encoders import load_encoder
+from untrain.experiment.stages.base import prepare
+from untrain.experiment.stages.compare import run_copy_test
+from untrain.runs.queries import read_queries
 from untrain.runs.run import Run, open_run
-from untrain.search.compare.metrics import METRICS
 from untrain.settings.config import Config
 
 Make = Callable[..., Config]
@@ -120,33 +123,25 @@ def test_scores_for_unknown_images_are_refused_before_anything_is_trained(
     assert not trained
 
 
-def test_the_copy_test_knows_what_a_model_has_by_heart(
-    config: Make, micro_copy: Copy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_copy_test_knows_what_a_model_memorised(config: Make, micro_copy: Copy) -> None:
     """Queries that are training images, as the frozen parts draw them, are flagged; all of them."""
     folder = micro_copy()
-    learnt = iter(range(10_000))
-
-    def by_heart(of: Run, prompt_id: str) -> list[np.ndarray]:
-        stages.prepare(of)
-        ids = of.catalog.ids
-        known = [ids[(7 * next(learnt)) % len(ids)] for _ in range(of.config.generations)]
-        return list(searching._redrawn(of, of.catalog, known))
-
+    opened = Run(config())
+    prepare(opened)
+    catalog, generator, queries = opened.catalog, opened.generator, read_queries(folder)
+    known = [catalog.ids[(7 * row) % len(catalog)] for row in range(len(queries))]
+    redrawn = generator.decode(generator.encode(catalog.pixels(generator.image_size, known)))
+    memorised = replace(queries, pictures=list(redrawn))
+    encoder = load_encoder("layout")
+    table, found = run_copy_test(
+        memorised, catalog, opened.held_out, generator, encoder, alpha=0.02
+    )
     before = record(folder)["copies"]
-    monkeypatch.setattr(searching, "_queries", by_heart)
-    monkeypatch.setattr(searching, "compare_prompt", lambda *a, **k: _nothing())
-    run(config("copies.alpha=0.02"), until="compare")
-    found = record(folder)["copies"]
     assert found["near_copies"] == found["queries"] == 12
+    assert list(table["generation"]) == [generation for _, generation in queries.keys]
     assert before["near_copies"] < 12
     # Not 1: micro's autoencoder is so coarse that held-out pictures come out as training images do.
     assert found["auc"] > 0.6 and found["auc"] > before["auc"]
-
-
-def _nothing() -> pd.DataFrame:
-    table = pd.DataFrame({"prompt_id": ["p00"], "generation": [0], "image_id": ["000000"]})
-    return table.assign(**dict.fromkeys(METRICS, 0.0))
 
 
 def test_copies_are_told_in_the_summary(micro_run: Path) -> None:

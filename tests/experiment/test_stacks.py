@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from tests.conftest import MICRO
 from untrain.core.errors import UntrainError
 from untrain.core.files import fingerprint, read_json
-from untrain.experiment.stages.stages import prepare
+from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
 from untrain.settings.config import Config, load_config

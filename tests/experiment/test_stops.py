@@ -18,9 +18,10 @@ import pytest
 from safetensors import SafetensorError
 
 from tests.experiment.conftest import assert_same_results, record, rewind
+from tests.helpers.runs import run
 from untrain.core import files
 from untrain.core.errors import InputError, UntrainError, is_disk_full
-from untrain.experiment.pipeline import NAMES, run
+from untrain.experiment.pipeline import NAMES
 from untrain.generators.dalle import generator as dalle
 from untrain.runs.run import Run
 from untrain.settings.config import Config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from untrain.experiment.pipeline import NAMES, keys, run_stages
 from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.training.models import losses
+from untrain.training.trackers import TRACKERS
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]
@@ -29,7 +30,7 @@ Copy = Callable[..., Path]
 class Notes:
     """A tracker that remembers what it was told."""
 
-    def __init__(self, run: Run, **options: Any) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], **options: Any) -> None:
         self.options, self.told, self.failed = options, [], None
         latest.append(self)
 
@@ -64,9 +65,9 @@ latest: list[Notes] = []
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     latest.clear()
     monkeypatch.setattr(
-        tracking.TRACKERS,
+        TRACKERS,
         "_targets",
-        {**tracking.TRACKERS._targets, "notes": Notes, "away": Away},
+        {**TRACKERS._targets, "notes": Notes, "away": Away},
     )
     for name in ("MLFLOW_ALLOW_FILE_STORE", "MLFLOW_DISABLE_TELEMETRY", "WANDB_SILENT"):
         monkeypatch.setenv(name, "true")

@@ -193,7 +193,7 @@ class Result:
         if not (path.is_relative_to(folder) and path.is_file()):
             raise InputError(
                 f"{self.folder} keeps no picture of the training image '{image_id}', only of those "
-                "that its report shows; untrain.open_run(folder).catalog reads the data itself"
+                "that its report shows; untrain.Experiment(config).catalog reads the data itself"
             )
         return _open(path)
 

@@ -37,11 +37,13 @@ from untrain.core.progress import console, track
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
-from untrain.experiment.stages import stages
+from untrain.experiment.stages.base import prepare
 from untrain.generators.base import has_likelihood
-from untrain.runs.pictures import read_picture
+from untrain.generators.queries import Queries, draw
+from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
 from untrain.training import models as bank
+from untrain.training.engines import ENGINES
 
 Measure = Callable[[str, Any], list[tuple[Any, ...]]]
 NLL = ["model_id", "prompt_id", "generation", "nll"]
@@ -87,15 +89,15 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
     InputError
         A share or a number of models that cannot be, or what `run_stages` finds wrong.
     """
-    if run.given:
+    if run.given_pictures:
         raise InputError(
             "the pictures were given (generations.path): there is no model to train a bank of"
         )
     check(run.catalog, models, shares, run.config.seed)
-    run.engine.check()
+    ENGINES[run.config.engine.name](run.config.engine.address).check()
     run_stages(run, "generate")
     with run.lock():
-        stages.prepare(run)
+        prepare(run)
         _renew(run)
         groups = copy_groups(run.catalog)
         parts = wanted(known_models(run), models, shares, groups, run.config.seed)
@@ -136,8 +138,8 @@ def _measure(run: Run, models: pd.DataFrame) -> None:
     path = run.path("bank", "nll.parquet")
     tables = [_read(path, NLL)] if path.exists() else []
     known = set(tables[0]["model_id"]) if tables else set()
-    keys = stages.query_keys(run)
-    measure = _likelihoods(run, keys) if has_likelihood(run.generator) else _likeness(run, keys)
+    queries = read_queries(run.folder)
+    measure = _likelihoods(queries) if has_likelihood(run.generator) else _likeness(run, queries)
     due = models[~models["model_id"].isin(known)]
     for model in track(list(due.itertuples()), "measuring", len(due)):
         rows = measure(str(model.model_id), bank.load_model(run, str(model.path)))
@@ -146,27 +148,27 @@ def _measure(run: Run, models: pd.DataFrame) -> None:
         write_parquet(path, tables[0])
 
 
-def _likelihoods(run: Run, keys: Sequence[tuple[str, int]]) -> Measure:
+def _likelihoods(queries: Queries) -> Measure:
     """Return how the queries are measured by a model that says how likely a picture is."""
-    text = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
-    samples_of = stages.read_queries(run)
-    samples = np.stack([samples_of[f"{p}/{g}"] for p, g in keys])
-    prompts = [text[p] for p, _ in keys]
+    samples = queries.samples
+    assert samples is not None
 
     def measure(model_id: str, model: Any) -> list[tuple[Any, ...]]:
-        return ms.Surprise(model.log_likelihood, model.unit).rows(model_id, keys, samples, prompts)
+        surprise = ms.Surprise(model.log_likelihood, model.unit)
+        return surprise.rows(model_id, queries.keys, samples, queries.prompts)
 
     return measure
 
 
-def _likeness(run: Run, keys: Sequence[tuple[str, int]]) -> Measure:
+def _likeness(run: Run, queries: Queries) -> Measure:
     """Return how they are measured by one that does not: by what it draws with the same noise."""
-    paths = [run.path("queries", p, f"{g}.png") for p, g in keys]
-    features = run.encoder.encode([read_picture(path) for path in paths])
+    encoder, seed = run.encoder, run.config.seed
+    features = encoder.encode(list(queries.pictures))
 
     def measure(model_id: str, model: Any) -> list[tuple[Any, ...]]:
-        again = run.encoder.encode(list(stages.draw(run, model, list(keys)).images))
-        return ms.dissimilarity_rows(model_id, keys, features, again)
+        redrawn = draw(model, queries.keys, queries.texts, seed)
+        again = encoder.encode(list(redrawn.pictures))
+        return ms.dissimilarity_rows(model_id, queries.keys, features, again)
 
     return measure
 

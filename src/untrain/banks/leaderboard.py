@@ -104,7 +104,7 @@ def leaderboard(
     groups = pd.factorize(pd.Series(run.catalog.hashes))[0]
     evidence = evidence_of(run, list(prompts["prompt_id"]), candidates)
     truth = _Truth(kept, nll, groups, evidence.families, k)
-    asked = list(dict.fromkeys([*run.ranking_methods, *rankings]))
+    asked = list(dict.fromkeys([*run.config.ranking.methods, *rankings]))
     notes = [note for method in asked for note in _check_method(run, method)]
     records: list[dict[str, Any]] = []
     scored: dict[str, Estimate] = {}

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from untrain.cli.options import ALL, FEW, JSON, takes_experiment
 from untrain.cli.output import lines_table, print_json
-from untrain.experiment.stages.names import STAGE_HELP
+from untrain.runs.stage_names import STAGE_HELP
 
 if TYPE_CHECKING:
     from untrain.settings.config import Config

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from untrain.core.errors import InputError
+from untrain.counterfactual.design import Assignment
 
 COLUMNS = ["Folder", "Mean_1", "Min_1", "Max_1", "Mean_2", "Min_2", "Max_2"]
 
@@ -94,3 +95,27 @@ def table_summary(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
             "high": by_prompt.max().mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def before_after_cosines(
+    cosines: pd.DataFrame, units: pd.DataFrame, assignment: Assignment
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the reference cosines before and after removal, as a randomised trial has them.
+
+    "Before" are the pictures of models that had the prompt's primary set, "after" those of models
+    that did not. Prompts without such a set are in neither.
+
+    Parameters
+    ----------
+    cosines : DataFrame
+        model_id, prompt_id, generation, cosine.
+    units : DataFrame
+        The primary forget set of each prompt: forget_set_id and prompt_id.
+    assignment : Assignment
+    """
+    rows = {unit: row for row, unit in enumerate(assignment.unit_ids)}
+    row = dict(zip(units["prompt_id"], units["forget_set_id"].map(rows), strict=True))
+    column = {model_id: i for i, model_id in enumerate(assignment.model_ids)}
+    measured = cosines[cosines["prompt_id"].isin(row) & cosines["model_id"].isin(column)]
+    removed = assignment.out[measured["prompt_id"].map(row), measured["model_id"].map(column)]
+    return measured[~removed], measured[removed]

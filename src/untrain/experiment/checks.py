@@ -6,13 +6,19 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError, did_you_mean
 from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import sets_per_prompt
+from untrain.experiment.stages.remove import arms_of
+from untrain.runs.inputs import listed_ids
 from untrain.runs.run import Run
 from untrain.search.rank.ranking import check_method, parse_method
 from untrain.search.rank.scores import read_scores
 from untrain.search.retrieve.candidates import RETRIEVERS, text_index
+from untrain.settings.config import Config
+from untrain.settings.sections import Removal
+from untrain.training.engines import ENGINES
 
 
 def check(run: Run, due: Collection[str]) -> None:
@@ -24,26 +30,39 @@ def check(run: Run, due: Collection[str]) -> None:
         A prompt without a known word, an encoder or engine that cannot be used, more to be removed
         than there is, or too few forget sets for the number of models.
     """
+    check_given_pictures(run, due)
+    config = run.config
+    if {"fit", "retrain"} & set(due):
+        ENGINES[config.engine.name](config.engine.address).check()
+    if "remove" in due:
+        count_removed(config, run.catalog, run.prompts)
+    if "retrain" in due and config.design.kind == "randomised":
+        sets = count_sets(config.removal, run.prompts)
+        units = pd.DataFrame({"forget_set_id": [str(unit) for unit in range(sets)]})
+        drawn = design.randomised(units, config.design.models, config.seed, run.paired)
+        design.refuse_repeated_models(drawn)
+
+
+def check_given_pictures(run: Run, due: Collection[str]) -> None:
+    """Try what the stages need that search training images; of given pictures there are no others.
+
+    Raises
+    ------
+    InputError
+        As `check` does.
+    """
     text = RETRIEVERS[run.config.retrieval.method].text
     if "retrieve" in due and text:
         text_index(run.catalog, text).query(run.prompts["prompt"].tolist(), top=1)
     if {"compare", "evaluate"} & set(due):
         _ = run.encoder
-    if {"fit", "retrain"} & set(due):
-        run.engine.check()
     if "rank" in due:
         _check_rankings(run)
-    if "remove" in due:
-        count_removed(run)
-    if "retrain" in due and run.config.design.kind == "randomised":
-        units = pd.DataFrame({"forget_set_id": [str(unit) for unit in range(count_sets(run))]})
-        drawn = design.randomised(units, run.config.design.models, run.config.seed, run.paired)
-        design.refuse_repeated_models(drawn)
 
 
 def _check_rankings(run: Run) -> None:
     """Read the files that rankings are made of; refuse what the encoder cannot give."""
-    for method in run.ranking_methods:
+    for method in run.config.ranking.methods:
         check_method(method)
         wanted = parse_method(method)
         if wanted.kind == "scores" and wanted.file:
@@ -56,25 +75,25 @@ def _check_rankings(run: Run) -> None:
         )
 
 
-def count_sets(run: Run) -> int:
+def count_sets(removal: Removal, prompts: pd.DataFrame) -> int:
     """Return how many forget sets there will be."""
-    removal = run.config.removal
-    controls = int((run.prompts["role"] == "control").sum())
-    sets = sets_per_prompt(run.arms, removal.draws) * len(removal.k)
-    of_queries = sets if removal.together else (len(run.prompts) - controls) * sets
-    return of_queries + controls + ("ids" in run.arms)
+    controls, arms = int((prompts["role"] == "control").sum()), arms_of(removal, prompts)
+    sets = sets_per_prompt(arms, removal.draws) * len(removal.k)
+    of_queries = sets if removal.together else (len(prompts) - controls) * sets
+    return of_queries + controls + ("ids" in arms)
 
 
-def count_removed(run: Run) -> int:
-    """Return how many images all forget sets hold together, but for copies.
+def count_removed(config: Config, catalog: Catalog, prompts: pd.DataFrame) -> int:
+    """Return how many images all forget sets hold together, copies not counted.
 
     Raises
     ------
     InputError
         That is more than there are, or an id of the user's list is not in the catalogue.
     """
-    catalog, removal = run.catalog, run.config.removal
-    for image_id in run.user_ids:
+    removal, listed = config.removal, listed_ids(config)
+    arms = arms_of(removal, prompts)
+    for image_id in listed:
         if image_id not in catalog.index:
             close = did_you_mean(image_id, catalog.ids)
             hint = close if close.startswith(" —") else ""
@@ -82,19 +101,19 @@ def count_removed(run: Run) -> int:
                 f"{removal.ids}: '{image_id}' is none of the {len(catalog)} training images; it "
                 f"may be held out, or left out by data.subset{hint}"
             )
-    if "family" in run.arms and not (run.prompts["role"] == "control").any():
+    if "family" in arms and not (prompts["role"] == "control").any():
         raise InputError(
             "the arm 'family' is for control prompts, there are none; set prompts.controls"
         )
-    queries = int((run.prompts["role"] == "query").sum())
-    sets = sets_per_prompt(run.arms, removal.draws)
-    controls = run.prompts[run.prompts["role"] == "control"]["family"]
+    queries = int((prompts["role"] == "query").sum())
+    sets = sets_per_prompt(arms, removal.draws)
+    controls = prompts[prompts["role"] == "control"]["family"]
     families = int(catalog.attributes["family"].isin(controls).sum()) if len(controls) else 0
-    removed = queries * sets * removal.k[-1] + families + len(set(run.user_ids))
+    removed = queries * sets * removal.k[-1] + families + len(set(listed))
     if removed > len(catalog):
         raise InputError(
             f"{removed} images are to be removed ({queries} prompts × {sets} sets × "
-            f"{removal.k[-1]}, {families} of control families, {len(set(run.user_ids))} listed), "
+            f"{removal.k[-1]}, {families} of control families, {len(set(listed))} listed), "
             f"the training catalogue has {len(catalog)}: lower removal.k, or the number of "
             "prompts or arms"
         )

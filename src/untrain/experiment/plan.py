@@ -15,7 +15,7 @@ from untrain.core.errors import InputError
 from untrain.evaluation import power
 from untrain.evaluation.measurement import BITS, amount
 from untrain.evaluation.verdicts import DEFAULT_MARGIN
-from untrain.experiment.checks import check, count_removed, count_sets
+from untrain.experiment.checks import check, check_given_pictures, count_removed, count_sets
 from untrain.generators.base import Cost
 from untrain.runs.run import Run
 from untrain.runs.trial import is_finished_trial, read_trial
@@ -47,16 +47,20 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
     """
     run = Run(config)
     catalog = run.catalog
-    if run.given:
-        check(run, ("retrieve", "compare"))
+    if run.given_pictures:
+        check_given_pictures(run, ("retrieve", "compare"))
         return [
             ("training pairs", f"{len(catalog)}"),
-            ("pictures", f"{len(run.given.catalog)} given, for {len(run.prompts)} prompts"),
+            (
+                "pictures",
+                f"{len(run.given_pictures.catalog)} given, for {len(run.prompts)} prompts",
+            ),
             ("trainings", "none: there is no model to train, so no counterfactual is made"),
         ]
     models = config.design.models if config.design.kind == "randomised" else 4
     check(run, ("retrieve", "compare", "retrain"))
-    removed = count_removed(run)
+    removed = count_removed(config, catalog, run.prompts)
+    sets = count_sets(config.removal, run.prompts)
     queries = int((run.prompts["role"] == "query").sum())
     controls = len(run.prompts) - queries
     workers = config.workers or default_workers()
@@ -80,7 +84,7 @@ def plan(config: Config, noise: float | None = None) -> list[tuple[str, str]]:
         ),
         (
             "forget sets",
-            f"{count_sets(run)}, {removed} images ({removed / len(catalog):.1%} of the data)"
+            f"{sets}, {removed} images ({removed / len(catalog):.1%} of the data)"
             + (", those of all prompts together" if config.removal.together else ""),
         ),
         ("time", _time(cost, run.generator.prepare_seconds(catalog), rounds)),

@@ -7,148 +7,20 @@ it, and no result, stage or model depends on it.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.core.progress import console
-from untrain.core.registry import Registry
-from untrain.evaluation.outcomes import SAMPLER
+from untrain.counterfactual.design import SAMPLER
+from untrain.runs.queries import read_queries, read_redrawn
+from untrain.runs.run import Run
+from untrain.training.trackers import TRACKERS, Tracker
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from untrain.runs.run import Run
-
-PROJECT = "untrain"
 CELL = 64  # pixels of a picture on a sheet
-
-
-class Tracker(Protocol):
-    """One tracked run; made from the run and the options of the setting ``tracking``."""
-
-    def __init__(self, run: Run, **options: Any) -> None: ...
-
-    def numbers(self, values: dict[str, float], step: int | None = None) -> None:
-        """Take numbers by name: a point of each curve, or without a step a result."""
-        ...
-
-    def picture(self, name: str, image: Image.Image, words: str) -> None:
-        """Take a picture and what it shows."""
-        ...
-
-    def text(self, name: str, markdown: str) -> None:
-        """Take a text."""
-        ...
-
-    def close(self, failed: bool) -> None:
-        """End the tracked run."""
-        ...
-
-
-class TensorBoard:
-    """Event files in ``tensorboard/`` of the run folder: ``tensorboard --logdir runs``."""
-
-    def __init__(self, run: Run, **options: Any) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.writer = SummaryWriter(**{"log_dir": str(run.path("tensorboard")), **options})
-        settings = _flat(run.config.to_dict())
-        table = [f"| {name} | {value} |" for name, value in settings.items()]
-        self.text("settings", "\n".join(["| setting | value |", "|---|---|", *table]))
-
-    def numbers(self, values: dict[str, float], step: int | None = None) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
-
-    def picture(self, name: str, image: Image.Image, words: str) -> None:
-        self.writer.add_image(name, np.asarray(image), dataformats="HWC")
-
-    def text(self, name: str, markdown: str) -> None:
-        self.writer.add_text(name, markdown)
-
-    def close(self, failed: bool) -> None:
-        self.writer.close()
-
-
-class MLflow:
-    """A run of the experiment "untrain" where MLflow keeps its runs (``tracking_uri``)."""
-
-    def __init__(
-        self,
-        run: Run,
-        tracking_uri: str | None = None,
-        experiment: str = PROJECT,
-        **options: Any,
-    ) -> None:
-        from mlflow import MlflowClient
-        from mlflow.entities import Param
-
-        self.client = MlflowClient(tracking_uri)
-        known = self.client.get_experiment_by_name(experiment)
-        where = known.experiment_id if known else self.client.create_experiment(experiment)
-        started = self.client.create_run(where, **{"run_name": run.config.name, **options})
-        self.run_id = started.info.run_id
-        settings = _flat(run.config.to_dict())
-        parameters = [Param(name, str(value)[:500]) for name, value in settings.items()]
-        self.client.log_batch(self.run_id, params=parameters)
-
-    def numbers(self, values: dict[str, float], step: int | None = None) -> None:
-        from mlflow.entities import Metric
-
-        now = int(1000 * time.time())
-        points = [Metric(name, value, now, step or 0) for name, value in values.items()]
-        self.client.log_batch(self.run_id, metrics=points)
-
-    def picture(self, name: str, image: Image.Image, words: str) -> None:
-        self.client.log_image(self.run_id, image, f"{name}.png")
-
-    def text(self, name: str, markdown: str) -> None:
-        self.client.log_text(self.run_id, markdown, f"{name}.md")
-
-    def close(self, failed: bool) -> None:
-        self.client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
-
-
-class WandB:
-    """A run of the project "untrain"; its files are in ``wandb/`` of the run folder."""
-
-    def __init__(self, run: Run, **options: Any) -> None:
-        import wandb
-
-        defaults = {"project": PROJECT, "name": run.config.name, "dir": str(run.folder)}
-        self.run = wandb.init(config=run.config.to_dict(), **{**defaults, **options})
-        # Curves have steps of their own: W&B's must never fall, and each stage begins at 0.
-        self.run.define_metric("epoch", hidden=True)
-        self.run.define_metric("loss/*", step_metric="epoch")
-
-    def numbers(self, values: dict[str, float], step: int | None = None) -> None:
-        if step is None:
-            self.run.summary.update(values)
-        else:
-            self.run.log({"epoch": step, **values})
-
-    def picture(self, name: str, image: Image.Image, words: str) -> None:
-        import wandb
-
-        self.run.log({name: wandb.Image(image, caption=words)})
-
-    def text(self, name: str, markdown: str) -> None:
-        self.run.notes = markdown
-
-    def close(self, failed: bool) -> None:
-        self.run.finish(exit_code=int(failed))
-
-
-TRACKERS: Registry[Callable[..., Tracker]] = Registry(
-    "tracker", {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
-)
 
 
 @contextmanager
@@ -194,7 +66,7 @@ def _opened(run: Run) -> Tracker:
     section = run.config.tracking
     assert section is not None
     try:
-        return TRACKERS[section.name](run, **section.options)
+        return TRACKERS[section.name](run.folder, run.config.to_dict(), **section.options)
     except ModuleNotFoundError as error:
         raise InputError(
             f"tracking: '{section.name}' needs the package '{error.name}', which is not "
@@ -204,17 +76,6 @@ def _opened(run: Run) -> Tracker:
         raise InputError(
             f"tracking: cannot start '{section.name}' with the options {section.options}: {error}"
         ) from None
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as one level: ``{"data.format": "folder"}``."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
-    return found
 
 
 def _others(run: Run) -> pd.DataFrame:
@@ -239,16 +100,16 @@ def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
 def _pictures(name: str, models: Sequence[str], run: Run, tracker: Tracker) -> None:
     """Tell, for each prompt, a sheet with a row for A and for each model: the same noise in all."""
     from untrain.catalogs.sheet import contact_sheet
-    from untrain.runs.pictures import read_picture
 
-    count = max(run.pictures.values())
-    folders = [run.path("queries"), *(run.path("generations", model) for model in models)]
+    queries = read_queries(run.folder)
+    count = max(len(queries.rows(prompt_id)) for prompt_id in queries.prompt_ids)
+    drawn = [queries.pictures, *(read_redrawn(run.folder, model, queries) for model in models)]
     labels = [label for model in [SAMPLER, *models] for label in [model, *[""] * (count - 1)]]
-    for prompt_id, prompt in zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True):
-        own = range(run.pictures[prompt_id])
-        paths = [folder / prompt_id / f"{n}.png" for folder in folders for n in own]
-        sheet = contact_sheet([read_picture(path) for path in paths], count, CELL, labels)
-        tracker.picture(f"{name}/{prompt_id}", sheet, prompt)
+    for prompt_id in queries.prompt_ids:
+        rows = queries.rows(prompt_id)
+        pictures = [own[row] for own in drawn for row in rows]
+        sheet = contact_sheet(pictures, count, CELL, labels)
+        tracker.picture(f"{name}/{prompt_id}", sheet, queries.texts[prompt_id])
 
 
 def _evaluate(run: Run, tracker: Tracker) -> None:

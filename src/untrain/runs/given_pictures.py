@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog, fit_into
-from untrain.core.files import write_csv
+from untrain.generators.queries import Queries
 from untrain.settings.sections import Given
-
-if TYPE_CHECKING:
-    from untrain.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -64,24 +60,18 @@ class GivenPictures:
         width, height = self.catalog.image(self.catalog.ids[0]).size
         return height, width
 
+    @property
+    def fingerprint(self) -> str:
+        """Of pictures and prompts."""
+        return self.catalog.fingerprint
 
-def take(run: Run) -> None:
-    """Take the given pictures for those that a model would have drawn."""
-    from untrain.experiment.stages import stages
-    from untrain.runs.pictures import save_pictures
-    from untrain.training import models as bank
-
-    given = run.given
-    assert given is not None
-    bank.write_index(run)
-    pictures = {
-        f"{prompt_id}/{number}": np.asarray(
-            fit_into(given.catalog.image(image_id), given.image_size)
-        )
-        for prompt_id, ids in given.ids.items()
-        for number, image_id in enumerate(ids)
-    }
-    save_pictures(run.path("queries"), pictures)
-    write_csv(run.path("prompts.csv"), run.prompts)
-    shown = [(key.partition("/")[0], picture) for key, picture in pictures.items()]
-    stages.judge_quality(run, shown)
+    def queries(self) -> Queries:
+        """Return the pictures, brought to one size."""
+        keys, pictures = [], []
+        for prompt_id, ids in self.ids.items():
+            for generation, image_id in enumerate(ids):
+                keys.append((prompt_id, generation))
+                picture = fit_into(self.catalog.image(image_id), self.image_size)
+                pictures.append(np.asarray(picture))
+        texts = dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
+        return Queries(tuple(keys), texts, pictures)

@@ -141,6 +141,12 @@ def read_lines(path: Path, what: str) -> list[str]:
     return lines
 
 
+def listed_ids(config: Config) -> list[str]:
+    """Return the user's own list of images to remove, ``removal.ids``; empty if there is none."""
+    path = config.removal.ids
+    return read_lines(path, "image id") if path else []
+
+
 def _prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     source = config.prompts
     if source.families:

@@ -39,7 +39,6 @@ from untrain.runs import inputs
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.settings.config import Config, load_config
-from untrain.training.engines import ENGINES, Engine
 
 if TYPE_CHECKING:
     from untrain.generators.precision import MeasuredPrecision
@@ -101,16 +100,14 @@ class Run:
         return self._data.prompts
 
     @property
-    def given(self) -> GivenPictures | None:
+    def texts(self) -> dict[str, str]:
+        """The text of each prompt_id, in order."""
+        return dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
+
+    @property
+    def given_pictures(self) -> GivenPictures | None:
         """The finished pictures that stand in for a model, if any do."""
         return self._data.given
-
-    @cached_property
-    def pictures(self) -> dict[str, int]:
-        """How many pictures each prompt has, the reference not counted."""
-        if self.given:
-            return {prompt_id: len(ids) for prompt_id, ids in self.given.ids.items()}
-        return dict.fromkeys(self.prompts["prompt_id"], self.config.per_prompt)
 
     @cached_property
     def generator(self) -> Generator:
@@ -119,15 +116,15 @@ class Run:
 
     def new_generator(self) -> Generator:
         """Return one more generator of the configuration, not yet prepared."""
-        if self.given:
-            return PicturesOnly(self.given.image_size)
+        if self.given_pictures:
+            return PicturesOnly(self.given_pictures.image_size)
         chosen = self.measured_precision.chosen if self.measured_precision else None
         return inputs.open_generator(self.config.generator, self.config.seed, chosen)
 
     @cached_property
     def measured_precision(self) -> MeasuredPrecision | None:
         """What ``generator.precision: auto`` stands for, once for the run; None unless asked."""
-        if self.config.generator.precision != "auto" or self.given:
+        if self.config.generator.precision != "auto" or self.given_pictures:
             return None
         known = self.record.get("generator", {}).get("measured_precision")
         return inputs.measured_precision(self.config.generator, self.config.seed, known)
@@ -152,30 +149,6 @@ class Run:
     def encoder(self) -> Encoder:
         """The encoder of the configuration."""
         return load_encoder(self.config.encoder.name, **self.config.encoder.options)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """What trains models."""
-        return ENGINES[self.config.engine.name](self.config.engine.address)
-
-    @property
-    def arms(self) -> list[str]:
-        """The arms asked for, and those that control prompts and a list of ids bring with them."""
-        arms = list(self.config.removal.arms)
-        arms += ["family"] if (self.prompts["role"] == "control").any() else []
-        arms += ["ids"] if self.config.removal.ids else []
-        return list(dict.fromkeys(arms))
-
-    @property
-    def ranking_methods(self) -> list[str]:
-        """The rankings asked for, each once, the one that decides first."""
-        return list(dict.fromkeys([self.config.ranking.method, *self.config.ranking.also]))
-
-    @cached_property
-    def user_ids(self) -> list[str]:
-        """The user's own list of images to remove."""
-        path = self.config.removal.ids
-        return inputs.read_lines(path, "image id") if path else []
 
     @property
     def shared_folder(self) -> Path:
@@ -241,8 +214,8 @@ class Run:
                 "warnings": [note.to_dict() for note in _skipped(self.catalog)],
             },
         )
-        if self.given:
-            self.record["given"] = len(self.given.catalog)
+        if self.given_pictures:
+            self.record["given"] = len(self.given_pictures.catalog)
         for note in _skipped(self.catalog):
             _tell(note)
         self.save_record()

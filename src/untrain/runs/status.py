@@ -10,8 +10,8 @@ import yaml
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
-from untrain.experiment.stages.names import OF_GIVEN, STAGE_HELP
 from untrain.runs.find import RECORD
+from untrain.runs.stage_names import HELP_OF_GIVEN_PICTURES, STAGE_HELP
 
 DONE, RUNNING, STOPPED, WAITING = "done", "running", "stopped", "waiting"
 
@@ -94,7 +94,7 @@ def status(folder: Path) -> Status:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot read {folder / RECORD}: {error}") from None
     running = is_running(folder)
-    names = [n for n in STAGE_HELP if n in OF_GIVEN or not record.get("given")]
+    names = HELP_OF_GIVEN_PICTURES if record.get("given") else STAGE_HELP
     states = tuple(_state(name, stages.get(name, {}), running) for name in names)
     bank = _rows(folder / "bank" / "models.parquet")
     trained, wanted = _models(folder, bank)

@@ -11,7 +11,6 @@ import pandas as pd
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.counterfactual import design
-from untrain.evaluation.outcomes import SAMPLER
 
 FILES = ("run.json", "models.parquet", "forget_sets.parquet", "removals.parquet")
 MEASURES = ("results", "measures.parquet")
@@ -48,14 +47,27 @@ def read_trial(folder: Path) -> FinishedTrial:
             "design.kind randomised whose stage 'evaluate' is done: `untrain run FILE`"
         )
     units = design.units_of(pd.read_parquet(folder / "forget_sets.parquet"))
-    models = pd.read_parquet(folder / "models.parquet")
-    models = models[models["model_id"] != SAMPLER]
-    removals = pd.read_parquet(folder / "removals.parquet")
-    ids, model_ids = list(units["forget_set_id"].unique()), list(models["model_id"])
-    seeds = models["seed"] - models["seed"].min()
-    out = np.zeros((len(ids), len(model_ids)), bool)
-    rows, columns = pd.Index(ids), pd.Index(model_ids)
-    out[rows.get_indexer(removals["forget_set_id"]), columns.get_indexer(removals["model_id"])] = 1
-    assignment = design.Assignment(tuple(ids), tuple(model_ids), out, tuple(seeds), is_random=True)
     measures = pd.read_parquet(folder.joinpath(*MEASURES))
-    return FinishedTrial(measures, units, assignment)
+    return FinishedTrial(measures, units, read_assignment(folder))
+
+
+def read_assignment(folder: Path) -> design.Assignment:
+    """Read which model of a run was trained without which forget sets, as it was drawn.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder whose stage ``retrain`` is done.
+    """
+    units = design.units_of(pd.read_parquet(folder / "forget_sets.parquet"))
+    models = pd.read_parquet(folder / "models.parquet")
+    models = models[models["model_id"] != design.SAMPLER]
+    removals = pd.read_parquet(folder / "removals.parquet")
+    unit_ids, model_ids = pd.Index(units["forget_set_id"].unique()), pd.Index(models["model_id"])
+    out = np.zeros((len(unit_ids), len(model_ids)), bool)
+    rows = unit_ids.get_indexer(pd.Index(removals["forget_set_id"]))
+    columns = model_ids.get_indexer(pd.Index(removals["model_id"]))
+    out[rows, columns] = True
+    is_random = read_json(folder / "run.json")["design"] == "randomised"
+    offsets = tuple(models["seed"] - models["seed"].min())
+    return design.Assignment(tuple(unit_ids), tuple(model_ids), out, offsets, is_random)

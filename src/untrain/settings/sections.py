@@ -90,7 +90,7 @@ def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
 Format = Annotated[str, NameIn("untrain.catalogs:CATALOGS")]
 EncoderName = Annotated[str, NameIn("untrain.encoders:ENCODERS")]
 EngineName = Annotated[str, NameIn("untrain.training.engines:ENGINES")]
-TrackerName = Annotated[str, NameIn("untrain.experiment.tracking:TRACKERS")]
+TrackerName = Annotated[str, NameIn("untrain.training.trackers:TRACKERS")]
 Retriever = Annotated[str, NameIn("untrain.search.retrieve.candidates:RETRIEVERS")]
 RankingName = Annotated[str, AfterValidator(_ranking)]
 Arm = Annotated[str, NameIn("untrain.counterfactual.forget_sets:ARMS")]
@@ -299,6 +299,11 @@ class Ranking(Section):
 
     method: RankingName = Field("fusion", description="decides the targeted forget sets")
     also: tuple[RankingName, ...] = Field(("study",), description="further rankings to report")
+
+    @property
+    def methods(self) -> list[str]:
+        """The rankings asked for, each once, the one that decides first."""
+        return list(dict.fromkeys([self.method, *self.also]))
 
 
 class Copies(Section):

@@ -22,7 +22,7 @@ from untrain.runs.inputs import open_generator, open_inputs
 from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.settings.sections import GeneratorConfig
-from untrain.training.engines import Batch, Model, Way
+from untrain.training.engines import ENGINES, Batch, Model, Way
 from untrain.training.worker import report
 
 
@@ -72,7 +72,8 @@ def train_all(run: Run, orders: Sequence[Order], label: str, paired: bool = True
     missing = {keys[o.model_id]: o for o in orders if not _found(run, keys[o.model_id])}
     groups = _groups(missing, way.stack)
     write_index(run)
-    run.engine.train(
+    engine = ENGINES[run.config.engine.name](run.config.engine.address)
+    engine.train(
         Batch(
             job=train_group,
             folder=run.folder,

@@ -1,6 +1,11 @@
-"""The names of the stages, apart from their code, so that ``--help`` imports nothing heavy."""
+"""Names of the stages and what each does, apart from their code: ``--help`` imports nothing heavy.
 
-STAGE_HELP = {
+`untrain.experiment.pipeline` has the stages themselves, in the same order.
+"""
+
+from collections.abc import Mapping
+
+STAGE_HELP: Mapping[str, str] = {
     "fit": "train model A, which draws the pictures",
     "generate": "draw the pictures",
     "retrieve": "find candidates among the captions",
@@ -12,7 +17,10 @@ STAGE_HELP = {
     "evaluate": "measure, test and judge",
     "report": "write the report",
 }
+"""The stages of an experiment, in order."""
 
-OF_GIVEN = ("generate", "retrieve", "compare", "rank", "report")
+HELP_OF_GIVEN_PICTURES: Mapping[str, str] = {
+    "generate": "take the pictures that were given",
+    **{name: STAGE_HELP[name] for name in ("retrieve", "compare", "rank", "report")},
+}
 """The stages of a run whose pictures are given: without a model there is no counterfactual."""
-HELP_OF_GIVEN = STAGE_HELP | {"generate": "take the pictures that were given"}

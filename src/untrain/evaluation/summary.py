@@ -1,0 +1,119 @@
+"""The figures of a run that fit on a screen: ``results/summary.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from untrain.counterfactual.design import SAMPLER
+from untrain.evaluation.measurement import BITS, primary
+from untrain.evaluation.side_effects import ANY_SET, NEAREST, OTHERS
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What `untrain.experiment.stages.evaluate` finds: tables of results.
+
+    Attributes
+    ----------
+    effects, groups, verdicts : DataFrame
+        As `untrain.evaluation.effects.trial_effects`, `group_effects` and
+        `untrain.evaluation.verdicts.verdicts` return them.
+    """
+
+    effects: pd.DataFrame
+    groups: pd.DataFrame
+    verdicts: pd.DataFrame
+
+
+def summarise(
+    found: Findings, roles: pd.Series, unit: str, alpha: float, removed_share: float
+) -> dict[str, Any]:
+    """Return the overall effects, the tally of verdicts and what checks them.
+
+    Parameters
+    ----------
+    found : Findings
+    roles : Series
+        ``query`` or ``control``, by prompt_id.
+    unit : str
+        Of the primary measure.
+    alpha : float
+        Level of the verdicts.
+    removed_share : float
+        As `removed_share` returns it.
+    """
+    effects, verdicts = found.effects, found.verdicts
+    overall = effects[effects["prompt_id"] == ""]
+    role = verdicts["prompt_id"].map(roles)
+    of_queries = verdicts[role == "query"]
+    measure = primary(effects)
+    of_measure = f"{measure}_bits_per_token" if unit == BITS else measure
+    side = [words.format(measure) for words in (OTHERS, NEAREST)]
+    return {
+        "measure": measure,
+        "unit": unit,
+        "alpha": alpha,
+        f"effects_{of_measure}": _records(overall[overall["measure"] == measure]),
+        "effects_of_seen_and_new_prompts": _records(found.groups),
+        "effects_on_other_prompts": _records(overall[overall["measure"].isin(side)]),
+        f"heldout_{measure}_per_tenth_removed": utility_line(overall, removed_share),
+        "verdicts": of_queries["verdict"].value_counts().to_dict(),
+        "attributable_after_holm": int((of_queries["p_holm"] <= alpha).sum()),
+        "control_verdicts": verdicts[role == "control"]["verdict"].value_counts().to_dict(),
+        "random_sets_called_attributable": false_positives(effects, alpha),
+        "removed_share": removed_share,
+    }
+
+
+def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.astype(object).replace({np.nan: None}).to_dict("records")
+
+
+def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] | None:
+    """Return how much worse held-out pairs become for each tenth of the data that is removed.
+
+    A line through the models, which lack different shares; the effect of one set is scaled to that
+    of a tenth by the mean size of a set. A model lacks half of all sets.
+
+    Returns
+    -------
+    dict or None
+        estimate, low, high and two_sided_p; None where nothing was held out.
+    """
+    found = overall[overall["measure"].str.startswith("heldout_") & (overall["arm"] == ANY_SET)]
+    if found.empty:
+        return None
+    row = found.iloc[0]
+    sets = 0.1 * row["n_units"] / (2 * removed_share)
+    scaled = {name: row[name] * sets for name in ("estimate", "low", "high")}
+    values = {**scaled, "two_sided_p": row["two_sided_p"]}
+    return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
+
+
+def false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]]:
+    """Return, for each random arm, how many of its sets the verdict's rule would name, of all."""
+    random = effects[
+        (effects["design"] == "randomised")
+        & effects["arm"].str.startswith("random")
+        & (effects["measure"] == primary(effects))
+        & (effects["prompt_id"] != "")
+        & effects["p_value"].notna()
+    ]
+    named = random["p_value"] <= alpha
+    return {
+        str(arm): [int(of_arm.sum()), len(of_arm)] for arm, of_arm in named.groupby(random["arm"])
+    }
+
+
+def removed_share(
+    forget_sets: pd.DataFrame, removals: pd.DataFrame, models: pd.DataFrame, images: int
+) -> float:
+    """Return the mean share of the ``images`` that a model of the trial is trained without."""
+    sizes = forget_sets["forget_set_id"].value_counts()
+    removed = removals["forget_set_id"].map(sizes).sum()
+    compared = (models["model_id"] != SAMPLER).sum()
+    return float(removed / compared / images)

@@ -1,0 +1,35 @@
+"""The stage ``fit``: train the frozen parts and model A, which draws the queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from untrain.counterfactual.design import SAMPLER
+from untrain.experiment.stages.base import Stage, prepare
+from untrain.runs.run import Run
+from untrain.runs.stage_names import STAGE_HELP
+from untrain.training import models as bank
+
+
+def settings(run: Run) -> Any:
+    """Return the data, the recipe, the precision and the seed."""
+    model = [run.generator.recipe(), run.generator.precision]
+    return [run.catalog.fingerprint, *model, run.config.seed]
+
+
+def fit(run: Run) -> None:
+    """Train model A."""
+    prepare(run)
+    order = bank.Order(SAMPLER, run.config.seed, ())
+    # A is paired with no other model, so that it may have all the threads.
+    run.keep("model_a", bank.train_all(run, [order], "model A", paired=False))
+
+
+STAGE = Stage(
+    name="fit",
+    help=STAGE_HELP["fit"],
+    work=fit,
+    settings=settings,
+    after=(),
+    outputs=("model_a.parquet", "shared"),
+)

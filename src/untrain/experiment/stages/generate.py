@@ -1,0 +1,63 @@
+"""The stage ``generate``: draw the queries from model A."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from untrain.core.notes import Note
+from untrain.evaluation.quality import judge
+from untrain.experiment.stages.base import Stage, prepare
+from untrain.generators.queries import Queries, draw
+from untrain.runs.queries import write_prompts, write_queries
+from untrain.runs.run import Run
+from untrain.runs.stage_names import STAGE_HELP
+from untrain.training import models as bank
+
+
+def settings(run: Run) -> Any:
+    """Return the prompts, how many pictures each has, and the seed of their noise."""
+    return [run.prompts.to_dict("list"), run.config.generations, run.config.seed]
+
+
+def generate(run: Run) -> None:
+    """Draw some pictures a prompt, and one more as the study's reference."""
+    prepare(run)
+    model = bank.load_model(run, run.table("model_a")["path"].iloc[0])
+    reference = run.config.per_prompt  # the last generation of each prompt
+    keys = [(p, g) for p in run.prompts["prompt_id"] for g in range(reference + 1)]
+    drawn = draw(model, keys, run.texts, run.config.seed)
+    queries = drawn.take([row for row, (_, g) in enumerate(keys) if g != reference])
+    write_queries(
+        run.folder, queries, drawn.take([row for row, (_, g) in enumerate(keys) if g == reference])
+    )
+    write_prompts(run.folder, run.prompts)
+    judge_quality(run, drawn, remedy=" Train it longer or on more.")
+
+
+def judge_quality(run: Run, pictures: Queries, remedy: str = "") -> None:
+    """Record whether pictures show what was asked for, control prompts aside."""
+    asked = run.prompts[run.prompts["role"] == "query"]
+    known = set(asked["prompt_id"])
+    shown = [
+        (prompt_id, picture)
+        for (prompt_id, _), picture in zip(pictures.keys, pictures.pictures, strict=True)
+        if prompt_id in known
+    ]
+    quality = judge(run.catalog, asked, shown)
+    run.record["quality"] = quality
+    if quality and not quality["passed"]:
+        text = (
+            "The generator is weak: its pictures often do not show what their prompts ask for "
+            f"({quality['summary']}), so attribution means little.{remedy}"
+        )
+        run.warn(Note("generator-weak", text))
+
+
+STAGE = Stage(
+    name="generate",
+    help=STAGE_HELP["generate"],
+    work=generate,
+    settings=settings,
+    after=("fit",),
+    outputs=("queries.safetensors", "queries", "prompts.csv"),
+)

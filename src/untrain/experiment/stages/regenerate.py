@@ -1,0 +1,48 @@
+"""The stage ``regenerate``: every prompt from every other model, with the noise that A had."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+
+from untrain.core.files import discard_folder, is_marked
+from untrain.core.progress import track
+from untrain.counterfactual.design import SAMPLER
+from untrain.experiment.stages.base import Stage, prepare
+from untrain.generators.queries import draw
+from untrain.runs.queries import read_queries, write_redrawn
+from untrain.runs.run import Run
+from untrain.runs.stage_names import STAGE_HELP
+from untrain.training import models as bank
+
+
+def regenerate(run: Run) -> None:
+    """Write ``generations/<model_id>``."""
+    prepare(run)
+    queries = read_queries(run.folder)
+    models = run.table("models")
+    models = models[models["model_id"] != SAMPLER]
+    _discard_others(run.path("generations"), set(models["model_id"]))
+    for model_id, path in track(
+        zip(models["model_id"], models["path"], strict=True), "regenerating", len(models)
+    ):
+        model = bank.load_model(run, path)
+        drawn = draw(model, queries.keys, queries.texts, run.config.seed)
+        write_redrawn(run.folder, model_id, drawn)
+
+
+def _discard_others(generations: Path, models: Container[str]) -> None:
+    """Remove pictures of models that an earlier design had and this one has not."""
+    for folder in generations.glob("*"):
+        if folder.name not in models and is_marked(folder):  # what is not ours stays
+            discard_folder(folder)
+
+
+STAGE = Stage(
+    name="regenerate",
+    help=STAGE_HELP["regenerate"],
+    work=regenerate,
+    settings=lambda run: None,
+    after=("generate", "retrain"),
+    outputs=("generations",),
+)

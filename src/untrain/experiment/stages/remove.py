@@ -1,0 +1,72 @@
+"""The stage ``remove``: name the forget sets. Nothing is deleted anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from untrain.core.notes import Note
+from untrain.counterfactual.forget_sets import build_forget_sets
+from untrain.experiment.stages.base import Stage, section
+from untrain.runs.inputs import listed_ids
+from untrain.runs.run import Run
+from untrain.runs.stage_names import STAGE_HELP
+from untrain.search.duplicates import duplicate_groups
+from untrain.settings.sections import Removal
+
+TOGETHER = (
+    "The sets of all prompts leave together: an effect on a prompt is that of all of them, its own "
+    "among them. All prompts rest on one assignment, so that their verdicts are no separate "
+    "evidence: they tend to be right, or wrong, together."
+)
+
+
+def settings(run: Run) -> Any:
+    """Return the settings of the removal, the listed ids and the ranking that decides."""
+    decides = run.config.ranking.method
+    return [section(run, "removal"), listed_ids(run.config), decides, run.config.seed]
+
+
+def arms_of(removal: Removal, prompts: pd.DataFrame) -> list[str]:
+    """Return the arms asked for, and those that control prompts and a list of ids bring along."""
+    arms = list(removal.arms)
+    arms += ["family"] if (prompts["role"] == "control").any() else []
+    arms += ["ids"] if removal.ids else []
+    return list(dict.fromkeys(arms))
+
+
+def remove(run: Run) -> None:
+    """Write ``forget_sets.parquet``."""
+    removal = run.config.removal
+    ranking = run.table("ranking")
+    chosen = ranking[ranking["method"] == run.config.ranking.method]
+    controls = run.prompts[run.prompts["role"] == "control"]
+    sets = build_forget_sets(
+        chosen[["prompt_id", "image_id", "rank"]],
+        run.table("retrieval"),
+        run.catalog,
+        arms_of(removal, run.prompts),
+        list(removal.k),
+        run.config.seed,
+        dict(zip(controls["prompt_id"], controls["family"], strict=True)),
+        listed_ids(run.config),
+        removal.draws,
+        duplicate_groups(run.catalog) if removal.duplicates == "near" else None,
+        removal.together,
+    )
+    if removal.together and run.config.design.kind == "randomised":
+        run.warn(Note("sets-together", TOGETHER))
+    for warning in sets.attrs.get("warnings", ()):
+        run.warn(Note("forget-set-short", warning))
+    run.keep("forget_sets", sets)
+
+
+STAGE = Stage(
+    name="remove",
+    help=STAGE_HELP["remove"],
+    work=remove,
+    settings=settings,
+    after=("rank",),
+    outputs=("forget_sets.parquet",),
+)

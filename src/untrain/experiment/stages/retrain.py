@@ -1,0 +1,79 @@
+"""The stage ``retrain``: draw the assignment, and train each model without its forget sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from untrain.core.notes import Note
+from untrain.counterfactual import design
+from untrain.experiment.stages.base import Stage, prepare, section
+from untrain.runs.run import Run
+from untrain.runs.stage_names import STAGE_HELP
+from untrain.settings.sections import Design
+from untrain.training import models as bank
+
+UNPAIRED = (
+    "Unpaired models: each has a seed of its own, and differs from the others through it as well "
+    "as through what was removed. Do not set these figures beside those of paired models. "
+)
+UNPAIRED_BUT = {
+    "randomised": "Tests and intervals hold, as the assignment was drawn without regard to the "
+    "seeds, but smaller effects go unseen.",
+    "before-after": "How much the seed alone does is seen in the row of the other seed.",
+}
+
+
+def settings(run: Run) -> Any:
+    """Return the design, the seeds and whether models are paired."""
+    return [section(run, "design"), run.config.seed, run.config.b_seed, run.paired]
+
+
+def draw_assignment(
+    chosen: Design, forget_sets: pd.DataFrame, seed: int, paired: bool
+) -> design.Assignment:
+    """Draw which model is trained without which forget sets.
+
+    Raises
+    ------
+    InputError
+        The design cannot be made of these sets, or two models would be the same.
+    """
+    units = design.units_of(forget_sets)
+    if chosen.kind == "before-after":
+        return design.before_after(units, paired)
+    drawn = design.randomised(units, chosen.models, seed, paired)
+    design.refuse_repeated_models(drawn)
+    return drawn
+
+
+def retrain(run: Run) -> None:
+    """Train the models; write ``models.parquet`` and, as drawn, ``removals.parquet``."""
+    prepare(run)
+    forget_sets, kind = run.table("forget_sets"), run.config.design.kind
+    drawn = draw_assignment(run.config.design, forget_sets, run.config.seed, run.paired)
+    orders = [
+        bank.Order(
+            model_id,
+            run.config.b_seed + drawn.seed_offsets[m],
+            tuple(design.removed_ids(drawn, forget_sets, model_id)),
+        )
+        for m, model_id in enumerate(drawn.model_ids)
+    ]
+    if not run.paired:
+        run.warn(Note("unpaired", UNPAIRED + UNPAIRED_BUT[kind]))
+    label = f"{len(orders)} {'paired' if run.paired else 'unpaired'} models"
+    models = bank.train_all(run, orders, label)
+    run.keep("models", pd.concat([run.table("model_a"), models], ignore_index=True))
+    run.keep("removals", design.removals(drawn))
+
+
+STAGE = Stage(
+    name="retrain",
+    help=STAGE_HELP["retrain"],
+    work=retrain,
+    settings=settings,
+    after=("fit", "remove"),
+    outputs=("models.parquet", "removals.parquet"),
+)
