@@ -51,7 +51,7 @@ from untrain.generators.dalle.tokenizer import encode_captions, train_tokenizer
 from untrain.generators.dalle.transformer import Transformer, log_likelihood, sample
 from untrain.generators.noise import noise_batch
 from untrain.runs.run import Run
-from untrain.settings.config import load_config
+from untrain.settings.load import load_config
 
 COMPONENTS, PICTURES, STEPS = 64, 4, 10
 STAGES = {"autoencoder": AUTOENCODERS, "transformer": TRANSFORMERS, "both": BOTH}

@@ -33,7 +33,7 @@ def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     from tests.helpers.runs import run
     from untrain.core.progress import console
-    from untrain.settings.config import load_config
+    from untrain.settings.load import load_config
 
     threads, quiet = torch.get_num_threads(), console.quiet
     torch.set_num_threads(1)

@@ -33,7 +33,7 @@ _PUBLIC = {
     "inspect": "untrain.catalogs",
     "kept_rows": "untrain.generators.base",
     "load_catalog": "untrain.catalogs",
-    "load_config": "untrain.settings.config",
+    "load_config": "untrain.settings.load",
     "load_encoder": "untrain.encoders",
     "load_result": "untrain.api",
     "plan": "untrain.experiment.plan",
@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from untrain.generators.dalle.presets import preset_of
     from untrain.generators.registry import register
     from untrain.search.trace import trace
-    from untrain.settings.config import Config, load_config
+    from untrain.settings.config import Config
+    from untrain.settings.load import load_config
     from untrain.testing import check_generator
 
 

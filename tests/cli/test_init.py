@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Untrain
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config
 from untrain.settings.template import STARTS, keys, schema, template
 
 

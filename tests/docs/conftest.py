@@ -20,7 +20,7 @@ from untrain.cli import main
 from untrain.core.progress import console
 from untrain.experiment.stages import generate
 from untrain.report.page import write as page
-from untrain.settings import config as config_module
+from untrain.settings import load as config_module
 from untrain.settings.config import Config
 from untrain.settings.sections import GeneratorConfig
 
@@ -95,11 +95,13 @@ def reduced(config: Config, folder: Path) -> Config:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Make everything small; return the folder in which the snippets' own files lie."""
     folder = tmp_path_factory.mktemp("docs")
-    resolve, train_bank = config_module._resolve, parts.train_bank
+    resolve, train_bank = config_module.resolve_paths, parts.train_bank
     threads, quiet = torch.get_num_threads(), console.quiet
     with pytest.MonkeyPatch.context() as patch:
         # Not load_config itself: others have imported it by name.
-        patch.setattr(config_module, "_resolve", lambda *given: reduced(resolve(*given), folder))
+        patch.setattr(
+            config_module, "resolve_paths", lambda *given: reduced(resolve(*given), folder)
+        )
         patch.setattr(
             parts, "train_bank", lambda run, n, *rest: train_bank(run, min(n, BANK), *rest)
         )

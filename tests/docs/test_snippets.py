@@ -96,7 +96,7 @@ def check_benchmark(block: Block, script: Path, options: str) -> None:
 
 def load_experiment(block: Block, folder: Path) -> None:
     """Load a block as an experiment file; sections alone stand in one that has the rest."""
-    from untrain.settings.config import load_config
+    from untrain.settings.load import load_config
 
     values = {**BASE, **yaml.safe_load(block.text)}
     file = folder / "snippet.yaml"

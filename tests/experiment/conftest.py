@@ -14,7 +14,8 @@ from untrain.core.progress import console
 from untrain.experiment.pipeline import NAMES, STAGES
 from untrain.experiment.stages import generate
 from untrain.generators.dalle import autoencoder
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config
 from untrain.training import models as bank
 from untrain.training.engines import Model, Way
 

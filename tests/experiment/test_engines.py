@@ -29,7 +29,8 @@ from untrain.experiment import pipeline
 from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config
 from untrain.training import models as bank
 from untrain.training import ray as on_ray
 from untrain.training.ray import RayEngine

@@ -19,7 +19,8 @@ from untrain.experiment.pipeline import is_done, keys, stages_of
 from untrain.experiment.plan import plan
 from untrain.runs.run import Run, open_run
 from untrain.runs.status import status
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config
 
 Make = Callable[..., Config]
 

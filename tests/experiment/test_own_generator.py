@@ -23,7 +23,8 @@ from untrain.generators.registry import GENERATORS, make_generator, register
 from untrain.report.answer import answer
 from untrain.runs.results import read_results
 from untrain.runs.run import Run
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config
 
 Make = Callable[..., Config]
 OWN = "tests.testing.painter:Painter"

@@ -17,7 +17,8 @@ from untrain.core.files import fingerprint, read_json
 from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config
 from untrain.training import models as bank
 from untrain.training.engines import Batch, Model, Way
 from untrain.training.models import Order, train_all

@@ -57,7 +57,7 @@ class Experiment:
         >>> experiment.config.removal.k, experiment.config.seed
         ((2, 4), 3)
         """
-        from untrain.settings.config import load_config
+        from untrain.settings.load import load_config
 
         return cls(load_config(Path(path), settings, **changes))
 
@@ -76,7 +76,7 @@ class Experiment:
         >>> experiment.folder.as_posix()
         'runs/mine'
         """
-        from untrain.settings.config import make_config
+        from untrain.settings.load import make_config
 
         return cls(make_config(values))
 

@@ -107,7 +107,7 @@ def takes_experiment(
 
 def _read(given: dict[str, Any], file: Path) -> Config:
     """Return the configuration in a file, with what was given beside it."""
-    from untrain.settings.config import load_config
+    from untrain.settings.load import load_config
 
     strict, address = given.get("strict"), given.get("address")
     changes = {name: given.get(name) for name in ("seed", "name", "runs", "workers")}

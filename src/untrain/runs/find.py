@@ -74,7 +74,7 @@ def _of_file(file: Path) -> Path:
     """Return the folder of an experiment, which a run folder's own config.yaml stands for, too."""
     if file.name == "config.yaml" and (file.parent / RECORD).is_file():
         return file.parent
-    from untrain.settings.config import load_config
+    from untrain.settings.load import load_config
 
     folder = load_config(file).folder
     if not (folder / RECORD).is_file():

@@ -38,7 +38,8 @@ from untrain.generators.pictures_only import PicturesOnly
 from untrain.runs import inputs
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
-from untrain.settings.config import Config, load_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config
 
 if TYPE_CHECKING:
     from untrain.generators.precision import MeasuredPrecision

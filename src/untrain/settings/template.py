@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import check_file_target, read_json, write_json, write_text
 from untrain.settings.config import Config
-from untrain.settings.sections import NameIn
+from untrain.settings.fields import NameIn
 
 TITLE = "untrain experiment"
 WIDTH = 100  # of the file; what is longer gets its comment on a line of its own

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from untrain.core.errors import InputError
-from untrain.settings.config import Config, load_config, make_config
+from untrain.settings.config import Config
+from untrain.settings.load import load_config, make_config
 
 GOOD = "name: mine\ndata: {families: 20}\nprompts:\n  families: 4\n"
 

@@ -1,0 +1,122 @@
+"""Reading an experiment file, with what a command line replaces in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from untrain.core.errors import InputError
+from untrain.settings.config import Config, shown
+from untrain.settings.faults import explain
+from untrain.settings.paths import PATHS, resolve_paths
+
+
+def load_config(path: Path | str, settings: Sequence[str] = (), **changes: Any) -> Config:
+    """Read an experiment file.
+
+    Parameters
+    ----------
+    path : Path or str
+        YAML; relative paths in it are relative to its folder, ``runs`` to the working directory.
+    settings : sequence of str
+        Further settings that replace those of the file, such as ``"data.path=photos"``; the value
+        is YAML, a path is relative to the working directory.
+    **changes
+        Top-level settings that replace those of the file, such as ``seed=3``.
+
+    Raises
+    ------
+    InputError
+        No such file, no YAML, or a wrong key or value: named, with its line.
+    """
+    path = Path(path)
+    node, values = _read(path)
+    given: dict[tuple[str, ...], str] = {
+        (key,): _option(key, value) for key, value in changes.items() if value is not None
+    }
+    values.update({key: value for key, value in changes.items() if value is not None})
+    for setting in settings:
+        given[tuple(_replace(values, setting))] = f"--set {setting}"
+    return _checked(values, path, node, given)
+
+
+def make_config(values: Mapping[str, Any]) -> Config:
+    """Check settings as `load_config` does; relative paths are relative to the working directory.
+
+    Raises
+    ------
+    InputError
+        A wrong key or value.
+    """
+    return _checked(dict(values), Path("settings"), None, {})
+
+
+def _checked(
+    values: dict[str, Any],
+    path: Path,
+    node: yaml.Node | None,
+    given: Mapping[tuple[str, ...], str],
+) -> Config:
+    """Return the settings that ``path`` is named for in errors, and whose folder paths start in."""
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        messages = [explain(path, node, given, problem) for problem in error.errors()]
+        raise InputError("\n".join(messages)) from None
+    return resolve_paths(config, path.resolve().parent)
+
+
+def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
+    """Return a YAML file as nodes, which know their lines, and as values."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the experiment file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"the experiment file {path} is not text (UTF-8)") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        what = getattr(error, "problem", None) or str(error)
+        if "'\\t'" in what:
+            what = "indent with spaces, not with tabs"
+        raise InputError(f"{where}: not valid YAML: {what}") from None
+    if not isinstance(values, dict):
+        found = "nothing" if values is None else shown(values)
+        raise InputError(f"{path} must hold settings such as 'name: demo', found {found}")
+    return node, values
+
+
+def _replace(values: dict[str, Any], setting: str) -> list[str]:
+    """Put one ``a.b.c=value`` into the nested values; return the parts of its key."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set takes key=value such as data.path=photos, found '{setting}'")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        if values.get(section) is None:
+            values[section] = {}
+        values = values[section]
+        if not isinstance(values, dict):
+            raise InputError(f"--set {setting}: '{section}' has no settings of its own")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        what = getattr(error, "problem", None) or error
+        raise InputError(f"--set {setting}: the value is not valid YAML: {what}") from None
+    if last in PATHS and isinstance(value, str) and Path(value).exists():
+        value = str(Path(value).resolve())
+    values[last] = value
+    return [*sections, last]
+
+
+def _option(key: str, value: Any) -> str:
+    """Return how a command line gives a setting; of a section, its name is what one writes."""
+    return f"--{key} {value['name'] if isinstance(value, dict) else value}"
