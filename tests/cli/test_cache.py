@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from untrain.cli.cache import app
 from untrain.core import cache as module
 from untrain.core.errors import InputError
-from untrain.core.files import write_json
+from untrain.core.files import mark, write_json
 
 
 @pytest.fixture
@@ -26,10 +26,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(tmp_path / "features" / "0123" / "meta.json", {"description": "resnet, mean"})
     (tmp_path / "features" / "0123" / "hashes.bin").write_bytes(b"x" * 96)
     (tmp_path / "features" / "0123" / "features.bin").write_bytes(b"x" * 2_000_000)
+    (tmp_path / "features" / "my-work").mkdir()
+    (tmp_path / "features" / "my-work" / "meta.json").write_text('{"description": "mine"}')
     listing = tmp_path / "catalogs" / "4567" / "meta.json"
     write_json(listing, {"description": "fashion [zip]", "rows": 44072})
     os.utime(listing, (time.time() - 40 * 86400,) * 2)
     (tmp_path / "indexes" / "89ab").mkdir(parents=True)
+    for name in ("features/0123", "catalogs/4567", "indexes/89ab"):
+        mark(tmp_path / name)
     return tmp_path
 
 
@@ -72,7 +76,15 @@ def test_programs_can_read_it(cache: Path) -> None:
 def test_it_deletes_what_it_is_told_to(cache: Path, arguments: list[str], left: set[str]) -> None:
     words = {0: "0 entries", 1: "1 entry", 3: "3 entries"}[3 - len(left)]
     assert call("prune", *arguments).startswith(words)
-    assert {path.name for path in cache.glob("*/*")} == left
+    assert {path.name for path in cache.glob("*/*")} == {*left, "my-work"}
+    assert (cache / "features" / "my-work" / "meta.json").exists()
+
+
+def test_it_leaves_what_somebody_put_into_an_entry(cache: Path) -> None:
+    (cache / "features" / "0123" / "notes.txt").write_text("mine")
+    said = call("prune", "--all")
+    assert "left alone" in said and "holds notes.txt" in said and "2 entries" in said
+    assert (cache / "features" / "0123" / "notes.txt").read_text() == "mine"
 
 
 def test_it_deletes_nothing_unasked(cache: Path) -> None:
@@ -80,7 +92,7 @@ def test_it_deletes_nothing_unasked(cache: Path) -> None:
         call("prune")
     with pytest.raises(InputError, match="did you mean 'features'"):
         call("prune", "--kind", "feature")
-    assert len(list(cache.glob("*/*"))) == 3
+    assert len(list(cache.glob("*/*"))) == 4
 
 
 def test_what_vanishes_while_it_is_looked_at_is_no_error(
@@ -108,6 +120,7 @@ def test_what_vanishes_while_it_is_looked_at_is_no_error(
 def test_files_of_one_name_count_each(cache: Path) -> None:
     for name in ("meta.json", "index/meta.json"):
         write_json(cache / "indexes" / "cdef" / name, {"description": "x" * 1000})
+    mark(cache / "indexes" / "cdef")
     assert {e.size // 1000 for e in module.entries(("indexes",))} == {0, 2}
 
 

@@ -64,7 +64,7 @@ def test_few_images_are_not_worth_a_measurement() -> None:
 def test_a_remembered_pace_that_cannot_be_read_is_measured_again() -> None:
     pace_of("model", "a model", Model(4), IMAGES)
     (entry,) = entries(("paces",))
-    (entry.folder / "meta.json").write_text('{"description": "half')
+    (entry.folder / "content").write_text('{"batch_size": 4,')
     module._known.clear()
     assert pace_of("model", "a model", Model(16), IMAGES).batch_size == 16
 

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image, ImageFilter
 
 from untrain.catalogs import Catalog, load_catalog, rendered
+from untrain.core import cache as cache_module
 from untrain.core.errors import InputError
 from untrain.core.files import MARKER
 from untrain.encoders.layout import LayoutEncoder
-from untrain.search import kept as kept_module
 from untrain.search import trace_query
 from untrain.search.catalog_index import open_index
 from untrain.search.copies import judge
@@ -377,7 +377,7 @@ def test_a_damaged_or_outdated_index_is_made_again(
         spoil(folder)  # type: ignore[operator]
     again = trace(image, catalog, "fashion")
     pd.testing.assert_frame_equal(first.table, again.table)
-    assert any(note.code == "index-remade" for note in again.notes)
+    assert any(note.code == "cache-remade" for note in again.notes)
     assert trace(image, catalog, "fashion").notes == ()
 
 
@@ -396,7 +396,7 @@ def test_a_disk_that_fills_leaves_no_index_and_the_next_call_makes_it(
 
     image = {"q": picture(catalog, "000002")}
     with monkeypatch.context() as patch:
-        patch.setattr(kept_module, "write_json", full)
+        patch.setattr(cache_module, "write_json", full)
         without = trace(image, catalog, "fashion")
     assert hits(without)[0] == "000002"
     assert [note.text.partition(",")[0] for note in without.notes] == [
@@ -404,7 +404,9 @@ def test_a_disk_that_fills_leaves_no_index_and_the_next_call_makes_it(
         "calibration of the copy test",
         "tfidf index of captions",
     ]
-    assert all(note.code == "index-not-kept" and "No space" in note.text for note in without.notes)
+    assert all(
+        note.code == "cache-unwritable" and "No space" in note.text for note in without.notes
+    )
     assert not list(cache.glob("indexes/*/*"))
     found = trace(image, catalog, "fashion")
     pd.testing.assert_frame_equal(found.table, without.table)

@@ -15,6 +15,7 @@ import pandas as pd
 from untrain import __version__
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.formats.folder import in_threads
+from untrain.core.cache import cached
 from untrain.core.files import fingerprint, read_json, write_json, write_parquet
 from untrain.core.progress import bar
 from untrain.encoders.base import Encoder, encode_text, pooled
@@ -52,6 +53,16 @@ class WholeComparison:
         parts = {part for m in metrics for part in (METRICS[m].needs, METRICS[m].step.name)}
         return sum(self.seconds.get(part, 0.0) for part in {"search", *parts})
 
+    def save(self, folder: Path) -> None:
+        """Write a table and, as JSON, the seconds into a new folder."""
+        write_parquet(folder / "pairs.parquet", self.table)
+        write_json(folder / "seconds.json", self.seconds)
+
+    @classmethod
+    def load(cls, folder: Path) -> WholeComparison:
+        """Read what `save` wrote."""
+        return cls(pd.read_parquet(folder / "pairs.parquet"), read_json(folder / "seconds.json"))
+
 
 def clocked(work: Callable[[], T]) -> tuple[T, float]:
     """Return what ``work`` returns and the seconds it took."""
@@ -66,9 +77,8 @@ def compare_all(
     queries: Queries,
     limit: int,
     size: tuple[int, int],
-    folder: Path | None = None,
 ) -> WholeComparison:
-    """Compare each prompt's pictures with the whole catalogue.
+    """Compare each prompt's pictures with the whole catalogue; the result is cached.
 
     Parameters
     ----------
@@ -82,22 +92,17 @@ def compare_all(
     size : (int, int)
         Width and height that all pictures are brought to first, see `common_size` (perceptual
         hashes see them so, too).
-    folder : Path, optional
-        Where the result is kept, as ``comparison.parquet`` and ``comparison.json``; it is made anew
-        only when the queries, the catalogue, the encoder or the arguments are others.
     """
-    key = _key(catalog, encoder, queries, limit, size)
-    table_file = folder / "comparison.parquet" if folder else None
-    about_file = folder / "comparison.json" if folder else None
-    if table_file and about_file and table_file.exists() and about_file.exists():
-        about = read_json(about_file)
-        if about["key"] == key:
-            return WholeComparison(pd.read_parquet(table_file), about["seconds"])
-    found = _Comparer(catalog, encoder, queries, limit, size).compare()
-    if table_file and about_file:
-        about_file.unlink(missing_ok=True)  # which vouches for the table
-        write_parquet(table_file, found.table)
-        write_json(about_file, {"key": key, "seconds": found.seconds})
+    prompts = len(queries.prompt_ids)
+    description = f"{prompts} prompts compared with {catalog.name}: {len(catalog):,} images"
+    found, _ = cached(
+        "comparisons",
+        _key(catalog, encoder, queries, limit, size),
+        {"description": description, "rows": len(catalog)},
+        make=lambda: _Comparer(catalog, encoder, queries, limit, size).compare(),
+        save=lambda made, path: made.save(path),
+        load=WholeComparison.load,
+    )
     return found
 
 

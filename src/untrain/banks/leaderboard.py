@@ -146,16 +146,12 @@ def leaderboard(
 
 
 def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATES) -> Evidence:
-    """Return what attributors may look at: the pictures that A drew for some prompts of a run.
-
-    The comparison with the catalogue is kept in the folder ``bank``.
-    """
+    """Return what attributors may look at: the pictures that A drew for some prompts of a run."""
     queries = read_queries(run.folder).of(*prompt_ids)
 
     def compare() -> WholeComparison:
         size = common_size(run.catalog, queries, run.config.retrieval.top)
-        folder = run.path("bank")
-        return compare_all(run.catalog, run.encoder, queries, candidates, size, folder)
+        return compare_all(run.catalog, run.encoder, queries, candidates, size)
 
     return Evidence(run.catalog, queries, run.prompts, compare, seed=run.config.seed)
 

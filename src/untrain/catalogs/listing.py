@@ -27,11 +27,13 @@ from untrain.catalogs.formats.parquet import Cell, ParquetReader
 from untrain.catalogs.formats.webdataset import Piece, TarReader
 from untrain.catalogs.formats.zipped import Member, ZipReader
 from untrain.catalogs.intake import ATTRIBUTE, PLACE, TEXT, catalog_of
-from untrain.core.cache import cache_folder, mark_used
-from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
+from untrain.core.cache import cached
+from untrain.core.errors import InputError
+from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console
 
-VERSION = 3  # raise it when what is read, or what counts as a good image, changes
+LISTING = "listing.json"
+VERSION = 4  # raise it when what is read, or what counts as a good image, changes
 TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files
 ROWS = 65536  # of a block of the listing
 SMALL = 50_000  # pairs up to which tuples and dictionaries, some 25 MiB, are worth their speed
@@ -98,23 +100,32 @@ def remembered(
     InputError
         What the format raises. A listing that cannot be read or kept never is an error.
     """
-    folder = cache_folder("catalogs", _key(format, origin, options))
-    catalog = None if fresh else _recall(folder, origin)
-    if catalog is not None:
-        refuse_if_unusable(origin.name, len(catalog), catalog.skipped, strict)
-        return catalog
-    with suppress(OSError, UnicodeError):  # what cannot be looked at, the format says better
-        before = _states([*origin.files, *origin.folders()])
-    catalog = build(strict=strict, **options)
-    try:
-        return _keep(folder, origin, format, catalog, before) or catalog
-    except OSError as error:
-        _say(f"the listing of {origin.name} was not kept ({error})")
+    before: dict[str, str] = {}
+
+    def make() -> Catalog:
+        with suppress(OSError, UnicodeError):  # what cannot be looked at, the format says better
+            before.update(_states([*origin.files, *origin.folders()]))
+        return build(strict=strict, **options)
+
+    def about(catalog: Catalog) -> dict[str, Any]:
+        description = f"{catalog.name}: {len(catalog):,} images ({format}, {origin.name})"
+        return {"description": description, "rows": len(catalog)}
+
+    catalog, notes = cached(
+        "catalogs",
+        _key(format, origin, options),
+        about,
+        make,
+        save=lambda catalog, folder: _write(folder, origin, catalog, before),
+        load=lambda folder: _read(folder, origin),
+        version=VERSION,
+        fresh=fresh,
+        reopen=True,
+    )
+    for note in notes:
+        console.print(escape(note.text), soft_wrap=True)
+    refuse_if_unusable(origin.name, len(catalog), catalog.skipped, strict)
     return catalog
-
-
-def _say(what: str) -> None:
-    console.print(escape(what), soft_wrap=True)
 
 
 def _key(format: str, origin: Origin, options: Mapping[str, Any]) -> str:
@@ -127,29 +138,17 @@ def _key(format: str, origin: Origin, options: Mapping[str, Any]) -> str:
     return fingerprint(VERSION, format, files, origin.key, others)
 
 
-def _recall(folder: Path, origin: Origin) -> Catalog | None:
-    """Return the catalogue as it was listed; None if there is no such listing or it is outdated."""
-    try:
-        meta = read_json(folder / "meta.json")
-        if meta["version"] != VERSION:
-            return None
-        if fingerprint(_states(map(Path, meta["places"]))) != meta["stamp"]:
-            _say(f"{origin.name} has changed since it was read: reading it again")
-            return None
-        catalog = _read(folder, meta)
-        mark_used(folder)
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        EOFError,
-    ):  # none, damaged, or of a vanished source
-        return None
-    return catalog
+def _read(folder: Path, origin: Origin) -> Catalog:
+    """Return the catalogue as it was listed.
 
-
-def _read(folder: Path, meta: dict[str, Any]) -> Catalog:
+    Raises
+    ------
+    InputError
+        Its source has changed since.
+    """
+    meta = read_json(folder / LISTING)
+    if fingerprint(_states(map(Path, meta["places"]))) != meta["stamp"]:
+        raise InputError(f"{origin.name} has changed since it was read")
     table = pa.ipc.open_file(pa.memory_map(str(folder / "images.arrow"))).read_all()
     places = Places(np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False))
     if not len(table) == places.table.shape[1] == meta["rows"]:
@@ -171,19 +170,20 @@ def _read(folder: Path, meta: dict[str, Any]) -> Catalog:
     return catalog
 
 
-def _keep(
-    folder: Path, origin: Origin, format: str, catalog: Catalog, before: Mapping[str, str]
-) -> Catalog | None:
-    """Write a listing and return the catalogue it is, unless its source is not as ``before``."""
+def _write(folder: Path, origin: Origin, catalog: Catalog, before: Mapping[str, str]) -> None:
+    """Write the listing of a catalogue into a new folder.
+
+    Raises
+    ------
+    InputError
+        Its source is not as it was ``before``.
+    """
     kind, known = next((n, r) for n, r in READERS.items() if isinstance(catalog.read, r.type))
     read: Any = catalog.read
     states = _states([*origin.files, *known.folders(read)])
     if states != {name: before.get(name) for name in states}:
-        _say(f"{origin.name} changed while it was read: it is read again next time")
-        return None
+        raise InputError(f"{origin.name} changed while it was read")
     meta = {
-        "description": f"{catalog.name}: {len(catalog):,} images ({format}, {origin.name})",
-        "version": VERSION,
         "rows": len(catalog),
         "name": catalog.name,
         "fingerprint": catalog.content,
@@ -193,12 +193,11 @@ def _keep(
         "skipped": [[item.name, item.reason] for item in catalog.skipped],
     }
     table, places = _tabled(catalog, read.files, known)
-    with atomic_folder(folder) as temporary:
-        with pa.ipc.new_file(str(temporary / "images.arrow"), table.schema) as writer:
-            writer.write_table(table, max_chunksize=ROWS)
-        np.save(temporary / "places.npy", places.table, allow_pickle=False)
-        write_json(temporary / "meta.json", meta)
-    return _read(folder, meta)
+    folder.mkdir()
+    with pa.ipc.new_file(str(folder / "images.arrow"), table.schema) as writer:
+        writer.write_table(table, max_chunksize=ROWS)
+    np.save(folder / "places.npy", places.table, allow_pickle=False)
+    write_json(folder / LISTING, meta)
 
 
 def _tabled(catalog: Catalog, files: Mapping[str, Any], known: Known) -> tuple[pa.Table, Places]:

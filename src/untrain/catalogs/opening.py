@@ -17,6 +17,8 @@ from untrain.catalogs.formats import huggingface, parquet, tables, webdataset
 from untrain.catalogs.formats.folder import refuse_if_unusable
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.listing import Origin, below, remembered
+from untrain.catalogs.rendered.catalog import rendered
+from untrain.catalogs.rendered.drawing import remembered_drawing
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.registry import Registry
 
@@ -67,7 +69,7 @@ def load_catalog(
     """Build the catalogue of a registered format.
 
     Files are read and checked once: a listing of them is kept in the cache and holds until one of
-    them changes in name, size or time.
+    them changes in name, size or time. So are the pictures that the format ``rendered`` draws.
 
     Parameters
     ----------
@@ -104,6 +106,8 @@ def load_catalog(
             raise InputError(f"catalogue format '{format}' needs the option '{name}'")
     if format in ORIGINS:
         catalog = remembered(build, format, strict, fresh, options, ORIGINS[format](**options))
+    elif build is rendered:
+        catalog = remembered_drawing(options, fresh)
     else:
         catalog = build(**options, **({"strict": strict} if "strict" in known else {}))
     if later:

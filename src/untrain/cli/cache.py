@@ -20,8 +20,7 @@ DAY = 86_400
 app = typer.Typer(
     cls=Group,
     invoke_without_command=True,
-    help="Show and prune what runs share: features, listings of catalogues, indexes.\n\n"
-    "Example: untrain cache",
+    help="Show and prune what runs share: features, catalogues, indexes.\n\nExample: untrain cache",
 )
 
 
@@ -72,7 +71,7 @@ def prune(
     older_than: float | None = typer.Option(
         None, "--older-than", min=0, metavar="DAYS", help="What was not used for so many days."
     ),
-    kind: str | None = typer.Option(None, help="features, catalogs, indexes or paces alone."),
+    kind: str | None = typer.Option(None, help=f"Only one of {', '.join(KINDS)}."),
 ) -> None:
     """Delete from the cache; what is needed again is made again, at the cost of time.
 
@@ -83,10 +82,16 @@ def prune(
     if kind is not None and kind not in KINDS:
         raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, KINDS)}")
     before = time.time() - DAY * (older_than or 0)
-    old = [e for e in entries((kind,) if kind else KINDS) if e.used <= before]
-    for entry in old:
-        remove(entry)
-    typer.echo(f"{_count(old)}, {_megabytes(sum(entry.size for entry in old))} freed")
+    gone = []
+    for entry in entries((kind,) if kind else KINDS):
+        if entry.used <= before:
+            try:
+                remove(entry)
+            except InputError as error:  # somebody has put a file of their own into it
+                typer.echo(f"left alone: {error}", err=True)
+            else:
+                gone.append(entry)
+    typer.echo(f"{_count(gone)}, {_megabytes(sum(entry.size for entry in gone))} freed")
 
 
 def _count(found: list[Entry]) -> str:

@@ -1,30 +1,167 @@
-"""Where what is worth keeping across runs is kept: features, listings of catalogues, indexes."""
+"""What is worth keeping across runs: made once, known by a key, kept in the user's cache.
+
+`cached` is the one way to keep something: listings of catalogues, indexes, calibrations, batch
+sizes, comparisons. The feature store (`untrain.encoders.store`) lies in the same place, but its
+files grow, row by row and by several processes, instead of being made once.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from platformdirs import user_cache_path
 
-from untrain.core.files import read_json
+from untrain.core.errors import InputError
+from untrain.core.files import (
+    atomic_folder,
+    discard_folder,
+    is_leftover,
+    is_marked,
+    read_json,
+    write_json,
+)
+from untrain.core.notes import Note
 
 VARIABLE = "UNTRAIN_CACHE"
-KINDS = ("features", "catalogs", "indexes", "paces")
+KINDS = ("features", "catalogs", "indexes", "comparisons", "paces")
 UNFINISHED = "unfinished or unreadable"
+META = "meta.json"
+CONTENT = "content"
+T = TypeVar("T")
+USELESS = (InputError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+About = Mapping[str, Any]
 
 
 def cache_folder(*parts: str) -> Path:
     """Return a folder of the cache: below ``$UNTRAIN_CACHE``, or else the system's own place.
 
-    Everything in it can be made again: deleting it costs time, never results.
+    Everything that untrain writes there can be made again: deleting it costs time, never results.
     """
     given = os.environ.get(VARIABLE)
     root = Path(given).expanduser() if given else user_cache_path("untrain", appauthor=False)
     return root.joinpath(*parts)
+
+
+def cached(
+    kind: str,
+    key: str,
+    about: About | Callable[[T], About],
+    make: Callable[[], T],
+    save: Callable[[T, Path], object],
+    load: Callable[[Path], T],
+    version: int = 1,
+    fresh: bool = False,
+    reopen: bool = False,
+) -> tuple[T, tuple[Note, ...]]:
+    """Return what is cached under ``key``, or make it and cache it.
+
+    Of processes that want the same thing at the same time one makes it and the others wait. A
+    cache that cannot be written to costs time, nothing else.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`, for `entries`.
+    key : str
+        A file name that depends on everything that the content depends on.
+    about : mapping, or function of what was made
+        What `Entry` shows: ``description``, ``rows``; and more if wanted.
+    make : callable
+    save, load : callable
+        Write and read the content at a path, a file's or a folder's. Either may raise `InputError`:
+        ``load`` if what is cached no longer holds, ``save`` if what was made must not be cached.
+    version : int
+        Of the content's form; what has another one is made again.
+    fresh : bool
+        Make it anew, whatever is cached.
+    reopen : bool
+        Return what ``load`` gives, not what was made: a memory map, say.
+
+    Returns
+    -------
+    tuple of T and tuple of Note
+        The notes say that what was cached was of no use (``cache-remade``), or that what was made
+        could not be cached (``cache-unwritable``).
+    """
+    folder = cache_folder(kind, key)
+    useless: Exception | None = None
+    state = _state(folder)
+    if not fresh and state is not None:
+        try:
+            return _load(folder, load, version), ()
+        except USELESS as error:
+            useless = error
+    with _locked(folder):
+        if not fresh and _state(folder) != state:  # another process made it meanwhile
+            with suppress(*USELESS):
+                return _load(folder, load, version), ()
+        made = make()
+        described = about(made) if callable(about) else about
+        what, notes = described["description"], []
+        if useless is not None:
+            notes.append(Note("cache-remade", f"{what}: made again ({useless})"))
+        try:
+            with atomic_folder(folder) as temporary:
+                save(made, temporary / CONTENT)
+                created = datetime.now(UTC).isoformat(timespec="seconds")
+                write_json(temporary / META, {**described, "version": version, "created": created})
+            if reopen:
+                made = _load(folder, load, version)
+        except (OSError, InputError) as error:
+            text = f"{what}: not cached, so that the next call makes it again ({error})"
+            notes.append(Note("cache-unwritable", text))
+    return made, tuple(notes)
+
+
+def _state(folder: Path) -> tuple[int, ...] | None:
+    """Return what changes when an entry is made anew; None if there is none."""
+    try:
+        states = folder.stat(), (folder / META).stat() if (folder / META).exists() else None
+    except OSError:
+        return None
+    return tuple(state.st_ino for state in states if state)
+
+
+def recall(kind: str, key: str, load: Callable[[Path], T], version: int = 1) -> T | None:
+    """Return what `cached` keeps under ``key``; None if there is nothing that can be used."""
+    try:
+        return _load(cache_folder(kind, key), load, version)
+    except USELESS:
+        return None
+
+
+def _load(folder: Path, load: Callable[[Path], T], version: int) -> T:
+    meta = read_json(folder / META)
+    if meta["version"] != version:
+        raise InputError(f"it is of version {meta['version']}, expected {version}")
+    loaded = load(folder / CONTENT)
+    mark_used(folder)
+    return loaded
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time make a folder; any, where no lock can be had."""
+    from filelock import FileLock  # what only reads need not wait for it
+
+    lock = folder.with_name(f".{folder.name}.lock")
+    with ExitStack() as stack:
+        with suppress(OSError):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(lock))
+            stack.callback(_unlink, lock)  # while it is held; who waits for it takes another
+        yield
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 @dataclass(frozen=True)
@@ -54,25 +191,36 @@ class Entry:
 
 
 def entries(kinds: tuple[str, ...] = KINDS) -> list[Entry]:
-    """Return what is in the cache, kind by kind, the last used first."""
+    """Return what untrain wrote into the cache, kind by kind, the last used first.
+
+    Folders that it did not write, which may lie there too, are left out.
+    """
     found: list[Entry] = []
     for kind in kinds:
         root = cache_folder(kind)
         folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-        known = [entry for folder in folders if (entry := _entry(kind, folder))]
+        ours = [folder for folder in folders if is_marked(folder) or is_leftover(folder)]
+        known = [entry for folder in ours if (entry := _entry(kind, folder))]
         found += sorted(known, key=lambda e: -e.used)
     return found
 
 
 def remove(entry: Entry) -> None:
-    """Delete an entry; what needs it next makes it again."""
-    shutil.rmtree(entry.folder, ignore_errors=True)
+    """Delete an entry; what needs it next makes it again.
+
+    Raises
+    ------
+    InputError
+        Somebody has put a file of their own into it.
+    """
+    with suppress(OSError):  # another user's, or in use
+        discard_folder(entry.folder)
 
 
 def mark_used(folder: Path) -> None:
     """Note that an entry of the cache is in use, so that pruning by age spares it."""
-    with contextlib.suppress(OSError):  # it may be gone, or another user's
-        os.utime(folder / "meta.json")
+    with suppress(OSError):  # it may be gone, or another user's
+        os.utime(folder / META)
 
 
 def _entry(kind: str, folder: Path) -> Entry | None:
@@ -83,10 +231,10 @@ def _entry(kind: str, folder: Path) -> Entry | None:
     except FileNotFoundError:
         return None
     description, rows = UNFINISHED, None
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        meta = read_json(folder / "meta.json")
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        meta = read_json(folder / META)
         description, rows = str(meta["description"]), meta.get("rows")
-        used = (folder / "meta.json").stat().st_mtime
+        used = (folder / META).stat().st_mtime
     if kind == "features" and rows is None:
         rows = sizes.get(folder / "hashes.bin", 0) // 32  # which grows while its meta.json stays
     return Entry(kind, folder, description, rows, sum(sizes.values()), used)
@@ -96,7 +244,7 @@ def _sizes(folder: Path) -> dict[Path, int]:
     """Return the bytes of every file in a folder."""
     sizes = {}
     for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # it was a temporary one
+        with suppress(FileNotFoundError):  # it was a temporary one
             if path.is_file():
                 sizes[path] = path.stat().st_size
     return sizes

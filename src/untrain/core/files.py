@@ -155,10 +155,10 @@ def _check_parents(target: Path, given: Path | str) -> None:
         raise InputError(f"cannot write {given}: the folder {parent} may not be written to")
 
 
-def mark(folder: Path) -> None:
-    """Write the `MARKER` of a folder: all that is in it now counts as untrain's."""
+def mark(folder: Path, names: Iterable[str] = ()) -> None:
+    """Write the `MARKER` of a folder: all that is in it, and ``names``, count as untrain's."""
     entries = {path.relative_to(folder).as_posix() for path in folder.rglob("*")} - {MARKER}
-    content = {"written_by": "untrain", "files": sorted(entries)}
+    content = {"written_by": "untrain", "files": sorted(entries | set(names))}
     # Renamed, not written in place: it may be a hard link to the marker of another run's folder.
     temporary = _beside(folder / MARKER)
     temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
@@ -190,10 +190,13 @@ def _refuse_foreign(path: Path) -> None:
         raise InputError(
             f"{path} is {what}, and untrain needs this place for a folder of its own: move it away"
         )
+    if is_leftover(path):
+        return
     listed = _listed(path) or frozenset()
     for entry in path.rglob("*"):
-        name = entry.relative_to(path).as_posix()
-        if name not in listed and entry.name not in JUNK:
+        inside = entry.relative_to(path)
+        name, passing = inside.as_posix(), any(LEFTOVER.fullmatch(part) for part in inside.parts)
+        if name not in listed and entry.name not in JUNK and not passing:
             raise InputError(
                 f"{path} holds {name}, which untrain did not write, and has to be replaced: move "
                 "it away first"
@@ -224,13 +227,18 @@ def _tidy(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def is_leftover(path: Path) -> bool:
+    """Tell whether something is what untrain was writing when it was killed, or still is."""
+    return LEFTOVER.fullmatch(path.name) is not None
+
+
 def discard_leftovers(folder: Path) -> None:
     """Discard what untrain was writing below ``folder`` when a process was killed.
 
     Such files and folders are known by their names (`LEFTOVER`); all others stay.
     """
     for path in list(folder.rglob(".*.untrain-tmp")):
-        if LEFTOVER.fullmatch(path.name):
+        if is_leftover(path):
             _tidy(path)
 
 

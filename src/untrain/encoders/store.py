@@ -16,12 +16,13 @@ from filelock import FileLock
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.errors import InputError
-from untrain.core.files import read_json, write_json
+from untrain.core.files import is_marked, mark, read_json, write_json
 from untrain.core.progress import bar, console
 from untrain.encoders.base import Encoder, describe
 from untrain.encoders.digests import WORDS, DigestTable, digests_of
 from untrain.encoders.float16 import widen
 
+FILES = ("features.bin", "hashes.bin", "meta.json", "lock")
 VERSION = 2  # of the files; a store of an earlier one is made anew
 BLOCK = 256  # images written at a time: what a kill can lose
 BATCH = 16  # images decoded at a time; one batch is in hand and two are ahead of it
@@ -174,6 +175,13 @@ class FeatureStore:
 
     def _begin(self, d: int) -> None:
         """Make an empty store, in place of one that cannot be read if there is one."""
+        if not is_marked(self.folder):
+            if found := {path.name for path in self.folder.iterdir()} - {"lock"}:
+                raise InputError(
+                    f"feature store: {self.folder} holds {min(found)}, which untrain did not write "
+                    "or no longer knows; move that folder away"
+                )
+            mark(self.folder, FILES)
         for name in ("features.bin", "hashes.bin"):
             if (self.folder / name).exists():
                 console.print(f"feature store: {self.folder} cannot be read and is made anew")

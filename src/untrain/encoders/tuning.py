@@ -12,10 +12,11 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
-from untrain.core.cache import cache_folder, mark_used
+from untrain.core.cache import cached, recall
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console
 
@@ -35,6 +36,9 @@ class Pace:
     batch_size: int
     threads: int
     rate: float = 0.0
+
+    def __str__(self) -> str:
+        return f"batches of {self.batch_size}, {self.threads} threads: {self.rate:.3g} images/s"
 
 
 def pace_of(model: str, description: str, forward: Forward, images: Sequence[np.ndarray]) -> Pace:
@@ -56,10 +60,19 @@ def pace_of(model: str, description: str, forward: Forward, images: Sequence[np.
     machine = (platform.node(), platform.machine(), os.cpu_count(), torch.__version__)
     key = fingerprint(model, machine, threads)
     if key not in _known:
-        remembered = _remembered(key)
-        if remembered is None and len(images) < BATCH_SIZES[-1]:
+        found = recall("paces", key, _load)
+        if found is None and len(images) < BATCH_SIZES[-1]:
             return Pace(DEFAULT, threads)
-        _known[key] = remembered or _remember(key, description, _measure(forward, images, threads))
+
+        def make() -> Pace:
+            pace = _measure(forward, images, threads)
+            console.print(f"  {description}: {pace}")
+            return pace
+
+        def about(pace: Pace) -> dict[str, str]:
+            return {"description": f"{description}: {pace}"}
+
+        _known[key] = found or cached("paces", key, about, make, _save, _load)[0]
     return _known[key]
 
 
@@ -105,21 +118,12 @@ def _timed(forward: Forward, images: Sequence[np.ndarray], size: int, threads: i
     return Pace(size, threads, size / max(min(took), 1e-9))
 
 
-def _remembered(key: str) -> Pace | None:
-    folder = cache_folder("paces", key)
-    try:
-        meta = read_json(folder / "meta.json")
-        pace = Pace(int(meta["batch_size"]), int(meta["threads"]), float(meta["rate"]))
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    mark_used(folder)
-    return pace if pace.batch_size > 0 and pace.threads > 0 else None
+def _save(pace: Pace, path: Path) -> None:
+    write_json(path, asdict(pace))
 
 
-def _remember(key: str, description: str, pace: Pace) -> Pace:
-    words = f"batches of {pace.batch_size}, {pace.threads} threads: {pace.rate:.3g} images/s"
-    console.print(f"  {description}: {words}")
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a measurement
-        meta = {"description": f"{description}: {words}", **asdict(pace)}
-        write_json(cache_folder("paces", key) / "meta.json", meta)
+def _load(path: Path) -> Pace:
+    pace = Pace(**read_json(path))
+    if not (pace.batch_size > 0 and pace.threads > 0):
+        raise ValueError(f"no pace: {pace}")
     return pace

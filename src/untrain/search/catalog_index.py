@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.core.cache import cache_folder
+from untrain.core.cache import META, cache_folder, cached
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.core.notes import Note
 from untrain.encoders.base import Encoder, pooled
 from untrain.encoders.store import FeatureStore
 from untrain.search.calibration import Calibration, calibrate
-from untrain.search.kept import META, kept
 from untrain.search.retrieve.vector_index import VECTOR_INDEXES, VectorIndex
 
 
@@ -78,7 +77,8 @@ def open_index(
     features, rows = FeatureStore(None, encoder).index(catalog, "indexing images")
     suffix = f"{encoder.fingerprint}-{kind}"
     before = None if fresh else _indexed_before(catalog, suffix)
-    vectors, notes = kept(
+    vectors, notes = cached(
+        "indexes",
         f"{catalog.fingerprint}-{suffix}",
         _about(f"{kind} index of pictures", catalog),
         make=lambda: make_index().fit(features, rows),
@@ -101,7 +101,7 @@ def open_calibration(
 ) -> tuple[Calibration, tuple[Note, ...]]:
     """Return how near images of a catalogue are to each other, from the cache or measured now.
 
-    And notes, as `untrain.search.kept.kept` returns them.
+    And notes, as `untrain.core.cache.cached` returns them.
     """
     catalog = opened.catalog
     if len(np.unique(opened.rows)) < 2:  # there is nothing to be near to
@@ -110,7 +110,8 @@ def open_calibration(
     def read(position: int) -> np.ndarray:
         return np.asarray(catalog.image(catalog.ids[position]))
 
-    return kept(
+    return cached(
+        "indexes",
         f"{catalog.fingerprint}-{opened.encoder.fingerprint}-copies",
         _about("calibration of the copy test", catalog),
         make=lambda: calibrate(opened.features, opened.rows, read),

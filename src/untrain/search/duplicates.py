@@ -12,8 +12,8 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.sheet import contact_sheet
+from untrain.core.cache import cached
 from untrain.core.files import atomic_file, fingerprint, rng
-from untrain.search.kept import kept
 from untrain.search.near_copies import (
     COLOUR_DIFFERENCE,
     COSINE,
@@ -151,7 +151,8 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
         stored, rows = FeatureStore(None, encoder).index(catalog, "embedding images")
         return _with_near(catalog, stored, rows)
 
-    groups, _ = kept(
+    groups, _ = cached(
+        "indexes",
         f"duplicates-{key}",
         {"description": f"copies in {catalog.name}", "rows": len(catalog)},
         make=find,

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
+from untrain.core.cache import cached
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
 from untrain.core.notes import Note
 from untrain.core.registry import Registry
-from untrain.search.kept import kept
 from untrain.search.retrieve.text import TEXT_RETRIEVERS, Retriever, best
 from untrain.search.retrieve.vector_index import VECTOR_INDEXES
 from untrain.search.retrieve.vectors import unit
@@ -212,11 +212,12 @@ def open_text(
 ) -> tuple[Retriever, tuple[Note, ...]]:
     """Return the index of a catalogue's captions, from the cache or made now.
 
-    It is known by the captions. And notes, as `untrain.search.kept.kept` returns them.
+    It is known by the captions. And notes, as `untrain.core.cache.cached` returns them.
     """
     kind = TEXT_RETRIEVERS[name]
     description = f"{name} index of captions, {catalog.name}: {len(catalog):,} images"
-    return kept(
+    return cached(
+        "indexes",
         f"{fingerprint(list(catalog.captions))}-{name}",
         {"description": description, "rows": len(catalog)},
         make=lambda: kind().fit(catalog.captions),
