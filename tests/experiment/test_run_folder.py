@@ -13,9 +13,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.experiment.conftest import record, rewind
+from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.core.files import MARKER
-from untrain.experiment.pipeline import NAMES, run, run_stages
+from untrain.experiment.pipeline import NAMES, run_stages
 from untrain.runs.run import open_run
 from untrain.settings.config import Config
 
