@@ -2,73 +2,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
-import pytest
-import torch
 
-from tests.conftest import MICRO
-from untrain.core.progress import console
+from tests.helpers.experiments import (  # noqa: F401
+    config,
+    no_quality_gate,
+    one_thread,
+    quiet,
+    trained,
+)
 from untrain.experiment.pipeline import NAMES, STAGES
-from untrain.experiment.stages import generate
-from untrain.generators.dalle import autoencoder
-from untrain.settings.config import Config
-from untrain.settings.load import load_config
-from untrain.training import models as bank
-from untrain.training.engines import Model, Way
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Model A is known by its threads: runs that tests of a module share have as many as others."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    before, console.quiet = console.quiet, True
-    yield
-    console.quiet = before
-
-
-@pytest.fixture(autouse=True)
-def no_quality_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the seconds of a run this small; `micro_run` has it."""
-    monkeypatch.setattr(generate, "judge", lambda *arguments: None)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Callable[..., Config]:
-    """Return a function: ``config("seed=3", name="other")`` is micro with changed settings."""
-
-    def make(*settings: str, name: str = "micro") -> Config:
-        return load_config(MICRO, ["workers=1", *settings], runs=tmp_path / "runs", name=name)
-
-    return make
-
-
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The fingerprints of the models trained since, and "autoencoder" for each of those."""
-    done: list[str] = []
-    train_group, train_autoencoder = bank.train_group, autoencoder.train_autoencoder
-
-    def noting(folder: str, shared: str, config: dict, group: tuple[Model, ...], way: Way) -> float:
-        done.extend(model.key for model in group)
-        return train_group(folder, shared, config, group, way)
-
-    def frozen(*arguments: object) -> object:
-        done.append("autoencoder")
-        return train_autoencoder(*arguments)
-
-    monkeypatch.setattr(bank, "train_group", noting)
-    monkeypatch.setattr(autoencoder, "train_autoencoder", frozen)
-    return done
 
 
 def record(folder: Path) -> dict:

@@ -17,7 +17,7 @@ from untrain.experiment.pipeline import NAMES
 from untrain.experiment.stages.base import Stage, prepare
 from untrain.runs.run import Run, open_run
 from untrain.settings.config import Config
-from untrain.training.models import Order, train_all
+from untrain.training.base import ModelRequest
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]
@@ -165,12 +165,12 @@ def test_a_borrowed_model_outlives_its_lender(config: Make, micro_copy: Copy) ->
     assert len(list(borrower.glob("generations/*"))) == 4
 
 
-def bank_of(config: Config, micro_run: Path, orders: list[Order]) -> dict[str, bytes]:
+def bank_of(config: Config, micro_run: Path, requests: list[ModelRequest]) -> dict[str, bytes]:
     """Train models in a fresh run that has the frozen parts; return the bytes of each."""
     opened = Run(config)
     shutil.copytree(micro_run / "shared", opened.path("shared"))
     prepare(opened)
-    table = train_all(opened, orders, "models")
+    table = opened.trainer.train(requests, "models")
     return {
         row.model_id: (opened.folder / row.path / "model.safetensors").read_bytes()
         for row in table.itertuples()
@@ -180,7 +180,11 @@ def bank_of(config: Config, micro_run: Path, orders: list[Order]) -> dict[str, b
 def test_an_empty_removal_gives_the_same_model_to_the_bit(
     config: Make, micro_run: Path, tmp_path: Path, trained: list[str]
 ) -> None:
-    nothing, same, other = Order("x", 5, ()), Order("y", 5, ()), Order("z", 6, ())
+    nothing, same, other = (
+        ModelRequest("x", 5, ()),
+        ModelRequest("y", 5, ()),
+        ModelRequest("z", 6, ()),
+    )
     apart = config().model_copy(update={"runs": tmp_path / "apart"})
     first = bank_of(config(), micro_run, [nothing, other])
     second = bank_of(apart, micro_run, [same])
@@ -191,8 +195,8 @@ def test_an_empty_removal_gives_the_same_model_to_the_bit(
 
 def test_models_of_one_recipe_are_one(config: Make, micro_run: Path, trained: list[str]) -> None:
     removed = tuple(Run(config()).catalog.ids[:3])
-    orders = [Order("x", 5, removed), Order("y", 5, removed[::-1])]
-    models = bank_of(config(), micro_run, orders)
+    requests = [ModelRequest("x", 5, removed), ModelRequest("y", 5, removed[::-1])]
+    models = bank_of(config(), micro_run, requests)
     assert len(trained) == 1
     assert models["x"] == models["y"]
 
@@ -201,9 +205,13 @@ def test_models_of_one_recipe_are_one(config: Make, micro_run: Path, trained: li
 def test_worker_processes_give_the_same_models(
     config: Make, micro_run: Path, tmp_path: Path
 ) -> None:
-    orders = [Order("x", 5, ()), Order("y", 6, ()), Order("z", 5, Run(config()).catalog.ids[:4])]
+    requests = [
+        ModelRequest("x", 5, ()),
+        ModelRequest("y", 6, ()),
+        ModelRequest("z", 5, Run(config()).catalog.ids[:4]),
+    ]
     apart = config("workers=2").model_copy(update={"runs": tmp_path / "apart"})
-    assert bank_of(config(), micro_run, orders) == bank_of(apart, micro_run, orders)
+    assert bank_of(config(), micro_run, requests) == bank_of(apart, micro_run, requests)
 
 
 def test_an_unknown_stage_is_refused(config: Make, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from safetensors import SafetensorError
 
 from tests.experiment.conftest import assert_same_results, record, rewind
+from tests.helpers.processes import children, gone, needs_proc
 from tests.helpers.runs import run
 from untrain.core import files
 from untrain.core.errors import InputError, UntrainError, is_disk_full
@@ -227,37 +228,6 @@ def wait_for(process: subprocess.Popen, folder: Path, stage: str) -> None:
         except FileNotFoundError:
             pass
         time.sleep(0.005)
-
-
-def children(pid: int) -> set[int]:
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
-            continue
-        if parent == pid:
-            found.add(int(stat.parent.name))
-    return found
-
-
-def gone(pids: set[int], seconds: float) -> bool:
-    """Tell whether no such process is left (a zombie is none) within some seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        states = []
-        for pid in pids:
-            try:
-                states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
-            except OSError:
-                continue
-        if all(state == "Z" for state in states):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from untrain.experiment import pipeline, tracking
 from untrain.experiment.pipeline import NAMES, keys, run_stages
 from untrain.runs.run import Run
 from untrain.settings.config import Config
-from untrain.training.models import losses
+from untrain.training.store import read_losses
 from untrain.training.trackers import TRACKERS
 
 Make = Callable[..., Config]
@@ -97,7 +97,7 @@ def test_the_hook_tells_losses_pictures_and_results(finished: Callable[..., Run]
     tell_all(run)
     (notes,) = latest
     curve = [told[2] for told in notes.told if told[0] == "loss/A"]
-    assert curve == losses(run, run.table("models")["path"][0])
+    assert curve == read_losses(run.folder / run.table("models")["path"][0])
     redrawn = {f"redrawn/{p}": text for p, text in run.prompts[["prompt_id", "prompt"]].to_numpy()}
     pictures = {told[0]: told for told in notes.told if isinstance(told[1], Image.Image)}
     assert redrawn.keys() < pictures.keys()
@@ -200,7 +200,7 @@ def test_tensorboard_reads_it_back(finished: Callable[..., Run]) -> None:
     run = finished("tensorboard")
     tell_all(run)
     found = EventAccumulator(str(run.path("tensorboard"))).Reload()
-    curve = losses(run, run.table("models")["path"][1])
+    curve = read_losses(run.folder / run.table("models")["path"][1])
     read = [(point.step, point.value) for point in found.Scalars("loss/B00")]
     np.testing.assert_allclose([value for _, value in read], curve, rtol=1e-6)
     assert [step for step, _ in read] == list(range(len(curve)))
@@ -219,7 +219,7 @@ def test_mlflow_reads_it_back(finished: Callable[..., Run], tmp_path: Path) -> N
     assert found.info.run_name == "micro" and found.info.status == "FINISHED"
     assert found.data.params["data.family_size"] == "6"
     history = client.get_metric_history(found.info.run_id, "loss/B00")
-    curve = losses(run, run.table("models")["path"][1])
+    curve = read_losses(run.folder / run.table("models")["path"][1])
     assert sorted((m.step, m.value) for m in history) == list(enumerate(curve))
     assert "effect/nll/targeted-3" in found.data.metrics
     assert {a.path for a in client.list_artifacts(found.info.run_id)} >= {"summary.md", "redrawn"}
@@ -235,7 +235,7 @@ def test_wandb_keeps_it_offline(finished: Callable[..., Run]) -> None:
     # Steps start anew after each stage: W&B would drop a point whose step had been before.
     for name in ("A", "B00"):
         model = run.table("models").set_index("model_id").loc[name, "path"]
-        assert all(str(loss).encode() in kept for loss in losses(run, model))
+        assert all(str(loss).encode() in kept for loss in read_losses(run.folder / model))
     assert b"effect/nll/targeted-3" in kept
     pictures = run.path("wandb").glob("offline-run-*/files/media/images/redrawn/*.png")
     assert len(list(pictures)) == len(run.prompts)

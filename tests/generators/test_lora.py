@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from untrain.catalogs import rendered
 from untrain.core.errors import InputError
+from untrain.generators import make_generator
 from untrain.generators.diffusion.lora import LoraGenerator
 from untrain.testing import check_generator
 
@@ -167,15 +168,14 @@ def test_code_beside_the_weights_is_not_run(pipeline: Path, tmp_path: Path) -> N
 
 
 def test_in_an_experiment_file(pipeline: Path, tmp_path: Path) -> None:
-    from untrain.runs.inputs import open_generator
-    from untrain.settings.load import load_config
+    from untrain.settings.config import load_config
 
     (tmp_path / "pipe").symlink_to(pipeline)
     options: dict[str, Any] = {"pipeline": "pipe", **SMALL}
     text = f"generator: {{name: lora, options: {json.dumps(options)}}}\nprompts: {{families: 3}}"
     (tmp_path / "lora.yaml").write_text(text)
     config = load_config(tmp_path / "lora.yaml")
-    made = open_generator(config.generator, 0)
+    made = make_generator(config.generator.name, 0, **config.generator.arguments())
     assert isinstance(made, LoraGenerator) and made.image_size == (16, 16)
 
 

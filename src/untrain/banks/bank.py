@@ -42,8 +42,7 @@ from untrain.generators.base import has_likelihood
 from untrain.generators.queries import Queries, draw
 from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
-from untrain.training import models as bank
-from untrain.training.engines import ENGINES
+from untrain.training.base import ModelRequest
 
 Measure = Callable[[str, Any], list[tuple[Any, ...]]]
 NLL = ["model_id", "prompt_id", "generation", "nll"]
@@ -94,7 +93,7 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
             "the pictures were given (generations.path): there is no model to train a bank of"
         )
     check(run.catalog, models, shares, run.config.seed)
-    ENGINES[run.config.engine.name](run.config.engine.address).check()
+    run.trainer.engine.check()
     run_stages(run, "generate")
     with run.lock():
         prepare(run)
@@ -111,11 +110,11 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
 def _train(run: Run, parts: Sequence[Part], kept: np.ndarray) -> pd.DataFrame:
     """Have every model in ``models/``; return the table of the bank."""
     ids = np.array(run.catalog.ids, dtype=object)
-    orders = [
-        bank.Order(part.model_id, run.config.b_seed, tuple(ids[~row]))
+    requests = [
+        ModelRequest(part.model_id, run.config.b_seed, tuple(ids[~row]))
         for part, row in zip(parts, kept, strict=True)
     ]
-    table = bank.train_all(run, orders, f"bank of {len(orders)} models")
+    table = run.trainer.train(requests, f"bank of {len(requests)} models")
     table.insert(1, "share", [part.share for part in parts])
     return table[["model_id", "share", "seed", "fingerprint", "path"]]
 
@@ -142,7 +141,7 @@ def _measure(run: Run, models: pd.DataFrame) -> None:
     measure = _likelihoods(queries) if has_likelihood(run.generator) else _likeness(run, queries)
     due = models[~models["model_id"].isin(known)]
     for model in track(list(due.itertuples()), "measuring", len(due)):
-        rows = measure(str(model.model_id), bank.load_model(run, str(model.path)))
+        rows = measure(str(model.model_id), run.trainer.load(str(model.path)))
         tables.append(pd.DataFrame([(m, p, g, v) for m, p, g, _, v in rows], columns=NLL))
         tables = [pd.concat(tables, ignore_index=True)]
         write_parquet(path, tables[0])

@@ -52,7 +52,7 @@ def plan_bank(run: Run, models: int, shares: Sequence[float]) -> list[tuple[str,
 def _trained(run: Run) -> pd.DataFrame:
     """Return the models of the bank that are there and would be used again."""
     known = parts.known_models(run)
-    needed = (run.shared_folder / "shared.json", run.path("queries.safetensors"))
+    needed = (run.trainer.shared / "shared.json", run.path("queries.safetensors"))
     if known.empty or not all(path.exists() for path in needed):
         return known[:0]
     prepare(run)

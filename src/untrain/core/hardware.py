@@ -87,3 +87,12 @@ def deterministic() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         settings.fill_uninitialized_memory = before[1]
+
+
+def platform(precision: str | None) -> dict[str, str]:
+    """Return what decides the bits of a model beside recipe and threads, for fingerprints.
+
+    A generator whose ``precision`` is None decides that for itself, in its recipe.
+    """
+    where = {"torch": torch.__version__, "device": device().type}
+    return {**where, "precision": precision} if precision else where

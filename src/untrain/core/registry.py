@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -36,6 +37,16 @@ class Registry(Generic[T]):
     def register(self, name: str, target: str | T) -> None:
         """Add an implementation, as an object or as ``"module:attribute"``."""
         self._targets[name] = target
+
+    @contextmanager
+    def temporary(self, **targets: str | T) -> Iterator[None]:
+        """Add or replace implementations until the block ends."""
+        before = dict(self._targets)
+        self._targets.update(targets)
+        try:
+            yield
+        finally:
+            self._targets = before
 
     def check(self, name: str) -> None:
         """Raise what asking for ``name`` would raise, without importing what it stands for."""

@@ -18,7 +18,6 @@ from untrain.search.rank.scores import read_scores
 from untrain.search.retrieve.candidates import RETRIEVERS, text_index
 from untrain.settings.config import Config
 from untrain.settings.sections import Removal
-from untrain.training.engines import ENGINES
 
 
 def check(run: Run, due: Collection[str]) -> None:
@@ -33,7 +32,7 @@ def check(run: Run, due: Collection[str]) -> None:
     check_given_pictures(run, due)
     config = run.config
     if {"fit", "retrain"} & set(due):
-        ENGINES[config.engine.name](config.engine.address).check()
+        run.trainer.engine.check()
     if "remove" in due:
         count_removed(config, run.catalog, run.prompts)
     if "retrain" in due and config.design.kind == "randomised":

@@ -86,10 +86,10 @@ def _others(run: Run) -> pd.DataFrame:
 
 def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
     """Tell the training curves of models."""
-    from untrain.training.models import losses
+    from untrain.training.store import read_losses
 
     curves = {
-        f"loss/{model}": losses(run, path)
+        f"loss/{model}": read_losses(run.folder / path)
         for model, path in zip(models["model_id"], models["path"], strict=True)
     }
     for epoch in range(max(map(len, curves.values()), default=0)):

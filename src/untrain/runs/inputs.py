@@ -14,8 +14,6 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered.catalog import family_prompt
 from untrain.core.errors import InputError
 from untrain.core.files import rng
-from untrain.generators.base import Generator
-from untrain.generators.registry import make_generator
 from untrain.runs.given_pictures import GivenPictures
 from untrain.search.retrieve.candidates import retrieve
 from untrain.settings.config import Config
@@ -65,17 +63,6 @@ def open_inputs(config: Config) -> Inputs:
     return Inputs(train, held_out, prompts, given)
 
 
-def open_generator(settings: GeneratorConfig, seed: int, precision: str | None = None) -> Generator:
-    """Make the generator of a configuration, not yet prepared.
-
-    ``precision`` is what ``auto`` stands for; left out, it is measured (or remembered).
-    """
-    wanted: str | None = settings.precision
-    if wanted == "auto":
-        wanted = precision or measured_precision(settings, seed).chosen
-    return make_generator(settings.name, seed, wanted, **settings.arguments())
-
-
 def measured_precision(
     settings: GeneratorConfig, seed: int, known: Mapping[str, Any] | None = None
 ) -> MeasuredPrecision:
@@ -83,6 +70,11 @@ def measured_precision(
     from untrain.generators.precision import measure_precision
 
     return measure_precision(settings.name, seed, settings.arguments(), known)
+
+
+def open_training_catalog(settings: Mapping[str, Any]) -> Catalog:
+    """Open the training catalogue of an experiment, given as plain values: in another process."""
+    return open_inputs(Config.model_validate(dict(settings))).train
 
 
 def _neighbours(config: Config, prompts: pd.DataFrame, catalog: Catalog) -> set[str]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,11 +35,15 @@ from untrain.encoders import Encoder, load_encoder
 from untrain.evaluation.measurement import margin_of, measure_of
 from untrain.generators.base import Generator, unit_of
 from untrain.generators.pictures_only import PicturesOnly
+from untrain.generators.spec import GeneratorSpec
 from untrain.runs import inputs
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.settings.config import Config
 from untrain.settings.load import load_config
+from untrain.training.engines import open_engine
+from untrain.training.models import Trainer
+from untrain.training.store import ModelStore
 
 if TYPE_CHECKING:
     from untrain.generators.precision import MeasuredPrecision
@@ -113,14 +117,24 @@ class Run:
     @cached_property
     def generator(self) -> Generator:
         """The generator of the configuration, not yet prepared."""
-        return self.new_generator()
+        given = self.given_pictures
+        return PicturesOnly(given.image_size) if given else self.trainer.generator
 
-    def new_generator(self) -> Generator:
-        """Return one more generator of the configuration, not yet prepared."""
-        if self.given_pictures:
-            return PicturesOnly(self.given_pictures.image_size)
-        chosen = self.measured_precision.chosen if self.measured_precision else None
-        return inputs.open_generator(self.config.generator, self.config.seed, chosen)
+    @cached_property
+    def trainer(self) -> Trainer:
+        """What trains the models of the run, or finds them; not where pictures are given."""
+        config, settings = self.config, self.config.generator
+        measured = self.measured_precision
+        precision = measured.chosen if measured else settings.precision
+        return Trainer(
+            ModelStore(self.folder, config.runs),
+            self.catalog,
+            GeneratorSpec(settings.name, config.seed, precision, settings.arguments()),
+            open_engine(config.engine.name, config.engine.address),
+            config.workers,
+            reopen=partial(inputs.open_training_catalog, config.to_dict()),
+            warn=self.warn,
+        )
 
     @cached_property
     def measured_precision(self) -> MeasuredPrecision | None:
@@ -150,18 +164,6 @@ class Run:
     def encoder(self) -> Encoder:
         """The encoder of the configuration."""
         return load_encoder(self.config.encoder.name, **self.config.encoder.options)
-
-    @property
-    def shared_folder(self) -> Path:
-        """Where the frozen parts of the generator are."""
-        return self.path("shared", self.generator.shared_key(self.catalog))
-
-    def find_elsewhere(self, kind: str, key: str) -> Path | None:
-        """Return the folder of another run beside this one that holds ``kind/key``, if any does."""
-        for other in sorted(self.config.runs.glob(f"*/{kind}/{key}")):
-            if other.parent.parent != self.folder:
-                return other
-        return None
 
     @cached_property
     def record(self) -> dict[str, Any]:

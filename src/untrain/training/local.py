@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from untrain.core.errors import InputError
-from untrain.training.engines import Batch
+from untrain.training.base import Batch
 from untrain.training.worker import default_workers, run_jobs
 
 
 class LocalEngine:
-    """Trains models side by side in processes of this machine; see `Engine`."""
+    """The `untrain.training.base.Engine` of this machine: processes side by side."""
+
+    remote = False
 
     def __init__(self, address: str | None = None) -> None:
         self.address = address
@@ -17,15 +19,12 @@ class LocalEngine:
         """Refuse an address: there is nothing to reach."""
         if self.address is not None:
             raise InputError(
-                f"engine.address is '{self.address}', but the engine 'local' trains on this "
-                "machine alone: leave the address out, or use the engine 'ray'"
+                f"engine.address is '{self.address}', but the engine 'local' trains only on "
+                "this machine: leave the address out, or use the engine 'ray'"
             )
 
     def train(self, batch: Batch) -> None:
         """Train in ``workers`` processes; by default one a core, or one where there is a GPU."""
-        arguments = [
-            (str(batch.folder), str(batch.shared), batch.config, group, batch.way)
-            for group in batch.groups
-        ]
+        arguments = [(batch.folder, batch.shared, group, batch.mode) for group in batch.groups]
         workers = batch.workers or default_workers()
-        run_jobs(batch.job, arguments, workers, batch.way.threads, batch.label, batch.work)
+        run_jobs(batch.job, arguments, workers, batch.mode.threads, batch.label, batch.work)

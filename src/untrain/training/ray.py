@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 import untrain
 from untrain.core.errors import InputError, UntrainError, is_disk_full
 from untrain.core.files import atomic_folder
+from untrain.core.hardware import device, has_fast_bfloat16
 from untrain.core.notes import Note
 from untrain.core.progress import bar, console
-from untrain.training.engines import Batch, Job, Model, Way
+from untrain.training.base import Batch, Group, Job, TrainingMode
 from untrain.training.worker import cores
 
 LOCAL = "local"  # Ray's own word for a cluster that is this machine, and ends with us
@@ -34,11 +35,10 @@ CANCEL_SECONDS = 10.0  # for trainings to tidy up before they are killed
 CLIENT_PORT = 10001  # of ray://host
 
 Files = dict[str, bytes]
-Group = tuple[Model, ...]
 
 
 class RayEngine:
-    """Trains models as tasks of a Ray cluster; see `Engine`.
+    """Trains models as tasks of a Ray cluster; see `untrain.training.base.Engine`.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ class RayEngine:
         else Ray is started on this machine, and ended with the batch. A connection to Ray that
         the caller has is used as it is.
     """
+
+    remote = True
 
     def __init__(self, address: str | None = None) -> None:
         self.address = address or os.environ.get("RAY_ADDRESS") or LOCAL
@@ -68,25 +70,23 @@ class RayEngine:
             return
         with (
             tempfile.TemporaryDirectory(prefix="untrain-", ignore_cleanup_errors=True) as scratch,
-            _connected(self.address, batch.way.threads) as (ray, ours),
+            _connected(self.address, batch.mode.threads) as (ray, ours),
             bar(batch.label, batch.work) as advance,
         ):
-            expected = _machine(batch.config)
-            gpus = batch.way.processes if expected["device"] == "cuda" else 0
-            needs = {"CPU": batch.way.threads, "GPU": gpus}
+            expected = _machine(batch.mode)
+            gpus = batch.mode.processes if expected["device"] == "cuda" else 0
+            needs = {"CPU": batch.mode.threads, "GPU": gpus}
             _tell_if_too_small(ray, needs)
             inputs = ray.put(_inputs(batch))
             resources = {"num_cpus": needs["CPU"], "num_gpus": needs["GPU"]}
             task = ray.remote(**resources, max_retries=RETRIES)(_train)
-            fixed = (batch.way, expected, scratch if ours else None)
-            calls = {
-                group: (inputs, batch.job, batch.config, group, *fixed) for group in batch.groups
-            }
+            fixed = (batch.mode, expected, scratch if ours else None)
+            calls = {group: (inputs, batch.job, group, *fixed) for group in batch.groups}
             processors = {_processor()}
 
             def keep(group: Group, models: list[Files], processor: str) -> None:
                 for model, files in zip(group, models, strict=True):
-                    with atomic_folder(batch.folder / "models" / model.key) as temporary:
+                    with atomic_folder(batch.folder / "models" / model.model_id) as temporary:
                         _unpack(files, temporary)
                 processors.add(processor)
                 advance(batch.work // len(batch.groups))
@@ -251,9 +251,8 @@ def _cancel(ray: Any, references: list[Any]) -> None:
 def _train(
     inputs: Files,
     job: Job,
-    config: dict[str, Any],
     group: Group,
-    way: Way,
+    mode: TrainingMode,
     expected: dict[str, str],
     scratch: str | None,
 ) -> tuple[list[Files], str]:
@@ -263,7 +262,7 @@ def _train(
     """
     import torch
 
-    found = _machine(config)
+    found = _machine(mode)
     for name, wanted in expected.items():
         if found[name] != wanted:
             raise InputError(
@@ -271,12 +270,12 @@ def _train(
                 f"'{found[name]}', the machine of the run '{wanted}': models would not be the "
                 "same, so make them alike"
             )
-    torch.set_num_threads(way.threads)
+    torch.set_num_threads(mode.threads)
     with tempfile.TemporaryDirectory(prefix="untrain-", dir=scratch) as name:
         folder, shared = Path(name, "run"), Path(name, "shared")
         try:
             _unpack(inputs, Path(name))
-            job(str(folder), str(shared), config, group, way)
+            job(folder, shared, group, mode)
         except Exception as error:
             if is_disk_full(error):
                 raise UntrainError(
@@ -284,25 +283,23 @@ def _train(
                     f"{tempfile.gettempdir()} and run the same command again"
                 ) from None
             raise
-        return [_pack(folder / "models" / model.key) for model in group], _processor()
+        return [_pack(folder / "models" / model.model_id) for model in group], _processor()
 
 
-def _machine(config: dict[str, Any]) -> dict[str, str]:
+def _machine(mode: TrainingMode) -> dict[str, str]:
     """What must be the same on every node for a model to be what its fingerprint says.
 
-    The precision is that of the settings. In bfloat16 nodes must also agree on whether it is
-    computed in hardware: emulation rounds differently, and takes a hundred times as long.
+    In bfloat16 nodes must also agree on whether it is computed in hardware: emulation rounds
+    differently, and takes a hundred times as long.
     """
     import torch
-
-    from untrain.core.hardware import device, has_fast_bfloat16
 
     found = {
         "untrain": untrain.__version__,
         "torch": torch.__version__,
         "device": device().type,
     }
-    if config.get("generator", {}).get("precision") == "bfloat16":
+    if mode.precision == "bfloat16":
         found["bfloat16"] = "in hardware" if has_fast_bfloat16() else "emulated"
     return found
 

@@ -18,7 +18,7 @@ from typing import Any
 from untrain.core.errors import UntrainError
 from untrain.core.progress import bar
 
-Job = Callable[..., float]
+Job = Callable[..., object]
 
 
 def _nowhere(n: int) -> None:

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from untrain.core.files import write_json
-from untrain.core.progress import bar
 from untrain.encoders import load_encoder
 from untrain.runs.run import Run
 from untrain.settings.sections import EncoderConfig
-from untrain.training import models as bank
 
 
 @dataclass(frozen=True)
@@ -66,12 +63,5 @@ def encoder_identity(settings: EncoderConfig) -> list[Any]:
 
 def prepare(run: Run) -> None:
     """Fit the generator's frozen parts, or find them in this run or one beside it."""
-    folder, catalog, generator = run.shared_folder, run.catalog, run.generator
-    if not folder.exists():
-        elsewhere = run.find_elsewhere("shared", folder.name)
-        if elsewhere:
-            bank.adopt(elsewhere, folder)
-    with bar("frozen parts", generator.prepare_work(catalog)) as advance:
-        generator.prepare(catalog, folder, advance)
-    if not (folder / "shared.json").exists():  # there is nothing to keep, or nothing that says so
-        write_json(folder / "shared.json", {"fingerprint": folder.name})
+    if not run.given_pictures:  # else there is no model, and nothing to prepare
+        run.trainer.prepare()

@@ -30,7 +30,6 @@ from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
 from untrain.runs.trial import read_assignment
 from untrain.settings.sections import Evaluation
-from untrain.training import models as bank
 
 RESULTS = "results"
 
@@ -98,7 +97,7 @@ def _measure(run: Run, models: pd.DataFrame, primary_sets: pd.DataFrame) -> pd.D
     for name, path in track(
         list(zip(models["model_id"], models["path"], strict=True)), "measuring", len(models)
     ):
-        model = bank.load_model(run, path)
+        model = run.trainer.load(path)
         if name == SAMPLER:
             rows += measured.of_sampler(name, model)
         else:

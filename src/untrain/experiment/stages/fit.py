@@ -8,7 +8,7 @@ from untrain.counterfactual.design import SAMPLER
 from untrain.experiment.stages.base import Stage, prepare
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
-from untrain.training import models as bank
+from untrain.training.base import ModelRequest
 
 
 def settings(run: Run) -> Any:
@@ -20,9 +20,9 @@ def settings(run: Run) -> Any:
 def fit(run: Run) -> None:
     """Train model A."""
     prepare(run)
-    order = bank.Order(SAMPLER, run.config.seed, ())
+    request = ModelRequest(SAMPLER, run.config.seed)
     # A is paired with no other model, so that it may have all the threads.
-    run.keep("model_a", bank.train_all(run, [order], "model A", paired=False))
+    run.keep("model_a", run.trainer.train([request], "model A", paired=False))
 
 
 STAGE = Stage(

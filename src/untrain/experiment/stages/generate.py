@@ -11,7 +11,6 @@ from untrain.generators.queries import Queries, draw
 from untrain.runs.queries import write_prompts, write_queries
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
-from untrain.training import models as bank
 
 
 def settings(run: Run) -> Any:
@@ -22,7 +21,7 @@ def settings(run: Run) -> Any:
 def generate(run: Run) -> None:
     """Draw some pictures a prompt, and one more as the study's reference."""
     prepare(run)
-    model = bank.load_model(run, run.table("model_a")["path"].iloc[0])
+    model = run.trainer.load(run.table("model_a")["path"].iloc[0])
     reference = run.config.per_prompt  # the last generation of each prompt
     keys = [(p, g) for p in run.prompts["prompt_id"] for g in range(reference + 1)]
     drawn = draw(model, keys, run.texts, run.config.seed)

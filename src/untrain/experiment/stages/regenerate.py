@@ -13,7 +13,6 @@ from untrain.generators.queries import draw
 from untrain.runs.queries import read_queries, write_redrawn
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
-from untrain.training import models as bank
 
 
 def regenerate(run: Run) -> None:
@@ -26,7 +25,7 @@ def regenerate(run: Run) -> None:
     for model_id, path in track(
         zip(models["model_id"], models["path"], strict=True), "regenerating", len(models)
     ):
-        model = bank.load_model(run, path)
+        model = run.trainer.load(path)
         drawn = draw(model, queries.keys, queries.texts, run.config.seed)
         write_redrawn(run.folder, model_id, drawn)
 

@@ -12,7 +12,7 @@ from untrain.experiment.stages.base import Stage, prepare, section
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
 from untrain.settings.sections import Design
-from untrain.training import models as bank
+from untrain.training.base import ModelRequest
 
 UNPAIRED = (
     "Unpaired models: each has a seed of its own, and differs from the others through it as well "
@@ -53,8 +53,8 @@ def retrain(run: Run) -> None:
     prepare(run)
     forget_sets, kind = run.table("forget_sets"), run.config.design.kind
     drawn = draw_assignment(run.config.design, forget_sets, run.config.seed, run.paired)
-    orders = [
-        bank.Order(
+    requests = [
+        ModelRequest(
             model_id,
             run.config.b_seed + drawn.seed_offsets[m],
             tuple(design.removed_ids(drawn, forget_sets, model_id)),
@@ -63,8 +63,8 @@ def retrain(run: Run) -> None:
     ]
     if not run.paired:
         run.warn(Note("unpaired", UNPAIRED + UNPAIRED_BUT[kind]))
-    label = f"{len(orders)} {'paired' if run.paired else 'unpaired'} models"
-    models = bank.train_all(run, orders, label)
+    label = f"{len(requests)} {'paired' if run.paired else 'unpaired'} models"
+    models = run.trainer.train(requests, label)
     run.keep("models", pd.concat([run.table("model_a"), models], ignore_index=True))
     run.keep("removals", design.removals(drawn))
 

@@ -9,7 +9,7 @@ from untrain.experiment.stages.generate import judge_quality
 from untrain.runs.queries import write_prompts, write_queries
 from untrain.runs.run import Run
 from untrain.runs.stage_names import HELP_OF_GIVEN_PICTURES
-from untrain.training import models as bank
+from untrain.training.index import write_index
 
 
 def settings(run: Run) -> Any:
@@ -23,7 +23,7 @@ def take_pictures(run: Run) -> None:
     """Bring the pictures to one size and write them as queries."""
     assert run.given_pictures is not None
     queries = run.given_pictures.queries()
-    bank.write_index(run)
+    write_index(run.folder, run.catalog)
     write_queries(run.folder, queries)
     write_prompts(run.folder, run.prompts)
     judge_quality(run, queries)

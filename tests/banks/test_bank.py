@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.experiment.conftest import record
+from tests.helpers.engines import noting_engine
 from untrain.banks import bank as parts
 from untrain.banks.bank import keep_equivalent, read_bank, train_bank
 from untrain.banks.plan import plan_bank
@@ -22,7 +23,9 @@ from untrain.experiment.stages.base import prepare
 from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
 from untrain.settings.config import Config
-from untrain.training import models as bank
+from untrain.training.base import Group, ModelRequest
+from untrain.training.engines import ENGINES
+from untrain.training.models import Trainer
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]
@@ -133,18 +136,19 @@ def test_a_bank_grows_without_training_again(
 
 
 def test_a_kill_while_training_costs_the_model_in_training(
-    config: Make, micro_copy: Copy, trained: list[str], monkeypatch: pytest.MonkeyPatch
+    config: Make, micro_copy: Copy, trained: list[str]
 ) -> None:
     folder = micro_copy()
-    train_group = bank.train_group
 
-    def stop(*arguments: object) -> float:
+    def stop(group: Group) -> None:
         if len(trained) == 2:
             raise KeyboardInterrupt
-        return train_group(*arguments)  # type: ignore[arg-type]
+        trained.extend(model.model_id for model in group)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(bank, "train_group", stop)
+    with (
+        ENGINES.temporary(local=noting_engine(stop)),
+        pytest.raises(KeyboardInterrupt),
+    ):
         train_bank(Run(config()), 4)
     with pytest.raises(InputError, match="untrain bank FILE"):
         read_bank(folder)
@@ -157,16 +161,16 @@ def test_a_kill_while_measuring_costs_one_measurement(
 ) -> None:
     folder = micro_copy()
     loaded: list[str] = []
-    load_model = bank.load_model
+    load_model = Trainer.load
 
-    def load(run: Run, path: str) -> object:
+    def load(self: Trainer, path: str) -> object:
         if len(loaded) == 2:
             raise KeyboardInterrupt
         loaded.append(path)
-        return load_model(run, path)
+        return load_model(self, path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(bank, "load_model", load)
+        patch.setattr(Trainer, "load", load)
         train_bank(Run(config()), 4)
     part = read_bank(folder)
     assert list(part.models["model_id"]) == ["half-000", "half-001"]
@@ -189,8 +193,8 @@ def test_models_are_paired_nothing_taken_out_is_full_to_the_bit(
     prepare(other)
     removed = ~kept_without(Part(0.0), copy_groups(other.catalog), 0)
     assert not removed.any()
-    order = bank.Order("again", other.config.b_seed, ())
-    again = bank.train_all(other, [order], "again")["path"].iloc[0]
+    request = ModelRequest("again", other.config.b_seed, ())
+    again = other.trainer.train([request], "again")["path"].iloc[0]
     left, right = (load_file(f / "model.safetensors") for f in (folder / full, elsewhere / again))
     assert left.keys() == right.keys()
     assert all((left[name] == right[name]).all() for name in left)

@@ -14,25 +14,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from untrain.experiment.engines import Batch, Model, Way
 
 from tests.conftest import MICRO
-from tests.experiment.test_stops import children, gone, needs_proc
+from tests.helpers.processes import descendants, gone, needs_proc
 from untrain.cli import options
 from untrain.core.errors import InputError, UntrainError
+from untrain.core.notes import Note
 from untrain.experiment import pipeline
 from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.settings.load import load_config
-from untrain.training import models as bank
 from untrain.training import ray as on_ray
+from untrain.training.base import Batch, Group, Job, ModelRequest, TrainingMode
+from untrain.training.engines import ENGINES
 from untrain.training.ray import RayEngine
 
 Make = Callable[..., Config]
@@ -169,12 +171,11 @@ def batch(tmp_path: Path) -> Callable[..., Batch]:
 
     def make(job: Callable[..., float], models: int = 2, **changes: Any) -> Batch:
         given = Batch(
-            job=job,
+            job=partial(job, tmp_path / "notes"),
             folder=tmp_path / "run",
             shared=tmp_path / "shared",
-            config={"notes": str(tmp_path / "notes")},
-            groups=tuple((Model(f"model-{i}", i, (f"image-{i}",)),) for i in range(models)),
-            way=Way(),
+            groups=tuple((ModelRequest(f"model-{i}", i, (f"image-{i}",)),) for i in range(models)),
+            mode=TrainingMode(),
             workers=None,
             label="models",
             work=models,
@@ -185,49 +186,46 @@ def batch(tmp_path: Path) -> Callable[..., Batch]:
     return make
 
 
-Group = tuple[Model, ...]
-
-
-def tell(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
+def tell(notes: Path, folder: Path, shared: Path, group: Group, mode: TrainingMode) -> None:
     """Train nothing: write down what was given, and how often it was tried."""
     import torch
 
     for model in group:
-        notes = Path(config["notes"], model.key)
-        tries = len(list(notes.glob("*"))) if notes.exists() else 0
-        notes.mkdir(exist_ok=True)
-        (notes / str(tries)).write_text(folder)
-        index = Path(folder, "catalog.parquet").read_text()
-        tokens = Path(shared, "deep", "tokens").read_bytes().hex()
-        target = Path(folder, "models", model.key, "deep")
+        noted = notes / model.model_id
+        tries = len(list(noted.glob("*"))) if noted.exists() else 0
+        noted.mkdir(exist_ok=True)
+        (noted / str(tries)).write_text(str(folder))
+        index = (folder / "catalog.parquet").read_text()
+        tokens = (shared / "deep" / "tokens").read_bytes().hex()
+        target = folder / "models" / model.model_id / "deep"
         target.mkdir(parents=True)
-        given = [index, tokens, *model, way.stack, torch.get_num_threads()]
+        given = [index, tokens, *model, mode.stack, torch.get_num_threads()]
         (target / "given.json").write_text(json.dumps(given))
-    return 0.0
 
 
-def die_once(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
-    tell(folder, shared, config, group, way)
-    if len(list(Path(config["notes"], group[0].key).iterdir())) == 1:
+def die_once(notes: Path, folder: Path, shared: Path, group: Group, mode: TrainingMode) -> None:
+    tell(notes, folder, shared, group, mode)
+    if len(list((notes / group[0].model_id).iterdir())) == 1:
         os._exit(1)
-    return 0.0
 
 
-def die(*given: Any) -> float:
+def die(*given: Any) -> None:
     os._exit(1)
 
 
-def fail_but_the_first(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
-    if group[0].key != "model-0":
-        while not Path(config["notes"], "model-0").exists():
+def fail_but_the_first(
+    notes: Path, folder: Path, shared: Path, group: Group, mode: TrainingMode
+) -> None:
+    if group[0].model_id != "model-0":
+        while not (notes / "model-0").exists():
             time.sleep(0.02)
         time.sleep(0.5)
-        raise InputError(f"{group[0].key} is refused")
-    return tell(folder, shared, config, group, way)
+        raise InputError(f"{group[0].model_id} is refused")
+    tell(notes, folder, shared, group, mode)
 
 
-def never_end(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
-    tell(folder, shared, config, group, way)
+def never_end(notes: Path, folder: Path, shared: Path, group: Group, mode: TrainingMode) -> None:
+    tell(notes, folder, shared, group, mode)
     while True:
         time.sleep(0.02)
 
@@ -238,7 +236,7 @@ def given_to(batch: Batch, key: str) -> list[Any]:
 
 def tried_in(batch: Batch) -> list[Path]:
     """The folders that trainings were given, on whatever node."""
-    notes = sorted(Path(batch.config["notes"]).glob("*/*"))
+    notes = sorted((batch.folder.parent / "notes").glob("*/*"))
     return [Path(note.read_text()) for note in notes]
 
 
@@ -258,13 +256,13 @@ def test_what_a_training_reads_travels_and_what_it_leaves_comes_back(
 
 
 def test_the_models_of_a_stack_travel_together(ray: Any, batch: Callable[..., Batch]) -> None:
-    models = [Model(f"model-{i}", 7, (f"image-{i}",)) for i in range(5)]
+    models = [ModelRequest(f"model-{i}", 7, (f"image-{i}",)) for i in range(5)]
     groups = (tuple(models[:3]), tuple(models[3:]))
-    trained = batch(tell, groups=groups, way=Way(stack=3))
+    trained = batch(tell, groups=groups, mode=TrainingMode(stack=3))
     RayEngine().train(trained)
     for model in models:
-        given = given_to(trained, model.key)
-        assert given[2:] == [model.key, 7, list(model.removed), 3, 1]
+        given = given_to(trained, model.model_id)
+        assert given[2:] == [model.model_id, 7, list(model.removed), 3, 1]
     assert len(set(tried_in(trained))) == 2
 
 
@@ -323,7 +321,7 @@ def test_ctrl_c_ends_the_trainings(ray: Any, batch: Callable[..., Batch]) -> Non
 def test_a_node_with_other_libraries_is_refused(
     ray: Any, batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_ray, "_machine", lambda config: {"torch": "1.0", "device": "cpu"})
+    monkeypatch.setattr(on_ray, "_machine", lambda mode: {"torch": "1.0", "device": "cpu"})
     with pytest.raises(InputError, match=r"the node '.*' .* has torch '.*', .* the run '1.0'"):
         RayEngine().train(batch(tell))
 
@@ -331,11 +329,11 @@ def test_a_node_with_other_libraries_is_refused(
 def test_processors_that_round_differently_are_told(
     ray: Any, batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    told: list[Note] = []
     monkeypatch.setattr(on_ray, "_processor", lambda: "Z80")
     RayEngine().train(batch(tell, warn=told.append))
     assert len(told) == 1
-    assert "Z80" in told[0]
+    assert "Z80" in told[0].about
 
 
 # Real models -------------------------------------------------------------------------------------
@@ -346,8 +344,8 @@ def models_of(made: Config, where: Path) -> dict[tuple[str, str], bytes]:
     opened = Run(made.model_copy(update={"runs": where}))
     prepare(opened)
     ids = opened.catalog.ids
-    orders = [bank.Order(str(i), 5 + i % 2, ids[: 7 * i]) for i in range(4)]
-    table = bank.train_all(opened, orders, "models")
+    requests = [ModelRequest(str(i), 5 + i % 2, ids[: 7 * i]) for i in range(4)]
+    table = opened.trainer.train(requests, "models")
     return {
         (row.model_id, file.name): file.read_bytes()
         for row in table.itertuples()
@@ -402,22 +400,23 @@ def test_a_node_is_lost_in_the_middle(
     nodes: Nodes,
     config: Make,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     longer = "generator.settings={epochs: 40}"
     here = models_of(config(longer), tmp_path / "here")
     notes = tmp_path / "notes"
     notes.mkdir()
 
-    def noting(folder: str, shared: str, config: dict, group: Group, way: Way) -> float:
+    def noting(job: Job, folder: Path, shared: Path, group: Group, mode: TrainingMode) -> None:
         import ray
 
-        from untrain.training.models import train_group
-
-        (notes / f"{ray.get_runtime_context().get_node_id()}-{group[0].key}").touch()
+        (notes / f"{ray.get_runtime_context().get_node_id()}-{group[0].model_id}").touch()
         while len({note.name.partition("-")[0] for note in notes.iterdir()}) < 2:
             time.sleep(0.02)  # until both nodes train
-        return train_group(folder, shared, config, group, way)
+        job(folder, shared, group, mode)
+
+    class Noting(RayEngine):
+        def train(self, batch: Batch) -> None:
+            super().train(replace(batch, job=partial(noting, batch.job)))
 
     def lose() -> None:
         while not started(nodes.second.node_id):
@@ -428,11 +427,11 @@ def test_a_node_is_lost_in_the_middle(
     def started(node: str) -> set[str]:
         return {note.name.removeprefix(f"{node}-") for note in notes.glob(f"{node}-*")}
 
-    monkeypatch.setattr(bank, "train_group", noting)
     thief = threading.Thread(target=lose, daemon=True)
     thief.start()
     made = config(longer, "workers=2", through(nodes.cluster.address))
-    there = models_of(made, tmp_path / "there")
+    with ENGINES.temporary(ray=Noting):
+        there = models_of(made, tmp_path / "there")
     thief.join(60)
     assert here == there
     lost, kept = (started(n.node_id) for n in (nodes.second, nodes.cluster.head_node))
@@ -476,8 +475,3 @@ def test_a_stop_leaves_no_processes(ray_folder: None, tmp_path: Path, how: signa
         assert "run the same command again" in told
         assert "Traceback" not in told
         assert not training[0].exists()
-
-
-def descendants(pid: int) -> set[int]:
-    found = children(pid)
-    return found.union(*map(descendants, found))

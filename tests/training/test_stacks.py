@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,17 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.conftest import MICRO
+from tests.helpers.engines import noting_engine
 from untrain.core.errors import UntrainError
-from untrain.core.files import fingerprint, read_json
+from untrain.core.files import read_json
 from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.settings.load import load_config
-from untrain.training import models as bank
-from untrain.training.engines import Batch, Model, Way
-from untrain.training.models import Order, train_all
+from untrain.training.base import Batch, Group, ModelRequest, TrainingMode
+from untrain.training.engines import ENGINES
+from untrain.training.store import read_losses
 
 Make = Callable[..., Config]
 Opened = Callable[..., Run]
@@ -55,24 +57,18 @@ def stacks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda size: monkeypatch.setattr(DalleGenerator, "stack_size", size)
 
 
-@pytest.fixture
-def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many models each call of the job was given."""
-    sizes: list[int] = []
-    train_group = bank.train_group
-
-    def noting(folder: str, shared: str, config: dict, group: tuple[Model, ...], way: Way) -> float:
-        sizes.append(len(group))
-        return train_group(folder, shared, config, group, way)
-
-    monkeypatch.setattr(bank, "train_group", noting)
-    return sizes
+def sizes(groups: list[Group]) -> list[int]:
+    return [len(group) for group in groups]
 
 
-def orders(run: Run, count: int, seeds: int = 1) -> list[Order]:
+def keys(groups: list[Group]) -> list[str]:
+    return [model.model_id for group in groups for model in group]
+
+
+def requests(run: Run, count: int, seeds: int = 1) -> list[ModelRequest]:
     """``count`` models, of which each lacks three images more than the one before."""
     ids = run.catalog.ids
-    return [Order(f"m{i}", 5 + i % seeds, ids[: 3 * i]) for i in range(count)]
+    return [ModelRequest(f"m{i}", 5 + i % seeds, ids[: 3 * i]) for i in range(count)]
 
 
 def weights(run: Run, table: pd.DataFrame) -> Iterator[dict[str, np.ndarray]]:
@@ -84,102 +80,108 @@ def files(run: Run, table: pd.DataFrame) -> list[bytes]:
 
 
 def test_stacked_models_are_those_trained_alone_up_to_rounding(
-    opened: Opened, stacks: Callable[[int], None], groups: list[int]
+    opened: Opened, stacks: Callable[[int], None], groups: list[Group]
 ) -> None:
     apart, together = opened("apart"), opened("together")
-    alone = train_all(apart, orders(apart, 6), "models")
+    alone = apart.trainer.train(requests(apart, 6), "models")
     stacks(4)
-    stacked = train_all(together, orders(together, 6), "models")
-    assert groups == [1] * 6 + [4, 2]
+    stacked = together.trainer.train(requests(together, 6), "models")
+    assert sizes(groups) == [1] * 6 + [4, 2]
     assert not set(alone["fingerprint"]) & set(stacked["fingerprint"])
     of_alone, of_stacked = list(weights(apart, alone)), list(weights(together, stacked))
     moved = max(np.abs(of_alone[0][name] - of_alone[1][name]).max() for name in of_alone[0])
     for one, other in zip(of_alone, of_stacked, strict=True):
         assert one.keys() == other.keys()
         assert max(np.abs(one[name] - other[name]).max() for name in one) < 0.01 * moved
-    for order, path in zip(orders(together, 6), stacked["path"], strict=True):
+    for request, path in zip(requests(together, 6), stacked["path"], strict=True):
         content = read_json(together.folder / path / "removed.json")
-        assert content == {"seed": order.seed, "removed": sorted(order.removed)}
-        losses = bank.losses(together, path)
+        assert content == {"seed": request.seed, "removed": sorted(request.removed)}
+        losses = read_losses(together.folder / path)
         assert len(losses) == together.generator.preset.epochs
 
 
 def test_a_bank_in_stacks_resumes_and_grows_to_the_bit(
-    opened: Opened, stacks: Callable[[int], None], groups: list[int]
+    opened: Opened, stacks: Callable[[int], None], groups: list[Group]
 ) -> None:
     """Whatever the order in which models were asked for, and whatever filled a stack up."""
     stacks(4)
     whole, grown = opened("whole"), opened("grown")
-    expected = files(whole, train_all(whole, orders(whole, 7), "models"))
-    assert groups == [4, 3]
+    expected = files(whole, whole.trainer.train(requests(whole, 7), "models"))
+    assert sizes(groups) == [4, 3]
     groups.clear()
-    train_all(grown, orders(grown, 3)[1:], "models")
-    assert groups == [2]
-    train_all(grown, orders(grown, 3)[::-1], "models")
-    assert groups == [2, 1]
-    table = train_all(grown, orders(grown, 7), "models")
-    assert groups == [2, 1, 4]
+    grown.trainer.train(requests(grown, 3)[1:], "models")
+    assert sizes(groups) == [2]
+    grown.trainer.train(requests(grown, 3)[::-1], "models")
+    assert sizes(groups) == [2, 1]
+    table = grown.trainer.train(requests(grown, 7), "models")
+    assert sizes(groups) == [2, 1, 4]
     assert files(grown, table) == expected
-    again = train_all(opened("grown"), orders(grown, 7), "models")
-    assert groups == [2, 1, 4]
+    again = opened("grown").trainer.train(requests(grown, 7), "models")
+    assert sizes(groups) == [2, 1, 4]
     pd.testing.assert_frame_equal(again, table)
     assert len(list(grown.path("models").iterdir())) == 7  # and none that filled a stack up
 
 
 def test_a_kill_costs_the_stack_in_training(
-    opened: Opened, stacks: Callable[[int], None], groups: list[int], trained: list[str]
+    opened: Opened, stacks: Callable[[int], None], groups: list[Group]
 ) -> None:
     stacks(2)
     run = opened()
-    train_group = bank.train_group
 
-    def stop(*arguments: object) -> float:
-        if groups == [2]:
+    def stop(group: Group) -> None:
+        if groups:
             raise KeyboardInterrupt
-        return train_group(*arguments)  # type: ignore[arg-type]
+        groups.append(group)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(bank, "train_group", stop)
-        train_all(run, orders(run, 6), "models")
+    with (
+        ENGINES.temporary(local=noting_engine(stop)),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        opened().trainer.train(requests(run, 6), "models")
     assert len(list(run.path("models").iterdir())) == 2
-    table = train_all(run, orders(run, 6), "models")
-    assert groups == [2, 2, 2]
-    assert trained == list(table["fingerprint"])
+    table = run.trainer.train(requests(run, 6), "models")
+    assert sizes(groups) == [2, 2, 2]
+    assert keys(groups) == list(table["fingerprint"])
 
 
 def test_models_of_a_stack_share_their_seed(
-    opened: Opened, stacks: Callable[[int], None], groups: list[int], trained: list[str]
+    opened: Opened, stacks: Callable[[int], None], groups: list[Group]
 ) -> None:
     stacks(2)
     run = opened()
-    table = train_all(run, orders(run, 5, seeds=2), "models")
-    assert groups == [2, 1, 2]
+    table = run.trainer.train(requests(run, 5, seeds=2), "models")
+    assert sizes(groups) == [2, 1, 2]
     found = dict(zip(table["fingerprint"], table["seed"], strict=True))
-    assert [found[key] for key in trained] == [5, 5, 5, 6, 6]
+    assert [found[key] for key in keys(groups)] == [5, 5, 5, 6, 6]
 
 
 @pytest.mark.slow
 def test_stacks_side_by_side_are_the_same(opened: Opened, stacks: Callable[[int], None]) -> None:
     stacks(2)
     one, other = opened("one"), opened("other", "workers=2")
-    tables = [train_all(run, orders(run, 4), "models") for run in (one, other)]
+    tables = [run.trainer.train(requests(run, 4), "models") for run in (one, other)]
     assert files(one, tables[0]) == files(other, tables[1])
 
 
-def test_a_model_by_itself_is_known_as_ever(opened: Opened) -> None:
-    """Models of runs from before there were stacks must be found."""
+def test_a_model_is_known_by_how_it_is_trained(opened: Opened) -> None:
     run = opened()
-    order = orders(run, 2)[1]
-    where = {**bank.platform("float32"), "threads": "1"}
-    recipe = run.generator.shared_fingerprint
-    expected = fingerprint("model-2", recipe, 5, sorted(order.removed), where)
-    assert bank._key(run, order, Way()) == expected
-    ways = [Way(), Way(threads=2), Way(stack=2), Way(stack=4), Way(processes=2)]
-    assert len({bank._key(run, order, way) for way in ways}) == len(ways)
+    request = requests(run, 2)[1]
+    modes = [
+        TrainingMode(),
+        TrainingMode(threads=2),
+        TrainingMode(stack=2),
+        TrainingMode(stack=4),
+        TrainingMode(processes=2),
+        TrainingMode(precision="float32"),
+        TrainingMode(precision="bfloat16"),
+    ]
+    assert len({run.trainer.fingerprint(request, mode) for mode in modes}) == len(modes)
 
 
 class Listening:
     """An engine that trains nothing."""
+
+    remote = False
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -193,13 +195,17 @@ def test_a_model_that_is_paired_with_none_is_in_no_stack(
 ) -> None:
     stacks(4)
     run, engine = opened(), Listening()
-    run.__dict__["engine"] = engine
-    train_all(run, orders(run, 2), "models")
-    train_all(run, orders(run, 1), "model A", paired=False)
+    trainer = replace(run.trainer, engine=engine)
+    trainer.train(requests(run, 2), "models")
+    trainer.train(requests(run, 1), "model A", paired=False)
     monkeypatch.setattr(DalleGenerator, "processes", 3)
-    train_all(run, orders(run, 1), "model A", paired=False)
-    ways = [batch.way for batch in engine.batches]
-    assert ways == [Way(stack=4), Way(threads=1), Way(processes=3)]
+    trainer.train(requests(run, 1), "model A", paired=False)
+    modes = [batch.mode for batch in engine.batches]
+    assert modes == [
+        TrainingMode(stack=4, precision="float32"),
+        TrainingMode(threads=1, precision="float32"),
+        TrainingMode(processes=3, precision="float32"),
+    ]
     work = [batch.work // run.generator.fit_work(run.catalog) for batch in engine.batches]
     assert work == [4, 1, 1]
 
@@ -216,9 +222,9 @@ def test_a_model_in_several_processes(opened: Opened, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(dalle, "train_across", across)
     run = opened()
-    alone = files(run, train_all(run, orders(run, 1), "model A", paired=False))
+    alone = files(run, run.trainer.train(requests(run, 1), "model A", paired=False))
     monkeypatch.setattr(DalleGenerator, "processes", 3)
-    assert files(run, train_all(run, orders(run, 1), "model A", paired=False)) == alone
+    assert files(run, run.trainer.train(requests(run, 1), "model A", paired=False)) == alone
     assert given == [3]
     assert len(list(run.path("models").iterdir())) == 2
 
@@ -235,7 +241,11 @@ def test_a_gpu_without_room(
     monkeypatch.setattr(DalleGenerator, "fit_stack", full)
     run = opened()
     with pytest.raises(UntrainError, match="too little free memory to train 4 of these models"):
-        train_all(run, orders(run, 2), "models")
+        run.trainer.train(requests(run, 2), "models")
+
+
+def told_to_workers(run: Run) -> str | None:
+    return run.trainer.spec.settled(run.generator).precision
 
 
 def test_workers_get_the_precision_of_the_run(
@@ -243,12 +253,14 @@ def test_workers_get_the_precision_of_the_run(
 ) -> None:
     for forced in ("0", "1"):
         monkeypatch.setenv("UNTRAIN_FAST_BFLOAT16", forced)
-        assert bank._for_workers(opened())["generator"]["precision"] == "float32"
-    run = opened("rounded", "generator.precision=bfloat16")
-    assert bank._for_workers(run)["generator"]["precision"] == "bfloat16"
-    exact = opened("exact", "generator.precision=float32")
-    order = orders(run, 2)[1]
-    assert bank._key(run, order, Way()) != bank._key(exact, order, Way())
+        assert told_to_workers(opened()) == "float32"
+    rounded = opened("rounded", "generator.precision=bfloat16")
+    assert told_to_workers(rounded) == "bfloat16"
+    engine = Listening()
+    for run in (rounded, opened("exact", "generator.precision=float32")):
+        replace(run.trainer, engine=engine).train(requests(run, 2), "models")
+    one, other = ({model.model_id for (model,) in batch.groups} for batch in engine.batches)
+    assert len(one) == len(other) == 2 and not one & other
 
 
 def test_auto_is_settled_once_for_a_run(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,6 +269,6 @@ def test_auto_is_settled_once_for_a_run(opened: Opened, monkeypatch: pytest.Monk
     run.describe()
     assert run.record["machine"]["precision"] == "float32"
     assert run.record["generator"]["measured_precision"]["chosen"] == "float32"
-    assert bank._for_workers(run)["generator"]["precision"] == "float32"
+    assert told_to_workers(run) == "float32"
     monkeypatch.setenv("UNTRAIN_FAST_BFLOAT16", "1")
     assert opened("auto", "generator.precision=auto").generator.precision == "float32"

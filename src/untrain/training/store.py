@@ -1,0 +1,65 @@
+"""The trained parts of a run folder: models by fingerprint, and parts that all models share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from untrain.core.files import atomic_folder, read_json
+
+
+@dataclass(frozen=True)
+class ModelStore:
+    """``models/<fingerprint>`` and ``shared/<key>`` of a run folder.
+
+    What a run beside this one has is adopted, not trained again: by hard links where the disk
+    allows it, so that it takes no room and outlives the other run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    beside : Path
+        The folder of runs.
+    """
+
+    folder: Path
+    beside: Path
+
+    def model(self, key: str) -> Path:
+        """Return the folder of a model."""
+        return self.folder / "models" / key
+
+    def shared(self, key: str) -> Path:
+        """Return the folder of the frozen parts of a generator."""
+        return self.folder / "shared" / key
+
+    def has_model(self, key: str) -> bool:
+        """Tell whether a model is trained, adopting it from a run beside this one if need be."""
+        return (self.model(key) / "removed.json").exists() or self._adopt("models", key)
+
+    def has_shared(self, key: str) -> bool:
+        """Tell whether frozen parts are fitted, adopting them likewise."""
+        return self.shared(key).exists() or self._adopt("shared", key)
+
+    def _adopt(self, kind: str, key: str) -> bool:
+        for other in sorted(self.beside.glob(f"*/{kind}/{key}")):
+            if other.parent.parent != self.folder:
+                with atomic_folder(self.folder / kind / key) as temporary:
+                    shutil.copytree(other, temporary, copy_function=_link, dirs_exist_ok=True)
+                return True
+        return False
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def read_losses(model: Path) -> list[float]:
+    """Return the mean loss of each epoch of the model in a folder, if its generator kept them."""
+    return list(read_json(model / "model.json").get("losses") or [])

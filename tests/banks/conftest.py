@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from tests.helpers.experiments import (  # noqa: F401
+    config,
+    no_quality_gate,
+    one_thread,
+    quiet,
+    trained,
+)

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from tests.helpers.experiments import (  # noqa: F401
+    config,
+    groups,
+    no_quality_gate,
+    one_thread,
+    quiet,
+    trained,
+)
