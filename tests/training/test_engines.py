@@ -23,6 +23,7 @@ import pytest
 
 from tests.conftest import MICRO
 from tests.helpers.processes import descendants, gone, needs_proc
+from tests.helpers.runs import run
 from untrain.cli import options
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.notes import Note
@@ -87,7 +88,7 @@ def test_stages_are_not_known_by_their_engine(config: Make) -> None:
 
 def test_no_address_for_the_engine_of_this_machine(config: Make, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"engine.address is 'auto'.*'local'"):
-        pipeline.run(config("engine={name: local, address: auto}"))
+        run(config("engine={name: local, address: auto}"))
     assert not (tmp_path / "runs" / "micro").exists()
 
 
@@ -96,7 +97,7 @@ def test_ray_is_not_installed(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'untrain\[ray\]'"):
-        pipeline.run(config("engine=ray"))
+        run(config("engine=ray"))
     assert not (tmp_path / "runs" / "micro").exists()
 
 
