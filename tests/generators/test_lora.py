@@ -168,7 +168,7 @@ def test_code_beside_the_weights_is_not_run(pipeline: Path, tmp_path: Path) -> N
 
 
 def test_in_an_experiment_file(pipeline: Path, tmp_path: Path) -> None:
-    from untrain.settings.config import load_config
+    from untrain.settings.load import load_config
 
     (tmp_path / "pipe").symlink_to(pipeline)
     options: dict[str, Any] = {"pipeline": "pipe", **SMALL}
