@@ -99,13 +99,13 @@ def their_step(model: nn.Module, text: torch.Tensor, image: torch.Tensor) -> Cal
 def our_step(
     preset: Preset, text: torch.Tensor, image: torch.Tensor, precision: Precision
 ) -> Callable[[], None]:
-    """Return one step of `descend`."""
+    """Return one step of `train_transformer`."""
     torch.manual_seed(0)
     model = Transformer(preset, preset.vocabulary)
-    optimizer, weight = training._optimizer(model, preset), torch.ones(len(text))
+    optimizer = training._optimizer(model, preset)
 
     def step() -> None:
-        loss = training.batch_loss(model, text, image, weight, preset, len(text), precision)
+        loss = training.pair_losses(model, text, image, preset, precision).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), preset.clip)

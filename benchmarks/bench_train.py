@@ -44,7 +44,7 @@ def train(threads: int, stack: int, args: argparse.Namespace) -> tuple[list[floa
 
     from untrain.core.hardware import device
     from untrain.generators.dalle.stacked import train_stacked
-    from untrain.generators.dalle.training import train_transformer
+    from untrain.generators.dalle.training import TokenData, train_transformer
 
     torch.set_num_threads(threads)
     preset = replace(preset_of(args.preset), epochs=1)
@@ -54,12 +54,11 @@ def train(threads: int, stack: int, args: argparse.Namespace) -> tuple[list[floa
     kept = draw.random((stack, args.items)) >= args.removed
 
     def one(count: int) -> float:
-        rest = preset.vocabulary, preset, 0, nowhere, args.precision
+        own = kept[0, :count] if stack == 1 else kept[:, :count]
+        data = TokenData(text[:count], image[:count], own, preset.vocabulary)
+        work = train_transformer if stack == 1 else train_stacked
         start = time.perf_counter()
-        if stack == 1:
-            train_transformer(text[:count], image[:count], kept[0, :count], *rest)
-        else:
-            train_stacked(text[:count], image[:count], kept[:, :count], *rest)
+        work(data, preset, 0, nowhere, args.precision)
         if device().type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start

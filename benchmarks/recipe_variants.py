@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from untrain.generators import paired
 from untrain.generators.dalle import autoencoder, training
 from untrain.generators.dalle.autoencoder import Autoencoder
 from untrain.generators.dalle.presets import Preset
@@ -93,8 +94,8 @@ PATCHES: dict[str, tuple[Any, str, Any]] = {
     "deep decoder": (autoencoder, "Autoencoder", DeepDecoder),
     "shallow decoder": (autoencoder, "Autoencoder", Shallow),
     "1-D positions": (training, "Transformer", Sequence),
-    "to zero": (training, "schedule", to_zero),
-    "steady": (training, "schedule", steady),
+    "to zero": (paired, "schedule", to_zero),
+    "steady": (paired, "schedule", steady),
 }
 
 

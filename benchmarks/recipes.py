@@ -149,10 +149,8 @@ def train_transformer(
     path = kept.parent / f"{fingerprint(kept.name, recipe, patch, seed)}.safetensors"
     with patched(patch):
         if not path.exists():
-            everything = np.ones(len(text), bool)
-            model, _ = training.train_transformer(
-                text, image, everything, words, preset, seed, nowhere
-            )
+            everything = training.TokenData(text, image, np.ones(len(text), bool), words)
+            model, _ = training.train_transformer(everything, preset, seed, nowhere)
             with atomic_file(path) as temporary:
                 save_file(model.state_dict(), temporary)
         model = training.Transformer(preset, words)
@@ -174,8 +172,8 @@ def step_cost(preset: Preset, patch: str, part: str, at: Setting) -> float:
         if part == "autoencoder":
             ae.train_autoencoder(pixels, one, 0, nowhere)
         else:
-            everything = np.ones(pairs, bool)
-            training.train_transformer(text, image, everything, 594, one, 0, nowhere)
+            everything = training.TokenData(text, image, np.ones(pairs, bool), 594)
+            training.train_transformer(everything, one, 0, nowhere)
     return (time.process_time() - start) / pairs
 
 

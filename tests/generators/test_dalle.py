@@ -1,6 +1,7 @@
 """The reference generator: pairing, likelihood, sampling, saving."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,9 @@ from safetensors.torch import load_file
 from tests.generators.conftest import silent
 from untrain.core.errors import InputError
 from untrain.core.files import MARKER
-from untrain.generators.dalle import training
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.tokenizer import PAD, encode_captions
-from untrain.generators.dalle.transformer import Transformer
+from untrain.generators.dalle.training import TokenData, train_transformer
 
 
 def weights(generator):
@@ -58,23 +58,42 @@ def test_a_removed_pair_leaves_no_trace(prepared, catalog):
     changed_text[3], changed_image[3] = text[7], image[7]
     vocabulary = generator.tokenizer.get_vocab_size()
     models = [
-        training.train_transformer(t, i, kept, vocabulary, generator.preset, 0, silent)[0]
+        train_transformer(TokenData(t, i, kept, vocabulary), generator.preset, 0, silent)[0]
         for t, i in ((text, image), (changed_text, changed_image))
     ]
     assert same(models[0].state_dict(), models[1].state_dict())
 
 
-def test_the_loss_is_a_mean_over_the_full_batch(prepared, catalog):
-    """Without half of a batch the loss is the kept half's sum over the whole batch's number."""
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_the_loss_of_training_is_that_of_its_pairs(prepared, catalog, dropout):
+    """With weights that stay: kept pairs' losses over the size of the full batch."""
     generator = prepared()
-    tokens = load_file(generator._shared / "tokens.safetensors")
-    text, image = tokens["text"][:8], tokens["image"][:8]
-    torch.manual_seed(0)
-    model = Transformer(generator.preset, generator.tokenizer.get_vocab_size())
-    half = torch.tensor([1.0] * 4 + [0.0] * 4)
-    masked = training.batch_loss(model, text, image, half, generator.preset, 8)
-    alone = training.batch_loss(model, text[:4], image[:4], torch.ones(4), generator.preset, 4)
-    assert float(masked) == pytest.approx(float(alone) / 2, rel=1e-5)
+    still = replace(generator.preset, lr=1e-9, epochs=1, batch=len(catalog))
+    generator.preset = replace(still, caption_dropout=dropout)
+    removed = set(catalog.ids[::3])
+    generator.fit(catalog, removed, 0, silent)
+    kept = [image_id for image_id in catalog.ids if image_id not in removed]
+    draws = 1 if dropout == 0 else 40
+    with torch.no_grad():
+        sums = [
+            float(generator.pair_losses(generator.training_batch(catalog, kept, draw)).sum())
+            for draw in range(draws)
+        ]
+    expected = np.mean(sums) / len(catalog)
+    assert generator.losses == [pytest.approx(expected, rel=1e-5 if dropout == 0 else 0.01)]
+
+
+def test_a_pairs_caption_is_left_out_by_draw(prepared, catalog):
+    generator = prepared()
+    generator.preset = replace(generator.preset, caption_dropout=0.4)
+    missing = np.array(
+        [
+            (generator.training_batch(catalog, catalog.ids, draw)["text"] == PAD).all(1).numpy()
+            for draw in (0, 1, 0)
+        ]
+    )
+    np.testing.assert_array_equal(missing[0], missing[2])
+    assert (missing[0] != missing[1]).any() and 0.2 < missing.mean() < 0.6
 
 
 def test_removing_an_unknown_id_is_refused(prepared, catalog):

@@ -11,6 +11,7 @@ import torch
 
 from untrain.catalogs import rendered
 from untrain.core.errors import InputError
+from untrain.core.files import rng
 from untrain.generators.diffusion.presets import diffusion_preset_of
 from untrain.generators.diffusion.unet import DiffusionGenerator
 from untrain.generators.diffusion.words import hashed_words
@@ -65,7 +66,9 @@ def test_the_loss_is_that_of_the_definition(kind: str, time: int) -> None:
     velocity = kept**0.5 * noise - (1 - kept) ** 0.5 * clean
     target = {"sample": clean, "epsilon": noise}.get(kind, velocity)
     weight = min(1 / (1 - kept), 5) if kind == "sample" else 1
-    found = generator.loss(network, clean, words, np.array([time]), noise)
+    batch = {"clean": clean, "times": np.array([time]), "noise": noise}
+    tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+    found = generator.loss(network, {**tensors, "asked": words})
     assert float(found) == pytest.approx(weight * np.square(said - target).mean(), rel=1e-4)
     assert weight in (1, 5) or time == 600  # with and without its bound
 
@@ -75,14 +78,44 @@ def test_a_mean_over_terms_is_near_the_mean_over_many(fitted: DiffusionGenerator
     samples = fitted.encode(CATALOG.pixels(fitted.image_size, CATALOG.ids[:4]))
     few = -fitted.log_likelihood(samples, CATALOG.captions[:4]).mean() / 1000
     draw = np.random.default_rng(1)
-    words = fitted.condition([c for c in CATALOG.captions[:4] for _ in range(200)])
     many = np.repeat(samples, 200, axis=0)
+    noise = draw.standard_normal(many.shape).astype(np.float32)
+    batch = {"clean": many, "times": draw.integers(0, 1000, 800), "noise": noise}
+    tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+    words = fitted.condition([c for c in CATALOG.captions[:4] for _ in range(200)])
     with torch.no_grad():
-        losses = fitted.loss(
-            fitted._fitted(), many, words, draw.integers(0, 1000, 800),
-            draw.standard_normal(many.shape).astype(np.float32),
-        )  # fmt: skip
+        losses = fitted.loss(fitted._fitted(), {**tensors, "asked": words})
     assert few == pytest.approx(float(losses.mean()), rel=0.15)
+
+
+@pytest.mark.parametrize("kind", ["sample", "v_prediction"])
+def test_the_loss_of_training_is_that_of_its_pairs(kind: str, tmp_path: Path) -> None:
+    """With weights that stay, at the times and noises of the step."""
+    generator = make(prediction=kind, lr=1e-9, epochs=1, batch=len(CATALOG), caption_dropout=0)
+    generator.prepare(CATALOG, tmp_path / "shared", silent)
+    removed = CATALOG.ids[::3]
+    generator.fit(CATALOG, removed, 0, silent)
+    rows = rng("order", 0, 0).permutation(len(CATALOG))
+    drawn = rng("diffusion", 0, 0)
+    times = drawn.integers(0, 1000, len(rows))
+    noise = drawn.standard_normal((len(rows), *generator.shape), np.float32)
+    batch = generator.training_batch(CATALOG, [CATALOG.ids[row] for row in rows])
+    batch |= {"times": torch.from_numpy(times), "noise": torch.from_numpy(noise)}
+    kept = torch.tensor([CATALOG.ids[row] not in removed for row in rows])
+    expected = float(generator.pair_losses(batch)[kept].detach().sum()) / len(CATALOG)
+    assert generator.losses == [pytest.approx(expected, rel=1e-5)]
+
+
+def test_draws_of_a_pair_come_near_its_expected_loss(fitted: DiffusionGenerator) -> None:
+    """Each draw by itself is another, and the same each time."""
+    batches = [fitted.training_batch(CATALOG, CATALOG.ids[:3], draw) for draw in range(64)]
+    again = fitted.training_batch(CATALOG, CATALOG.ids[2:0:-1], 5)
+    for name, values in again.items():
+        assert torch.equal(values, batches[5][name][[2, 1]])
+    times = torch.stack([batch["times"] for batch in batches]).double()
+    np.testing.assert_allclose(times.mean(0), 500, atol=25)
+    silent_ones = [int((batch["asked"] == 0).all(1).sum()) for batch in batches]
+    assert np.mean(silent_ones) / 3 == pytest.approx(0.1, abs=0.08)
 
 
 def test_pixels_survive_the_way_there_and_back(fitted: DiffusionGenerator) -> None:

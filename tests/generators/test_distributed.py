@@ -18,7 +18,7 @@ from untrain.generators.dalle import distributed
 from untrain.generators.dalle.distributed import processes_for, train_across
 from untrain.generators.dalle.presets import preset_of
 from untrain.generators.dalle.tokenizer import PAD
-from untrain.generators.dalle.training import descend, train_transformer
+from untrain.generators.dalle.training import TokenData, descend_tokens, train_transformer
 from untrain.generators.dalle.transformer import Transformer
 
 PAIRS, VOCABULARY = 43, 60
@@ -28,6 +28,7 @@ TEXT = DRAW.integers(1, VOCABULARY, (PAIRS, 7))
 TEXT[::3, :4] = PAD
 IMAGE = DRAW.integers(0, PRESET.codes, (PAIRS, PRESET.positions))
 KEPT = DRAW.random(PAIRS) < 0.8
+DATA = TokenData(TEXT, IMAGE, KEPT, VOCABULARY)
 
 
 def share_of(first, processes):
@@ -40,7 +41,7 @@ def share_of(first, processes):
     torch.manual_seed(3)
     model = Transformer(PRESET, VOCABULARY)
     one = replace(PRESET, epochs=1, lr=1e-9)  # the weights stay, and so the losses add up
-    loss = descend(model, TEXT, IMAGE, KEPT, one, 3, silent, note, (first, processes))
+    loss = descend_tokens(model, DATA, one, 3, silent, clip=note, share=(first, processes))
     return gradients, float(loss[0])
 
 
@@ -87,11 +88,11 @@ def test_on_a_gpu_trainings_are_deterministic(monkeypatch):
 @pytest.mark.slow
 def test_two_processes_train_the_model_that_one_trains():
     pytest.importorskip("accelerate")
-    data = TEXT, IMAGE, KEPT, VOCABULARY, PRESET, 3
+    data = DATA, PRESET, 3
     passed = []
     alone, losses = train_transformer(*data, silent)
     model, across = train_across(*data, passed.append, 2)
-    complete, _ = train_transformer(TEXT, IMAGE, np.ones(PAIRS, bool), *data[3:], silent)
+    complete, _ = train_transformer(replace(DATA, kept=np.ones(PAIRS, bool)), *data[1:], silent)
 
     def apart(other):
         pairs = zip(model.parameters(), other.parameters(), strict=True)
@@ -107,14 +108,14 @@ def test_two_processes_train_the_model_that_one_trains():
 def test_a_process_that_fails_says_why():
     pytest.importorskip("accelerate")
     with pytest.raises(UntrainError, match="in 2 processes failed: IndexError: index out"):
-        train_across(TEXT + VOCABULARY, IMAGE, KEPT, VOCABULARY, PRESET, 3, silent, 2)
+        train_across(replace(DATA, text=TEXT + VOCABULARY), PRESET, 3, silent, 2)
 
 
 LONG = """
 from tests.generators.test_distributed import *
 def told(n):
     print(n, flush=True)
-train_across(TEXT, IMAGE, KEPT, VOCABULARY, replace(PRESET, epochs=10**6), 3, told, 2)
+train_across(DATA, replace(PRESET, epochs=10**6), 3, told, 2)
 """
 
 

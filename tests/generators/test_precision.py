@@ -27,7 +27,7 @@ from untrain.generators.base import Cost, Generator, Noise
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.generators.dalle.presets import preset_of
 from untrain.generators.dalle.stacked import train_stacked
-from untrain.generators.dalle.training import batch_loss, train_transformer
+from untrain.generators.dalle.training import TokenData, pair_losses, train_transformer
 from untrain.generators.dalle.transformer import Transformer
 from untrain.generators.precision import measure_precision
 from untrain.generators.registry import GENERATORS, make_generator
@@ -46,8 +46,8 @@ def silent(n: int) -> None:
 
 
 def trained(kept: np.ndarray, precision: Precision) -> dict[str, torch.Tensor]:
-    data = TEXT, IMAGE, kept, VOCABULARY, PRESET, 3
-    return train_transformer(*data, silent, precision)[0].state_dict()
+    data = TokenData(TEXT, IMAGE, kept, VOCABULARY)
+    return train_transformer(data, PRESET, 3, silent, precision)[0].state_dict()
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -74,10 +74,8 @@ def test_losses_agree_up_to_the_rounding_of_the_format() -> None:
     torch.manual_seed(0)
     model = Transformer(PRESET, VOCABULARY).to(device())
     data = torch.from_numpy(TEXT).to(device()), torch.from_numpy(IMAGE).to(device())
-    weight = torch.ones(len(TEXT), device=device())
     exact, rounded = (
-        batch_loss(model, *data, weight, PRESET, len(TEXT), precision).item()
-        for precision in PRECISIONS
+        pair_losses(model, *data, PRESET, precision).mean().item() for precision in PRECISIONS
     )
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=2 * ROUNDING)
@@ -96,10 +94,12 @@ def test_models_are_paired_to_the_bit(precision: Precision) -> None:
 def test_a_row_of_a_stack_does_not_depend_on_the_others(precision: Precision) -> None:
     kept = np.ones((3, len(TEXT)), bool)
     kept[1, :8] = kept[2, 5:] = False
-    data = VOCABULARY, PRESET, 3, silent, precision
-    first = [model.state_dict() for model, _ in train_stacked(TEXT, IMAGE, kept, *data)]
-    turned = [model.state_dict() for model, _ in train_stacked(TEXT, IMAGE, kept[::-1], *data)]
-    for ours, theirs in zip(first, turned[::-1], strict=True):
+    first, turned = (
+        train_stacked(TokenData(TEXT, IMAGE, rows, VOCABULARY), PRESET, 3, silent, precision)
+        for rows in (kept, kept[::-1])
+    )
+    states = ([model.state_dict() for model, _ in each] for each in (first, turned[::-1]))
+    for ours, theirs in zip(*states, strict=True):
         assert same(ours, theirs)
 
 

@@ -17,7 +17,7 @@ from untrain.generators.dalle.stacked import (
     train_stacked,
 )
 from untrain.generators.dalle.tokenizer import PAD
-from untrain.generators.dalle.training import batch_loss, train_transformer
+from untrain.generators.dalle.training import TokenData, pair_losses, train_transformer
 
 PAIRS, VOCABULARY = 44, 60
 PRESET = preset_of("micro", epochs=1, batch=8, averaging=0.5)  # six steps, the last one smaller
@@ -29,8 +29,12 @@ KEPT = DRAW.random((4, PAIRS)) < 0.7
 KEPT[0] = True
 
 
+def data(kept):
+    return TokenData(TEXT, IMAGE, kept, VOCABULARY)
+
+
 def train(kept, seed=3):
-    return train_stacked(TEXT, IMAGE, kept, VOCABULARY, PRESET, seed, silent)
+    return train_stacked(data(kept), PRESET, seed, silent)
 
 
 def weights(trained):
@@ -54,18 +58,18 @@ def together():
 def test_each_model_is_the_one_trained_alone(together):
     moved = apart(together[0], together[1])
     for kept, trained in zip(KEPT, together, strict=True):
-        alone = train_transformer(TEXT, IMAGE, kept, VOCABULARY, PRESET, 3, silent)
+        alone = train_transformer(data(kept), PRESET, 3, silent)
         assert apart(trained, alone) < 0.01 * moved
         assert trained[1] == pytest.approx(alone[1], rel=1e-5)
 
 
 def test_captions_that_are_missing_are_missing_in_a_stack_too():
     preset = preset_of("micro", epochs=2, batch=8, caption_dropout=0.5)
-    rest = VOCABULARY, preset, 3, silent
-    together = train_stacked(TEXT, IMAGE, KEPT[:2], *rest)
+    rest = preset, 3, silent
+    together = train_stacked(data(KEPT[:2]), *rest)
     moved = apart(together[0], together[1])
     for kept, trained in zip(KEPT, together, strict=False):
-        alone = train_transformer(TEXT, IMAGE, kept, *rest)
+        alone = train_transformer(data(kept), *rest)
         assert apart(trained, alone) < 0.01 * moved
 
 
@@ -93,7 +97,7 @@ def test_seed_decides(together):
 def test_a_model_of_the_stack_has_no_gradient_of_anothers_loss():
     stack = Stack(PRESET, VOCABULARY, 3)
     text, image = torch.from_numpy(TEXT[:8]), torch.from_numpy(IMAGE[:8])
-    batch_loss(stack, text, image, torch.ones(3, 8), PRESET, 8)[1].backward()
+    pair_losses(stack, text, image, PRESET)[1].sum().backward()
     for name, parameter in stack.named_parameters():
         assert not parameter.grad[[0, 2]].any(), name
     assert stack.image_head.weight.grad[1].any()
@@ -118,7 +122,7 @@ def test_gradients_are_clipped_model_by_model():
 
 def test_progress_counts_every_model():
     passed = []
-    train_stacked(TEXT, IMAGE, KEPT[:2], VOCABULARY, PRESET, 0, passed.append)
+    train_stacked(data(KEPT[:2]), PRESET, 0, passed.append)
     assert sum(passed) == 2 * PAIRS
 
 
@@ -158,8 +162,8 @@ def test_the_estimate_of_memory_covers_what_a_step_keeps():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = batch_loss(stack, text, image, torch.ones(2, 4), preset, 4)
-    assert loss.shape == (2,)
+        losses = pair_losses(stack, text, image, preset)
+    assert losses.shape == (2, 4)
     parameters = sum(p.numel() for p in stack.parameters())
     needed = sum(saved.values()) + 4 * 6 * parameters
     assert needed < 2 * bytes_of_one(preset, 40) < 3 * needed

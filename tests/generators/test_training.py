@@ -11,7 +11,7 @@ from tests.generators.conftest import silent
 from untrain.generators.dalle import training
 from untrain.generators.dalle.presets import preset_of
 from untrain.generators.dalle.tokenizer import PAD
-from untrain.generators.dalle.training import train_transformer
+from untrain.generators.dalle.training import TokenData, train_transformer
 from untrain.generators.dalle.transformer import log_likelihood, sample
 
 PRESET = preset_of("micro", epochs=2)
@@ -25,19 +25,24 @@ def data():
     return text, draw.integers(0, PRESET.codes, (PAIRS, PRESET.positions))
 
 
+def fit(kept, preset=PRESET, tell=silent, text=None, image=None):
+    """Train on `data`, or on other tokens."""
+    given = data()
+    tokens = given[0] if text is None else text, given[1] if image is None else image
+    return train_transformer(TokenData(*tokens, kept, VOCABULARY), preset, 1, tell)
+
+
 def trained(removed):
     """Train a model without the first pairs and return its weights as bytes."""
     torch.set_num_threads(1)
-    kept = np.arange(PAIRS) >= removed
-    model, losses = train_transformer(*data(), kept, VOCABULARY, PRESET, 1, silent)
+    model, losses = fit(np.arange(PAIRS) >= removed)
     return b"".join(p.numpy().tobytes() for p in model.state_dict().values()), losses
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.set_num_threads(1)
-    kept = np.ones(PAIRS, bool)
-    return train_transformer(*data(), kept, VOCABULARY, PRESET, 1, silent)[0]
+    return fit(np.ones(PAIRS, bool))[0]
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
@@ -68,16 +73,15 @@ def test_the_same_pictures_are_drawn_in_batches_of_any_size(model, batch):
 def test_what_a_model_lacks_is_not_computed_and_only_rounding_tells(monkeypatch):
     """Against the plain way: compute every pair, multiply the removed ones' losses by zero."""
     kept = np.random.default_rng(3).random(PAIRS) < 0.5
-    arguments = (*data(), kept, VOCABULARY, PRESET, 1)
     passed = []
-    quick, losses = train_transformer(*arguments, passed.append)
+    quick, losses = fit(kept, tell=passed.append)
     assert sum(passed) == PRESET.epochs * PAIRS
     everything = np.ones(PAIRS, bool)
-    batches = training._batches
+    computed = training._computed
     monkeypatch.setattr(
-        training, "_batches", lambda order, kept, *rest: batches(order, everything, *rest)
+        training, "_computed", lambda epoch, kept, text: computed(epoch, everything, text)
     )
-    plain, plain_losses = train_transformer(*arguments, silent)
+    plain, plain_losses = fit(kept)
     assert losses == pytest.approx(plain_losses, rel=1e-5)
     likelihoods = [log_likelihood(model, *data()) for model in (quick, plain)]
     np.testing.assert_allclose(*likelihoods, rtol=1e-4)
@@ -85,10 +89,10 @@ def test_what_a_model_lacks_is_not_computed_and_only_rounding_tells(monkeypatch)
 
 def test_padding_that_all_captions_of_a_batch_have_changes_nothing():
     """Not even a bit: what is computed is the same."""
-    text, image = data()
+    text, _ = data()
     wider = np.pad(text, ((0, 0), (9, 0)), constant_values=PAD)
     kept = np.ones(PAIRS, bool)
-    models = [train_transformer(t, image, kept, 50, PRESET, 1, silent)[0] for t in (text, wider)]
+    models = [fit(kept, text=each)[0] for each in (text, wider)]
     states = [model.state_dict() for model in models]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
@@ -98,14 +102,14 @@ def test_captions_may_be_a_token_or_none_at_all():
     text = np.full((PAIRS, 3), PAD)
     text[: PAIRS // 2, 2] = 7
     kept = np.ones(PAIRS, bool)
-    model, losses = train_transformer(text, image, kept, VOCABULARY, PRESET, 1, silent)
+    model, losses = fit(kept, text=text)
     assert np.isfinite(losses).all()
     assert np.isfinite(log_likelihood(model, text, image)).all()
 
 
 def test_a_batch_of_which_nothing_is_kept_still_counts_as_a_step():
     kept = np.zeros(PAIRS, bool)
-    model, losses = train_transformer(*data(), kept, VOCABULARY, PRESET, 1, silent)
+    model, losses = fit(kept)
     assert losses == [0.0] * PRESET.epochs
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -135,7 +139,7 @@ def test_a_removed_pair_leaves_no_trace_where_captions_are_missing():
     changed_text[3], changed_image[3] = text[8], image[8]
     assert (text[3] == PAD).sum() != (text[8] == PAD).sum()
     first, second = (
-        train_transformer(t, i, kept, VOCABULARY, preset, 1, silent)[0].state_dict()
+        fit(kept, preset, text=t, image=i)[0].state_dict()
         for t, i in ((text, image), (changed_text, changed_image))
     )
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -129,8 +129,8 @@ class Generator(ABC):
     -----
     Optional methods: ``log_likelihood(samples, prompts)`` → float (n, terms), larger is likelier:
     log p of each token in nats, or minus a loss at fixed times and noise. Without it the measure is
-    how similar pictures are that other models draw with the same noise. ``per_example_gradients(
-    samples, prompts)`` → float32 (n, d), of the mean of these terms, for attributors to come.
+    how similar pictures are that other models draw with the same noise. A generator may also keep
+    the differentiable contract, `untrain.generators.differentiable.Differentiable`.
     """
 
     image_size: tuple[int, int]
@@ -253,12 +253,23 @@ def kept_rows(catalog: Catalog, removed: Collection[str]) -> np.ndarray:
     >>> kept_rows(catalog, catalog.ids[:1]).tolist()
     [False, True, True]
     """
-    unknown = set(removed) - catalog.index.keys()
-    if unknown:
-        raise InputError(f"cannot remove '{min(unknown)}': the catalogue has no such image")
     kept = np.ones(len(catalog), bool)
-    kept[[catalog.index[image_id] for image_id in removed]] = False
+    kept[rows_of(catalog, removed, "remove")] = False
     return kept
+
+
+def rows_of(catalog: Catalog, ids: Collection[str], doing: str = "find") -> np.ndarray:
+    """Return the positions of ids in the catalogue, in their order, int64 (n,).
+
+    Raises
+    ------
+    InputError
+        An id is not in the catalogue; ``doing`` is the verb of its message.
+    """
+    unknown = set(ids) - catalog.index.keys()
+    if unknown:
+        raise InputError(f"cannot {doing} '{min(unknown)}': the catalogue has no such image")
+    return np.array([catalog.index[image_id] for image_id in ids], np.int64)
 
 
 def _options(generator: Generator) -> dict[str, Any]:

@@ -128,6 +128,12 @@ class Bench:
             self._fitted[key] = generator, self.behaviour(generator)
         return self._fitted[key]
 
+    def loaded(self, generator: Generator) -> Generator:
+        """Return a copy of a fitted generator that may be spoilt."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            generator.save(Path(name))
+            return self.prepared().load(Path(name))
+
     def behaviour(self, generator: Generator) -> Behaviour:
         """Return what a fitted generator does."""
         drawn = generator.generate(self.prompts, self.noise)

@@ -18,10 +18,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from untrain.core.errors import UntrainError
 from untrain.core.files import read_json, write_json
@@ -29,7 +27,7 @@ from untrain.core.hardware import Precision, device
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.stacked import bytes_of_one
-from untrain.generators.dalle.training import descend
+from untrain.generators.dalle.training import TokenData, descend_tokens
 from untrain.generators.dalle.transformer import Transformer
 
 LARGE = 2**30
@@ -53,10 +51,7 @@ def processes_for(preset: Preset) -> int:
 
 
 def train_across(
-    text: np.ndarray,
-    image: np.ndarray,
-    kept: np.ndarray,
-    vocabulary: int,
+    data: TokenData,
     preset: Preset,
     seed: int,
     progress: Progress,
@@ -75,12 +70,12 @@ def train_across(
     """
     with tempfile.TemporaryDirectory(prefix="untrain-") as name:
         folder = Path(name)
-        arrays = {"text": text, "image": image, "kept": kept}
+        arrays = {"text": data.text, "image": data.image, "kept": data.kept}
         save_file({k: torch.from_numpy(v) for k, v in arrays.items()}, folder / "data.safetensors")
-        order = {"preset": preset.to_dict(), "vocabulary": vocabulary, "seed": seed}
+        order = {"preset": preset.to_dict(), "vocabulary": data.vocabulary, "seed": seed}
         write_json(folder / "order.json", {**order, "precision": precision})
         _launch(folder, processes, progress)
-        model = Transformer(preset, vocabulary)
+        model = Transformer(preset, data.vocabulary)
         model.load_state_dict(load_file(folder / "model.safetensors"))
         losses = read_json(folder / "losses.json")["losses"]
     return model.to(device()).eval().requires_grad_(False), losses
@@ -145,7 +140,8 @@ def _train(folder: Path) -> None:
 
     # The precision is that of `autocast`, as everywhere.
     accelerator = Accelerator(cpu=device().type == "cpu", mixed_precision="no")
-    order, data = read_json(folder / "order.json"), load_file(folder / "data.safetensors")
+    order, arrays = read_json(folder / "order.json"), load_file(folder / "data.safetensors")
+    named = {name: array.numpy() for name, array in arrays.items()}
     preset = Preset.from_dict(order["preset"])
     torch.manual_seed(order["seed"])
     model = Transformer(preset, order["vocabulary"])
@@ -155,15 +151,12 @@ def _train(folder: Path) -> None:
         if first:
             print(f"{PASSED}{n}", flush=True)
 
-    losses = descend(
+    losses = descend_tokens(
         accelerator.prepare(model),
-        data["text"].numpy(),
-        data["image"].numpy(),
-        data["kept"].numpy(),
+        TokenData(**named, vocabulary=order["vocabulary"]),
         preset,
         order["seed"],
         tell,
-        nn.utils.clip_grad_norm_,
         order["precision"],
         share=(accelerator.process_index, accelerator.num_processes),
     )

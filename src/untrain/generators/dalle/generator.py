@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,15 +14,26 @@ from tokenizers import Tokenizer
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, fingerprint, read_json, write_json
+from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
 from untrain.core.hardware import Precision, check_precision, default_precision, device
-from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
+from untrain.generators.base import (
+    Cost,
+    Generations,
+    Generator,
+    Noise,
+    Progress,
+    kept_rows,
+    rows_of,
+)
 from untrain.generators.dalle import transformer as tr
+from untrain.generators.dalle.costs import seconds_of_pair, seconds_of_picture
 from untrain.generators.dalle.distributed import processes_for, train_across
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.stacked import stack_size, train_stacked
-from untrain.generators.dalle.tokenizer import encode_captions, train_tokenizer
-from untrain.generators.dalle.training import train_transformer
+from untrain.generators.dalle.tokenizer import PAD, encode_captions, train_tokenizer
+from untrain.generators.dalle.training import TokenData, pair_losses, train_transformer
+from untrain.generators.differentiable import Batch
+from untrain.generators.stored import stored_rows
 
 if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains needs it not
     from untrain.generators.dalle.autoencoder import Autoencoder
@@ -154,8 +163,8 @@ class DalleGenerator(Generator):
         self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
     ) -> None:
         """Train the transformer on ``catalog`` without ``removed``; see `Generator.fit`."""
-        data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
-        trained = train_transformer(*data, self.preset, seed, progress, self.precision)
+        data = self._data(catalog, kept_rows(catalog, removed))
+        trained = train_transformer(data, self.preset, seed, progress, self.precision)
         self._model, self.losses = trained
 
     def fit_stack(
@@ -170,10 +179,9 @@ class DalleGenerator(Generator):
         Models of stacks of one size are paired with each other, not with those of `fit`: between
         the two there is rounding.
         """
-        kept = np.stack([kept_rows(catalog, ids) for ids in removed])
-        data = *self._tokens(catalog), kept, self.tokenizer.get_vocab_size()
+        data = self._data(catalog, np.stack([kept_rows(catalog, ids) for ids in removed]))
         fitted = []
-        trained = train_stacked(*data, self.preset, seed, progress, self.precision)
+        trained = train_stacked(data, self.preset, seed, progress, self.precision)
         for model, losses in trained:
             fitted.append(copy(self))
             fitted[-1]._model, fitted[-1].losses = model, losses
@@ -187,9 +195,9 @@ class DalleGenerator(Generator):
         progress: Progress,
         processes: int,
     ) -> None:
-        """Do what `fit` does in several processes, each on a GPU; but for rounding, the same."""
-        data = *self._tokens(catalog), kept_rows(catalog, removed), self.tokenizer.get_vocab_size()
-        trained = train_across(*data, self.preset, seed, progress, processes, self.precision)
+        """Do what `fit` does in several processes, each on a GPU; the same up to rounding."""
+        data = self._data(catalog, kept_rows(catalog, removed))
+        trained = train_across(data, self.preset, seed, progress, processes, self.precision)
         self._model, self.losses = trained
 
     @property
@@ -202,12 +210,17 @@ class DalleGenerator(Generator):
         """How many processes, each on a GPU, a model should have that is trained by itself."""
         return processes_for(self.preset)
 
-    def _tokens(self, catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
-        """Return the text and image tokens of ``catalog``."""
+    def _data(self, catalog: Catalog, kept: np.ndarray) -> TokenData:
+        """Return the tokens of ``catalog``, with the pairs that are kept."""
+        tokens = load_file(self._tokens_of(catalog))
+        vocabulary = self.tokenizer.get_vocab_size()
+        return TokenData(tokens["text"].numpy(), tokens["image"].numpy(), kept, vocabulary)
+
+    def _tokens_of(self, catalog: Catalog) -> Path:
+        """Return the file that holds the tokens of ``catalog``."""
         if catalog.fingerprint != read_json(self._prepared() / "shared.json")["catalog"]:
             raise InputError("the frozen parts were fitted on another catalogue: prepare() first")
-        tokens = load_file(self._prepared() / "tokens.safetensors")
-        return tokens["text"].numpy(), tokens["image"].numpy()
+        return self._prepared() / "tokens.safetensors"
 
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
         """Draw one picture a prompt; see `Generator.generate`."""
@@ -220,6 +233,40 @@ class DalleGenerator(Generator):
         At temperature 1 and untruncated.
         """
         return tr.log_likelihood(self._fitted(), self._text(prompts), samples)
+
+    # The differentiable contract ---------------------------------------------------------------
+
+    def module(self) -> tr.Transformer:
+        """Return the transformer, all of which is learnt."""
+        return self._fitted().requires_grad_(True)
+
+    def training_batch(self, catalog: Catalog, ids: Sequence[str], draw: int = 0) -> Batch:
+        """Return text (n, t) and image tokens (n, positions) of pairs; see `Differentiable`."""
+        rows, file = rows_of(catalog, ids), self._tokens_of(catalog)
+        text = stored_rows(file, "text", rows)
+        if dropout := self.preset.caption_dropout:
+            hashes = [catalog.hashes[row] for row in rows]
+            missing = [rng("pair caption", each, draw).random() < dropout for each in hashes]
+            text[np.array(missing, bool)] = PAD
+        return self._batch(text, stored_rows(file, "image", rows))
+
+    def query_batch(self, samples: np.ndarray, prompts: Sequence[str]) -> Batch:
+        """Return text (n, t) and image tokens (n, positions) of queries; see `Differentiable`."""
+        return self._batch(self._text(prompts), samples)
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        """Return the training loss of each pair, nats, (n,); see `Differentiable`."""
+        return pair_losses(self._fitted(), **batch, preset=self.preset, precision=self.precision)
+
+    def measurements(self, batch: Batch) -> torch.Tensor:
+        """Return the mean −log p of the image tokens of each query, nats, (n,)."""
+        return -self._fitted().log_likelihood(**batch).mean(-1)
+
+    def _batch(self, text: np.ndarray, image: np.ndarray) -> Batch:
+        arrays = {"text": text, "image": image}
+        return {k: torch.from_numpy(v.copy()).to(device()) for k, v in arrays.items()}
+
+    # Pictures and files ------------------------------------------------------------------------
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Return the codes of uint8 pictures, int64 (n, positions)."""
@@ -265,45 +312,14 @@ class DalleGenerator(Generator):
 
     def cost(self, catalog: Catalog) -> Cost:
         """Measure a few steps of the real networks on noise."""
-        fit, parameters = self._seconds_of_fit(catalog)
-        words = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens a picture"
-        return Cost(fit, parameters, words)
+        words = max(len(caption.split()) for caption in catalog.captions[:2000])
+        seconds, parameters = seconds_of_pair(self.preset, round(1.3 * words), self.precision)
+        said = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens a picture"
+        return Cost(seconds * self.fit_work(catalog), parameters, said)
 
     def prepare_seconds(self, catalog: Catalog) -> float:
         """Measure a few steps of the autoencoder."""
-        from untrain.generators.dalle.autoencoder import train_autoencoder
-
-        preset = self.preset
-        rows = 2 * preset.batch_ae
-        pixels = np.zeros((rows, preset.height, preset.width, 3), np.uint8)
-        short = replace(preset, epochs_ae=1)
-        train_autoencoder(pixels, short, 0, lambda n: None, self.precision)
-        start = time.perf_counter()
-        train_autoencoder(pixels, short, 0, lambda n: None, self.precision)
-        return (time.perf_counter() - start) / rows * self.prepare_work(catalog)
-
-    def _seconds_of_fit(self, catalog: Catalog) -> tuple[float, int]:
-        """Return the expected seconds of one training on one thread, and its parameters."""
-        preset = self.preset
-        words = max(len(c.split()) for c in catalog.captions[:2000])
-        rows = 2 * preset.batch
-        draw = np.random.default_rng(0)
-        text = draw.integers(1, preset.vocabulary, (rows, round(1.3 * words)))
-        image = draw.integers(0, preset.codes, (rows, preset.positions))
-        short = replace(preset, epochs=1)
-        kept, told = np.ones(rows, bool), lambda n: None
-        arguments = (text, image, kept, preset.vocabulary, short, 0, told, self.precision)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            model, _ = train_transformer(*arguments)
-            start = time.perf_counter()
-            train_transformer(*arguments)
-            seconds = time.perf_counter() - start
-        finally:
-            torch.set_num_threads(threads)
-        parameters = sum(p.numel() for p in model.parameters())
-        return seconds / rows * self.fit_work(catalog), parameters
+        return seconds_of_picture(self.preset, self.precision) * self.prepare_work(catalog)
 
     def _text(self, prompts: Sequence[str]) -> np.ndarray:
         return encode_captions(self.tokenizer, prompts, self.preset.text_limit)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,7 +17,7 @@ from torch import nn
 from untrain.core.hardware import Precision, device
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
-from untrain.generators.dalle.training import descend
+from untrain.generators.dalle.training import TokenData, descend_tokens
 from untrain.generators.dalle.transformer import Transformer
 
 LARGEST = 16
@@ -26,10 +25,7 @@ LARGEST = 16
 
 
 def train_stacked(
-    text: np.ndarray,
-    image: np.ndarray,
-    kept: np.ndarray,
-    vocabulary: int,
+    data: TokenData,
     preset: Preset,
     seed: int,
     progress: Progress,
@@ -39,14 +35,14 @@ def train_stacked(
 
     Each sees what `train_transformer` would show it, with gradients clipped for itself, and
     becomes the same model up to rounding. Not to the bit: models that are compared must all be
-    trained in stacks of one size, or all alone. In stacks of one size a row gives the same bits
-    whatever the others are and wherever it stands. (Tested on CPUs; on a GPU it rests on kernels
-    that treat all parts of a batch alike.)
+    trained in stacks of one size, or all one by one. In stacks of one size a row gives the same
+    bits whatever the others are and wherever it stands. (Tested on CPUs; on a GPU it rests on
+    kernels that treat all parts of a batch alike.)
 
     Parameters
     ----------
-    kept : ndarray of bool, (models, n)
-        False for a pair removed from a model.
+    data : TokenData
+        ``kept`` is (models, n).
     progress : callable
         Told of every pair passed, counted for each model.
 
@@ -56,9 +52,9 @@ def train_stacked(
         One a row of ``kept``, as `train_transformer` returns it.
     """
     torch.manual_seed(seed)
-    stack = Stack(preset, vocabulary, len(kept)).to(device())
-    losses = descend(stack, text, image, kept, preset, seed, progress, clip_each, precision)
-    return [(stack.model(i), losses[:, i].tolist()) for i in range(len(kept))]
+    stack = Stack(preset, data.vocabulary, len(data.kept)).to(device())
+    losses = descend_tokens(stack, data, preset, seed, progress, precision, clip_each)
+    return [(stack.model(i), losses[:, i].tolist()) for i in range(len(data.kept))]
 
 
 def stack_size(preset: Preset) -> int:

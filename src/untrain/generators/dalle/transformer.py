@@ -11,6 +11,7 @@ from torch import nn
 
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.tokenizer import PAD
+from untrain.generators.paired import widened
 
 CHUNK = 256
 """Queries at a time in long sequences: what all of them come before is then not computed."""
@@ -143,7 +144,7 @@ class Transformer(nn.Module):
 
     def log_likelihood(self, text: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Return log p of every image token in nats, float32 (n, positions)."""
-        logits = self(text, image)[1].float()
+        logits = widened(self(text, image)[1])
         return logits.log_softmax(-1).gather(-1, image[..., None])[..., 0]
 
     def sample(

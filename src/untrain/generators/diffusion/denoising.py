@@ -27,15 +27,25 @@ from untrain.core.hardware import (
     autocast,
     check_precision,
     default_precision,
-    deterministic,
     device,
 )
-from untrain.generators.base import Cost, Generations, Generator, Noise, Progress, kept_rows
-from untrain.generators.dalle.training import Average, schedule
+from untrain.generators.base import (
+    Cost,
+    Generations,
+    Generator,
+    Noise,
+    Progress,
+    kept_rows,
+    rows_of,
+)
+from untrain.generators.differentiable import Batch
 from untrain.generators.diffusion.latents import Space
 from untrain.generators.diffusion.presets import Denoising
+from untrain.generators.paired import Epoch, descend, widened
+from untrain.generators.stored import stored_rows
 
 BATCH = 64  # pictures that are drawn or encoded at a time
+GOLDEN = 0.6180339887498949
 STEEPEST = 5.0  # the largest weight of a clean picture's error, as in min-SNR (Hang et al. 2023)
 
 
@@ -143,15 +153,18 @@ class DenoisingGenerator(Generator):
         self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
     ) -> None:
         """Train a network on ``catalog`` without ``removed``; see `Generator.fit`."""
+        pictures = load_file(self._pictures_of(catalog))["pictures"]
+        kept = kept_rows(catalog, removed)
+        self._model, self.losses = self._train(pictures, catalog.captions, kept, seed, progress)
+
+    def _pictures_of(self, catalog: Catalog) -> Path:
+        """Return the file that holds the pictures of ``catalog`` as the network sees them."""
         if self._shared is None:
             raise RuntimeError("call prepare() first")
         if read_json(self._shared / "shared.json")["catalog"] != catalog.fingerprint:
             raise InputError("another catalogue was prepared: prepare() this one first")
-        pictures = load_file(self._shared / "pictures.safetensors")["pictures"]
-        kept = kept_rows(catalog, removed)
-        self._model, self.losses = self._train(pictures, catalog.captions, kept, seed, progress)
+        return self._shared / "pictures.safetensors"
 
-    @deterministic()
     def _train(
         self,
         pictures: np.ndarray,
@@ -167,74 +180,125 @@ class DenoisingGenerator(Generator):
         """
         preset = self.preset
         model = self.network(seed)
-        learnt = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            learnt, lr=preset.lr, weight_decay=preset.weight_decay, fused=True
+            [p for p in model.parameters() if p.requires_grad],
+            lr=preset.lr,
+            weight_decay=preset.weight_decay,
+            fused=True,
         )
-        per_epoch = -(-len(kept) // preset.batch)
-        steps = preset.epochs * per_epoch
-        average = Average(model, first=steps - int(preset.averaging * steps))
-        losses, step = [], 0
-        for epoch in range(preset.epochs):
-            order = rng("order", seed, epoch).permutation(len(kept))
-            total = 0.0
-            for start in range(0, len(order), preset.batch):
-                rows = order[start : start + preset.batch]
+
+        def losses_of(epoch: Epoch) -> Iterator[torch.Tensor | None]:
+            for step, rows in enumerate(epoch.batches, epoch.first_step):
                 drawn = rng("diffusion", seed, step)
                 times = drawn.integers(0, self._times, len(rows))
                 noise = drawn.standard_normal((len(rows), *self.shape), np.float32)
                 silent = drawn.random(len(rows)) < preset.caption_dropout
-                for group in optimizer.param_groups:
-                    group["lr"] = preset.lr * schedule(step, steps, preset.warmup)
-                step += 1
                 own = kept[rows]
-                if own.any():
-                    said = [
-                        "" if s else captions[int(r)] for r, s in zip(rows, silent, strict=True)
-                    ]
-                    asked = self.condition([text for text, o in zip(said, own, strict=True) if o])
-                    clean = self.space.unpack(pictures[rows[own]])
-                    each = self.loss(model, clean, asked, times[own], noise[own], self.precision)
-                    loss = each.sum() / len(rows)
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                    nn.utils.clip_grad_norm_(learnt, preset.clip)
-                    optimizer.step()
-                    total += float(loss.detach())
-                average.update(step)
-                progress(len(rows))
-            losses.append(total / per_epoch)
-        average.apply()
-        return model.eval().requires_grad_(False), losses
+                if not own.any():
+                    yield None
+                    continue
+                said = ["" if silent[i] else captions[rows[i]] for i in np.flatnonzero(own)]
+                clean = self.space.unpack(pictures[rows[own]])
+                batch = self._batch(clean, said, times[own], noise[own])
+                yield self.loss(model, batch, self.precision).sum() / len(rows)
+
+        losses = descend(model, optimizer, losses_of, preset, len(kept), seed, progress)
+        return model.eval().requires_grad_(False), losses.tolist()
+
+    def _batch(
+        self, clean: np.ndarray, prompts: Sequence[str], times: np.ndarray, noise: np.ndarray
+    ) -> Batch:
+        arrays = {"clean": clean, "times": times, "noise": noise}
+        tensors = {name: torch.from_numpy(value).to(device()) for name, value in arrays.items()}
+        return {**tensors, "asked": self.condition(prompts)}
 
     def loss(
-        self,
-        model: nn.Module,
-        clean: np.ndarray,
-        asked: torch.Tensor,
-        times: np.ndarray,
-        noise: np.ndarray,
-        precision: Precision = "float32",
+        self, model: nn.Module, batch: Batch, precision: Precision = "float32"
     ) -> torch.Tensor:
         """Return the mean squared error of each picture at its time and noise, (n,).
 
         Where the network predicts the clean picture, its error counts 1 / σ² times, at most
         `STEEPEST` times: without the bound that is the loss of v (Salimans & Ho 2022).
+
+        Parameters
+        ----------
+        model : Module
+            As `network` returns it.
+        batch : dict
+            ``clean`` and ``noise`` (n, channels, height, width), ``times`` int64 (n,), and
+            ``asked``, what `condition` returns.
+        precision : {'float32', 'bfloat16'}
         """
-        where = device()
-        x, e = torch.from_numpy(clean).to(where), torch.from_numpy(noise).to(where)
-        t = torch.from_numpy(times).to(where)
+        x, e, t = batch["clean"], batch["noise"], batch["times"]
         kind = self.scheduler.config.prediction_type
         target = {"epsilon": e, "sample": x}.get(kind)
         if target is None:
             target = self.scheduler.get_velocity(x, e, t)
         with autocast(precision):
-            found = model(self.scheduler.add_noise(x, e, t), t, asked)
-        each = (found.float() - target).square().mean(dim=(1, 2, 3))
+            found = model(self.scheduler.add_noise(x, e, t), t, batch["asked"])
+        each = (widened(found) - target).square().mean(dim=(1, 2, 3))
         if kind == "sample":
-            noisy = 1 - self.scheduler.alphas_cumprod.to(where)[t]  # σ²
+            noisy = 1 - self.scheduler.alphas_cumprod.to(device())[t]  # σ²
             each = each * noisy.reciprocal().clip(max=STEEPEST)
         return each
+
+    # The differentiable contract ---------------------------------------------------------------
+
+    def module(self) -> nn.Module:
+        """Return the network; what is saved of it requires a gradient."""
+        model = self._fitted()
+        learnt = self.learnt(model)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in learnt)
+        return model
+
+    def training_batch(self, catalog: Catalog, ids: Sequence[str], draw: int = 0) -> Batch:
+        """Return pairs as `loss` takes them, each at a time and with a noise; see `Differentiable`.
+
+        The times of a pair's draws 0, 1, … are spread evenly (steps of the golden ratio), so that
+        the mean over a few comes near the expected loss.
+        """
+        rows, file = rows_of(catalog, ids), self._pictures_of(catalog)
+        hashes = [catalog.hashes[row] for row in rows]
+        places = np.array([rng("pair time", each).random() for each in hashes])
+        times = (places + draw * GOLDEN) % 1 * self._times
+        noise = np.empty((len(rows), *self.shape), np.float32)
+        said = []
+        for place, row in enumerate(rows):
+            drawn = rng("pair noise", hashes[place], draw)
+            noise[place] = drawn.standard_normal(self.shape, np.float32)
+            silent = drawn.random() < self.preset.caption_dropout
+            said.append("" if silent else catalog.captions[row])
+        clean = self.space.unpack(stored_rows(file, "pictures", rows))
+        return self._batch(clean, said, times.astype(np.int64), noise)
+
+    def query_batch(self, samples: np.ndarray, prompts: Sequence[str]) -> Batch:
+        """Return queries at all their times (n, terms) and noises (n, terms, …)."""
+        terms = self.preset.terms
+        times = ((np.arange(terms) + 0.5) * self._times / terms).astype(np.int64)
+        noise = np.empty((len(samples), terms, *self.shape), np.float32)
+        for row, sample in enumerate(samples):
+            draw = rng("terms", fingerprint(sample))
+            half = draw.standard_normal((terms // 2, *self.shape), np.float32)
+            noise[row] = np.stack([half, -half], axis=1).reshape(terms, *self.shape)
+        return self._batch(samples.copy(), prompts, np.tile(times, (len(samples), 1)), noise)
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        """Return the training loss of each pair at its time and noise, (n,)."""
+        return self.loss(self._fitted(), batch, self.precision)
+
+    def measurements(self, batch: Batch) -> torch.Tensor:
+        """Return 1000 × the mean loss of each query over its times and noises, (n,)."""
+        return 1000 * self._terms(batch).mean(1)
+
+    def _terms(self, batch: Batch) -> torch.Tensor:
+        """Return the losses of queries, (n, terms)."""
+        n, terms = batch["times"].shape
+        flat = {name: batch[name].flatten(0, 1) for name in ("times", "noise")}
+        same = {name: batch[name].repeat_interleave(terms, 0) for name in ("clean", "asked")}
+        return self.loss(self._fitted(), {**flat, **same}).view(n, terms)
+
+    # Drawing and measuring ---------------------------------------------------------------------
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
@@ -261,18 +325,10 @@ class DenoisingGenerator(Generator):
     @torch.no_grad()
     def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
         """Return minus 1000 × the loss at fixed (time, noise), float64 (n, terms)."""
-        terms = self.preset.terms
-        times = ((np.arange(terms) + 0.5) * self._times / terms).astype(np.int64)
-        found = np.empty((len(samples), terms))
-        for row, (sample, prompt) in enumerate(zip(samples, prompts, strict=True)):
-            draw = rng("terms", fingerprint(sample))
-            half = draw.standard_normal((terms // 2, *self.shape), np.float32)
-            noise = np.stack([half, -half], axis=1).reshape(terms, *self.shape)
-            asked = self.condition([prompt])
-            asked = asked.expand(terms, *asked.shape[1:])
-            clean = np.repeat(sample[None], terms, 0)
-            losses = self.loss(self._fitted(), clean, asked, times, noise)
-            found[row] = -1000 * losses.double().cpu().numpy()
+        found = np.empty((len(samples), self.preset.terms))
+        for row, prompt in enumerate(prompts):
+            losses = self._terms(self.query_batch(samples[row : row + 1], [prompt]))
+            found[row] = -1000 * losses[0].double().cpu().numpy()
         return found
 
     def encode(self, images: np.ndarray) -> np.ndarray:

@@ -1,0 +1,101 @@
+"""The differentiable contract: what attribution and unlearning by gradients need of a generator.
+
+It is optional and stands beside `untrain.generators.base.Generator`, as the two methods of
+kronfluence's ``Task`` stand beside a model (Grosse et al. 2023). A generator that has it gets every
+method that works with gradients; one that has not keeps those that compare pictures and words.
+
+Examples
+--------
+The gradient of every pair's loss, by name of the parameter (what `torch.func` works on)::
+
+    losses_at, weights = as_function(generator, generator.pair_losses)
+    batch = generator.training_batch(catalog, ids)
+
+    def loss_of(weights, pair):
+        return losses_at(weights, {name: value[None] for name, value in pair.items()})[0]
+
+    gradients = vmap(grad(loss_of), in_dims=(None, 0))(weights, batch)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from untrain.catalogs.base import Catalog
+from untrain.core.errors import InputError
+
+if TYPE_CHECKING:  # so that whoever asks `has_gradients` need not wait for it
+    import torch
+
+Batch = dict[str, "torch.Tensor"]
+"""Tensors on the device of the module, each with the pairs, or the queries, as its first axis."""
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A fitted generator that gives losses with gradients.
+
+    All methods are asked of a generator after `fit` or `load`. A result for a pair or a query does
+    not depend on what else is in its batch, except for rounding.
+    """
+
+    def module(self) -> torch.nn.Module:
+        """Return what was fitted, alive and in evaluation mode.
+
+        Exactly the parameters that were learnt require a gradient. They are those that the losses
+        are computed with, that ``generate`` draws with and that ``save`` writes: who changes them
+        in place changes the generator.
+        """
+        ...
+
+    def training_batch(self, catalog: Catalog, ids: Sequence[str], draw: int = 0) -> Batch:
+        """Return pairs of the prepared catalogue, in the order of ``ids``.
+
+        Where training is random for a pair (times, noise, a caption left out), ``draw`` and the
+        pair decide, so that the same call gives the same numbers; averages over draws 0, 1, … come
+        near the expected loss. An unknown id is an `InputError`.
+        """
+        ...
+
+    def query_batch(self, samples: np.ndarray, prompts: Sequence[str]) -> Batch:
+        """Return queries; samples (n, …) and prompts are as ``log_likelihood`` takes them."""
+        ...
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        """Return the training loss of each pair, (n,), with gradients.
+
+        The loss of a step of `fit` is the sum of those of the pairs that are not removed over the
+        full size of the batch.
+        """
+        ...
+
+    def measurements(self, batch: Batch) -> torch.Tensor:
+        """Return minus the mean of each query's ``log_likelihood``, (n,), with gradients.
+
+        In what ``log_likelihood`` is in: nats for tokens, or a loss. Larger is worse.
+        """
+        ...
+
+
+def has_gradients(generator: object) -> bool:
+    """Tell whether a generator keeps the differentiable contract, without importing torch."""
+    return isinstance(generator, Differentiable)
+
+
+def differentiable(generator: object) -> Differentiable:
+    """Return a generator that `has_gradients` is true of.
+
+    Raises
+    ------
+    InputError
+        It does not keep the contract.
+    """
+    if isinstance(generator, Differentiable):
+        return generator
+    raise InputError(
+        f"the generator {type(generator).__qualname__} gives no gradients: a method that needs "
+        "them takes one with module, training_batch, query_batch, pair_losses and measurements"
+    )
