@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,13 +12,20 @@ import numpy as np
 import pytest
 import torch
 
-from tests.testing.painter import Painter
+from tests.testing.painter import Painter, TorchPainter
 from untrain.catalogs import Catalog, rendered
 from untrain.core.files import rng
 from untrain.generators.base import Generations
 from untrain.generators.registry import make_generator
 from untrain.testing import check_generator, generator_checks
 from untrain.testing.checks import CHECKS
+
+Batch = dict[str, torch.Tensor]
+OF_GRADIENTS = [
+    check.__name__.removeprefix("check_")
+    for check in CHECKS
+    if check.__module__ == "untrain.testing.gradients"
+]
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +36,16 @@ def one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("check", generator_checks(Painter), ids=str)
+@pytest.mark.parametrize("check", generator_checks(TorchPainter), ids=str)
 def test_a_good_one_passes(check: Any) -> None:
     check()
+
+
+def test_one_without_gradients_passes() -> None:
+    said = check_generator(Painter)
+    assert [line for line in said if "no gradients" in line] == [
+        f"{name} (skipped: it has no gradients)" for name in OF_GRADIENTS
+    ]
 
 
 class Mute(Painter):
@@ -58,9 +73,7 @@ def test_what_a_generator_does_not_claim_is_not_asked(kind: type[Painter]) -> No
 def test_the_reference_generator_passes() -> None:
     small = {"epochs": 2, "epochs_ae": 1}
     said = check_generator(lambda: make_generator("dalle", preset="micro", settings=small))
-    assert [line for line in said if "skipped" in line] == [
-        "gradients (skipped: it has no per_example_gradients)"
-    ]
+    assert len(said) == len(CHECKS) and not any("skipped" in line for line in said)
 
 
 # Broken ones -------------------------------------------------------------------------------------
@@ -172,7 +185,87 @@ class Nameless(Painter):
         return {"class": "nameless"}
 
 
+class WrongSign(TorchPainter):
+    """Its measurements are likelihoods: larger is better."""
+
+    def measurements(self, batch: Batch) -> torch.Tensor:
+        return -super().measurements(batch)
+
+
+class WrongUnit(TorchPainter):
+    """Its pair losses are sums over pixels, where it trained on means."""
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        return self.errors(batch).sum(1)
+
+
+class Ascending(TorchPainter):
+    """Its pair losses fall where the training's rise."""
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        return -super().pair_losses(batch)
+
+
+class Detached(TorchPainter):
+    """Its losses are numbers, cut off from the weights."""
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        return super().pair_losses(batch).detach()
+
+
+class HalfDetached(TorchPainter):
+    """A part of its computation is cut off from the weights."""
+
+    def measurements(self, batch: Batch) -> torch.Tensor:
+        errors = self.errors(batch)
+        half = errors.shape[1] // 2
+        return torch.cat((errors[:, :half].detach(), errors[:, half:]), 1).mean(1)
+
+
+class OtherGradient(TorchPainter):
+    """The gradient of its loss is that of another loss."""
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        each = super().pair_losses(batch)
+        return each.detach() + 2 * (each - each.detach())
+
+
+class DroppedWeight(TorchPainter):
+    """It has a weight that its module does not hold."""
+
+    def _hold(self, weights: np.ndarray) -> None:
+        super()._hold(weights)
+        self.rest = self.layer.weight.data[:100].clone()
+
+    def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        return super().log_likelihood(samples, prompts) - self.rest.square().sum().item()
+
+
+class StaleModule(TorchPainter):
+    """Its module is a copy: what changes in it changes no picture."""
+
+    def module(self) -> torch.nn.Module:
+        return copy.deepcopy(super().module())
+
+
+class LossByPlace(TorchPainter):
+    """What is random in its loss goes by the place in the batch."""
+
+    def pair_losses(self, batch: Batch) -> torch.Tensor:
+        each = super().pair_losses(batch)
+        return each * (1 + 0.1 * torch.arange(len(each)))
+
+
 BROKEN = {
+    WrongSign: "measurements_are_likelihoods",
+    WrongUnit: "pair_losses_are_those_of_training",
+    Ascending: "pair_losses_are_those_of_training",
+    Detached: "gradients",
+    HalfDetached: "gradients",
+    OtherGradient: "gradients",
+    DroppedWeight: "module_is_all_that_is_learnt",
+    StaleModule: "module_is_all_that_is_learnt",
+    LossByPlace: "losses_do_not_depend_on_their_batch",
     RandomStart: "fit_is_deterministic",
     StartOfTheRemoved: "a_removal_is_smaller_than_a_seed",
     Dropping: "removed_pairs_keep_their_place",
