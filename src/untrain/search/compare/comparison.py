@@ -11,8 +11,11 @@ import pandas as pd
 from threadpoolctl import ThreadpoolController
 
 from untrain.core.notes import Note
+from untrain.search.compare import extra, features, pixel
 from untrain.search.compare.metrics import METRICS, Metric, Sides, Step, measured
 
+LOADED = pixel, features, extra
+"""What the steps of metrics use: loaded with this module, not within the first comparison."""
 KEYS = ("prompt_id", "generation", "image_id")
 
 
