@@ -193,14 +193,14 @@ def _short(value: Any) -> str:
 def names() -> str:
     """Return what each registered name may be."""
     from untrain.catalogs import CATALOGS
+    from untrain.core.registry import Registry
     from untrain.counterfactual.forget_sets import ARMS
     from untrain.encoders import ENCODERS
-    from untrain.training.engines import ENGINES
     from untrain.experiment.tracking import TRACKERS
     from untrain.generators.registry import GENERATORS
-    from untrain.core.registry import Registry
     from untrain.search.rank.ranking import RANKINGS
     from untrain.search.retrieve.candidates import RETRIEVERS
+    from untrain.training.engines import ENGINES
 
     kinds: dict[str, Registry[Any]] = {
         "data.format": CATALOGS,

@@ -82,6 +82,31 @@ def test_the_answer_is_that_of_the_report(result: untrain.Result, micro_run: Pat
     assert any("generator" in warning for warning in result.warnings)
 
 
+def test_the_effect_on_a_prompt_is_the_row_of_its_own_set(result: untrain.Result) -> None:
+    effect = result.effect("p01")
+    own = "design == 'randomised' and arm == 'targeted' and measure == 'nll' and prompt_id == 'p01'"
+    row = result.effects.query(own).iloc[0]
+    assert (effect.arm, effect.k, effect.unit) == ("targeted", 3, "bits/token")
+    assert (effect.estimate, effect.p_value) == (row["estimate"], row["p_value"])
+    assert result.effect("c00").arm == "family"
+    assert result.effect("p01", "random_uniform").arm == "random_uniform"
+    for wrong, words in ((("p99",), "no prompt 'p99'"), (("p01", "family"), "of the arm 'family'")):
+        with pytest.raises(untrain.InputError, match=words):
+            result.effect(*wrong)
+    with pytest.raises(untrain.InputError, match="of size '7'"):
+        result.effect("p01", k=7)
+
+
+def test_a_bank_has_a_leaderboard(micro_copy: Copy) -> None:
+    folder = micro_copy()
+    experiment = untrain.Experiment.demo("micro", runs=folder.parent, workers=1)
+    bank = experiment.bank(4)
+    assert len(bank) == 4 and bank.kept.shape == (4, len(experiment.catalog))
+    table = bank.leaderboard(k=3)
+    assert {"fusion", "text"} <= set(table["name"])
+    assert (folder / "results" / "leaderboard.parquet").is_file()
+
+
 def test_images_are_those_of_the_folder(result: untrain.Result, micro_run: Path) -> None:
     drawn = result.images("p00")
     assert len(drawn) == 2 and all(picture.mode == "RGB" for picture in drawn)  # no reference
@@ -154,7 +179,9 @@ def test_a_run_goes_as_far_as_asked(tmp_path: Path) -> None:
     result = experiment.run(until="generate")
     assert len(result.images("p00")) == 2
     assert "next: retrieve" in repr(result)
-    assert experiment.plan(noise=0.3)["prompts"] == "4 and 2 positive controls"
+    plan = experiment.plan(noise=0.3)
+    assert (plan.queries, plan.controls) == (4, 2) and plan.power.noise.sd == 0.3
+    assert set(result.catalog["image_id"]) == set(experiment.catalog.ids)
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:

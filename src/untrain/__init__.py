@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Bank": "untrain.api",
     "Catalog": "untrain.catalogs",
     "Config": "untrain.settings.config",
     "DalleGenerator": "untrain.generators.dalle.generator",
     "Encoder": "untrain.encoders",
+    "Effect": "untrain.api",
     "Experiment": "untrain.api",
     "Generations": "untrain.generators.base",
     "Generator": "untrain.generators.base",
@@ -36,7 +38,6 @@ _PUBLIC = {
     "load_config": "untrain.settings.load",
     "load_encoder": "untrain.encoders",
     "load_result": "untrain.api",
-    "plan": "untrain.experiment.plan",
     "preset_of": "untrain.generators.dalle.presets",
     "read_image": "untrain.catalogs.base",
     "register": "untrain.generators.registry",
@@ -45,12 +46,11 @@ _PUBLIC = {
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
-    from untrain.api import Experiment, Result, load_result
+    from untrain.api import Bank, Effect, Experiment, Result, load_result
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
     from untrain.catalogs.base import read_image
     from untrain.core.errors import InputError, UntrainError
     from untrain.encoders import Encoder, load_encoder
-    from untrain.experiment.plan import plan
     from untrain.generators.base import Generations, Generator, Noise, kept_rows
     from untrain.generators.dalle.generator import DalleGenerator
     from untrain.generators.dalle.presets import preset_of

@@ -15,7 +15,6 @@ from untrain.catalogs import export_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.experiment.pipeline import keys
-from untrain.experiment.plan import power_lines
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.report.answer import answer
 from untrain.report.page.facts import facts
@@ -145,10 +144,10 @@ def test_models_that_are_not_paired(config: Make, micro_copy: Copy) -> None:
     assert "4 unpaired ones" in dict(facts(read_results(folder)))["Models"]
     assert read_trial(folder).assignment.seed_offsets == (0, 1, 2, 3)
     # Their noise is no guide to that of paired models.
-    lines = dict(power_lines(config(name="next"), 4))
-    assert "as in the demo;" in lines["power"] and "pairing" not in lines
-    unpaired = dict(power_lines(config("design.paired=false", name="next"), 4, paired=False))
-    assert "as in the finished run beside it" in unpaired["power"] and "pairing" in unpaired
+    paired = expected_power(config(name="next"), 4)
+    assert paired and paired.noise.source == "demo"
+    unpaired = expected_power(config("design.paired=false", name="next"), 4, paired=False)
+    assert unpaired and (unpaired.noise.source, unpaired.noise.runs) == ("finished-runs", 1)
 
 
 def test_before_and_after_without_pairs(config: Make) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from untrain.api.bank import Bank
 from untrain.api.result import Result
 from untrain.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from untrain.catalogs.base import Catalog
+    from untrain.experiment.plan import Plan
     from untrain.settings.config import Config
 
 
@@ -109,11 +113,36 @@ class Experiment:
         """The run folder."""
         return self.config.folder
 
-    def plan(self, noise: float | None = None) -> dict[str, str]:
-        """Return what a run would cost, and what it could find: see `untrain.plan`."""
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The training catalogue with its pictures: what is left after subset and hold-out."""
+        from untrain.runs.inputs import open_inputs
+
+        return open_inputs(self.config).train
+
+    def plan(self, noise: float | None = None) -> Plan:
+        """Return what a run would cost, and what it could find, in numbers; `print` it to read it.
+
+        Parameters
+        ----------
+        noise : float, optional
+            Standard deviation of a query between models, in the run's unit. Default: that of
+            finished runs of the same data and model, or of the demo.
+
+        Raises
+        ------
+        InputError
+            What a run would find wrong with its input, or the disk has too little room.
+
+        Examples
+        --------
+        >>> plan = Experiment.demo("micro").plan()
+        >>> plan.models, plan.forget_sets, plan.power.unit
+        (5, 14, 'bits/token')
+        """
         from untrain.experiment.plan import plan
 
-        return dict(plan(self.config, noise))
+        return plan(self.config, noise)
 
     def run(self, until: str = "report", again: bool = False) -> Result:
         """Run every stage that is not done yet; a stopped run goes on where it was.
@@ -140,6 +169,28 @@ class Experiment:
         from untrain.runs.run import Run
 
         return Result(run_stages(Run(self.config), until, again))
+
+    def bank(self, models: int = 64, shares: Sequence[float] = (0.5,)) -> Bank:
+        """Train a bank: models that each lack a random subset of the data.
+
+        Models that are there are not trained again; stages up to ``generate`` are run first.
+
+        Parameters
+        ----------
+        models : int
+            How many of each share, at least 2.
+        shares : sequence of float
+            Shares of the training images to remove, each in (0, 1).
+
+        Raises
+        ------
+        InputError
+            A share or a number of models that cannot be, or pictures that were given.
+        """
+        from untrain.banks.bank import train_bank
+        from untrain.runs.run import Run
+
+        return Bank(self.config, train_bank(Run(self.config), models, shares))
 
     def __repr__(self) -> str:
         return f"Experiment('{self.config.name}'), in {self.folder.as_posix()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,34 @@ def load_result(folder: str | Path) -> Result:
     ['p00', 'p01', 'p02', 'p03', 'c00', 'c01']
     """
     return Result(folder)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What the removal of a set of images does to the pictures of a prompt.
+
+    Attributes
+    ----------
+    prompt_id, arm : str
+    k : int
+        Images of the set.
+    estimate : float
+        How much worse models without the set are than models with it, in ``unit``.
+    low, high : float
+        Its 95 % interval; NaN where it has no end.
+    p_value : float
+        One-sided: how often a re-drawn random assignment gives an effect this large.
+    unit : str
+    """
+
+    prompt_id: str
+    arm: str
+    k: int
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    unit: str
 
 
 class Result:
@@ -115,6 +144,54 @@ class Result:
         from untrain.report.tables.effects import overall_table
 
         return overall_table(self._read().effects)
+
+    def effect(self, prompt_id: str, arm: str | None = None, k: int | None = None) -> Effect:
+        """Return what removing a prompt's images does to its pictures.
+
+        Parameters
+        ----------
+        prompt_id : str
+        arm : str, optional
+            Which images: ``targeted`` (those found for the prompt), ``random_uniform``, or another
+            arm of the run. Default: ``family`` for a positive control, else ``targeted``.
+        k : int, optional
+            The size of the set. Default: the smallest, which verdicts are about.
+
+        Raises
+        ------
+        InputError
+            The run has no such prompt, arm or size, or no effects yet.
+
+        Examples
+        --------
+        >>> effect = load_result("runs/micro").effect("p00")
+        >>> effect.arm, effect.k, effect.unit
+        ('targeted', 3, 'bits/token')
+        >>> effect.low <= effect.estimate <= effect.high
+        True
+        """
+        from untrain.evaluation.measurement import primary
+
+        run = self._read()
+        roles = dict(zip(run.prompts["prompt_id"], run.prompts["role"], strict=True))
+        _check("prompt", prompt_id, roles)
+        own = run.effects[run.effects["design"] == run.meta["design"]]
+        own = own[(own["prompt_id"] == prompt_id) & (own["measure"] == primary(run.effects))]
+        arm = arm or ("family" if roles[prompt_id] == "control" else "targeted")
+        _check(f"effect on {prompt_id} of the arm", arm, own["arm"])
+        sizes = own[own["arm"] == arm].sort_values("k")
+        _check(f"set of {arm} for {prompt_id} of size", k or sizes["k"].iloc[0], sizes["k"])
+        row = sizes[sizes["k"] == k].iloc[0] if k else sizes.iloc[0]
+        return Effect(
+            prompt_id=prompt_id,
+            arm=arm,
+            k=int(row["k"]),
+            estimate=float(row["estimate"]),
+            low=float(row["low"]),
+            high=float(row["high"]),
+            p_value=float(row["p_value"]),
+            unit=run.unit,
+        )
 
     # Words -------------------------------------------------------------------------------------
 
@@ -276,9 +353,11 @@ class Result:
         return path
 
 
-def _check(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in set(known):
-        raise InputError(f"the run has no {what} '{name}'{did_you_mean(name, known)}")
+def _check(what: str, name: object, known: Iterable[object]) -> None:
+    names = list(dict.fromkeys(known))
+    if name not in names:
+        hint = did_you_mean(str(name), [str(each) for each in names])
+        raise InputError(f"the run has no {what} '{name}'{hint}")
 
 
 def _open(path: Path) -> Image.Image:

@@ -104,14 +104,14 @@ def plan(
 
     Example: untrain plan experiment.yaml
     """
-    from untrain.experiment.plan import plan as lines_of
+    from untrain.experiment.plan import plan as plan_of
+    from untrain.experiment.plan_lines import plan_lines
 
-    config = read(file)
-    lines = lines_of(config, noise)
+    found = plan_of(read(file), noise)
     if as_json:
-        print_json(dict(lines))
+        print_json(found.to_dict())
     else:
-        Console().print(lines_table(f"Plan of {config.name}", lines))
+        Console().print(lines_table(f"Plan of {found.name}", plan_lines(found)))
 
 
 def _help(name: str, told: str) -> str:

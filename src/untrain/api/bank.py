@@ -1,0 +1,94 @@
+"""A bank of models, each trained without a random subset: what attributions are benchmarked on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from untrain.banks.bank import Bank as TrainedBank
+    from untrain.settings.config import Config
+
+
+class Bank:
+    """Models of an experiment, each trained without a random subset of the data.
+
+    `Experiment.bank` trains one.
+
+    Parameters
+    ----------
+    config : Config
+        Of the experiment.
+    found : untrain.banks.bank.Bank
+        Its models and their measures.
+    """
+
+    def __init__(self, config: Config, found: TrainedBank) -> None:
+        self.config, self._found = config, found
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.folder
+
+    @property
+    def models(self) -> pd.DataFrame:
+        """Columns model_id, share (of the data removed), seed, fingerprint, path."""
+        return self._found.models.copy()
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Which model was trained on which image, bool (models, images).
+
+        Rows are those of `models`, columns those of `Result.catalog`.
+        """
+        return self._found.kept.copy()
+
+    def __len__(self) -> int:
+        return len(self._found.models)
+
+    def leaderboard(
+        self,
+        k: int = 10,
+        rankings: Sequence[str] = (),
+        encoders: Sequence[str] = (),
+        candidates: int = 5000,
+    ) -> pd.DataFrame:
+        """Benchmark every attributor on the bank; write ``results/leaderboard`` of the run.
+
+        Parameters
+        ----------
+        k : int
+            How many images the effect and the family precision are of.
+        rankings, encoders : sequence of str
+            Further ones, such as ``scores:influence.parquet``.
+        candidates : int
+            How many images a prompt's pictures are compared with; others count as the lowest.
+
+        Returns
+        -------
+        DataFrame
+            A row an attributor, best first: see `untrain.banks.leaderboard.leaderboard`.
+
+        Raises
+        ------
+        InputError
+            The bank has too few models of random halves, or the run other pictures.
+        """
+        from untrain.banks.leaderboard import keep_leaderboard, leaderboard
+        from untrain.report.page.rewrite import write_again
+        from untrain.runs.run import Run
+
+        run = Run(self.config)
+        with run.lock():
+            table = leaderboard(run, self._found, k, rankings, encoders, candidates)
+            keep_leaderboard(run, table)
+        write_again(run.folder)
+        return table
+
+    def __repr__(self) -> str:
+        return f"Bank of {len(self)} models, in {(self.folder / 'bank').as_posix()}"
