@@ -15,6 +15,7 @@ from untrain.catalogs import export_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.experiment.pipeline import keys
+from untrain.experiment.plan_power import expected_power
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.report.answer import answer
 from untrain.report.page.facts import facts

@@ -179,7 +179,7 @@ def test_the_whole_chain(own_run: Path) -> None:
 def test_the_report_speaks_in_its_unit(own_run: Path, mute_run: Path) -> None:
     for folder, words in ((own_run, "(loss)"), (mute_run, "(similarity)")):
         data = read_results(folder)
-        assert words in answer(data.effects, data.verdicts, data.unit)
+        assert words in answer(data)
         told = [folder / "report.html", folder / "results/summary.md"]
         told += [*folder.glob("results/figures/*.svg"), *folder.glob("results/tables/*.tex")]
         for file in told:
@@ -225,9 +225,7 @@ def test_its_plan_says_what_it_does_not_know(config: Make) -> None:
     lines = dict(plan_lines(found))
     assert "unknown" in lines["time"] and "does not say" in lines["time"]
     assert "unknown until a run" in lines["power"]
-    given = dict(
-        plan_lines(plan(config(f"generator={OWN}", "evaluation.margin=0.01"), noise=0.01))
-    )
+    given = dict(plan_lines(plan(config(f"generator={OWN}", "evaluation.margin=0.01"), noise=0.01)))
     assert "(loss)" in given["power"] and "within ±0.01" in given["verdicts"]
 
 

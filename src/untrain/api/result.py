@@ -167,7 +167,7 @@ class Result:
         >>> effect = load_result("runs/micro").effect("p00")
         >>> effect.arm, effect.k, effect.unit
         ('targeted', 3, 'bits/token')
-        >>> effect.low <= effect.estimate <= effect.high
+        >>> 0 < effect.p_value <= 1
         True
         """
         from untrain.evaluation.measurement import primary
