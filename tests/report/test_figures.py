@@ -20,9 +20,10 @@ from tests.report.conftest import PROMPTS, make_run
 from untrain.report.figures import FIGURES, INLINE, Plot, drawn, figures
 from untrain.report.figures.effects import prompt_effects
 from untrain.report.figures.embedding import Projection, projection, unpack
-from untrain.report.figures.search import agreement, own_sets, score_table
+from untrain.report.figures.search import agreement, score_table
 from untrain.report.figures.style import styled
 from untrain.report.figures.training import losses
+from untrain.report.model_pairs import chosen_sets
 from untrain.report.page.cards import strip
 from untrain.runs.results import read_results
 
@@ -175,7 +176,7 @@ def test_of_several_sizes_the_smallest_counts_as_chosen(run: Path) -> None:
     larger = sets[sets["arm"] == "targeted"].assign(k=100, forget_set_id="targeted/large")
     random = sets[sets["prompt_id"] == "p00"].assign(arm="random_uniform", forget_set_id="r")
     pd.concat([larger, random, sets]).to_parquet(path, index=False)
-    found = own_sets(read_results(run))
+    found = chosen_sets(read_results(run))
     assert {p: len(ids) for p, ids in found.items()} == {"c00": 8, "p00": 10, "p01": 10, "p02": 10}
 
 

@@ -299,3 +299,43 @@ def test_large_pictures_shrink_and_the_budget_holds(tmp_path: Path) -> None:
     assert [pictures.add(tmp_path, f"{name}.png") for name in "aabc"] == ["i0", "i0", "i1", ""]
     assert pictures.dropped == 1
     assert pictures.sheet.count("data:image/webp;base64,") == 2
+
+
+# The pictures at the top --------------------------------------------------------------------------
+
+
+def examples(text: str) -> str:
+    start = text.index('<section class="examples"')
+    return text[start : text.index('<p class="answer">', start)]
+
+
+def test_the_page_opens_with_the_clearest_a_typical_and_the_least_clear_prompt(run: Path) -> None:
+    path = run / "results" / "effects.parquet"
+    table = pd.read_parquet(path)
+    for prompt_id, p in {"p00": 0.3, "p01": 0.01, "p02": 0.04}.items():
+        table.loc[table["prompt_id"] == prompt_id, "p_value"] = p
+    table.to_parquet(path)
+    text = examples(page_of(run))
+    assert re.findall('href="#prompt-(.*?)"', text) == ["p01", "p02", "p00"]
+    assert re.findall(r'class="which"><b>(.*?)</b>', text) == ["Clearest", "Typical", "Least clear"]
+    keys = [button["data-key"] for button in Page(text).all("button")]
+    pictures = ["g/A/p01/0", "g/B00/p01/0", "g/B01/p01/0"]
+    assert keys[:8] == [*pictures, *(f"t/p01-000{n}" for n in range(5))]
+    assert "5 of the 10 training images found for it" in text
+
+
+def test_with_two_prompts_none_is_typical_and_without_any_there_is_no_opening(run: Path) -> None:
+    shutil.rmtree(run / "queries" / "p01")
+    text = examples(page_of(run))
+    assert re.findall(r'class="which"><b>(.*?)</b>', text) == ["Clearest", "Least clear"]
+    shutil.rmtree(run / "queries")
+    assert 'class="examples"' not in page_of(run)
+
+
+def test_without_training_images_the_opening_names_them_and_shows_no_near_copy(run: Path) -> None:
+    add_comparison(run)  # p00/0 and p00/1 are near copies
+    text = examples(page_of(run, training_images=False))
+    keys = [str(button["data-key"]) for button in Page(text).all("button")]
+    assert "g/A/p00/2" in keys and "g/A/p01/0" in keys
+    assert not any(key.startswith("t/") for key in keys)
+    assert "<b>p00-0003</b> item 3 like" in text

@@ -1,4 +1,4 @@
-"""Which models are set side by side to show what a removal does to a prompt's pictures."""
+"""Which sets were chosen for a prompt, and which models show what removing one does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pandas as pd
 from untrain.report.arms import arm_label, arm_order
 from untrain.runs.results import SAMPLER, RunResults, rows
 
+CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
+
 
 @dataclass(frozen=True)
 class Side:
@@ -18,6 +20,16 @@ class Side:
     label: str
     having: str
     lacking: str
+
+
+def chosen_sets(run: RunResults) -> dict[str, list[str]]:
+    """Return the images chosen for each prompt, of the smallest number if there are several."""
+    sets = run.forget_sets[run.forget_sets["arm"].isin(CHOSEN)]
+    sets = sets.assign(order=sets["arm"].map(arm_order))
+    sets = sets.sort_values(["order", "k", "draw"], kind="stable")
+    first = sets.groupby("prompt_id")["forget_set_id"].transform("first")
+    own = sets[sets["forget_set_id"] == first]
+    return {str(p): list(ids) for p, ids in own.groupby("prompt_id")["image_id"]}
 
 
 def sides(run: RunResults, prompt_id: str) -> list[Side]:

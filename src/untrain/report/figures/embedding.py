@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from untrain.core.files import read_json, rng
-from untrain.report.figures.search import own_sets
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -26,6 +25,7 @@ from untrain.report.figures.style import (
     plot,
     short,
 )
+from untrain.report.model_pairs import chosen_sets
 from untrain.report.tables.effects import prompt_table
 from untrain.runs.results import RunResults
 
@@ -62,7 +62,7 @@ def projection(run: RunResults) -> Projection | str:
     from safetensors.numpy import load_file
 
     codes, levels = tokens
-    ours = [(p, i, "chosen") for p, ids in own_sets(run).items() for i in ids]
+    ours = [(p, i, "chosen") for p, ids in chosen_sets(run).items() for i in ids]
     every = run.ranking[["prompt_id", "image_id"]].drop_duplicates().assign(kind="candidate")
     images = pd.concat([pd.DataFrame(ours, columns=list(every)), every], ignore_index=True)
     images = images.drop_duplicates(["prompt_id", "image_id"])

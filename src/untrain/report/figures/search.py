@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
-from untrain.report.arms import arm_order
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -24,23 +23,13 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
+from untrain.report.model_pairs import chosen_sets
 from untrain.report.ranking import main_ranking, nearness_table
 from untrain.report.tables.effects import prompt_table
 from untrain.report.words import number
 from untrain.runs.results import RunResults, rows
 
-CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
 DEEPEST = 0.5  # of a cell's colour, so that letters stay legible on it in light and dark
-
-
-def own_sets(run: RunResults) -> dict[str, list[str]]:
-    """Return the images chosen for each prompt, of the smallest number if there are several."""
-    sets = run.forget_sets[run.forget_sets["arm"].isin(CHOSEN)]
-    sets = sets.assign(order=sets["arm"].map(arm_order))
-    sets = sets.sort_values(["order", "k", "draw"], kind="stable")
-    first = sets.groupby("prompt_id")["forget_set_id"].transform("first")
-    own = sets[sets["forget_set_id"] == first]
-    return {str(p): list(ids) for p, ids in own.groupby("prompt_id")["image_id"]}
 
 
 def score_table(run: RunResults) -> pd.DataFrame:
@@ -54,7 +43,7 @@ def score_table(run: RunResults) -> pd.DataFrame:
     """
     ranking = main_ranking(run)
     ranked = dict(list(ranking[np.isfinite(ranking["score"])].groupby("prompt_id")))
-    found, sets = [], own_sets(run)
+    found, sets = [], chosen_sets(run)
     for line in rows(prompt_table(run)):
         if line.prompt_id not in ranked or line.prompt_id not in sets:
             continue

@@ -35,7 +35,7 @@ def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[
     gallery : Gallery
         Gives the pictures, and remembers which were shown.
     near : DataFrame
-        As `untrain.report.page.influence.nearness_table` returns it.
+        As `untrain.report.ranking.nearness_table` returns it.
     """
     arms = _arm_bars(run)
     ranking = main_ranking(run)
@@ -59,7 +59,7 @@ def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[
                 "reason": line.reason,
                 "order": order[line.prompt_id],
                 "effect": line.effect if math.isfinite(line.effect) else None,
-                "words": _effect_words(line, run.unit),
+                "words": effect_words(line, run.unit),
                 "arms": arms.get(line.prompt_id, []),
                 **_pictures(run, gallery, line.prompt_id),
                 "influential": _influential(run, gallery, line, found.head(TOP), made_of),
@@ -138,7 +138,8 @@ def _named(gallery: Gallery, line: Any) -> Card:
     }
 
 
-def _effect_words(line: Any, unit: str) -> str:
+def effect_words(line: Any, unit: str) -> str:
+    """Return the effect of a row of `prompt_table` in words, with its uncertainty."""
     if not math.isfinite(line.effect):
         return ""
     way = "worse" if line.effect >= 0 else "better"

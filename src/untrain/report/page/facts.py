@@ -1,4 +1,4 @@
-"""What was run, in terms and words: data, models, seeds, time, and what a repetition needs."""
+"""What was run: data, models, seeds, time, and what reproducing it needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from untrain.evaluation import measurement as units
 from untrain.report.copies import copy_words
+from untrain.report.ranking import ranking_name
 from untrain.report.tables import effects as tables
 from untrain.runs.results import SAMPLER, RunResults
 
@@ -18,53 +19,68 @@ CATALOG = {
 }
 
 
-def facts(run: RunResults) -> list[tuple[str, str]]:
-    """Return what was run, as terms and what they were."""
-    controls = int((run.prompts["role"] == "control").sum())
-    prompts = f"{len(run.prompts) - controls}"
-    found = [
-        ("Data", _data(run.meta.get("catalog") or {})),
-        ("Prompts", prompts + (f", and {controls} controls" if controls else "")),
+def trial_facts(run: RunResults) -> list[tuple[str, str]]:
+    """Return what a trial was made of, as terms and their values."""
+    own = [
         ("Models", _models(run)),
-        ("Seeds", "" if run.given else _inline(run.meta.get("seeds"))),
-        ("Ranking", str((run.config.get("ranking") or {}).get("method") or "")),
-        ("Copy test", copy_words(run)),
+        ("Seeds", _inline(run.meta.get("seeds"))),
         ("Quality gate", _quality(run.meta.get("quality"))),
         ("Utility", _utility(run)),
-        ("Time", duration(sum(_seconds(run).values()))),
     ]
+    return _known([*_searched(run), *own, ("Time", duration(sum(_seconds(run).values())))])
+
+
+def given_facts(run: RunResults) -> list[tuple[str, str]]:
+    """Return what a run of given pictures searched, as terms and their values."""
+    given = ("Pictures", f"{run.meta['given']} given; no model was trained")
+    return _known([*_searched(run), given, ("Time", duration(sum(_seconds(run).values())))])
+
+
+def _searched(run: RunResults) -> list[tuple[str, str]]:
+    controls = int((run.prompts["role"] == "control").sum())
+    prompts = f"{len(run.prompts) - controls}"
+    return [
+        ("Data", _data(run.meta.get("catalog") or {})),
+        ("Prompts", prompts + (f", and {controls} controls" if controls else "")),
+        ("Ranking", ranking_name(run)),
+        ("Copy test", copy_words(run)),
+    ]
+
+
+def _known(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(term, text) for term, text in found if text]
 
 
 def explained(run: RunResults) -> list[tuple[str, str]]:
-    """Return the words of the page that a reader may not know, as terms and what they mean."""
-    level = (run.config.get("evaluation") or {}).get("alpha", 0.05)
+    """Return the terms of the page that a reader may not know, with what they mean."""
     return [
         units.explained(run.unit),
         (
             "Attributable",
-            "Without the images found for it, models are worse at the prompt’s pictures, and "
-            f"chance alone would do as much in at most {100 * level:g}\N{NO-BREAK SPACE}% of runs.",
+            "Without the images found for it, models are worse at the prompt’s pictures. If those "
+            "images did nothing, a run would say so in at most "
+            f"{100 * run.alpha:g}\N{NO-BREAK SPACE}% of cases.",
         ),
         ("Not attributable", _ruled_out(run)),
-        ("Undecided", "Neither: the run is too small, or its models too noisy, to say."),
+        ("Undecided", "Neither of the two: the run is too small, or its models too noisy, to say."),
         (
             "95\N{NO-BREAK SPACE}% interval, p",
-            "Effects that the run does not rule out; and how often chance alone would do as much. "
-            "Holm: p made larger because several prompts were tested together.",
+            "The interval holds the effects that the run does not rule out; p is how often a "
+            "re-drawn random assignment gives an effect this large. Holm: p adjusted for testing "
+            "several prompts at once.",
         ),
         (
             "Random images",
-            "As many images taken out by lot. What they do is what any removal does.",
+            "As many images, removed at random: what any removal of this size does.",
         ),
         (
             "Positive control",
-            "A prompt whose images are known beforehand. The run must find them.",
+            "A prompt whose images are known to matter. A run that misses their effect is blind.",
         ),
         (
             "Naive figure",
-            "Against the model that drew the pictures, to which its own come easier than to any "
-            "other: it flatters every removal.",
+            "Compared with the model that drew the pictures, which finds its own pictures easier "
+            "than any other model does: every removal looks harmful.",
         ),
     ]
 
@@ -90,18 +106,16 @@ def _data(catalog: dict[str, Any]) -> str:
 
 
 def _models(run: RunResults) -> str:
-    if run.given:
-        return f"none: {run.meta['given']} pictures were given"
     paired = [name for name in run.models["model_id"] if name != SAMPLER]
     if not paired:
         return ""
     if tables.designs(run.effects)[0] == "randomised":
         seeds = run.models.loc[run.models["model_id"] != SAMPLER, "seed"].nunique()
         kind = "paired" if seeds == 1 else "unpaired"
-        how = f"{len(paired)} {kind} ones, each without a random half of all sets"
+        how = f"{len(paired)} {kind} models, each trained without a random half of all sets"
     else:
         how = f"{len(paired)} others ({', '.join(paired)})"
-    return f"one drew the pictures; effects are between {how}{_removed_share(run, paired)}"
+    return f"one drew the pictures; effects compare {how}{_removed_share(run, paired)}"
 
 
 def _removed_share(run: RunResults, paired: list[str]) -> str:
@@ -111,7 +125,7 @@ def _removed_share(run: RunResults, paired: list[str]) -> str:
         return ""
     sizes = run.forget_sets["forget_set_id"].value_counts()
     lacking = run.removals["forget_set_id"].map(sizes).sum() / len(paired)
-    return f" ({lacking / images:.1%} of the images are out of a model)"
+    return f" ({lacking / images:.1%} of the images on average)"
 
 
 def _quality(quality: Any) -> str:
@@ -133,7 +147,7 @@ def _utility(run: RunResults) -> str:
 
 
 def details(run: RunResults) -> list[tuple[str, str]]:
-    """Return stages, machine, versions and fingerprints, for who wants to repeat the run."""
+    """Return stages, machine, versions and fingerprints: what reproducing the run needs."""
     stages = {name: duration(seconds) for name, seconds in _seconds(run).items()}
     found = [("Stages", _inline(stages))]
     names = ("machine", "threads", "versions", "fingerprints", "schema_version")

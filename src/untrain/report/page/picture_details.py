@@ -25,7 +25,7 @@ LIKENESS = {
 Entry = dict[str, Any]
 
 
-class Known:
+class PictureDetails:
     """Looks up what a run knows of a training image or a generated picture."""
 
     def __init__(self, gallery: Gallery, near: pd.DataFrame) -> None:

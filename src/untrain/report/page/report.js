@@ -2,6 +2,7 @@
 // The page is complete without this: here are sorting, comparing and the large view of a picture.
 const $ = (id) => document.getElementById(id);
 const cards = [...document.querySelectorAll("#cards > article")];
+const filters = ["verdict", "least", "words"].map($).filter(Boolean);
 const all = (where, what) => [...where.querySelectorAll(what)];
 
 // Sort and filter ---------------------------------------------------------------------------------
@@ -19,10 +20,13 @@ const compare = {
     strongest(a, b),
 };
 
+// A page without effects has no such filters.
+const value = (id) => ($(id) ? $(id).value : "");
+
 function shown(card) {
-  const wanted = $("verdict").value;
+  const wanted = value("verdict");
   const control = card.dataset.control === "1";
-  const least = $("least").value;
+  const least = value("least");
   const words = $("words").value.trim().toLowerCase();
   return (
     (!wanted || (wanted === "control" ? control : !control && card.dataset.verdict === wanted)) &&
@@ -52,7 +56,7 @@ function arrive() {
   const card = target && target.closest("article");
   if (!card) return;
   if (card.hidden) {
-    for (const id of ["verdict", "least", "words"]) $(id).value = "";
+    for (const each of filters) each.value = "";
     filter();
   }
   card.scrollIntoView();
@@ -194,7 +198,7 @@ function step(by) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest(".pic[data-key]");
   if (!button) return;
-  strip = all(button.closest("article"), ".pic[data-key]");
+  strip = all(button.closest("article, .examples"), ".pic[data-key]");
   strip = strip.filter((other) => other.checkVisibility());
   at = strip.indexOf(button);
   fill(button.dataset.key);
@@ -213,7 +217,7 @@ $("large-close").addEventListener("click", () => large.close());
 for (const button of all(document, ".pic")) button.disabled = false;
 for (const section of all(document, ".again")) again(section);
 $("sort").addEventListener("change", sort);
-for (const id of ["verdict", "least", "words"]) $(id).addEventListener("input", filter);
+for (const each of filters) each.addEventListener("input", filter);
 document.querySelector(".tools").hidden = false;
 filter();
 addEventListener("hashchange", arrive);

@@ -18,9 +18,10 @@ from untrain.report.figures import Plot, figures
 from untrain.report.notes import by_gravity, frozen_parts, warnings
 from untrain.report.page.cards import missing_pictures, prompt_cards, strip
 from untrain.report.page.embedded import EmbeddedPictures
-from untrain.report.page.facts import details, explained, facts
+from untrain.report.page.facts import details, explained, given_facts, trial_facts
 from untrain.report.page.gallery import Gallery
-from untrain.report.page.picture_details import Known
+from untrain.report.page.opening import given_examples, trial_examples
+from untrain.report.page.picture_details import PictureDetails
 from untrain.report.page.templates import read_asset, render_template
 from untrain.report.ranking import metric_label, nearness_table, ranking_metrics, ranking_name
 from untrain.report.tables import effects as tables
@@ -31,8 +32,14 @@ from untrain.report.tables.markdown import markdown
 from untrain.runs.results import RunResults, read_results, rows
 
 FORMATS = ("svg", "png", "pdf")
+DESIGNS = {
+    "randomised": "The effect is estimated in a randomised trial among models none of which drew "
+    "the pictures.",
+    "before-after": "The effect compares a single pair of models, neither of which drew the "
+    "pictures; tests and intervals hold for that pair only.",
+}
 APART = ("effects-by-arm", "equivalent", "leaderboard")
-"""Figures that the page does not show among the others, but beside the table that they draw."""
+"""Figures that the page shows beside the table that they draw, not among the others."""
 
 
 def write_report(run: Path, training_images: bool = True) -> Path:
@@ -68,47 +75,68 @@ def write_report(run: Path, training_images: bool = True) -> Path:
 
 
 def render(run: RunResults, plots: list[Plot], training_images: bool = True) -> str:
-    """Return the page."""
+    """Return the page: one of two templates, for a trial or for pictures that were given."""
     gallery = Gallery(run, EmbeddedPictures(), training_images)
     near = nearness_table(run)
+    own = _given(run, gallery) if run.given else _trial(run, gallery)
     cards = prompt_cards(run, gallery, near)
-    entries = Known(gallery, near).entries()
+    entries = PictureDetails(gallery, near).entries()
     notes = [*warnings(run), *copy_warnings(run), *missing_pictures(cards, gallery)]
     notes += [] if training_images else redaction_warnings(run)
     frozen = frozen_parts(run)
-    queries, controls = tables.split_controls(run.effects, run.verdicts)
     return render_template(
-        "report.html.j2",
+        **own,
         title=run.meta.get("name") or run.folder.name,
         **_code(gallery.pictures.sheet, _ratio(run)),
         training_images=training_images,
         answer=[_tied(text) for text in answer_sentences(run)],
         warnings=[note.text for note in by_gravity(notes) if note not in frozen],
         standing=" ".join(note.text for note in frozen),
-        unit=run.unit,
-        given=run.given,
-        verdicts=tables.verdict_counts(queries),
-        controls=tables.verdict_counts(controls),
         known=VERDICTS,
-        explained=[] if run.given else explained(run),
-        design=tables.designs(run.effects)[0],
-        overall=tables.overall_rows(tables.overall_table(run.effects))
-        + tables.group_rows(run.groups),
-        beyond=difference_rows(run.effects),
-        others=tables.other_rows(tables.other_table(run.effects)),
-        prompts=_verdict_rows(run),
         plots={plot.name: _placed(run, plot) for plot in plots},
         apart=APART,
-        equivalent=equivalent_rows(run),
-        leaderboard=leaderboard_text(run),
         tables=_files(run, "results/tables"),
-        facts=facts(run),
         details=details(run),
         ranking=ranking_name(run),
         metrics=[metric_label(name) for name in ranking_metrics(run) if name in near],
         cards=cards,
         entries=entries,
     )
+
+
+def _given(run: RunResults, gallery: Gallery) -> dict[str, Any]:
+    """Return what only the page of given pictures shows."""
+    return {
+        "name": "given.html.j2",
+        "examples": given_examples(run, gallery),
+        "facts": given_facts(run),
+        "drawn": ("Given for this prompt", "given"),
+    }
+
+
+def _trial(run: RunResults, gallery: Gallery) -> dict[str, Any]:
+    """Return what only the page of a trial shows."""
+    effects = run.effects
+    queries, controls = tables.split_controls(effects, run.verdicts)
+    overall = tables.overall_rows(tables.overall_table(effects)) + tables.group_rows(run.groups)
+    others = tables.other_rows(tables.other_table(effects))
+    return {
+        "name": "trial.html.j2",
+        "examples": trial_examples(run, gallery),
+        "facts": trial_facts(run),
+        "drawn": ("Drawn for this prompt", "model A"),
+        "unit": run.unit,
+        "verdicts": tables.verdict_counts(queries),
+        "controls": tables.verdict_counts(controls),
+        "explained": explained(run),
+        "design": DESIGNS[tables.designs(effects)[0]],
+        "overall": overall,
+        "differences": difference_rows(effects),
+        "others": [(f"{measure}: {arm}", *cells) for measure, arm, *cells in others],
+        "prompts": _verdict_rows(run),
+        "equivalent": equivalent_rows(run),
+        "leaderboard": leaderboard_text(run),
+    }
 
 
 def _code(pictures: str, ratio: str) -> dict[str, Any]:
