@@ -83,7 +83,7 @@ def test_the_report_says_that_there_was_no_counterfactual(finished: Path) -> Non
     assert start.count("No counterfactual was made") == 2  # a warning, and the answer
     for word in ('id="verdicts"', 'id="overall"', "bits", "Attributable", "model A"):
         assert word not in page.replace('id="verdict"', ""), word
-    assert "nearest first by the ranking" in page
+    assert "highest-ranked first" in page
     result = Result(folder)
     assert result.answer.startswith("No counterfactual was made")
     assert "No counterfactual" in result.warnings[0]
