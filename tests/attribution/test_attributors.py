@@ -101,6 +101,7 @@ def test_what_is_missing_is_said(evidence: Evidence) -> None:
     assert reasons["text"] is reasons["random"] is None
     assert reasons["fusion"] == "the queries are not compared with the catalogue"
     assert reasons["family"] == "the families of images or prompts are not known"
+    assert not bare.has("model") and not bare.has("gradients")
     with pytest.raises(InputError, match="not compared"):
         make_attributor("fusion").scores(bare)
     assert make_attributor("metric:text_clip").missing(evidence) == "text_clip was not measured"
@@ -139,28 +140,26 @@ def test_a_method_of_ones_own_is_a_class_and_a_line(evidence: Evidence) -> None:
             found = pd.DataFrame(table, columns=["prompt_id", "image_id", "score"])
             return Scores(dense(found, evidence))
 
-    ATTRIBUTORS.register("first", lambda name: First())
-    try:
+    with ATTRIBUTORS.temporary(first=lambda name: First()):
         assert "first" in [each.name for each in every_attributor()]
         values = make_attributor("first").scores(evidence).values
-    finally:
-        ATTRIBUTORS._targets.pop("first")
     assert (values[:, 0] == 1).all() and np.isnan(values[:, 1:]).all()
 
 
 def test_the_comparison_is_made_once_and_is_that_of_the_arguments(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
     queries, _ = asked(catalog)
     encoder, size = LayoutEncoder(), common_size(catalog, queries, 10)
-    first = compare_all(catalog, encoder, queries, 20, size, tmp_path)
+    first = compare_all(catalog, encoder, queries, 20, size)
     assert len(first.table) == 20 * len(queries)
     assert first.cost(["pixel_mse", "pixel_mae"]) == first.cost(["pixel_mse"])
     assert first.cost(["pixel_mse", "feature_kl"]) > first.cost(["pixel_mse"])
     with monkeypatch.context() as patch:
         patch.setattr(whole_comparison, "compare", None)  # cannot be called
-        again = compare_all(catalog, encoder, queries, 20, size, tmp_path)
+        again = compare_all(catalog, encoder, queries, 20, size)
     pd.testing.assert_frame_equal(first.table, again.table)
     assert first.seconds == again.seconds
-    other = compare_all(catalog, encoder, queries.of("p1"), 20, size, tmp_path)
+    other = compare_all(catalog, encoder, queries.of("p1"), 20, size)
     assert set(other.table["prompt_id"]) == {"p1"}

@@ -111,11 +111,8 @@ def test_a_new_metric_is_one_record() -> None:
         a, b = (side[..., 0].mean(axis=(1, 2)) for side in sides.resized)
         return {"red": np.abs(a[:, None] - b[None])}
 
-    METRICS.register("red", Metric("red", "redness", False, Step("red", "pixels", red)))
-    try:
+    with METRICS.temporary(red=Metric("red", "redness", False, Step("red", "pixels", red))):
         table = compare("p", generated, list("abc"), candidates, e, f)
-    finally:
-        METRICS._targets.pop("red")
     assert tuple(table.columns) == (*COLUMNS, "red")
     assert table["red"].between(0, 255).all()
 

@@ -21,17 +21,19 @@ from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.generators.base import Generator
+from untrain.generators.differentiable import has_gradients
 from untrain.generators.queries import Queries
 
 FAMILY = "family"
 
-Need = Literal["comparison", "families", "model"]
+Need = Literal["comparison", "families", "model", "gradients"]
 """What an attributor may need beyond captions, images and queries, which always are there."""
 
 WHY_MISSING: dict[Need, str] = {
     "comparison": "the queries are not compared with the catalogue",
     "families": "the families of images or prompts are not known",
     "model": "there is no fitted model",
+    "gradients": "there is no fitted model that gives gradients",
 }
 
 
@@ -51,7 +53,8 @@ class Evidence:
     compare : callable, optional
         Compares the queries with the catalogue by every metric; called once, when first needed.
     model : Generator, optional
-        The fitted model that drew the queries.
+        The fitted model that drew the queries; with gradients if it keeps the contract of
+        `untrain.generators.differentiable.Differentiable`.
     seed : int
         Of what is random.
     """
@@ -96,9 +99,12 @@ class Evidence:
 
     def has(self, need: Need) -> bool:
         """Tell whether this evidence holds what an attributor needs."""
-        if need == "families":
-            return self.families is not None
-        return (self.compare if need == "comparison" else self.model) is not None
+        return {
+            "comparison": lambda: self.compare is not None,
+            "families": lambda: self.families is not None,
+            "model": lambda: self.model is not None,
+            "gradients": lambda: has_gradients(self.model),
+        }[need]()
 
 
 @dataclass(frozen=True, eq=False)
