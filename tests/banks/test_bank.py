@@ -19,7 +19,6 @@ from untrain.banks.plan import plan_bank
 from untrain.banks.subsets import Part, copy_groups, different_parts, kept_without
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
-from untrain.experiment.stages.base import prepare
 from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
 from untrain.settings.config import Config
@@ -190,7 +189,7 @@ def test_models_are_paired_nothing_taken_out_is_full_to_the_bit(
     elsewhere = tmp_path / "other" / "micro"  # where no run beside it has the model
     shutil.copytree(micro_run, elsewhere)
     other = Run(config().model_copy(update={"runs": elsewhere.parent}))
-    prepare(other)
+    other.trainer.prepare()
     removed = ~kept_without(Part(0.0), copy_groups(other.catalog), 0)
     assert not removed.any()
     request = ModelRequest("again", other.config.b_seed, ())

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.cli.conftest import Said, Untrain
 from untrain.catalogs.formats.fashion import COLUMNS
-from untrain.experiment.stages import fit
+from untrain.training.models import Trainer
 
 Change = Callable[[Path], None]
 
@@ -25,7 +25,7 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(run: object) -> None:
         raise AssertionError("training began")
 
-    monkeypatch.setattr(fit, "prepare", prepare)
+    monkeypatch.setattr(Trainer, "prepare", prepare)
 
 
 def refused(said: Said, *words: str) -> None:

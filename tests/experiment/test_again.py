@@ -14,7 +14,7 @@ from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.experiment import pipeline
 from untrain.experiment.pipeline import NAMES
-from untrain.experiment.stages.base import Stage, prepare
+from untrain.experiment.stages.base import Stage
 from untrain.runs.run import Run, open_run
 from untrain.settings.config import Config
 from untrain.training.base import ModelRequest
@@ -169,7 +169,7 @@ def bank_of(config: Config, micro_run: Path, requests: list[ModelRequest]) -> di
     """Train models in a fresh run that has the frozen parts; return the bytes of each."""
     opened = Run(config)
     shutil.copytree(micro_run / "shared", opened.path("shared"))
-    prepare(opened)
+    opened.trainer.prepare()
     table = opened.trainer.train(requests, "models")
     return {
         row.model_id: (opened.folder / row.path / "model.safetensors").read_bytes()

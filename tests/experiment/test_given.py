@@ -17,7 +17,6 @@ from untrain.catalogs import export_folder, rendered
 from untrain.core.errors import InputError
 from untrain.experiment.pipeline import is_done, keys, stages_of
 from untrain.experiment.plan import plan
-from untrain.experiment.plan_lines import plan_lines
 from untrain.runs.run import Run, open_run
 from untrain.runs.status import status
 from untrain.settings.config import Config
@@ -118,7 +117,7 @@ def test_what_needs_a_model_is_refused(given: Make) -> None:
     with pytest.raises(InputError, match="there is no model to"):
         Run(given()).generator.fit(Run(given()).catalog, [], 0, lambda n: None)
     planned = plan(given())
-    assert planned.models == 0 and "no counterfactual" in dict(plan_lines(planned))["trainings"]
+    assert planned.models == 0 and "no counterfactual" in dict(planned.lines())["trainings"]
 
 
 @pytest.mark.parametrize(

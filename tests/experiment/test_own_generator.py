@@ -20,7 +20,6 @@ from untrain.banks.bank import train_bank
 from untrain.core.errors import InputError
 from untrain.experiment.pipeline import keys
 from untrain.experiment.plan import plan
-from untrain.experiment.plan_lines import plan_lines
 from untrain.generators.registry import GENERATORS, make_generator, register
 from untrain.report.answer import answer
 from untrain.runs.results import read_results
@@ -222,10 +221,10 @@ def test_a_bank_of_it(mute_run: Path, config: Make, tmp_path: Path) -> None:
 def test_its_plan_says_what_it_does_not_know(config: Make) -> None:
     found = plan(config(f"generator={OWN}"))
     assert found.seconds is None and found.power is None
-    lines = dict(plan_lines(found))
+    lines = dict(found.lines())
     assert "unknown" in lines["time"] and "does not say" in lines["time"]
     assert "unknown until a run" in lines["power"]
-    given = dict(plan_lines(plan(config(f"generator={OWN}", "evaluation.margin=0.01"), noise=0.01)))
+    given = dict(plan(config(f"generator={OWN}", "evaluation.margin=0.01"), noise=0.01).lines())
     assert "(loss)" in given["power"] and "within ±0.01" in given["verdicts"]
 
 

@@ -12,8 +12,8 @@ import pytest
 from untrain.core.errors import InputError
 from untrain.evaluation import power
 from untrain.experiment.plan import plan
-from untrain.experiment.plan_lines import plan_lines, power_lines
 from untrain.experiment.plan_power import expected_power
+from untrain.experiment.planned import power_lines
 from untrain.experiment.stages.retrain import draw_assignment
 from untrain.runs.run import open_run
 from untrain.runs.trial import is_finished_trial, read_trial
@@ -94,7 +94,7 @@ def test_a_plan_in_numbers_is_what_its_lines_say(config: Make) -> None:
     assert (found.models, found.forget_sets, found.removed_images) == (5, 14, 48)
     assert found.seconds is not None and found.seconds > 0 and found.bytes_on_disk > 5_000_000
     assert found.power is not None and found.power.noise.sd == 0.5
-    lines = dict(plan_lines(found))
+    lines = dict(found.lines())
     assert lines["trainings"].startswith("1 + 4, 1 at a time, each ")
     assert lines["disk"] == f"about {found.bytes_on_disk / 1e6:.0f} MB in {found.folder}"
     assert all(f"{label} " in str(found) and value in str(found) for label, value in lines.items())

@@ -15,7 +15,6 @@ from tests.experiment.conftest import record
 from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.encoders import load_encoder
-from untrain.experiment.stages.base import prepare
 from untrain.experiment.stages.compare import run_copy_test
 from untrain.runs.queries import read_queries
 from untrain.runs.run import Run, open_run
@@ -127,7 +126,7 @@ def test_the_copy_test_knows_what_a_model_memorised(config: Make, micro_copy: Co
     """Queries that are training images, as the frozen parts draw them, are flagged; all of them."""
     folder = micro_copy()
     opened = Run(config())
-    prepare(opened)
+    opened.trainer.prepare()
     catalog, generator, queries = opened.catalog, opened.generator, read_queries(folder)
     known = [catalog.ids[(7 * row) % len(catalog)] for row in range(len(queries))]
     redrawn = generator.decode(generator.encode(catalog.pixels(generator.image_size, known)))

@@ -28,7 +28,6 @@ from untrain.cli import options
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.notes import Note
 from untrain.experiment import pipeline
-from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
 from untrain.settings.config import Config
@@ -343,7 +342,7 @@ def test_processors_that_round_differently_are_told(
 def models_of(made: Config, where: Path) -> dict[tuple[str, str], bytes]:
     """Train four models in a fresh run; return every file of each."""
     opened = Run(made.model_copy(update={"runs": where}))
-    prepare(opened)
+    opened.trainer.prepare()
     ids = opened.catalog.ids
     requests = [ModelRequest(str(i), 5 + i % 2, ids[: 7 * i]) for i in range(4)]
     table = opened.trainer.train(requests, "models")

@@ -16,7 +16,6 @@ from tests.conftest import MICRO
 from tests.helpers.engines import noting_engine
 from untrain.core.errors import UntrainError
 from untrain.core.files import read_json
-from untrain.experiment.stages.base import prepare
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.runs.run import Run
 from untrain.settings.config import Config
@@ -33,7 +32,7 @@ Opened = Callable[..., Run]
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The frozen parts, fitted once."""
     run = Run(load_config(MICRO, ["workers=1"], runs=tmp_path_factory.mktemp("parts")))
-    prepare(run)
+    run.trainer.prepare()
     return run.path("shared")
 
 
@@ -45,7 +44,7 @@ def opened(config: Make, shared: Path, tmp_path: Path) -> Opened:
         run = Run(config(*settings).model_copy(update={"runs": tmp_path / place}))
         if not run.path("shared").exists():
             shutil.copytree(shared, run.path("shared"))
-        prepare(run)
+        run.trainer.prepare()
         return run
 
     return make

@@ -1,7 +1,8 @@
 """untrain in Python: an experiment that can be run, and its result as tables and pictures."""
 
 from untrain.api.bank import Bank
+from untrain.api.effect import Effect
 from untrain.api.experiment import Experiment
-from untrain.api.result import Effect, Result, load_result
+from untrain.api.result import Result, load_result
 
 __all__ = ["Bank", "Effect", "Experiment", "Result", "load_result"]

@@ -13,7 +13,7 @@ from untrain.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from untrain.catalogs.base import Catalog
-    from untrain.experiment.plan import Plan
+    from untrain.experiment.planned import Plan
     from untrain.settings.config import Config
 
 

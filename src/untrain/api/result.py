@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from untrain.core.errors import InputError, did_you_mean
+from untrain.api.effect import Effect, check_known
+from untrain.core.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,34 +34,6 @@ def load_result(folder: str | Path) -> Result:
     ['p00', 'p01', 'p02', 'p03', 'c00', 'c01']
     """
     return Result(folder)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What the removal of a set of images does to the pictures of a prompt.
-
-    Attributes
-    ----------
-    prompt_id, arm : str
-    k : int
-        Images of the set.
-    estimate : float
-        How much worse models without the set are than models with it, in ``unit``.
-    low, high : float
-        Its 95 % interval; NaN where it has no end.
-    p_value : float
-        One-sided: how often a re-drawn random assignment gives an effect this large.
-    unit : str
-    """
-
-    prompt_id: str
-    arm: str
-    k: int
-    estimate: float
-    low: float
-    high: float
-    p_value: float
-    unit: str
 
 
 class Result:
@@ -170,28 +141,9 @@ class Result:
         >>> 0 < effect.p_value <= 1
         True
         """
-        from untrain.evaluation.measurement import primary
+        from untrain.api.effect import effect_of
 
-        run = self._read()
-        roles = dict(zip(run.prompts["prompt_id"], run.prompts["role"], strict=True))
-        _check("prompt", prompt_id, roles)
-        own = run.effects[run.effects["design"] == run.meta["design"]]
-        own = own[(own["prompt_id"] == prompt_id) & (own["measure"] == primary(run.effects))]
-        arm = arm or ("family" if roles[prompt_id] == "control" else "targeted")
-        _check(f"effect on {prompt_id} of the arm", arm, own["arm"])
-        sizes = own[own["arm"] == arm].sort_values("k")
-        _check(f"set of {arm} for {prompt_id} of size", k or sizes["k"].iloc[0], sizes["k"])
-        row = sizes[sizes["k"] == k].iloc[0] if k else sizes.iloc[0]
-        return Effect(
-            prompt_id=prompt_id,
-            arm=arm,
-            k=int(row["k"]),
-            estimate=float(row["estimate"]),
-            low=float(row["low"]),
-            high=float(row["high"]),
-            p_value=float(row["p_value"]),
-            unit=run.unit,
-        )
+        return effect_of(self._read(), prompt_id, arm, k)
 
     # Words -------------------------------------------------------------------------------------
 
@@ -248,8 +200,8 @@ class Result:
         """
         drawn_by = {"A": self.folder / "queries"}
         drawn_by |= {f.name: f for f in sorted((self.folder / "generations").glob("*"))}
-        _check("prompt", prompt_id, self.prompts["prompt_id"])
-        _check("model", model, drawn_by)
+        check_known("prompt", prompt_id, self.prompts["prompt_id"])
+        check_known("model", model, drawn_by)
         paths = (drawn_by[model] / prompt_id).glob("*.png")
         numbered = sorted(
             (path for path in paths if path.stem.isdecimal()), key=lambda path: int(path.stem)
@@ -260,7 +212,7 @@ class Result:
         """Return a model that had the prompt's own images and one that did not, much alike else."""
         from untrain.report.model_pairs import with_and_without
 
-        _check("prompt", prompt_id, self.prompts["prompt_id"])
+        check_known("prompt", prompt_id, self.prompts["prompt_id"])
         return with_and_without(self._read(), prompt_id)
 
     def thumbnail(self, image_id: str) -> Image.Image:
@@ -351,13 +303,6 @@ class Result:
                 "says how far it is"
             )
         return path
-
-
-def _check(what: str, name: object, known: Iterable[object]) -> None:
-    names = list(dict.fromkeys(known))
-    if name not in names:
-        hint = did_you_mean(str(name), [str(each) for each in names])
-        raise InputError(f"the run has no {what} '{name}'{hint}")
 
 
 def _open(path: Path) -> Image.Image:

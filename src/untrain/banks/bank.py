@@ -37,7 +37,6 @@ from untrain.core.progress import console, track
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
-from untrain.experiment.stages.base import prepare
 from untrain.generators.base import has_likelihood
 from untrain.generators.queries import Queries, draw
 from untrain.runs.queries import read_queries
@@ -96,7 +95,7 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
     run.trainer.engine.check()
     run_stages(run, "generate")
     with run.lock():
-        prepare(run)
+        run.trainer.prepare()
         _renew(run)
         groups = copy_groups(run.catalog)
         parts = wanted(known_models(run), models, shares, groups, run.config.seed)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from untrain.banks import bank as parts
 from untrain.banks.subsets import Part, check, copy_groups, wanted
-from untrain.experiment.plan import existing_folder, in_words
-from untrain.experiment.stages.base import prepare
+from untrain.experiment.plan import existing_folder
+from untrain.experiment.planned import in_words
 from untrain.runs.run import Run
 from untrain.training.worker import default_workers
 
@@ -55,7 +55,7 @@ def _trained(run: Run) -> pd.DataFrame:
     needed = (run.trainer.shared / "shared.json", run.path("queries.safetensors"))
     if known.empty or not all(path.exists() for path in needed):
         return known[:0]
-    prepare(run)
+    run.trainer.prepare()
     if parts.remembered(run.path("bank")).get("models") != parts.depends_on(run)["models"]:
         return known[:0]
     return known[[(run.folder / path).exists() for path in known["path"]]]

@@ -105,13 +105,12 @@ def plan(
     Example: untrain plan experiment.yaml
     """
     from untrain.experiment.plan import plan as plan_of
-    from untrain.experiment.plan_lines import plan_lines
 
     found = plan_of(read(file), noise)
     if as_json:
         print_json(found.to_dict())
     else:
-        Console().print(lines_table(f"Plan of {found.name}", plan_lines(found)))
+        Console().print(lines_table(f"Plan of {found.name}", found.lines()))
 
 
 def _help(name: str, told: str) -> str:

@@ -1,103 +1,19 @@
-"""What a run would cost and what it could find, before anything starts: in numbers."""
+"""What a run would cost and what it could find, before anything starts."""
 
 from __future__ import annotations
 
-import math
 import shutil
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from untrain.core.errors import InputError
 from untrain.experiment.checks import check, check_given_pictures, count_removed, count_sets
-from untrain.experiment.plan_power import Power, expected_power
+from untrain.experiment.plan_power import expected_power
+from untrain.experiment.planned import Plan
 from untrain.generators.base import Cost
 from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.training.worker import default_workers
 
 PICTURE_BYTES, FIXED_BYTES = 3000, 5_000_000  # of a generated picture, and of everything else
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would cost, and what it could find.
-
-    Attributes
-    ----------
-    name, folder : str
-        Of the run.
-    training_pairs, held_out : int
-    given_pictures : int
-        Finished pictures in place of a model; 0 where a model is trained. Where they are given,
-        nothing is trained and everything below but ``queries`` is 0 or None.
-    queries, controls : int
-        Prompts of either role.
-    model : str
-        The generator, for people.
-    precision : str or None
-        What training computes in; None where the generator's class decides.
-    precision_reason : str
-        Why.
-    models : int
-        Trainings, model A among them.
-    workers : int
-        How many at a time.
-    seconds_per_model, seconds_of_frozen_parts : float or None
-        None where the generator does not say.
-    seconds : float or None
-        All training.
-    forget_sets, removed_images : int
-        Forget sets, and the different images in them.
-    together : bool
-        Whether the sets of all prompts leave as one.
-    bytes_on_disk : int
-        That the run folder will take, without models where their size is unknown.
-    power : Power or None
-        Which effects the trial would find; None where that is unknown.
-    design : str
-    unit : str
-        Of the primary measure.
-    """
-
-    name: str
-    folder: str
-    training_pairs: int
-    held_out: int
-    given_pictures: int
-    queries: int
-    controls: int
-    model: str
-    precision: str | None
-    precision_reason: str
-    models: int
-    workers: int
-    seconds_per_model: float | None
-    seconds_of_frozen_parts: float | None
-    seconds: float | None
-    forget_sets: int
-    removed_images: int
-    together: bool
-    bytes_on_disk: int
-    power: Power | None
-    design: str
-    unit: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; an effect that no trial of this size finds is None."""
-        values = asdict(self)
-        if self.power:
-            values["power"] = {name: _finite(value) for name, value in values["power"].items()}
-        return values
-
-    def __str__(self) -> str:
-        from untrain.experiment.plan_lines import plan_lines
-
-        width = max(len(label) for label, _ in plan_lines(self))
-        return "\n".join(f"{label:<{width}}  {value}" for label, value in plan_lines(self))
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plan(config: Config, noise: float | None = None) -> Plan:
@@ -215,10 +131,3 @@ def existing_folder(run: Run) -> str:
     while not folder.exists():
         folder = folder.parent
     return str(folder)
-
-
-def in_words(seconds: float) -> str:
-    """Return a time for people."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

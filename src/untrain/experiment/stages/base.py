@@ -1,4 +1,4 @@
-"""What a stage is, and what several stages do.
+"""What a stage is, and what the settings of several are known by.
 
 A stage is one file of this folder: its record, and beside it the function that does its work. The
 work reads values from the run, hands them to functions that know nothing of runs, and writes what
@@ -59,9 +59,3 @@ def encoder_identity(settings: EncoderConfig) -> list[Any]:
     own = ":" in settings.name
     known = load_encoder(settings.name, **settings.options).fingerprint if own else ""
     return [settings.model_dump(mode="json"), stamps, known]
-
-
-def prepare(run: Run) -> None:
-    """Fit the generator's frozen parts, or find them in this run or one beside it."""
-    if not run.given_pictures:  # else there is no model, and nothing to prepare
-        run.trainer.prepare()

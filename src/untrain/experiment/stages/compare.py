@@ -16,7 +16,7 @@ from untrain.encoders import load_encoder
 from untrain.encoders.base import Encoder, encode_text, pooled
 from untrain.encoders.float16 import widen
 from untrain.encoders.store import FeatureStore
-from untrain.experiment.stages.base import Stage, encoder_identity, prepare, section
+from untrain.experiment.stages.base import Stage, encoder_identity, section
 from untrain.generators.base import Generator
 from untrain.generators.queries import Queries
 from untrain.runs.queries import read_queries
@@ -40,7 +40,7 @@ def settings(run: Run) -> Any:
 
 def compare(run: Run) -> None:
     """Write ``comparison.parquet`` and ``copies.parquet``."""
-    prepare(run)
+    run.trainer.prepare()
     compare_given(run)
 
 

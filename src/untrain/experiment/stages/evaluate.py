@@ -23,7 +23,7 @@ from untrain.evaluation.study_table import before_after_cosines, study_table
 from untrain.evaluation.summary import Findings, removed_share, summarise
 from untrain.evaluation.verdicts import COLUMNS as VERDICT_COLUMNS
 from untrain.evaluation.verdicts import verdicts
-from untrain.experiment.stages.base import Stage, encoder_identity, prepare, section
+from untrain.experiment.stages.base import Stage, encoder_identity, section
 from untrain.generators.base import Generator, has_likelihood
 from untrain.runs.queries import read_queries, read_redrawn, read_references
 from untrain.runs.run import Run
@@ -42,7 +42,7 @@ def settings(run: Run) -> Any:
 
 def evaluate(run: Run) -> None:
     """Write ``results/``: measures, effects, groups, verdicts, the study's tables, a summary."""
-    prepare(run)
+    run.trainer.prepare()
     folder, forget_sets, first = run.folder, run.table("forget_sets"), run.config.removal.k[0]
     models = run.table("models")
     primary_sets = primary_units(forget_sets, first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from untrain.counterfactual.design import SAMPLER
-from untrain.experiment.stages.base import Stage, prepare
+from untrain.experiment.stages.base import Stage
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
 from untrain.training.base import ModelRequest
@@ -19,7 +19,7 @@ def settings(run: Run) -> Any:
 
 def fit(run: Run) -> None:
     """Train model A."""
-    prepare(run)
+    run.trainer.prepare()
     request = ModelRequest(SAMPLER, run.config.seed)
     # A is paired with no other model, so that it may have all the threads.
     run.keep("model_a", run.trainer.train([request], "model A", paired=False))

@@ -6,7 +6,7 @@ from typing import Any
 
 from untrain.core.notes import Note
 from untrain.evaluation.quality import judge
-from untrain.experiment.stages.base import Stage, prepare
+from untrain.experiment.stages.base import Stage
 from untrain.generators.queries import Queries, draw
 from untrain.runs.queries import write_prompts, write_queries
 from untrain.runs.run import Run
@@ -20,7 +20,7 @@ def settings(run: Run) -> Any:
 
 def generate(run: Run) -> None:
     """Draw some pictures a prompt, and one more as the study's reference."""
-    prepare(run)
+    run.trainer.prepare()
     model = run.trainer.load(run.table("model_a")["path"].iloc[0])
     reference = run.config.per_prompt  # the last generation of each prompt
     keys = [(p, g) for p in run.prompts["prompt_id"] for g in range(reference + 1)]

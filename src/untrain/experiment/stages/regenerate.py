@@ -8,7 +8,7 @@ from pathlib import Path
 from untrain.core.files import discard_folder, is_marked
 from untrain.core.progress import track
 from untrain.counterfactual.design import SAMPLER
-from untrain.experiment.stages.base import Stage, prepare
+from untrain.experiment.stages.base import Stage
 from untrain.generators.queries import draw
 from untrain.runs.queries import read_queries, write_redrawn
 from untrain.runs.run import Run
@@ -17,7 +17,7 @@ from untrain.runs.stage_names import STAGE_HELP
 
 def regenerate(run: Run) -> None:
     """Write ``generations/<model_id>``."""
-    prepare(run)
+    run.trainer.prepare()
     queries = read_queries(run.folder)
     models = run.table("models")
     models = models[models["model_id"] != SAMPLER]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from untrain.core.notes import Note
 from untrain.counterfactual import design
-from untrain.experiment.stages.base import Stage, prepare, section
+from untrain.experiment.stages.base import Stage, section
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
 from untrain.settings.sections import Design
@@ -50,7 +50,7 @@ def draw_assignment(
 
 def retrain(run: Run) -> None:
     """Train the models; write ``models.parquet`` and, as drawn, ``removals.parquet``."""
-    prepare(run)
+    run.trainer.prepare()
     forget_sets, kind = run.table("forget_sets"), run.config.design.kind
     drawn = draw_assignment(run.config.design, forget_sets, run.config.seed, run.paired)
     requests = [

@@ -1,19 +1,103 @@
-"""A plan in words: lines of a label and what belongs to it."""
+"""A plan: what a run would cost and what it could find, in numbers and in words."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from untrain.evaluation import power
 from untrain.evaluation.measurement import amount
-from untrain.experiment.plan import Plan, in_words
 from untrain.experiment.plan_power import AS_GIVEN, AS_IN_DEMO, Noise, Power
 
 Line = tuple[str, str]
 
 
-def plan_lines(plan: Plan) -> list[Line]:
-    """Return a plan as (label, value) lines."""
+@dataclass(frozen=True)
+class Plan:
+    """What a run would cost, and what it could find.
+
+    Attributes
+    ----------
+    name, folder : str
+        Of the run.
+    training_pairs, held_out : int
+    given_pictures : int
+        Finished pictures in place of a model; 0 where a model is trained. Where they are given,
+        nothing is trained and everything below but ``queries`` is 0 or None.
+    queries, controls : int
+        Prompts of either role.
+    model : str
+        The generator, for people.
+    precision : str or None
+        What training computes in; None where the generator's class decides.
+    precision_reason : str
+        Why.
+    models : int
+        Trainings, model A among them.
+    workers : int
+        How many at a time.
+    seconds_per_model, seconds_of_frozen_parts : float or None
+        None where the generator does not say.
+    seconds : float or None
+        All training.
+    forget_sets, removed_images : int
+        Forget sets, and the different images in them.
+    together : bool
+        Whether the sets of all prompts leave as one.
+    bytes_on_disk : int
+        That the run folder will take, without models where their size is unknown.
+    power : Power or None
+        Which effects the trial would find; None where that is unknown.
+    design : str
+    unit : str
+        Of the primary measure.
+    """
+
+    name: str
+    folder: str
+    training_pairs: int
+    held_out: int
+    given_pictures: int
+    queries: int
+    controls: int
+    model: str
+    precision: str | None
+    precision_reason: str
+    models: int
+    workers: int
+    seconds_per_model: float | None
+    seconds_of_frozen_parts: float | None
+    seconds: float | None
+    forget_sets: int
+    removed_images: int
+    together: bool
+    bytes_on_disk: int
+    power: Power | None
+    design: str
+    unit: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; an effect that no trial of this size finds is None."""
+        values = asdict(self)
+        if self.power:
+            values["power"] = {name: _finite(value) for name, value in values["power"].items()}
+        return values
+
+    def lines(self) -> list[Line]:
+        """Return the plan in words, as (label, value) lines."""
+        return _lines(self)
+
+    def __str__(self) -> str:
+        width = max(len(label) for label, _ in self.lines())
+        return "\n".join(f"{label:<{width}}  {value}" for label, value in self.lines())
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _lines(plan: Plan) -> list[Line]:
     if plan.given_pictures:
         return [
             ("training pairs", f"{plan.training_pairs}"),
@@ -106,3 +190,10 @@ def _source(noise: Noise, paired: bool) -> str:
         return "as in the demo" + ("" if paired else ", whose models are paired: too little")
     runs = "the finished run" if noise.runs == 1 else f"{noise.runs} finished runs"
     return f"as in {runs} beside it"
+
+
+def in_words(seconds: float) -> str:
+    """Return a time for people."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

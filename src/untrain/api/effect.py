@@ -1,0 +1,77 @@
+"""The effect of removing a set of images on the pictures of one prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from untrain.core.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from untrain.runs.results import RunResults
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What the removal of a set of images does to the pictures of a prompt.
+
+    Attributes
+    ----------
+    prompt_id, arm : str
+    k : int
+        Images of the set.
+    estimate : float
+        How much worse models without the set are than models with it, in ``unit``.
+    low, high : float
+        Its 95 % interval; NaN where it has no end.
+    p_value : float
+        One-sided: how often a re-drawn random assignment gives an effect this large.
+    unit : str
+    """
+
+    prompt_id: str
+    arm: str
+    k: int
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    unit: str
+
+
+def effect_of(
+    results: RunResults, prompt_id: str, arm: str | None = None, k: int | None = None
+) -> Effect:
+    """Return the effect of a prompt's own set: see `untrain.Result.effect`."""
+    from untrain.evaluation.measurement import primary
+
+    prompts, effects = results.prompts, results.effects
+    roles = dict(zip(prompts["prompt_id"], prompts["role"], strict=True))
+    check_known("prompt", prompt_id, roles)
+    own = effects[effects["design"] == results.meta["design"]]
+    own = own[(own["prompt_id"] == prompt_id) & (own["measure"] == primary(effects))]
+    arm = arm or ("family" if roles[prompt_id] == "control" else "targeted")
+    check_known(f"effect on {prompt_id} of the arm", arm, own["arm"])
+    sizes = own[own["arm"] == arm].sort_values("k")
+    k = int(sizes["k"].iloc[0]) if k is None else k
+    check_known(f"set of {arm} for {prompt_id} of size", k, sizes["k"])
+    row = sizes[sizes["k"] == k].iloc[0]
+    return Effect(
+        prompt_id=prompt_id,
+        arm=arm,
+        k=k,
+        estimate=float(row["estimate"]),
+        low=float(row["low"]),
+        high=float(row["high"]),
+        p_value=float(row["p_value"]),
+        unit=results.unit,
+    )
+
+
+def check_known(what: str, name: object, known: Iterable[object]) -> None:
+    """Raise `InputError` unless ``name`` is among the ``known``."""
+    names = list(dict.fromkeys(known))
+    if name not in names:
+        hint = did_you_mean(str(name), [str(each) for each in names])
+        raise InputError(f"the run has no {what} '{name}'{hint}")
