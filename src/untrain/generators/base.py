@@ -111,7 +111,7 @@ class Generator(ABC):
         A sentence for the report on parts that all models share and that saw the removed images.
     reads_pictures : bool
         Whether `fit` opens images; not if `prepare` keeps all it needs. The catalogue that it gets
-        then has ids, captions and hashes alone, and can be sent to other machines.
+        then has only ids, captions and hashes, and can be sent to other machines.
     precision : {'float32', 'bfloat16'} or None
         What training computes in, where the class has an option ``precision`` of these values
         (the setting ``generator.precision``); None where it decides that for itself.
@@ -142,7 +142,7 @@ class Generator(ABC):
     reads_pictures: bool = True
     precision: Precision | None = None
     version: ClassVar[str] = ""
-    losses: list[float] = []  # noqa: RUF012 - read alone; `fit` puts another in its place
+    losses: list[float] = []  # noqa: RUF012 - never changed; `fit` assigns another
 
     @abstractmethod
     def fit(
@@ -160,7 +160,7 @@ class Generator(ABC):
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
         """Draw one picture a prompt with the given noise, float32 (n, *noise.shape).
 
-        Picture i depends on prompt i and noise i alone, not on its batch, but for rounding.
+        Picture i depends only on prompt i and noise i, and not on its batch, up to rounding.
         """
 
     @abstractmethod
@@ -175,7 +175,8 @@ class Generator(ABC):
         """Fit, once a run, the frozen parts that all models share, and keep them in ``folder``.
 
         Called again, in this process or another, it reads what ``folder`` holds. Write that with
-        `untrain.core.files.atomic_folder`, whole or not at all. By default there is nothing to do.
+        `untrain.core.files.atomic_folder`, so that it is never half-written. By default there is
+        nothing to do.
         """
 
     def encode(self, images: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from untrain.generators.base import Noise
 def gumbel(seed: int, prompt_id: str, generation: int, positions: int, codes: int) -> np.ndarray:
     """Return the standard Gumbel noise of one picture.
 
-    The noise depends on the arguments alone, so that two models given the same arguments draw with
-    the same luck, in whatever order or batch their pictures are made.
+    The noise depends only on the arguments, so that two models given the same arguments draw with
+    the same random numbers, in whatever order or batch their pictures are made.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def noise_batch(noise: Noise, seed: int, keys: Sequence[tuple[str, int]]) -> np.
     seed : int
         Seed of the run.
     keys : sequence of (prompt_id, generation)
-        The pictures; row i depends on the seed and ``keys[i]`` alone.
+        The pictures; row i depends only on the seed and ``keys[i]``.
     """
     drawn = np.empty((len(keys), *noise.shape), np.float32)
     for row, key in enumerate(keys):

@@ -1,4 +1,4 @@
-"""Does a generator of your own keep the contract? Checks to run on it, alone or with pytest.
+"""Does a generator of your own keep the contract? Checks to run on it, in Python or with pytest.
 
 Examples
 --------

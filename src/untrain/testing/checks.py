@@ -19,7 +19,7 @@ CHECKS: tuple[Callable[[Bench], None], ...] = (
     identity.check_fingerprint,
     identity.check_unknown_ids_are_refused,
     fitting.check_fit_is_deterministic,
-    fitting.check_fit_draws_from_its_seed_alone,
+    fitting.check_fit_draws_only_from_its_seed,
     fitting.check_seed_matters,
     fitting.check_removal_matters,
     fitting.check_removed_pairs_leave_no_trace,

@@ -55,7 +55,7 @@ def check_noise_decides(bench: Bench) -> None:
 
 
 def check_pictures_do_not_depend_on_their_batch(bench: Bench) -> None:
-    """Picture i follows from prompt i and noise i alone."""
+    """Picture i depends only on prompt i and noise i."""
     generator, found = bench.fitted()
     turned = generator.generate(bench.prompts[::-1], bench.noise[::-1].copy()).images[::-1]
     alone = [

@@ -25,7 +25,7 @@ def check_fit_is_deterministic(bench: Bench) -> None:
     )
 
 
-def check_fit_draws_from_its_seed_alone(bench: Bench) -> None:
+def check_fit_draws_only_from_its_seed(bench: Bench) -> None:
     """What was drawn elsewhere before does not matter."""
     only_if_paired(bench)
     disturb()
@@ -94,7 +94,7 @@ def check_a_removal_is_smaller_than_a_seed(bench: Bench) -> None:
     assert near < 0.8 * far, (
         f"without one of {len(bench.catalog)} pairs a model changes by {near:.3g}, with another "
         f"seed by {far:.3g}: initial weights or order depend on what is removed. Let them follow "
-        "from the seed alone, or declare `paired = False`"
+        "only from the seed, or declare `paired = False`"
     )
 
 

@@ -78,7 +78,7 @@ def check_measurements_are_likelihoods(bench: Bench) -> None:
 
 
 def check_losses_do_not_depend_on_their_batch(bench: Bench) -> None:
-    """Row i of both losses follows from pair or query i alone, and is the same each time."""
+    """Row i of both losses depends only on pair or query i, and is the same each time."""
     generator = with_gradients(bench)
     for name, losses, batch in both(bench, generator, torch.float32):
         n = len(bench.captions)

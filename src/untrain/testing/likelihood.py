@@ -34,7 +34,7 @@ def check_likelihood_is_repeatable(bench: Bench) -> None:
 
 
 def check_likelihood_does_not_depend_on_its_batch(bench: Bench) -> None:
-    """Row i follows from sample i and prompt i alone."""
+    """Row i depends only on sample i and prompt i."""
     generator, found = likelihood_of(bench)
     samples = bench.pairs(generator)
     alone = [

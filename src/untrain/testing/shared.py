@@ -39,11 +39,11 @@ def disturb() -> None:
 
 
 def alike(a: np.ndarray, b: np.ndarray) -> bool:
-    """Tell whether pictures are the same but for rounding: of a few pixels, or of a few levels."""
+    """Tell whether pictures are the same up to rounding: of a few pixels, or of a few levels."""
     off = np.abs(a.astype(int) - b.astype(int)) > LEVELS
     return bool(off.mean() < 0.01)
 
 
 def near(a: np.ndarray, b: np.ndarray) -> bool:
-    """Tell whether likelihoods are the same but for rounding."""
+    """Tell whether likelihoods are the same up to rounding."""
     return a.shape == b.shape and bool(np.abs(a - b).max() <= ROUNDING * np.abs(b).max())

@@ -1,9 +1,9 @@
 """One model trained by several processes, each on a GPU of its own, through accelerate.
 
-For a model that is large and alone, as model A is; many models go to the GPUs whole, each to one.
-Every process has all weights and computes its share of each batch, and the gradients are averaged
-before they are clipped: the same start, the same batches and the same steps as in one process, but
-for rounding. `train_across` starts this module as a program, with torch's own launcher, since a
+For a large model that is trained by itself, as model A is; where there are many models, each gets a
+GPU. Every process has all weights and computes its share of each batch, and the gradients are
+averaged before they are clipped: the start, the batches and the steps are those of one process, up
+to rounding. `train_across` starts this module as a program, with torch's own launcher, since a
 process that has used its GPU can neither be forked nor join others.
 """
 
@@ -113,7 +113,7 @@ def _launch(folder: Path, processes: int, progress: Progress) -> None:
             raise UntrainError(
                 f"a training in {processes} processes failed: {said.read_text()[-2000:].strip()}\n"
                 "Run the same command again to continue; with CUDA_VISIBLE_DEVICES=0 it trains on "
-                "one GPU alone"
+                "one GPU"
             )
 
 

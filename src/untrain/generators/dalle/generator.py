@@ -35,7 +35,7 @@ from untrain.generators.dalle.training import TokenData, pair_losses, train_tran
 from untrain.generators.differentiable import Batch
 from untrain.generators.stored import stored_rows
 
-if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains needs it not
+if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains does not need it
     from untrain.generators.dalle.autoencoder import Autoencoder
 
 
@@ -292,7 +292,7 @@ class DalleGenerator(Generator):
         return self._autoencoder
 
     def save(self, folder: Path) -> None:
-        """Write model.safetensors and model.json, whole or not at all."""
+        """Write model.safetensors and model.json, atomically."""
         with atomic_folder(folder) as temporary:
             save_file(_to_cpu(self._fitted().state_dict()), temporary / "model.safetensors")
             description = {"shared": self.shared_fingerprint, "losses": self.losses}

@@ -1,9 +1,10 @@
 """Paired models trained in one pass: every weight has the models as its first dimension.
 
-A tiny model leaves a GPU waiting for its next kernel most of the time. A stack asks for as many
-kernels as one model does, each larger, so that models come almost free until the GPU is full.
-(`torch.vmap` over plain transformers would do, but for attention: it has no rule on CPUs, and on
-GPUs one that fails for masks which models share, see pytorch issue 151558.)
+A tiny model leaves a GPU waiting for its next kernel most of the time. A stack launches as many
+kernels as one model does, each larger, so that further models cost almost nothing until the GPU is
+full. (`torch.vmap` over plain transformers would do the same if it supported attention: on CPUs it
+has no rule for it, and on GPUs the rule fails for masks that models share, see pytorch issue
+151558.)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from untrain.generators.dalle.training import TokenData, descend_tokens
 from untrain.generators.dalle.transformer import Transformer
 
 LARGEST = 16
-"""Models a stack at most: about as many as a trial has, and what fills a last stack up is lost."""
+"""Most models in a stack: about as many as a trial has. A last stack is filled up with waste."""
 
 
 def train_stacked(
@@ -58,11 +59,11 @@ def train_stacked(
 
 
 def stack_size(preset: Preset) -> int:
-    """Return how many models to train at once here: one on a CPU, on a GPU a power of two.
+    """Return how many models to train at once here: one on a CPU, a power of two on a GPU.
 
-    It depends on the recipe and the GPU's whole memory alone, not on what is free at the moment,
-    on captions or on how many models are wanted: those of stacks of other sizes are not paired to
-    the bit. (On a CPU a process a core, each with a model of its own, is faster.)
+    It depends only on the recipe and the GPU's total memory, not on what is free at the moment, on
+    captions or on how many models are wanted, since models from stacks of different sizes are not
+    paired to the bit. (On a CPU one process per core, each with its own model, is faster.)
     """
     if device().type != "cuda":
         return 1
@@ -92,7 +93,7 @@ class Stack(Transformer):
     """Transformers that start equal and share every batch; logits are (models, n, length, …)."""
 
     def __init__(self, preset: Preset, vocabulary: int, models: int) -> None:
-        super().__init__(preset, vocabulary)  # draws what a model alone draws
+        super().__init__(preset, vocabulary)  # draws what a single model draws
         self.preset, self.models = preset, models
         _stack_layers(self, models)
 
@@ -103,9 +104,9 @@ class Stack(Transformer):
         """Return one of the models by itself, frozen."""
         weights = {name: tensor[index] for name, tensor in self.state_dict().items()}
         with torch.device("meta"):
-            alone = Transformer(self.preset, weights["text.weight"].shape[0])
-        alone.to_empty(device=device()).load_state_dict(weights)
-        return alone.eval().requires_grad_(False)
+            single = Transformer(self.preset, weights["text.weight"].shape[0])
+        single.to_empty(device=device()).load_state_dict(weights)
+        return single.eval().requires_grad_(False)
 
 
 def clip_each(parameters: Iterable[torch.Tensor], limit: float) -> None:

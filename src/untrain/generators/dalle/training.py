@@ -125,8 +125,8 @@ def descend_tokens(
 def _captions_shown(text: np.ndarray, preset: Preset, seed: int, epoch: int) -> np.ndarray:
     """Return the captions of an epoch, some of them all padding.
 
-    Which ones depends on seed and epoch alone: models of one seed, whatever they are trained
-    without, miss the same captions at the same steps.
+    Which ones depends only on seed and epoch: models with the same seed miss the same captions at
+    the same steps, whatever they are trained without.
     """
     if preset.caption_dropout == 0:
         return text
@@ -137,12 +137,12 @@ def _captions_shown(text: np.ndarray, preset: Preset, seed: int, epoch: int) -> 
 def _computed(
     epoch: Epoch, kept: np.ndarray, text: np.ndarray
 ) -> Iterator[tuple[torch.Tensor, int, int]]:
-    """Yield the rows to compute of each batch, how many it has in full, and needless columns.
+    """Yield, for each batch, the rows to compute, its full size, and text columns to leave out.
 
-    What a model alone is trained without is not computed: for random halves of the data that is
-    half of the time, and only rounding tells. A stack computes all, since which rows its models
-    have in common must not decide the rounding. An empty batch is one row of no weight. Text
-    columns, from the left, that are padding in all rows to compute change nothing either.
+    For a single model, removed pairs are not computed: with random halves of the data that saves
+    half the time, and changes only rounding. A stack computes all rows, since the rows that its
+    models share must not decide the rounding. A batch without any kept pair is computed as one row
+    of weight zero. Columns on the left that are padding in every row can be left out.
     """
     computed = kept if kept.ndim == 1 else np.ones(kept.shape[-1], bool)
     rows = [

@@ -73,7 +73,7 @@ class _Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """p(text, image) as one sequence; image logits cover the image codes alone.
+    """p(text, image) as one sequence; image logits cover only the image codes.
 
     Text is padded on the left and padding is masked; text positions count from the end, so that
     prompts may be longer than any caption seen. Image positions are a row plus a column.

@@ -68,7 +68,7 @@ class LoraGenerator(DenoisingGenerator):
         if code:  # older versions of diffusers run it unasked
             raise InputError(
                 f"the pipeline '{self.pipeline}' brings code of its own ({', '.join(code)}), which "
-                "is not run: give a folder with weights and settings alone"
+                "is not run: give a folder with only weights and settings"
             )
         try:
             found = diffusers.DiffusionPipeline.from_pretrained(
@@ -96,7 +96,7 @@ class LoraGenerator(DenoisingGenerator):
         return import_diffusers().DDIMScheduler.from_config(self._parts["scheduler"].config)
 
     def network(self, seed: int) -> nn.Module:
-        """Return the pipeline's U-Net with new adapters, which alone learn."""
+        """Return the pipeline's U-Net with new adapters, the only part that learns."""
         import copy
 
         peft = import_peft()
