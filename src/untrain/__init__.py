@@ -14,7 +14,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from untrain.core.threads import sleep_while_waiting
+
 __version__ = "0.1.0"
+
+sleep_while_waiting()  # before anything loads torch
 
 _PUBLIC = {
     "Bank": "untrain.api",

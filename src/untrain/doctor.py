@@ -136,7 +136,8 @@ def _version_of(name: str) -> str | None:
 
 
 def _machine() -> Iterator[Finding]:
-    from untrain.training.worker import cores, default_workers
+    from untrain.core.threads import cores, default_threads
+    from untrain.training.worker import default_workers
 
     yield Finding("machine", "system", OK, f"{platform.system()} {platform.machine()}")
     here, every = cores(), os.cpu_count() or 1
@@ -158,7 +159,7 @@ def _machine() -> Iterator[Finding]:
         return
     limit = os.environ.get("OMP_NUM_THREADS")
     given = f" (OMP_NUM_THREADS={limit})" if limit else ""
-    yield Finding("machine", "threads", OK, f"{torch.get_num_threads()}{given}")
+    yield Finding("machine", "threads", OK, f"{default_threads()}{given}")
     yield Finding("machine", "models at once", OK, str(default_workers()))
     fast = "fast here" if has_fast_bfloat16() else "emulated here, and slow"
     told = f"{default_precision()} unless generator.precision says otherwise; bfloat16 is {fast}"

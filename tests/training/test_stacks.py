@@ -271,3 +271,11 @@ def test_auto_is_settled_once_for_a_run(opened: Opened, monkeypatch: pytest.Monk
     assert told_to_workers(run) == "float32"
     monkeypatch.setenv("UNTRAIN_FAST_BFLOAT16", "1")
     assert opened("auto", "generator.precision=auto").generator.precision == "float32"
+
+
+def test_threads_of_model_a_are_a_setting(config: Make) -> None:
+    from untrain.experiment.pipeline import run_stages
+
+    run = Run(config("threads=2"))
+    run_stages(run, "fit")
+    assert run.record["threads"] == {"model_a": 2, "paired_models": 1}

@@ -59,6 +59,10 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         int | None,
         typer.Option(None, "--workers", help="How many models to train at once."),
     ),
+    "threads": (
+        int | None,
+        typer.Option(None, "--threads", help="Threads of model A, the frozen parts and features."),
+    ),
     "strict": (bool, typer.Option(False, "--strict", help="One bad image is an error.")),
 }
 FEW = ("seed", "name", "runs", "settings")
@@ -110,7 +114,7 @@ def _read(given: dict[str, Any], file: Path) -> Config:
     from untrain.settings.load import load_config
 
     strict, address = given.get("strict"), given.get("address")
-    changes = {name: given.get(name) for name in ("seed", "name", "runs", "workers")}
+    changes = {name: given.get(name) for name in ("seed", "name", "runs", "workers", "threads")}
     engine = given.get("engine")
     # An address alone means Ray.
     changes["engine"] = {"name": engine or "ray", "address": address} if address else engine

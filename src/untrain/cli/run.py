@@ -87,7 +87,7 @@ def run(read: Read, file: Path, until: str = UntilOption, again: bool = AgainOpt
     _run(read(file), until, again)
 
 
-@takes_experiment(*FEW, "workers")
+@takes_experiment(*FEW, "workers", "threads")
 def plan(
     read: Read,
     file: Path,

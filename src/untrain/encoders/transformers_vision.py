@@ -13,13 +13,14 @@ import numpy as np
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
 from untrain.core.progress import console
+from untrain.core.threads import threads_set
 from untrain.encoders.transformers_loading import (
     content_of,
     fold_normalisation,
     load_model,
     load_tokenizer,
 )
-from untrain.encoders.tuning import Pace, pace_of, threads_set
+from untrain.encoders.tuning import Pace, pace_of
 
 Pooling = Literal["mean", "flatten", "cls", "pooler", "projection"]
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 from untrain.core.cache import cached, recall
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console
+from untrain.core.threads import threads_set
 
 Forward = Callable[[Sequence[np.ndarray]], object]
 
@@ -74,21 +75,6 @@ def pace_of(model: str, description: str, forward: Forward, images: Sequence[np.
 
         _known[key] = found or cached("paces", key, about, make, _save, _load)[0]
     return _known[key]
-
-
-@contextlib.contextmanager
-def threads_set(threads: int) -> Iterator[None]:
-    """Have torch use so many threads for a while."""
-    import torch
-
-    before = torch.get_num_threads()
-    if threads != before:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        if threads != before:
-            torch.set_num_threads(before)
 
 
 def _measure(forward: Forward, images: Sequence[np.ndarray], threads: int) -> Pace:

@@ -9,6 +9,7 @@ from untrain import __version__
 from untrain.core.errors import InputError, UntrainError, did_you_mean, is_disk_full
 from untrain.core.files import fingerprint
 from untrain.core.progress import console
+from untrain.core.threads import default_threads, threads_set
 from untrain.experiment.checks import check, check_given_pictures
 from untrain.experiment.stages import (
     compare,
@@ -99,7 +100,7 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
     """
     stages = stages_of(run.config)
     asked = stages[: _position(stages, until) + 1]
-    with run.lock():
+    with run.lock(), threads_set(run.config.threads or default_threads()):
         known = keys(run)
         due = [stage for stage in asked if not is_done(run, stage, known[stage.name])]
         if again and asked[-1] not in due:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from untrain.core.errors import InputError
+from untrain.core.threads import default_threads, threads_set
 from untrain.experiment.checks import check, check_given_pictures, count_removed, count_sets
 from untrain.experiment.plan_power import expected_power
 from untrain.experiment.planned import Plan
@@ -41,7 +42,9 @@ def plan(config: Config, noise: float | None = None) -> Plan:
     check(run, ("retrieve", "compare", "retrain"))
     queries = int((prompts["role"] == "query").sum())
     workers = config.workers or default_workers()
-    cost, first = generator.cost(catalog), generator.prepare_seconds(catalog)
+    cost = generator.cost(catalog)
+    with threads_set(config.threads or default_threads()):
+        first = generator.prepare_seconds(catalog)
     rounds = 1 + -(-models // min(workers, models))
     needed = _bytes_on_disk(run, 1 + models, cost)
     free = shutil.disk_usage(existing_folder(run)).free

@@ -85,6 +85,12 @@ class Config(Section):
         "pictures, each <id>.png beside its prompt, <id>.txt",
     )
     workers: int | None = Field(None, ge=1, description="models trained at once; default: cores")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="of model A, the frozen parts and features; default: cores. Paired models have "
+        "one each",
+    )
     engine: EngineConfig = EngineConfig()
     data: Data = Data()
     prompts: Prompts = Prompts()

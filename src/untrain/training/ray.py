@@ -24,8 +24,8 @@ from untrain.core.files import atomic_folder
 from untrain.core.hardware import device, has_fast_bfloat16
 from untrain.core.notes import Note
 from untrain.core.progress import bar, console
+from untrain.core.threads import cores
 from untrain.training.base import Batch, Group, Job, TrainingMode
-from untrain.training.worker import cores
 
 LOCAL = "local"  # Ray's own word for a cluster that is this machine, and ends with us
 RETRIES = 3  # of a model whose process or node died
@@ -183,7 +183,7 @@ def _tell_if_too_small(ray: Any, needs: dict[str, int]) -> None:
         wanted = " and ".join(f"{n} {name}" for name, n in needs.items() if n)
         console.print(
             f"[yellow]waiting:[/] a model needs {wanted}, which no node of the Ray cluster has "
-            "yet (OMP_NUM_THREADS sets the CPUs of model A)",
+            "yet (--threads sets the CPUs of model A)",
             soft_wrap=True,
         )
 

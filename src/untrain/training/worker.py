@@ -17,6 +17,7 @@ from typing import Any
 
 from untrain.core.errors import UntrainError
 from untrain.core.progress import bar
+from untrain.core.threads import cores
 
 Job = Callable[..., object]
 
@@ -35,13 +36,6 @@ def default_workers() -> int:
     if device().type == "cuda":
         return 1
     return cores()
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run_jobs(

@@ -19,6 +19,7 @@ from PIL import Image
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped, decode
 from untrain.core.errors import InputError
 from untrain.core.progress import bar
+from untrain.core.threads import cores
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -144,7 +145,7 @@ def in_threads(function: Callable[[S], T], ids: Sequence[S], label: str = "") ->
 
     Pillow lets go of the interpreter while it decodes, so threads pay off for large images.
     """
-    threads = min(os.cpu_count() or 1, 8)
+    threads = min(cores(), 8)
     size = max(1, min(CHUNK, len(ids) // (4 * threads)))
     chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
     results: list[T] = []

@@ -1,0 +1,69 @@
+"""How many threads there are to use, and how they wait for each other.
+
+torch computes with OpenMP, whose threads by default spin between two parallel loops: they keep
+their core busy while they do nothing. Alone on a machine that saves some microseconds a loop.
+Beside another computation the threads that spin keep those that work off the cores, and every loop
+waits for its slowest thread: two runs of two threads each were eight times as slow as one. So
+threads sleep while they wait. OpenMP reads these variables once, when torch is loaded, which is why
+``untrain/__init__.py`` imports this module before anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+WAITING = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # GNU OpenMP, which torch for Linux brings
+    "KMP_BLOCKTIME": "0",  # LLVM's and Intel's, milliseconds
+}
+"""Environment variables by which threads sleep while they wait; whoever sets them is obeyed."""
+
+CGROUP = Path("/sys/fs/cgroup/cpu.max")
+"""The share of time that a container gets: microseconds of ``quota period``, or ``max period``."""
+
+
+def sleep_while_waiting() -> None:
+    """Have OpenMP's threads sleep between loops, here and in processes that this one starts."""
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
+
+
+def cores(quota: Path = CGROUP) -> int:
+    """Return how many cores this process may use: by its affinity, and by a container's limit."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    try:
+        time, period = quota.read_text(encoding="ascii").split()
+        return max(1, min(allowed, round(int(time) / int(period))))
+    except (OSError, ValueError):  # no container, no limit, or another way of saying it
+        return allowed
+
+
+def default_threads() -> int:
+    """Return how many threads a computation by itself gets: torch's choice, at most `cores`.
+
+    It does not follow what else runs at the moment, since the number of threads decides rounding.
+    """
+    import torch
+
+    return min(torch.get_num_threads(), cores())
+
+
+@contextlib.contextmanager
+def threads_set(threads: int) -> Iterator[None]:
+    """Have torch use so many threads for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    if threads != before:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if threads != before:
+            torch.set_num_threads(before)
