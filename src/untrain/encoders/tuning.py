@@ -6,7 +6,6 @@ best depends on the model and the machine, so a guess would be wrong on half of 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import time
