@@ -1,4 +1,4 @@
-"""The bank of random parts: what is drawn, that it grows, resumes and is paired."""
+"""The bank of random subsets: what is drawn, that it grows, resumes and is paired."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.engines import noting_engine
 from untrain.banks import bank as parts
 from untrain.banks.bank import keep_equivalent, read_bank, train_bank
 from untrain.banks.plan import plan_bank
-from untrain.banks.subsets import Part, copy_groups, different_parts, kept_without
+from untrain.banks.subsets import RandomSubset, copy_groups, different_subsets, kept_without
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.runs.queries import read_queries
@@ -32,8 +32,8 @@ Copy = Callable[..., Path]
 SINGLES = np.arange(40)
 
 
-def test_a_part_is_a_uniform_subset_of_its_size() -> None:
-    drawn = np.array([~kept_without(Part(0.25, i), SINGLES, 0) for i in range(2000)])
+def test_a_subset_is_a_uniform_subset_of_its_size() -> None:
+    drawn = np.array([~kept_without(RandomSubset(0.25, i), SINGLES, 0) for i in range(2000)])
     assert set(drawn.sum(axis=1)) == {10}
     often = drawn.mean(axis=0)  # binomial with sd 0.0097
     assert np.abs(often - 0.25).max() < 4 * 0.0097
@@ -42,17 +42,17 @@ def test_a_part_is_a_uniform_subset_of_its_size() -> None:
     assert len(np.unique(drawn, axis=0)) == 2000
 
 
-def test_a_part_depends_on_its_own_key_alone() -> None:
-    half = kept_without(Part(0.5, 3), SINGLES, 0)
-    assert (half == kept_without(Part(0.5, 3), SINGLES, 0)).all()
-    for other in (Part(0.5, 4), Part(0.25, 3)):
+def test_a_subset_depends_on_its_own_key_alone() -> None:
+    half = kept_without(RandomSubset(0.5, 3), SINGLES, 0)
+    assert (half == kept_without(RandomSubset(0.5, 3), SINGLES, 0)).all()
+    for other in (RandomSubset(0.5, 4), RandomSubset(0.25, 3)):
         assert (half != kept_without(other, SINGLES, 0)).any()
-    assert (half != kept_without(Part(0.5, 3), SINGLES, 1)).any()
+    assert (half != kept_without(RandomSubset(0.5, 3), SINGLES, 1)).any()
 
 
 def test_byte_identical_images_leave_together_and_as_often_as_others() -> None:
     groups = np.repeat(np.arange(20), [1] * 15 + [5] * 5)
-    drawn = np.array([kept_without(Part(0.5, i), groups, 0) for i in range(1000)])
+    drawn = np.array([kept_without(RandomSubset(0.5, i), groups, 0) for i in range(1000)])
     for group in range(20):
         members = drawn[:, groups == group]
         assert (members == members[:, :1]).all()
@@ -64,25 +64,25 @@ def test_something_leaves_and_something_stays_however_large_the_groups() -> None
     groups = np.array([0] * 9 + [1])
     for share in (0.05, 0.5, 0.95):
         for index in range(10):
-            assert 0 < kept_without(Part(share, index), groups, 0).sum() < 10
+            assert 0 < kept_without(RandomSubset(share, index), groups, 0).sum() < 10
 
 
-def test_no_part_comes_twice_however_few_there_are() -> None:
+def test_no_subset_comes_twice_however_few_there_are() -> None:
     groups = np.arange(6)
-    found = different_parts(1 / 6, 6, groups, 0)
+    found = different_subsets(1 / 6, 6, groups, 0)
     out = [int(np.flatnonzero(~kept_without(part, groups, 0))[0]) for part in found]
     assert sorted(out) == list(range(6))
-    assert max(part.index for part in found) > 5  # draws that repeat one were passed over
-    assert different_parts(1 / 6, 4, groups, 0) == found[:4]  # so a bank can grow
-    with pytest.raises(InputError, match="only 6 different parts"):
-        different_parts(1 / 6, 7, groups, 0)
-    assert [part.index for part in different_parts(0.5, 64, SINGLES, 0)] == list(range(64))
+    assert max(part.draw for part in found) > 5  # draws that repeat one were passed over
+    assert different_subsets(1 / 6, 4, groups, 0) == found[:4]  # so a bank can grow
+    with pytest.raises(InputError, match="only 6 different subsets"):
+        different_subsets(1 / 6, 7, groups, 0)
+    assert [part.draw for part in different_subsets(0.5, 64, SINGLES, 0)] == list(range(64))
 
 
 def test_names_say_share_and_draw() -> None:
-    assert [Part(s, i).model_id for s, i in ((0.5, 0), (0.05, 12), (0.0, 0))] == [
-        "half-000",
-        "share-0.05-012",
+    assert [RandomSubset(s, i).model_id for s, i in ((0.5, 0), (0.05, 12), (0.0, 0))] == [
+        "subset-0.5-000",
+        "subset-0.05-012",
         "full",
     ]
 
@@ -91,7 +91,7 @@ def test_a_bank_holds_what_it_promises(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
     run = Run(config())
     found = train_bank(run, 3)
-    assert list(found.models["model_id"]) == ["half-000", "half-001", "half-002"]
+    assert list(found.models["model_id"]) == ["subset-0.5-000", "subset-0.5-001", "subset-0.5-002"]
     assert set(found.models["seed"]) == {run.config.b_seed}
     ids = pd.read_parquet(folder / "catalog.parquet")["image_id"]
     for row, path in enumerate(found.models["path"]):
@@ -100,10 +100,11 @@ def test_a_bank_holds_what_it_promises(config: Make, micro_copy: Copy) -> None:
         assert abs(len(removed) - len(ids) / 2) <= 1
     assert (folder / "bank" / "kept.safetensors").exists()
     queries = {f"{p}/{g}" for p, g in read_queries(folder).keys}
-    for _, rows in found.nll.groupby("model_id"):
+    for _, rows in found.outcomes.groupby("model_id"):
         assert set(rows["prompt_id"] + "/" + rows["generation"].astype(str)) == queries
-    assert found.nll["nll"].between(0, 20).all()
-    assert list(found.nll) == ["model_id", "prompt_id", "generation", "nll"]
+    assert set(found.outcomes["measure"]) == {"nll"}
+    assert found.outcomes["value"].between(0, 20).all()
+    assert list(found.outcomes) == ["model_id", "prompt_id", "generation", "measure", "value"]
 
 
 def test_a_bank_runs_the_stages_that_it_needs(config: Make, micro_copy: Copy) -> None:
@@ -126,11 +127,11 @@ def test_a_bank_grows_without_training_again(
     assert len(trained) == 4
     pd.testing.assert_frame_equal(large.models[:2], small.models)
     assert (large.kept[:2] == small.kept).all()
-    pd.testing.assert_frame_equal(large.nll[: len(small.nll)], small.nll)
+    pd.testing.assert_frame_equal(large.outcomes[: len(small.outcomes)], small.outcomes)
     again = train_bank(Run(config()), 2)  # asking for fewer takes nothing away
     assert len(again.models) == 4
     several = train_bank(Run(config()), 2, [0.5, 0.1])
-    assert list(several.models["model_id"][4:]) == ["share-0.1-000", "share-0.1-001", "full"]
+    assert list(several.models["model_id"][4:]) == ["subset-0.1-000", "subset-0.1-001", "full"]
     assert len(trained) == 7
 
 
@@ -172,12 +173,12 @@ def test_a_kill_while_measuring_costs_one_measurement(
         patch.setattr(Trainer, "load", load)
         train_bank(Run(config()), 4)
     part = read_bank(folder)
-    assert list(part.models["model_id"]) == ["half-000", "half-001"]
+    assert list(part.models["model_id"]) == ["subset-0.5-000", "subset-0.5-001"]
     assert part.kept.shape[0] == 2
     whole = train_bank(Run(config()), 4)
     assert len(trained) == 4
-    pd.testing.assert_frame_equal(whole.nll[: len(part.nll)], part.nll)
-    assert whole.nll["model_id"].nunique() == 4
+    pd.testing.assert_frame_equal(whole.outcomes[: len(part.outcomes)], part.outcomes)
+    assert whole.outcomes["model_id"].nunique() == 4
 
 
 def test_models_are_paired_nothing_taken_out_is_full_to_the_bit(
@@ -190,7 +191,7 @@ def test_models_are_paired_nothing_taken_out_is_full_to_the_bit(
     shutil.copytree(micro_run, elsewhere)
     other = Run(config().model_copy(update={"runs": elsewhere.parent}))
     other.trainer.prepare()
-    removed = ~kept_without(Part(0.0), copy_groups(other.catalog), 0)
+    removed = ~kept_without(RandomSubset(0.0), copy_groups(other.catalog), 0)
     assert not removed.any()
     request = ModelRequest("again", other.config.b_seed, ())
     again = other.trainer.train([request], "again")["path"].iloc[0]
@@ -206,7 +207,7 @@ def test_other_pictures_are_measured_again_by_the_same_models(
     train_bank(Run(config()), 2)
     found = train_bank(Run(config("generations=1")), 2)
     assert len(trained) == 2
-    assert set(found.nll["generation"]) == {0}
+    assert set(found.outcomes["generation"]) == {0}
     (folder / "queries.safetensors").write_bytes(b"others")
     with pytest.raises(InputError, match="other pictures"):
         read_bank(folder)
@@ -222,7 +223,7 @@ def test_other_settings_make_another_bank(
     assert len(trained) == 5
     back = train_bank(Run(config()), 3)
     assert len(trained) == 5
-    pd.testing.assert_frame_equal(back.nll, first.nll)
+    pd.testing.assert_frame_equal(back.outcomes, first.outcomes)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_other_settings_make_another_bank(
         (2, [float("nan")], "between 0 and 1"),
         (2, [0.001], "takes out 0 of the"),
         (2, [0.999], "takes out 1"),
-        (500, [0.01], "different parts"),
+        (500, [0.01], "different subsets"),
         (2, [], "found none"),
     ],
 )
@@ -255,7 +256,7 @@ def test_no_bank_is_an_error_that_says_how_to_make_one(micro_run: Path) -> None:
 def test_the_plan_counts_what_is_missing_and_trains_nothing(
     config: Make, micro_copy: Copy, trained: list[str]
 ) -> None:
-    before = dict(plan_bank(Run(config()), 4, [0.5, 0.1]))
+    before = dict(plan_bank(Run(config()), 4, [0.5, 0.1]).lines())
     assert (
         before["models"]
         == "9: 4 without 0.5 of the data, 4 without 0.1 of the data, 1 with everything"
@@ -265,8 +266,10 @@ def test_the_plan_counts_what_is_missing_and_trains_nothing(
     assert not trained
     micro_copy()
     train_bank(Run(config()), 3)
-    after = dict(plan_bank(Run(config()), 4, [0.5]))
-    assert after["to be trained"].startswith("1, ")
+    after = plan_bank(Run(config()), 4, [0.5])
+    assert (after.models, after.missing, after.workers) == ({0.5: 4}, 1, 1)
+    assert after.seconds == after.seconds_per_model > 0
+    assert after.megabytes == after.megabytes_per_model > 0
 
 
 def test_equivalent_removal_is_kept_where_there_are_several_shares(

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.conftest import MICRO
-from tests.experiment.test_leaderboard import make_bank, write_bank
+from tests.helpers.banks import make_bank, write_bank
 from untrain.banks.leaderboard import COLUMNS
 from untrain.cli import leaderboard
 from untrain.core.errors import InputError

@@ -39,7 +39,7 @@ def make_bank(curve: Any, noise: float = 0.0, models: int = 8, full: bool = True
     return SimpleNamespace(
         models=pd.DataFrame({"model_id": names, "share": shares}),
         kept=np.array(kept),
-        nll=pd.DataFrame(rows, columns=["model_id", "prompt_id", "generation", "nll"]),
+        outcomes=pd.DataFrame(rows, columns=["model_id", "prompt_id", "generation", "value"]),
     )
 
 
@@ -107,7 +107,7 @@ def test_the_interval_covers_and_widens_with_noise() -> None:
 def test_it_is_the_same_every_time_and_whatever_the_order_of_rows() -> None:
     bank = make_bank(linear, 0.05)
     first = equivalent_removal(bank, effects(0.2), draws=50)
-    bank.nll = bank.nll.sample(frac=1, random_state=1)
+    bank.outcomes = bank.outcomes.sample(frac=1, random_state=1)
     assert equivalent_removal(bank, effects(0.2), draws=50) == first
 
 

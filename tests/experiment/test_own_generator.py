@@ -215,7 +215,7 @@ def test_workers_find_it(own_run: Path, config: Make) -> None:
 def test_a_bank_of_it(mute_run: Path, config: Make, tmp_path: Path) -> None:
     shutil.copytree(mute_run, tmp_path / "runs" / "micro")
     bank = train_bank(Run(config(f"generator={MUTE}")), 3)
-    assert len(bank.models) == 3 and bank.nll["nll"].between(0, 2).all()
+    assert len(bank.models) == 3 and bank.outcomes["value"].between(0, 2).all()
 
 
 def test_its_plan_says_what_it_does_not_know(config: Make) -> None:

@@ -1,16 +1,16 @@
-"""The bank of random parts: paired models, each trained without a random share of the data.
+"""The bank of random subsets: paired models, each trained without a random share of the data.
 
-It holds attributions to what training does (`untrain leaderboard`), and targeted removals to
+It compares attributions with what training does (`untrain leaderboard`), and targeted removals with
 random ones (`untrain.evaluation.equivalent`). The folder ``bank`` of a run holds
 
-- ``models.parquet``: model_id, share (of the data taken out), seed, fingerprint, path;
+- ``models.parquet``: model_id, share (of the data taken out), draw, seed, fingerprint, path;
 - ``kept.safetensors``: ``kept``, uint8 (models, images), rows as that table, columns as the run's
   ``catalog.parquet``;
-- ``nll.parquet``: model_id, prompt_id, generation, nll: the primary measure of A's queries, bits
-  an image token of a generator that has them;
+- ``outcomes.parquet``: model_id, prompt_id, generation, measure, value: the primary measure of
+  every query;
 - ``bank.json``: what the models and the measures depend on.
 
-Rows are only ever added, so that a bank can grow and a killed one goes on where it was.
+Rows are only ever added, so that a bank can grow and an interrupted one continues.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from untrain.banks.subsets import Part, check, copy_groups, kept_without, wanted
+from untrain.banks.subsets import (
+    RandomSubset,
+    check_bank,
+    copy_groups,
+    kept_without,
+    requested_subsets,
+)
 from untrain.core.errors import InputError
 from untrain.core.files import (
     atomic_file,
@@ -44,34 +50,37 @@ from untrain.runs.run import Run
 from untrain.training.base import ModelRequest
 
 Measure = Callable[[str, Any], list[tuple[Any, ...]]]
-NLL = ["model_id", "prompt_id", "generation", "nll"]
+MODELS = ["model_id", "share", "draw", "seed", "fingerprint", "path"]
+OUTCOMES = ["model_id", "prompt_id", "generation", "measure", "value"]
 
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """Models trained without random parts of the data, and how they find A's pictures.
+    """Models trained without random subsets of the data, and how they find A's pictures.
 
     Attributes
     ----------
     models : DataFrame
-        model_id, share (of the data taken out; 0 of the model ``full``), seed, fingerprint, path.
+        model_id, share (of the data taken out; 0 of the model ``full``), draw, seed, fingerprint,
+        path.
     kept : ndarray of bool, shape (models, images)
         True where the model of that row was trained on the image of that column; columns are in the
         order of the run's ``catalog.parquet``.
-    nll : DataFrame
-        model_id, prompt_id, generation, nll: the primary measure of every query.
+    outcomes : DataFrame
+        model_id, prompt_id, generation, measure, value: the run's primary measure (``nll``,
+        ``loss`` or ``dissimilarity``; higher is worse) of every query under every model.
     """
 
     models: pd.DataFrame
     kept: np.ndarray
-    nll: pd.DataFrame
+    outcomes: pd.DataFrame
 
 
 def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> Bank:
-    """Have a bank of random parts: train what is missing of it and measure what is not measured.
+    """Train the models of a bank that are missing, and measure those that are not measured.
 
     Stages up to ``generate`` are run first where they are not done. Models are of seed B, paired,
-    and found again by fingerprint; asking for more later trains those alone. Where there are
+    and found again by fingerprint; asking for more later trains only those. Where there are
     several shares the model on everything, ``full``, belongs to the bank too.
 
     Parameters
@@ -91,40 +100,42 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
         raise InputError(
             "the pictures were given (generations.path): there is no model to train a bank of"
         )
-    check(run.catalog, models, shares, run.config.seed)
+    check_bank(run.catalog, models, shares, run.config.seed)
     run.trainer.engine.check()
     run_stages(run, "generate")
     with run.lock():
         run.trainer.prepare()
         _renew(run)
         groups = copy_groups(run.catalog)
-        parts = wanted(known_models(run), models, shares, groups, run.config.seed)
-        kept = np.stack([kept_without(part, groups, run.config.seed) for part in parts])
-        table = _train(run, parts, kept)
+        subsets = requested_subsets(known_models(run), models, shares, groups, run.config.seed)
+        kept = np.stack([kept_without(subset, groups, run.config.seed) for subset in subsets])
+        table = _train(run, subsets, kept)
         _keep(run, table, kept)
         _measure(run, table)
     return read_bank(run.folder)
 
 
-def _train(run: Run, parts: Sequence[Part], kept: np.ndarray) -> pd.DataFrame:
-    """Have every model in ``models/``; return the table of the bank."""
+def _train(run: Run, subsets: Sequence[RandomSubset], kept: np.ndarray) -> pd.DataFrame:
+    """Train the models that are missing; return the table of the bank."""
     ids = np.array(run.catalog.ids, dtype=object)
     requests = [
-        ModelRequest(part.model_id, run.config.b_seed, tuple(ids[~row]))
-        for part, row in zip(parts, kept, strict=True)
+        ModelRequest(subset.model_id, run.config.b_seed, tuple(ids[~row]))
+        for subset, row in zip(subsets, kept, strict=True)
     ]
     table = run.trainer.train(requests, f"bank of {len(requests)} models")
-    table.insert(1, "share", [part.share for part in parts])
-    return table[["model_id", "share", "seed", "fingerprint", "path"]]
+    table["share"] = [subset.share for subset in subsets]
+    table["draw"] = [subset.draw for subset in subsets]
+    return table[MODELS]
 
 
 def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
     """Write what the bank consists of; measures of models that are others now are dropped."""
     before = _read(run.path("bank", "models.parquet"), list(table.columns))
     same = before.merge(table, on=["model_id", "fingerprint"])["model_id"]
-    nll = _read(run.path("bank", "nll.parquet"), NLL)
-    if not nll["model_id"].isin(same).all():
-        write_parquet(run.path("bank", "nll.parquet"), nll[nll["model_id"].isin(same)])
+    outcomes = _read(run.path("bank", "outcomes.parquet"), OUTCOMES)
+    valid = outcomes["model_id"].isin(same)
+    if not valid.all():
+        write_parquet(run.path("bank", "outcomes.parquet"), outcomes[valid])
     # The table last: rows beyond it count as not there.
     with atomic_file(run.path("bank", "kept.safetensors")) as temporary:
         save_file({"kept": kept.astype(np.uint8)}, temporary)
@@ -132,16 +143,16 @@ def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
 
 
 def _measure(run: Run, models: pd.DataFrame) -> None:
-    """Add the NLL of every query under every model that has none yet, one model after the other."""
-    path = run.path("bank", "nll.parquet")
-    tables = [_read(path, NLL)] if path.exists() else []
+    """Measure every query under every model that is not measured yet, and save after each model."""
+    path = run.path("bank", "outcomes.parquet")
+    tables = [_read(path, OUTCOMES)] if path.exists() else []
     known = set(tables[0]["model_id"]) if tables else set()
     queries = read_queries(run.folder)
     measure = _likelihoods(queries) if has_likelihood(run.generator) else _likeness(run, queries)
     due = models[~models["model_id"].isin(known)]
     for model in track(list(due.itertuples()), "measuring", len(due)):
         rows = measure(str(model.model_id), run.trainer.load(str(model.path)))
-        tables.append(pd.DataFrame([(m, p, g, v) for m, p, g, _, v in rows], columns=NLL))
+        tables.append(pd.DataFrame(rows, columns=OUTCOMES))
         tables = [pd.concat(tables, ignore_index=True)]
         write_parquet(path, tables[0])
 
@@ -178,7 +189,7 @@ def _renew(run: Run) -> None:
         return
     if before:
         console.print("  bank: settings or pictures have changed; it is made anew where need be")
-    run.path("bank", "nll.parquet").unlink(missing_ok=True)
+    run.path("bank", "outcomes.parquet").unlink(missing_ok=True)
     if now["models"] != before.get("models"):
         run.path("bank", "models.parquet").unlink(missing_ok=True)
     write_json(run.path("bank", "bank.json"), now)
@@ -204,7 +215,7 @@ def remembered(folder: Path) -> dict[str, str]:
 
 def known_models(run: Run) -> pd.DataFrame:
     """Return the models that the bank of a run has."""
-    return _read(run.path("bank", "models.parquet"), ["model_id", "share", "fingerprint"])
+    return _read(run.path("bank", "models.parquet"), MODELS)
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -226,22 +237,22 @@ def read_bank(folder: Path) -> Bank:
     """
     remedy = "make it with `untrain bank FILE`"
     if not (folder / "bank" / "models.parquet").exists():
-        raise InputError(f"found no bank of random parts in {folder}: {remedy}")
+        raise InputError(f"found no bank of random subsets in {folder}: {remedy}")
     if remembered(folder / "bank").get("queries") != _queries(folder):
         raise InputError(
             f"the bank in {folder} was measured on other pictures than are there now: "
             "measure it again with `untrain bank FILE`"
         )
     models = pd.read_parquet(folder / "bank" / "models.parquet")
-    nll = _read(folder / "bank" / "nll.parquet", NLL)
-    measured = models["model_id"].isin(nll["model_id"]).to_numpy()
+    outcomes = _read(folder / "bank" / "outcomes.parquet", OUTCOMES)
+    measured = models["model_id"].isin(outcomes["model_id"]).to_numpy()
     if not measured.any():
         raise InputError(f"no model of the bank in {folder} is measured yet: {remedy}")
     kept = load_file(folder / "bank" / "kept.safetensors")["kept"][: len(models)].astype(bool)
     return Bank(
         models[measured].reset_index(drop=True),
         kept[measured],
-        nll[nll["model_id"].isin(models["model_id"])].reset_index(drop=True),
+        outcomes[outcomes["model_id"].isin(models["model_id"])].reset_index(drop=True),
     )
 
 

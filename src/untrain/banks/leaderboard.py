@@ -41,7 +41,7 @@ class _Truth:
     """What attributors are held against."""
 
     kept: np.ndarray  # (models, images)
-    nll: np.ndarray  # (models, queries)
+    outcomes: np.ndarray  # (models, queries), higher is worse
     groups: np.ndarray  # (images,), equal for those that leave together
     members: np.ndarray | None  # (queries, images), of the prompt's family
     k: int
@@ -100,10 +100,10 @@ def leaderboard(
     """
     _check(run, k, candidates)
     prompts = run.prompts[run.prompts["role"] == "query"].reset_index(drop=True)
-    kept, nll = _outcomes(run, bank, list(prompts["prompt_id"]))
+    kept, outcomes = _outcomes(run, bank, list(prompts["prompt_id"]))
     groups = pd.factorize(pd.Series(run.catalog.hashes))[0]
     evidence = evidence_of(run, list(prompts["prompt_id"]), candidates)
-    truth = _Truth(kept, nll, groups, evidence.families, k)
+    truth = _Truth(kept, outcomes, groups, evidence.families, k)
     asked = list(dict.fromkeys([*run.config.ranking.methods, *rankings]))
     notes = [note for method in asked for note in _check_method(run, method)]
     records: list[dict[str, Any]] = []
@@ -207,7 +207,7 @@ def _check(run: Run, k: int, candidates: int) -> None:
 
 
 def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the models of halves were trained on, and their mean NLL of each query."""
+    """Return what the models of halves were trained on, and their mean measure of each query."""
     half = np.isclose(bank.models["share"].to_numpy(np.float64), HALF)
     if half.sum() < LEAST_MODELS:
         raise InputError(
@@ -219,7 +219,7 @@ def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, 
             f"the bank of {run.folder} knows {bank.kept.shape[1]} images and the catalogue has "
             f"{len(run.catalog)}: make it again with `untrain bank FILE`"
         )
-    means = bank.nll.groupby(["model_id", "prompt_id"])["nll"].agg(["mean", "count"])
+    means = bank.outcomes.groupby(["model_id", "prompt_id"])["value"].agg(["mean", "count"])
     models = bank.models["model_id"][half]
     cells = means.reindex(pd.MultiIndex.from_product([models, prompt_ids]))
     lacking = cells.index[~(cells["count"] == run.config.per_prompt)]
@@ -236,11 +236,11 @@ def _judged(
     attributor: Attributor, evidence: Evidence, truth: _Truth
 ) -> tuple[Estimate, dict[str, Any], tuple[Note, ...]]:
     """Return an attributor's LDS, its row and its notes; of several draws the means."""
-    kept, nll = truth.kept, truth.nll
+    kept, outcomes = truth.kept, truth.outcomes
     draws: list[Scores] = [draw.scores(evidence) for draw in attributor.draws()]
     values = [draw.values.astype(np.float64) for draw in draws]
-    correlation = average([lds(scores, kept, nll) for scores in values])
-    effects = [removal_effect(scores, kept, nll, truth.k, truth.groups) for scores in values]
+    correlation = average([lds(scores, kept, outcomes) for scores in values])
+    effects = [removal_effect(scores, kept, outcomes, truth.k, truth.groups) for scores in values]
     record: dict[str, Any] = {"name": attributor.name, "kind": attributor.kind}
     record |= _limits("lds", correlation, 1.0)
     record |= _limits("effect", average(effects), np.inf)

@@ -1,4 +1,4 @@
-"""Random parts of the training images, for a bank: drawn, told apart, refused."""
+"""Random subsets of the training images, for a bank: drawn, told apart, refused."""
 
 from __future__ import annotations
 
@@ -13,35 +13,40 @@ from untrain.core.errors import InputError
 from untrain.core.files import rng
 
 FULL = "full"
-MOST_DRAWS = 20  # for each part of a bank; enough to meet all there are, were there no more
+MOST_DRAWS = 20  # for each subset of a bank: enough to meet all that exist, if there are few
 
 
 @dataclass(frozen=True)
-class Part:
-    """A random part to be taken out: a share of the data and which draw of it; share 0 is none."""
+class RandomSubset:
+    """A random subset of the images to be taken out.
+
+    Attributes
+    ----------
+    share : float
+        Of the images; 0 for none of them.
+    draw : int
+        Which draw of this share.
+    """
 
     share: float
-    index: int = 0
+    draw: int = 0
 
     @property
     def model_id(self) -> str:
         """Name of the model that is trained without it."""
-        if not self.share:
-            return FULL
-        name = "half" if self.share == 0.5 else f"share-{self.share}"
-        return f"{name}-{self.index:03d}"
+        return f"subset-{self.share}-{self.draw:03d}" if self.share else FULL
 
 
-def kept_without(part: Part, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Return which images remain when a part is taken out.
+def kept_without(subset: RandomSubset, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Return which images remain when a subset is taken out.
 
-    A part is drawn on its own, so that it is the same in a bank of any size; uniformly among the
-    subsets of its size. Images of a group leave together; where a group does not fit, the size is
-    the nearest there is.
+    A subset is drawn on its own, so that it is the same in a bank of any size; uniformly among all
+    of its size. Images of a group leave together; where a group does not fit, the size is the
+    nearest there is.
 
     Parameters
     ----------
-    part : Part
+    subset : RandomSubset
     groups : ndarray of int, (images,)
         0 … number of groups − 1; equal for byte-identical images.
     seed : int
@@ -50,16 +55,16 @@ def kept_without(part: Part, groups: np.ndarray, seed: int) -> np.ndarray:
     -------
     ndarray of bool, (images,)
     """
-    if not part.share:
+    if not subset.share:
         return np.ones(len(groups), bool)
     sizes = np.bincount(groups)
-    order = rng("part", seed, part.share, part.index).permutation(len(sizes))
-    off = np.abs(np.cumsum(sizes[order]) - part.share * len(groups))
+    order = rng("part", seed, subset.share, subset.draw).permutation(len(sizes))
+    off = np.abs(np.cumsum(sizes[order]) - subset.share * len(groups))
     count = min(int(off.argmin()) + 1, len(sizes) - 1)
     return ~np.isin(groups, order[:count])
 
 
-def check(catalog: Catalog, models: int, shares: Sequence[float], seed: int) -> None:
+def check_bank(catalog: Catalog, models: int, shares: Sequence[float], seed: int) -> None:
     """Refuse a bank that cannot be."""
     if models < 2:
         raise InputError(
@@ -82,7 +87,7 @@ def check(catalog: Catalog, models: int, shares: Sequence[float], seed: int) -> 
                 f"({distinct} of them different): expected at least one to leave and one to stay; "
                 "choose a share nearer to 0.5"
             )
-        different_parts(float(share), models, copy_groups(catalog), seed)
+        different_subsets(float(share), models, copy_groups(catalog), seed)
 
 
 def copy_groups(catalog: Catalog) -> np.ndarray:
@@ -90,42 +95,51 @@ def copy_groups(catalog: Catalog) -> np.ndarray:
     return pd.factorize(pd.Series(catalog.hashes))[0]
 
 
-def different_parts(share: float, models: int, groups: np.ndarray, seed: int) -> list[Part]:
+def different_subsets(
+    share: float, models: int, groups: np.ndarray, seed: int
+) -> list[RandomSubset]:
     """Return the first draws of a share of which no two are the same images.
 
     A draw that repeats an earlier one is passed over: its model would be that one's, counted twice.
-    So it depends on earlier draws alone, and a bank that grows stays what it was.
+    So it depends only on earlier draws, and a bank that grows stays what it was.
 
     Raises
     ------
     InputError
-        There are not so many different parts of this size.
+        There are not so many different subsets of this size.
     """
-    drawn: dict[bytes, Part] = {}
-    for index in range(MOST_DRAWS * models):
-        part = Part(share, index)
-        drawn.setdefault(kept_without(part, groups, seed).tobytes(), part)
+    drawn: dict[bytes, RandomSubset] = {}
+    for draw in range(MOST_DRAWS * models):
+        subset = RandomSubset(share, draw)
+        drawn.setdefault(kept_without(subset, groups, seed).tobytes(), subset)
         if len(drawn) == models:
             return list(drawn.values())
     raise InputError(
         f"a bank of {models} models without {share:g} of {len(groups)} training images: only "
-        f"{len(drawn)} different parts of that size were found, and one model counted twice is no "
+        f"{len(drawn)} different subsets of that size were found, and a model counted twice is no "
         f"evidence; ask for at most {len(drawn)} models, or choose a share nearer to 0.5"
     )
 
 
-def wanted(
+def requested_subsets(
     known: pd.DataFrame, models: int, shares: Sequence[float], groups: np.ndarray, seed: int
-) -> list[Part]:
-    """Return the parts of the bank: those it has, in their order, then those that are new."""
-    named = zip(known["model_id"], known["share"], strict=True)
-    parts = [_part(model_id, float(share)) for model_id, share in named]
+) -> list[RandomSubset]:
+    """Return the subsets of a bank: those it has, in their order, then those that are new.
+
+    Parameters
+    ----------
+    known : DataFrame
+        The models that the bank has: columns share and draw.
+    models : int
+        How many of each share there should be.
+    shares : sequence of float
+    groups : ndarray of int, (images,)
+    seed : int
+    """
+    had = zip(known["share"], known["draw"], strict=True)
+    subsets = [RandomSubset(float(share), int(draw)) for share, draw in had]
     for share in shares:
-        parts += different_parts(float(share), models, groups, seed)
-    if len({part.share for part in parts if part.share}) > 1:
-        parts.append(Part(0.0))
-    return list(dict.fromkeys(parts))
-
-
-def _part(model_id: str, share: float) -> Part:
-    return Part(share, int(model_id.rsplit("-", 1)[1]) if share else 0)
+        subsets += different_subsets(float(share), models, groups, seed)
+    if len({subset.share for subset in subsets if subset.share}) > 1:
+        subsets.append(RandomSubset(0.0))
+    return list(dict.fromkeys(subsets))

@@ -32,7 +32,7 @@ def bank(
     ),
     plan: bool = typer.Option(False, "--plan", help="Say what it would cost and stop."),
 ) -> None:
-    """Train paired models without random parts of the data, for `untrain leaderboard`.
+    """Train paired models without random subsets of the data, for `untrain leaderboard`.
 
     Each lacks a random half of the images. With several --share it also says how many random images
     do as much harm as those that were chosen. Run it again to continue after a stop, or with more
@@ -46,7 +46,7 @@ def bank(
     if plan:
         from untrain.banks.plan import plan_bank
 
-        lines = plan_bank(run, models, share)
+        lines = plan_bank(run, models, share).lines()
         Console().print(lines_table(f"Plan of the bank of {run.config.name}", lines))
         return
     from untrain.banks.bank import keep_equivalent, train_bank

@@ -97,7 +97,7 @@ def _print(found: Status) -> None:
     table.add_row("", "", "", f"{found.seconds:,.1f}", "in all")
     console.print(table)
     if found.bank:
-        console.print(f"bank: {found.bank} models of random parts")
+        console.print(f"bank: {found.bank} models of random subsets")
     for warning in found.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     if found.running and found.last:

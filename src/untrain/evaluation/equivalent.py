@@ -23,15 +23,15 @@ CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
 DESIGNS = ("randomised", "before-after")  # cross-fitted: never against the model that drew
 
 
-class RandomParts(Protocol):
-    """What is read of a bank of random parts (`untrain.banks.bank.Bank`)."""
+class RandomBank(Protocol):
+    """What is read of a bank of random subsets (`untrain.banks.bank.Bank`)."""
 
     @property
     def models(self) -> pd.DataFrame: ...
     @property
     def kept(self) -> np.ndarray: ...
     @property
-    def nll(self) -> pd.DataFrame: ...
+    def outcomes(self) -> pd.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class _Levels:
 
 
 def random_curve(
-    bank: RandomParts, prompts: Sequence[str], draws: int = 2000, seed: int = 0
+    bank: RandomBank, prompts: Sequence[str], draws: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return how much worse models are at the queries without random parts of the data.
+    """Return how much worse models are at the queries without random subsets of the data.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def random_curve(
 
 
 def equivalent_removal(
-    bank: RandomParts,
+    bank: RandomBank,
     effects: pd.Series,
     spread: float = 0.0,
     draws: int = 2000,
@@ -199,14 +199,14 @@ def _solve(removed: np.ndarray, levels: np.ndarray, effect: float) -> float:
     return float(removed[left] + part * (removed[right] - removed[left]))
 
 
-def _levels(bank: RandomParts, prompts: list[str]) -> _Levels:
+def _levels(bank: RandomBank, prompts: list[str]) -> _Levels:
     models = bank.models
     if FULL not in set(models["model_id"]) or not (models["share"] > 0).any():
         raise InputError(
             "the bank has no model on everything to compare with: give `untrain bank` several "
             "--share, such as --share 0.05 --share 0.2 --share 0.5"
         )
-    cells = bank.nll.groupby(["model_id", "prompt_id"])["nll"].mean().unstack("prompt_id")
+    cells = bank.outcomes.groupby(["model_id", "prompt_id"])["value"].mean().unstack("prompt_id")
     absent = [prompt_id for prompt_id in prompts if prompt_id not in cells]
     if absent:
         raise InputError(
@@ -223,7 +223,7 @@ def _levels(bank: RandomParts, prompts: list[str]) -> _Levels:
 
 
 def equivalent_table(
-    bank: RandomParts,
+    bank: RandomBank,
     effects: pd.DataFrame,
     sets: pd.DataFrame,
     draws: int = 2000,

@@ -1,4 +1,4 @@
-"""Attributors held against a bank of models trained on random parts of the data.
+"""Attributors held against a bank of models trained on random subsets of the data.
 
 Each model lacks a random half of the images, drawn on its own. Whoever knows which images a query
 stands on can predict in which models it does well (the linear datamodeling score, LDS), and names

@@ -41,7 +41,7 @@ class Status:
     models, models_wanted : int or None
         Trained so far, model A and the paired ones, of how many; None where nobody can know.
     bank : int
-        Models of the bank of random parts.
+        Models of the bank of random subsets.
     warnings : tuple of str
     last : str or None
         The last line of the log.

@@ -1,4 +1,4 @@
-"""The figure of equivalent random removal: what random parts do, and the chosen images beside."""
+"""The figure of equivalent random removal: what random subsets do, and the chosen images beside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def equivalent(run: RunResults) -> Plot | str:
     """How many random images do as much as the chosen ones, where a bank has said it."""
     path = run.folder / "results" / "equivalent.json"
     if not path.is_file():
-        return "there is no bank of models without random parts of several sizes"
+        return "there is no bank of models without random subsets of several sizes"
     return equivalent_figure(read_json(path), run.unit)
 
 
@@ -69,7 +69,7 @@ def equivalent_figure(rows: list[dict[str, Any]], unit: str = BITS) -> Plot:
 
 
 def _random(axes: Axes, curve: list[dict[str, Any]], label: str, colour: str, first: float) -> None:
-    """Draw what random parts did, and the monotone curve, straight between them on a plain axis."""
+    """Draw what random subsets did, and the monotone curve through it."""
     removed, change, level = ([row[c] for row in curve] for c in ("removed", "change", "level"))
     axes.vlines(
         removed, [r["low"] for r in curve], [r["high"] for r in curve], color=colour, lw=1.4

@@ -9,50 +9,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import save_file
 
+from tests.helpers.banks import FAMILY_EFFECT, make_bank
 from untrain.attribution import whole_comparison as compared
 from untrain.attribution.base import Evidence
 from untrain.banks import leaderboard
-from untrain.banks.bank import Bank, _queries
+from untrain.banks.bank import Bank
 from untrain.banks.leaderboard import COLUMNS, keep_leaderboard
 from untrain.core.errors import InputError
-from untrain.core.files import write_json, write_parquet
 from untrain.runs.examples import read_examples
 from untrain.runs.run import Run, open_run
 from untrain.search.compare.metrics import METRICS
 from untrain.search.rank.weights import Weights
 
-FAMILY_EFFECT = 0.2  # bits a token that each image of the family is worth
-
 ALWAYS = {name for name in METRICS if METRICS[name].needs in ("pixels", "features")}
-
-
-def make_bank(run: Run, models: int = 40) -> Bank:
-    """A bank in which the images of a prompt's family are all that matters to it."""
-    rng = np.random.default_rng(0)
-    kept = np.zeros((models, len(run.catalog)), bool)
-    for row in kept:
-        row[rng.permutation(len(row))[: len(row) // 2]] = True
-    families = run.catalog.attributes["family"].astype(str).to_numpy()
-    names = [f"half-{m:03d}" for m in range(models)]
-    rows = [
-        (name, prompt, g, 6 - FAMILY_EFFECT * own[families == family].sum() + rng.normal(0, 0.05))
-        for name, own in zip(names, kept, strict=True)
-        for prompt, family in zip(run.prompts["prompt_id"], run.prompts["family"], strict=True)
-        for g in range(run.config.generations)
-    ]
-    table = pd.DataFrame({"model_id": names, "share": 0.5, "seed": 1, "fingerprint": names})
-    nll = pd.DataFrame(rows, columns=["model_id", "prompt_id", "generation", "nll"])
-    return Bank(table.assign(path=""), kept, nll)
-
-
-def write_bank(run: Run, bank: Bank) -> None:
-    """Write the bank as `untrain bank` does."""
-    write_parquet(run.path("bank", "models.parquet"), bank.models)
-    write_parquet(run.path("bank", "nll.parquet"), bank.nll)
-    save_file({"kept": bank.kept.astype(np.uint8)}, run.path("bank", "kept.safetensors"))
-    write_json(run.path("bank", "bank.json"), {"models": "", "queries": _queries(run.folder)})
 
 
 @pytest.fixture
@@ -190,13 +160,13 @@ def test_results_are_kept(run: Run, bank: Bank) -> None:
 
 def test_what_cannot_be(run: Run, bank: Bank) -> None:
     some = bank.models["model_id"].isin(bank.models["model_id"][:3])
-    few = Bank(bank.models[some], bank.kept[some], bank.nll)
+    few = Bank(bank.models[some], bank.kept[some], bank.outcomes)
     with pytest.raises(InputError, match="3 models of random halves"):
         leaderboard.leaderboard(run, few)
-    other = Bank(bank.models, bank.kept[:, 1:], bank.nll)
+    other = Bank(bank.models, bank.kept[:, 1:], bank.outcomes)
     with pytest.raises(InputError, match="make it again"):
         leaderboard.leaderboard(run, other)
-    lacking = Bank(bank.models, bank.kept, bank.nll.iloc[1:])
+    lacking = Bank(bank.models, bank.kept, bank.outcomes.iloc[1:])
     with pytest.raises(InputError, match="not all pictures of prompt p00"):
         leaderboard.leaderboard(run, lacking)
     with pytest.raises(InputError, match="k is 0"):
@@ -214,7 +184,7 @@ def test_other_shares_of_the_bank_are_left_aside(run: Run, bank: Bank) -> None:
     more = Bank(
         pd.concat([full, bank.models], ignore_index=True),
         np.concatenate([np.ones((1, bank.kept.shape[1]), bool), bank.kept]),
-        pd.concat([bank.nll.iloc[:12].assign(model_id="full", nll=0.0), bank.nll]),
+        pd.concat([bank.outcomes.iloc[:12].assign(model_id="full", value=0.0), bank.outcomes]),
     )
     table = leaderboard.leaderboard(run, more, k=3)
     expected = leaderboard.leaderboard(run, bank, k=3)

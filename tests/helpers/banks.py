@@ -1,0 +1,52 @@
+"""A bank whose outcomes a test makes itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from untrain.banks.bank import OUTCOMES, Bank, depends_on
+from untrain.core.files import write_json, write_parquet
+from untrain.runs.run import Run
+
+FAMILY_EFFECT = 0.2  # bits a token that each image of the family is worth
+
+
+def make_bank(run: Run, models: int = 40) -> Bank:
+    """A bank in which the images of a prompt's family are all that matters to it."""
+    rng = np.random.default_rng(0)
+    kept = np.zeros((models, len(run.catalog)), bool)
+    for row in kept:
+        row[rng.permutation(len(row))[: len(row) // 2]] = True
+    families = run.catalog.attributes["family"].astype(str).to_numpy()
+    names = [f"subset-0.5-{m:03d}" for m in range(models)]
+
+    def luck() -> float:
+        return float(rng.normal(0, 0.05))
+
+    rows = [
+        (
+            name,
+            prompt,
+            g,
+            "nll",
+            6 - FAMILY_EFFECT * own[families == family].sum() + rng.normal(0, 0.05),
+        )
+        for name, own in zip(names, kept, strict=True)
+        for prompt, family in zip(run.prompts["prompt_id"], run.prompts["family"], strict=True)
+        for g in range(run.config.generations)
+    ]
+    table = pd.DataFrame(
+        {"model_id": names, "share": 0.5, "draw": range(models), "seed": 1, "fingerprint": names}
+    )
+    outcomes = pd.DataFrame(rows, columns=OUTCOMES)
+    return Bank(table.assign(seed=1, path=""), kept, outcomes)
+
+
+def write_bank(run: Run, bank: Bank) -> None:
+    """Write the bank as `untrain bank` does."""
+    write_parquet(run.path("bank", "models.parquet"), bank.models)
+    write_parquet(run.path("bank", "outcomes.parquet"), bank.outcomes)
+    save_file({"kept": bank.kept.astype(np.uint8)}, run.path("bank", "kept.safetensors"))
+    write_json(run.path("bank", "bank.json"), depends_on(run))
