@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,27 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded("import untrain") & (HEAVY | {"typer", "rich"})
+
+
+@pytest.mark.parametrize(
+    ("command", "unneeded"),
+    [
+        ("status", {"pandas", "scipy", "sklearn", "matplotlib", "cv2", "torch"}),
+        ("show", {"scipy", "sklearn", "matplotlib", "cv2", "torch", "skimage", "transformers"}),
+    ],
+)
+def test_looking_at_a_run_loads_what_it_shows(
+    command: str, unneeded: set[str], micro_run: Path
+) -> None:
+    assert not loaded(COMMAND, command, str(micro_run)) & unneeded
+
+
+def test_checking_settings_loads_no_network() -> None:
+    code = (
+        "from untrain.settings.load import make_config; "
+        "make_config({'prompts': {'texts': ['red shirt']}, 'generator': {'precision': 'auto'}})"
+    )
+    assert not loaded(code) & {"torch", "transformers", "sklearn", "matplotlib", "diffusers"}
 
 
 def test_a_trace_loads_neither_figures_nor_networks() -> None:

@@ -166,7 +166,8 @@ def _rows(table: Path) -> list[str]:
         return []
     import pyarrow.parquet as pq
 
-    return [str(key) for key in pq.read_table(table, columns=["fingerprint"])[0].to_pylist()]
+    with pq.ParquetFile(table) as file:  # `read_table` imports data sets, and pandas with them
+        return [str(key) for key in file.read(columns=["fingerprint"])[0].to_pylist()]
 
 
 def _last_line(log: Path) -> str | None:
