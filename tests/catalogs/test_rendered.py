@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.rendered import catalog as catalog_module
 from untrain.catalogs.rendered.articles import ARTICLES
 from untrain.catalogs.rendered.catalog import (
     COLUMNS,
@@ -206,3 +209,30 @@ def test_a_label_runs_on_under_pictures_that_have_none() -> None:
     assert (below[0][:, :80] < 255).any()  # under the second and the third
     assert not np.array_equal(below[0][:, :40], below[1][:, :40])
     np.testing.assert_array_equal(below[0][:, 90:], below[2][:, 90:])  # the fourth has its own
+
+
+def test_it_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
+    small = {"families": 3, "size_of_family": 2, "resolution": 16}
+    drawn = rendered(**small)
+    first = load_catalog("rendered", **small)
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog_module, "pictures", lambda *arguments: pytest.fail("drawn again"))
+        again = load_catalog("rendered", **small)
+    for catalog in (first, again):
+        for name in ("name", "ids", "captions", "hashes", "skipped", "fingerprint"):
+            assert getattr(catalog, name) == getattr(drawn, name)
+        pd.testing.assert_frame_equal(catalog.attributes, drawn.attributes)
+        assert [catalog.read(i) for i in catalog.ids] == [drawn.read(i) for i in drawn.ids]
+    assert type(again).__dict__["content"].func(again) == drawn.fingerprint
+    assert len(load_catalog("rendered", **small | {"seed": 1})) == 6
+    assert len(list((tmp_path / "catalogs").iterdir())) == 2
+
+
+def test_settings_out_of_range_are_refused_as_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="families is 0; choose 1 to 240"):
+        load_catalog("rendered", families=0)
+    assert not list((tmp_path / "catalogs").iterdir())

@@ -139,18 +139,20 @@ def _open(
 ) -> tuple[Catalog, Encoder | None]:
     """Return the training images and, of a run, its encoder."""
     from untrain.core.errors import InputError
+    from untrain.encoders import load_encoder
 
     if bool(catalog) == (run is not None):
         raise InputError("where are the training images? Expected either --catalog or --run")
     if run is not None:
         from untrain.runs.find import find_run
-        from untrain.runs.inputs import open_catalog
-        from untrain.runs.run import open_run
+        from untrain.runs.inputs import open_catalog, open_inputs, run_config
 
-        opened = open_run(find_run(run))
+        config = run_config(find_run(run))  # not the whole `Run`, which imports torch
         if fresh:
-            open_catalog(opened.config, fresh=True)  # which is remembered
-        return opened.catalog, opened.encoder
+            open_catalog(config, fresh=True)  # which is cached
+        return open_inputs(config).train, load_encoder(
+            config.encoder.name, **config.encoder.options
+        )
     named = catalog == "rendered" and not Path(catalog).exists()
     return open_catalogue(None if named else Path(catalog), format, fresh=fresh), None
 

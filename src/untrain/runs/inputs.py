@@ -17,6 +17,7 @@ from untrain.core.files import rng
 from untrain.runs.given_pictures import GivenPictures
 from untrain.search.retrieve.candidates import retrieve
 from untrain.settings.config import Config
+from untrain.settings.load import load_config
 from untrain.settings.sections import GeneratorConfig
 
 if TYPE_CHECKING:  # importing it imports torch
@@ -42,6 +43,22 @@ class Inputs:
     held_out: Catalog
     prompts: pd.DataFrame
     given: GivenPictures | None = None
+
+
+def run_config(folder: Path) -> Config:
+    """Read the configuration of an existing run folder, wherever it was moved to.
+
+    Raises
+    ------
+    InputError
+        It is not the folder of a run.
+    """
+    for name in ("run.json", "config.yaml"):
+        if not (folder / name).exists():
+            raise InputError(f"{folder} is no run folder: it has no {name}")
+    here = folder.resolve()
+    config = load_config(folder / "config.yaml")
+    return config.model_copy(update={"runs": here.parent, "name": here.name})
 
 
 def open_inputs(config: Config) -> Inputs:

@@ -40,7 +40,6 @@ from untrain.runs import inputs
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.settings.config import Config
-from untrain.settings.load import load_config
 from untrain.training.engines import open_engine
 from untrain.training.models import Trainer
 from untrain.training.store import ModelStore
@@ -266,16 +265,7 @@ class Run:
 
 def open_run(folder: Path | str) -> Run:
     """Open an existing run folder by its own config.yaml."""
-    folder = Path(folder)
-    for name in ("run.json", "config.yaml"):
-        if not (folder / name).exists():
-            raise InputError(f"{folder} is no run folder: it has no {name}")
-    here = folder.resolve()
-    return Run(
-        load_config(folder / "config.yaml").model_copy(
-            update={"runs": here.parent, "name": here.name}
-        )
-    )
+    return Run(inputs.run_config(Path(folder)))
 
 
 def _tell(warning: Note) -> None:
