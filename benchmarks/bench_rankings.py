@@ -61,7 +61,7 @@ def main() -> None:
 def precisions(folder: Path, weights: Weights, limit: int | None, top: int) -> Iterator[tuple]:
     """Yield (run, setting, ranking, prompt, share of the family among the first ten)."""
     run = open_run(folder)
-    prompts = run.prompts[run.prompts["family"] != ""].head(limit or len(run.prompts))
+    prompts = run.prompts[run.prompts["family"].notna()].head(limit or len(run.prompts))
     family = dict(zip(run.catalog.ids, run.catalog.attributes["family"].astype(str), strict=True))
     asked = dict(zip(prompts["prompt_id"], prompts["family"], strict=True))
     for setting, comparison, retrieval in settings(run, prompts, top):

@@ -14,7 +14,7 @@ import pandas as pd
 from timing import report, seconds
 from untrain.catalogs.base import Catalog
 from untrain.core.files import rng
-from untrain.counterfactual.design import Assignment, randomised, redraw, units_of
+from untrain.counterfactual.design import Assignment, forget_set_table, randomised, redraw
 from untrain.counterfactual.forget_sets import build_forget_sets
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.verdicts import verdicts
@@ -78,17 +78,17 @@ def main() -> None:
     found = candidates(catalog, args)
 
     def build() -> pd.DataFrame:
-        return build_forget_sets(found, found, catalog, ARMS, args.k, 0)
+        return build_forget_sets(found, found, catalog, ARMS, args.k, 0).table
 
     sets = build()
     report("forget sets", seconds(build, args.repeats), len(sets), "images")
-    units = units_of(sets)
-    assignment = randomised(units, args.models, 0)
+    groups = forget_set_table(sets)
+    assignment = randomised(groups, args.models, 0)
     took = seconds(lambda: redraw(assignment, rng("bench"), args.draws), args.repeats)
-    report("assignments drawn again", took, args.draws, "draws", f"{len(units)} units")
+    report("assignments drawn again", took, args.draws, "draws", f"{len(groups)} sets")
     measures = outcomes(assignment, args)
-    effects = trial_effects(measures, units, assignment, args.draws)
-    took = seconds(lambda: trial_effects(measures, units, assignment, args.draws), args.repeats)
+    effects = trial_effects(measures, groups, assignment, args.draws).table
+    took = seconds(lambda: trial_effects(measures, groups, assignment, args.draws), args.repeats)
     report("effects, one measure", took, len(effects), "effects", f"{args.draws} draws")
     took = seconds(lambda: verdicts(effects), args.repeats)
     report("verdicts", took, args.prompts, "prompts")

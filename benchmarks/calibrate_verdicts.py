@@ -1,19 +1,18 @@
 """How often verdicts err, over finished runs of the rendered catalogue, where the truth is known.
 
-    python benchmarks/calibrate_verdicts.py runs/seed-* [--json out.json] [--weighted]
+    python benchmarks/calibrate_verdicts.py runs/seed-* [--json out.json]
 
 A random set in place of the targeted one must not be called attributable: its false-positive rate
 is to be below 10 %, its upper end too. A whole family taken out must be: at least 80 %. Decisions
 of one run share models, so that intervals count runs where decisions of a run agree (Korn and
 Graubard 1998). Use runs whose draws set nothing: not the design, not the margin, not a weight.
-``--weighted`` shows what the random arms read with and without weights by noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,15 @@ import numpy as np
 import pandas as pd
 
 import untrain
+from between_runs import clustered_share
 from untrain.core.errors import InputError
 from untrain.core.files import write_json
+from untrain.core.vocabulary import Arm, Design, Measure, Verdict
 from untrain.evaluation import power
-from untrain.evaluation.between_runs import clustered_share
 from untrain.evaluation.effects import trial_effects
-from untrain.evaluation.variance import Noise
-from untrain.evaluation.verdicts import ATTRIBUTABLE, NOT_ATTRIBUTABLE, holm_over, verdicts
+from untrain.evaluation.variance import VarianceComponents
+from untrain.evaluation.verdicts import holm, verdicts
 from untrain.runs.trial import FinishedTrial, read_trial
-from weighted_arms import compared, random_arms
 
 ARMS = ("targeted", "family", "random_uniform", "random_candidate")
 MOST_FALSE, LEAST_FOUND = 0.10, 0.80
@@ -71,7 +70,7 @@ def effects_of(folder: Path) -> pd.DataFrame:
     config, trial = untrain.load_config(folder / "config.yaml"), read_trial(folder)
     nll = trial.measures[trial.measures["measure"] == "nll"]
     draws = config.evaluation.draws
-    return trial_effects(nll, trial.units, trial.assignment, draws, config.seed)
+    return trial_effects(nll, trial.sets, trial.assignment, draws, config.seed).table
 
 
 @lru_cache
@@ -110,32 +109,32 @@ def shares(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the error rates that the protocol asks for, and what they are to be."""
     uniform = table[table["arm"] == "random_uniform"]
     candidate = table[table["arm"] == "random_candidate"]
-    family = table[table["arm"] == "family"]
+    family, targeted = (table[table["arm"] == arm] for arm in ("family", "targeted"))
     nothing = pd.concat([uniform, candidate])
     asked = [
         (
             "random sets of both kinds without the prompt's family, called attributable",
             nothing[~nothing["touches"]],
-            ATTRIBUTABLE,
+            Verdict.ATTRIBUTABLE,
             "most",
         ),
-        ("random sets, called attributable", uniform, ATTRIBUTABLE, "most"),
-        ("random sets, called not attributable", uniform, NOT_ATTRIBUTABLE, ""),
+        ("random sets, called attributable", uniform, Verdict.ATTRIBUTABLE, "most"),
+        ("random sets, called not attributable", uniform, Verdict.NOT_ATTRIBUTABLE, ""),
         (
             "random of the candidates, without the prompt's family, called attributable",
             candidate[~candidate["touches"]],
-            ATTRIBUTABLE,
+            Verdict.ATTRIBUTABLE,
             "most",
         ),
         (
             "random of the candidates, with images of the family, called attributable",
             candidate[candidate["touches"]],
-            ATTRIBUTABLE,
+            Verdict.ATTRIBUTABLE,
             "",
         ),
-        ("whole family, called attributable", family, ATTRIBUTABLE, "least"),
-        ("whole family, called not attributable (false)", family, NOT_ATTRIBUTABLE, ""),
-        ("found set, called attributable", table[table["arm"] == "targeted"], ATTRIBUTABLE, ""),
+        ("whole family, called attributable", family, Verdict.ATTRIBUTABLE, "least"),
+        ("whole family, called not attributable (false)", family, Verdict.NOT_ATTRIBUTABLE, ""),
+        ("found set, called attributable", targeted, Verdict.ATTRIBUTABLE, ""),
     ]
     rows = []
     for what, of, verdict, bound in asked:
@@ -157,10 +156,10 @@ def judged(row: dict[str, Any]) -> str:
     return f"{words}: {'the share, not the whole interval' if kept else 'NO'}"
 
 
-def measured_noise(trials: Sequence[FinishedTrial], having: bool = True) -> Noise:
+def measured_noise(trials: Sequence[FinishedTrial], having: bool = True) -> VarianceComponents:
     """Return the mean variances of the runs' trials, as `untrain.evaluation.power.trial_noise`."""
-    found = [power.trial_noise(t.measures, t.units, t.assignment, having) for t in trials]
-    return Noise(
+    found = [power.trial_noise(t.measures, t.sets, t.assignment, having) for t in trials]
+    return VarianceComponents(
         float(np.mean([noise.shared for noise in found])),
         float(np.mean([noise.own for noise in found])),
     )
@@ -219,18 +218,41 @@ def report(
     return "\n".join(lines) + "\n"
 
 
-def weights(
-    runs: Sequence[Path], trials: Sequence[FinishedTrial], margin: float | None
-) -> list[dict[str, Any]]:
-    """Return what the random arms of each run read, plain and weighted."""
-    found = []
-    for run, trial in zip(runs, trials, strict=True):
-        config = untrain.load_config(run / "config.yaml")
-        touching = _touching(run, config.data, config.removal.k[0])
-        within = margin or config.evaluation.margin
-        rows = random_arms(trial, touching, within, config.seed)
-        found += [{"run": run.name, **row} for row in rows]
-    return found
+def holm_over(
+    tables: Mapping[str, pd.DataFrame],
+    arm: str = Arm.TARGETED,
+    measure: str = Measure.NLL,
+    k: int | None = None,
+) -> pd.DataFrame:
+    """Return the overall effect of several trials, p adjusted for their being tested together.
+
+    Parameters
+    ----------
+    tables : mapping
+        Name of a run, prompt set or method → its table of effects. Those named here are the family
+        of tests: name all that were tried.
+    arm, measure, k
+        As for `untrain.evaluation.verdicts.verdicts`.
+
+    Returns
+    -------
+    DataFrame
+        name, estimate, low, high, p_value, p_holm.
+    """
+    rows = []
+    for name, effects in tables.items():
+        overall = effects[
+            (effects["design"] == Design.RANDOMISED)
+            & (effects["arm"] == arm)
+            & (effects["measure"] == measure)
+            & effects["prompt_id"].isna()
+        ]
+        overall = overall[overall["k"] == (overall["k"].min() if k is None else k)]
+        if overall.empty:
+            raise InputError(f"{name}: found no overall effect of the arm {arm} on {measure}")
+        rows.append((name, *overall.iloc[0][["estimate", "low", "high", "p_value"]]))
+    found = pd.DataFrame(rows, columns=["name", "estimate", "low", "high", "p_value"])
+    return found.assign(p_holm=holm(found["p_value"].to_numpy(float)))
 
 
 def parse() -> argparse.Namespace:
@@ -241,7 +263,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
     parser.add_argument("--alpha", type=float, help="level of the verdicts; default: the runs' own")
     parser.add_argument("--margin", type=float, help="margin of equivalence; default: their own")
-    parser.add_argument("--weighted", action="store_true", help="weigh the random arms' models")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     return parser.parse_args()
 
@@ -257,13 +278,10 @@ def main() -> None:
     effects = {run.name: effects_of(run) for run in args.runs}
     rows = shares(table)
     print(report(rows, trials, table, holm_over(effects)))
-    both = weights(args.runs, trials, args.margin) if args.weighted else []
-    if both:
-        print(compared(both))
     if args.json:
         noise = measured_noise(trials)
         figures = {"noise_sd": math.sqrt(noise.total), "noise_correlation": noise.correlation}
-        write_json(args.json, {"shares": rows, **figures, "weighted": both})
+        write_json(args.json, {"shares": rows, **figures})
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
+from case_pairs import trial_error
 from case_runs import RANDOM
 from untrain.core.files import rng
-from untrain.evaluation.variance import Noise
+from untrain.evaluation.variance import VarianceComponents
 from untrain.report.figures import BLUE, GREEN, INK, ORANGE, PAPER, STYLE
 
 COLOURS = {"naive": ORANGE, "cross-fitted": GREEN, "trial": BLUE}
@@ -136,12 +137,15 @@ def power(found: dict[str, Any]) -> Figure:
 
 def precision(found: dict[str, Any]) -> Figure:
     """Standard errors: of a random arm against models, of targeted sets against seeds."""
-    noise: dict[str, Noise] = found["noise_of"]
+    noise: dict[str, VarianceComponents] = found["noise_of"]
     q = found["n_prompts"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     models = np.array(found["power"]["overall"]["models"])
     left.plot(
-        models, [noise["all"].trial_error(m, q) for m in models], color=BLUE, label="trial, formula"
+        models,
+        [trial_error(noise["all"], m, q) for m in models],
+        color=BLUE,
+        label="trial, formula",
     )
     seen = found["subsets"]
     looks = {"plain": (BLUE, BLUE, "trial, measured"), "weighted": (PAPER, BLUE, "… weighted")}
@@ -161,7 +165,7 @@ def precision(found: dict[str, Any]) -> Figure:
     }
     for label, (seeds, prompts, colour, style) in spread.items():
         starts = np.array([1, 2, 4, 8])
-        own = noise["all"].trial_error(32, q)
+        own = trial_error(noise["all"], 32, q)
         values = [np.sqrt(own**2 + seeds**2 / s + prompts**2 / (q * s)) for s in starts]
         right.plot(starts, values, color=colour, ls=style, marker="o", ms=4, label=label)
     _logarithmic(right, "runs that 32 models are spread over", (1, 2, 4, 8))

@@ -28,14 +28,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+import simulated_trials as simulated
+from between_runs import clustered_share
 from case_noise import MODELS, cross_effects, noises, seeds, subsets, weighted
+from case_pairs import comparable, model_pairs
 from case_runs import RANDOM, Trial, read_trial
 from case_tables import WAYS, tables
 from untrain.core.errors import InputError
 from untrain.core.files import rng
 from untrain.counterfactual.design import redraw
-from untrain.evaluation import simulated
-from untrain.evaluation.between_runs import clustered_share
+from untrain.evaluation.least_squares import Adjustment
 from untrain.evaluation.randomisation import (
     Inference,
     can_enumerate,
@@ -43,7 +45,7 @@ from untrain.evaluation.randomisation import (
     randomisation_test,
     with_observed,
 )
-from untrain.evaluation.variance import Noise, comparable, model_pairs
+from untrain.evaluation.variance import VarianceComponents
 
 UNTOUCHED = "untouched"
 ALPHA = 0.05
@@ -56,7 +58,7 @@ def comparisons(trial: Trial) -> list[dict[str, Any]]:
     """Return the changes that the two naive ways look at, one model or pair after the other."""
     found: list[dict[str, Any]] = []
     with_a = np.concatenate([trial.y, trial.a[:, None]], axis=1)
-    nothing = np.zeros((len(trial.units), 1), bool)
+    nothing = np.zeros((len(trial.sets), 1), bool)
     out = np.concatenate([trial.out, nothing], axis=1)  # A lacks nothing
     last = trial.out.shape[1]
     pairs = [(m, last, "naive") for m in range(last)]
@@ -69,14 +71,14 @@ def comparisons(trial: Trial) -> list[dict[str, Any]]:
         cases = {UNTOUCHED: np.flatnonzero(same)}
         for arm in ("targeted", "family"):
             rows = trial.rows(arm)
-            cases[arm] = trial.units["prompt"].to_numpy()[rows[removed[rows]]]
+            cases[arm] = trial.sets["prompt"].to_numpy()[rows[removed[rows]]]
         for arm, prompts in cases.items():
             if len(prompts) >= 5:  # fewer can never be significant by signed ranks
                 change = changes[prompts].mean(axis=1)
                 found.append({**key, "what": "overall", "arm": arm, "change": change})
         for arm in RANDOM:
             rows = trial.rows(arm)
-            prompts = trial.units["prompt"].to_numpy()[rows[removed[rows]]]
+            prompts = trial.sets["prompt"].to_numpy()[rows[removed[rows]]]
             cases[arm] = prompts[same[prompts]]
         for arm, prompts in cases.items():
             if arm != UNTOUCHED:
@@ -106,17 +108,17 @@ def decide(found: list[dict[str, Any]]) -> pd.DataFrame:
 def exact(
     trial: Trial, rows: Sequence[int] | np.ndarray, adjusted: bool, draws: int = 2000
 ) -> Inference:
-    """Test the mean effect of some units on their prompts, as the package does."""
+    """Test the mean effect of some sets on their prompts, as the package does."""
     rows = list(rows)
-    prompts = trial.units["prompt"].to_numpy()[rows]
-    given = [trial.out[[trial.own[q]] if adjusted else []] for q in prompts]
+    prompts = trial.sets["prompt"].to_numpy()[rows]
+    given = tuple(trial.out[[trial.own[q]] if adjusted else []] for q in prompts)
     out = trial.out[rows]
     if len(rows) == 1 and can_enumerate(out.shape[1]):
         null = every_half(out.shape[1])
     else:
         redrawn = redraw(trial.assignment, rng("case", trial.name), draws)
         null = with_observed(out, redrawn[:, rows])
-    return randomisation_test(trial.mean[prompts], out, null, given=given)
+    return randomisation_test(trial.mean[prompts], out, null, adjustment=Adjustment(given))
 
 
 def trial_decisions(trial: Trial) -> list[dict[str, Any]]:
@@ -137,7 +139,7 @@ def trial_decisions(trial: Trial) -> list[dict[str, Any]]:
         for row in rows:
             result = exact(trial, [row], arm in RANDOM)
             found.append(
-                {**key, "what": "query", "arm": name, "n": 1, "prompt": trial.units["prompt"][row]}
+                {**key, "what": "query", "arm": name, "n": 1, "prompt": trial.sets["prompt"][row]}
                 | {"estimate": result.estimate, "p": result.p_value}
                 | {"two_sided_p": result.two_sided_p}
             )
@@ -177,7 +179,7 @@ def random_arm(decisions: pd.DataFrame) -> dict[str, dict[str, float]]:
     return found
 
 
-def powers(noise: dict[str, Noise], n_prompts: int) -> dict[str, Any]:
+def powers(noise: dict[str, VarianceComponents], n_prompts: int) -> dict[str, Any]:
     """Simulate power to see a weak set against the number of trained models.
 
     ``trial``: beside strong sets of the same prompts, as on the demo. ``alone``: in a bank without
@@ -199,9 +201,9 @@ def powers(noise: dict[str, Noise], n_prompts: int) -> dict[str, Any]:
     found["luck"] = {
         shared: {
             n: float(
-                simulated.prompts_rejections(Noise(shared, 1 - shared), n, (0.0,), rng("luck", n))[
-                    0
-                ]
+                simulated.prompts_rejections(
+                    VarianceComponents(shared, 1 - shared), n, (0.0,), rng("luck", n)
+                )[0]
             )
             for n in PROMPTS
         }
@@ -210,7 +212,9 @@ def powers(noise: dict[str, Noise], n_prompts: int) -> dict[str, Any]:
     return found
 
 
-def coverages(measured: dict[str, Noise], spread: float, n_prompts: int) -> list[dict[str, Any]]:
+def coverages(
+    measured: dict[str, VarianceComponents], spread: float, n_prompts: int
+) -> list[dict[str, Any]]:
     """Simulate where the trial's interval rests on what may be false."""
     noise = measured["all"]
     sd = math.sqrt(noise.total)
@@ -224,8 +228,8 @@ def coverages(measured: dict[str, Noise], spread: float, n_prompts: int) -> list
         world("effect varies by model, each prompt apart", models_sd=extra),
         world("effect varies by model, in step", models_sd=sd, in_step=True),
         world("heavy tails (t, 3 df)", heavy=True),
-        world("each unit moves all pictures (sd)", cross_sd=0.25 * sd),
-        world("each unit helps all others (mean)", cross_mean=-0.1 * sd),
+        world("each set moves all pictures (sd)", cross_sd=0.25 * sd),
+        world("each set helps all others (mean)", cross_mean=-0.1 * sd),
     ]
     found = []
     for n_models in (8, 16):
@@ -248,7 +252,7 @@ def analyse(folders: Sequence[Path]) -> dict[str, Any]:
     measured = noises(trials)
     noise = {kind: of for kind, (of, _) in measured.items()}
     of_seeds = seeds(trials, decisions)
-    n_prompts = int((trials[0].units["arm"] == "targeted").sum())
+    n_prompts = int((trials[0].sets["arm"] == "targeted").sum())
     spreads = {
         name: float(
             np.mean([exact(t, t.rows(arm), adjusted).null_sd for t in trials for arm in RANDOM])

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from untrain.evaluation.variance import Noise
+from case_pairs import trial_error
+from untrain.evaluation.variance import VarianceComponents
 
 LABELS = {
     "naive": "naive: against A",
@@ -64,7 +65,7 @@ def _seen(found: dict[str, Any]) -> list[str]:
 
 def _precision(found: dict[str, Any]) -> list[str]:
     q, seen = found["n_prompts"], found["subsets"]
-    noise: dict[str, Noise] = found["noise_of"]
+    noise: dict[str, VarianceComponents] = found["noise_of"]
     of_noise = [
         (
             *(kind, f"{n['sd']:.3f}"),
@@ -75,7 +76,7 @@ def _precision(found: dict[str, Any]) -> list[str]:
     errors = []
     for m in found["power"]["overall"]["models"]:
         measured = [f"{seen[m][name]:.3f}" if m in seen else "" for name in ("plain", "weighted")]
-        trial = noise["all"].trial_error(m, q)
+        trial = trial_error(noise["all"], m, q)
         strong = math.sqrt(3 * (noise["in"].total + noise["out"].total) / (m * q))
         weak = math.sqrt(6 * noise["in"].total / (m * q))
         errors.append((m, f"{trial:.3f}", *measured, f"{strong:.3f}", f"{weak:.3f}"))
@@ -143,7 +144,7 @@ def _limits(found: dict[str, Any]) -> list[str]:
         for c in found["coverage"]
     ]
     return [
-        table("What a unit does to pictures it has nothing to do with", "units | bits", cross),
+        table("What a set does to pictures it has nothing to do with", "sets | bits", cross),
         f"Null spread of random arms: {both['plain']:.3f} unadjusted, {both['adjusted']:.3f} "
         "adjusted for the targeted set.\n",
         table(

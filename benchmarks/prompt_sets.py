@@ -25,10 +25,10 @@ import pandas as pd
 from scipy.stats import chi2
 
 from untrain.core.files import write_text
+from untrain.core.vocabulary import SAMPLER
 from untrain.evaluation.effects import trial_effects
-from untrain.evaluation.outcomes import SAMPLER
-from untrain.evaluation.randomisation import holm
 from untrain.evaluation.study_table import column_means
+from untrain.evaluation.verdicts import holm
 from untrain.runs.trial import FinishedTrial, read_trial
 
 COSINE, NLL = "reference_cosine", "nll"
@@ -49,7 +49,7 @@ def published(folder: Path) -> pd.DataFrame:
     for file in folder.glob("similarity_results__*.csv"):
         table = pd.read_csv(file)
         means = column_means(table)
-        own = table[table["Folder"].fillna("") != ""]
+        own = table[table["Folder"].notna()]
         change = (own["Mean_2"] - own["Mean_1"]).dropna()
         every.append(change)
         rows[file.stem.rpartition("__")[2]] = _change(means["Mean_1"], means["Mean_2"], change)
@@ -75,13 +75,13 @@ def in_the_studys_way(trial: FinishedTrial, k: int) -> pd.DataFrame:
     """
     found = trial.measures[trial.measures["measure"] == COSINE]
     table = found.pivot_table("value", "prompt_id", "model_id")
-    units = trial.units[(trial.units["arm"] == "targeted") & (trial.units["k"] == k)]
+    sets = trial.sets[(trial.sets["arm"] == "targeted") & (trial.sets["k"] == k)]
     rows = {}
-    for unit in units.itertuples():
-        out = trial.assignment.out[unit.Index]
-        values = table.loc[unit.prompt_id, list(trial.assignment.model_ids)].to_numpy()
-        rows[unit.prompt_id] = {
-            "before": table.loc[unit.prompt_id, SAMPLER],
+    for one in sets.itertuples():
+        out = trial.assignment.out[one.Index]
+        values = table.loc[one.prompt_id, list(trial.assignment.model_ids)].to_numpy()
+        rows[one.prompt_id] = {
+            "before": table.loc[one.prompt_id, SAMPLER],
             "after": values[out].mean(),
             "control": values[~out].mean(),
             "noise": values[~out].std(ddof=1),
@@ -96,8 +96,10 @@ def cross_fitted(trial: FinishedTrial, prompts: list[str], draws: int) -> pd.Dat
     """
     of_set = trial.measures[trial.measures["prompt_id"].isin(prompts)]
     of_set = of_set[of_set["measure"].isin((COSINE, NLL))]
-    effects = trial_effects(of_set, trial.units, trial.assignment, draws)
-    overall = effects[(effects["prompt_id"] == "") & (effects["design"] != "naive")]
+    effects = trial_effects(of_set, trial.sets, trial.assignment, draws).table
+    overall = effects[effects["prompt_id"].isna() & (effects["design"] != "naive")]
+    compared = overall["control"].notna()
+    overall.loc[compared, "arm"] += " - " + overall.loc[compared, "control"]
     return overall.set_index(["measure", "arm", "k"])
 
 
@@ -107,7 +109,7 @@ def rows_of(
     """Return everything of each set and of all together, and `in_the_studys_way`."""
     trial = read_trial(folder)
     of = sets_of(pd.read_csv(folder / "prompts.csv", keep_default_na=False), size)
-    k = int(trial.units[trial.units["arm"] == "targeted"]["k"].min())
+    k = int(trial.sets[trial.sets["arm"] == "targeted"]["k"].min())
     naive = in_the_studys_way(trial, k)
     known = published(tables) if tables else None
     rows = []

@@ -30,7 +30,7 @@ def run_seed(seed: int, runs: Path) -> Path:
 def row_of(seed: int, folder: Path) -> dict[str, object]:
     """Return one line of the table."""
     effects = pd.read_parquet(folder / "results" / "effects.parquet")
-    overall = effects[(effects["prompt_id"] == "") & (effects["measure"] == "nll")]
+    overall = effects[effects["prompt_id"].isna() & (effects["measure"] == "nll")]
     record = json.loads((folder / "run.json").read_text())
     verdicts = pd.read_parquet(folder / "results" / "verdicts.parquet")
     row: dict[str, object] = {"seed": seed}

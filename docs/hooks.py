@@ -194,7 +194,7 @@ def names() -> str:
     """Return what each registered name may be."""
     from untrain.catalogs import CATALOGS
     from untrain.core.registry import Registry
-    from untrain.counterfactual.forget_sets import ARMS
+    from untrain.counterfactual.arms import ARMS
     from untrain.encoders import ENCODERS
     from untrain.experiment.tracking import TRACKERS
     from untrain.generators.registry import GENERATORS

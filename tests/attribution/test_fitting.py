@@ -37,6 +37,7 @@ def make_run(
     comparison = pd.DataFrame(values, index, METRICS).reset_index()
     retrieval = comparison.loc[comparison["generation"] == 0, ["prompt_id", "image_id"]].copy()
     retrieval["score"] = random.random(len(retrieval))
+    retrieval["rank"] = 1
     z = nearness(with_metrics(comparison, retrieval, list(TRUE)), list(TRUE))
     single = INTERCEPT + (z * pd.Series(TRUE)).sum(axis=1)
     sets, effects = [], []
@@ -54,17 +55,18 @@ def make_run(
                 estimate = total + noise * random.normal()
                 effects.append(("randomised", arm, name, measure, estimate, k))
         effects.append(("naive", "targeted", name, measure, 99.0, 4))
-    effects.append(("randomised", "targeted", "", measure, 99.0, 4))
+    effects.append(("randomised", "targeted", None, measure, 99.0, 4))
     (folder / "results").mkdir(parents=True)
     comparison.to_parquet(folder / "comparison.parquet")
     retrieval.to_parquet(folder / "retrieval.parquet")
     columns = "forget_set_id arm prompt_id draw k image_id"
-    pd.DataFrame(sets, columns=columns.split()).to_parquet(folder / "forget_sets.parquet")
+    table = pd.DataFrame(sets, columns=columns.split()).assign(reason="rank")
+    table.to_parquet(folder / "forget_sets.parquet")
     columns = "design arm prompt_id measure estimate k"
     table = pd.DataFrame(effects, columns=columns.split())
     table.to_parquet(folder / "results" / "effects.parquet")
     texts = pd.DataFrame({"prompt_id": names, "prompt": [f"{seed} {n}" for n in names]})
-    texts.assign(family="").to_csv(folder / "prompts.csv", index=False)
+    texts.assign(family=None, role="query").to_csv(folder / "prompts.csv", index=False)
     record = {"name": folder.name, "fingerprints": {"catalog": "0123456789abcdef"}}
     record["generator"] = {"unit": "bits/token" if measure == "nll" else measure}
     (folder / "run.json").write_text(json.dumps(record))

@@ -58,7 +58,7 @@ def test_every_public_name_is_explained() -> None:
 
 
 def test_every_preset_and_name_is_there(hooks: ModuleType) -> None:
-    from untrain.counterfactual.forget_sets import ARMS
+    from untrain.counterfactual.arms import ARMS
     from untrain.generators.dalle.presets import PRESETS
 
     assert all(f"`{name}`" in hooks.presets() for name in PRESETS)

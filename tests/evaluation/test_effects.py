@@ -7,12 +7,13 @@ import pytest
 from scipy import stats
 
 from untrain.core.errors import InputError
+from untrain.core.tables import EFFECTS
 from untrain.counterfactual.design import Assignment, randomised
 from untrain.evaluation.before_after import before_after_effects
 from untrain.evaluation.effects import group_effects, trial_effects
 
 
-def units(n_prompts: int, ks=(10,), arms=("targeted", "random_uniform"), draws=1) -> pd.DataFrame:
+def sets(n_prompts: int, ks=(10,), arms=("targeted", "random_uniform"), draws=1) -> pd.DataFrame:
     rows = [
         (f"{arm}/p{i}/k{k}/d{d}", arm, f"p{i}", d, k)
         for arm in arms
@@ -35,7 +36,7 @@ def measured(y: dict[str, np.ndarray], models, measure="nll") -> pd.DataFrame:
 
 
 def outcomes(table: pd.DataFrame, assignment: Assignment, effect, seed=0, noise=0.1, luck=1.0):
-    """Outcomes of a world in which effect(arm, k) is added where a prompt's own unit is out."""
+    """Outcomes of a world in which effect(arm, k) is added where a prompt's own set is out."""
     generator = np.random.default_rng(seed)
     n_models = len(assignment.model_ids)
     shared = luck * generator.normal(size=n_models)
@@ -47,36 +48,40 @@ def outcomes(table: pd.DataFrame, assignment: Assignment, effect, seed=0, noise=
     return y
 
 
+def effects_of(*args, **kwargs) -> pd.DataFrame:
+    return trial_effects(*args, **kwargs).table
+
+
 def pick(effects: pd.DataFrame, **where) -> pd.Series:
+    """Return the one row of a design, randomised unless another is named."""
+    where.setdefault("design", "randomised")
     found = effects
     for column, value in where.items():
-        found = found[found[column] == value]
+        found = found[found[column].isna() if value is None else found[column] == value]
     assert len(found) == 1
     return found.iloc[0]
 
 
 def test_the_trial_finds_the_arm_that_matters():
-    table = units(12)
+    table = sets(12)
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, lambda arm, k: 0.5 * (arm == "targeted"))
-    effects = trial_effects(measured(y, assignment.model_ids), table, assignment)
-    assert list(effects)[:8] == [
-        *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value")
-    ]
+    effects = effects_of(measured(y, assignment.model_ids), table, assignment)
+    assert list(effects) == EFFECTS.names
     assert "naive" not in set(effects["design"])  # model A was not measured
-    targeted = pick(effects, arm="targeted", prompt_id="")
+    targeted = pick(effects, arm="targeted", prompt_id=None)
     assert targeted["estimate"] == pytest.approx(0.5, abs=0.1)
     assert targeted["low"] < 0.5 < targeted["high"]
     assert targeted["p_value"] == pytest.approx(1 / 2001)
-    assert targeted["n_units"] == 12
-    assert pick(effects, arm="random_uniform", prompt_id="")["p_value"] > 0.05
+    assert targeted["n_sets"] == 12
+    assert pick(effects, arm="random_uniform", prompt_id=None)["p_value"] > 0.05
 
 
 def test_a_prompts_effect_is_the_exact_test_on_generation_means():
-    table = units(4)
+    table = sets(4)
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, lambda arm, k: 0.2, luck=0.3)
-    effects = trial_effects(measured(y, assignment.model_ids), table, assignment)
+    effects = effects_of(measured(y, assignment.model_ids), table, assignment)
     mean, out = y["p2"].mean(axis=0), assignment.out[2]
     row = pick(effects, arm="targeted", prompt_id="p2")
     assert row["estimate"] == pytest.approx(mean[out].mean() - mean[~out].mean())
@@ -87,14 +92,14 @@ def test_a_prompts_effect_is_the_exact_test_on_generation_means():
         alternative="greater",
     )
     assert row["p_value"] == pytest.approx(expected.pvalue)
-    of_prompts = effects[(effects["arm"] == "targeted") & (effects["prompt_id"] != "")]
-    overall = pick(effects, arm="targeted", prompt_id="")
+    of_prompts = effects[(effects["arm"] == "targeted") & effects["prompt_id"].notna()]
+    overall = pick(effects, arm="targeted", prompt_id=None)
     assert of_prompts["estimate"].mean() == pytest.approx(overall["estimate"])
 
 
 def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
     # All four combinations of two increments equally often: a full factorial for one prompt.
-    table = units(1, ks=(10, 100), arms=("targeted",))
+    table = sets(1, ks=(10, 100), arms=("targeted",))
     out = np.array([[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1]], bool)
     assignment = Assignment(
         tuple(table["forget_set_id"]),
@@ -104,19 +109,19 @@ def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
         is_random=True,
     )
     y = {"p0": 1.0 + 2.0 * out[0] + 0.5 * out[1] + 7.0 * (out[0] & out[1])[None]}
-    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, draws=50)
+    effects = effects_of(measured(y, assignment.model_ids), table, assignment, draws=50)
     assert pick(effects, k=100, prompt_id="p0")["estimate"] == pytest.approx(9.5)
     assert pick(effects, k=10, prompt_id="p0")["estimate"] == pytest.approx(2.0 + 3.5)
 
 
 def test_sums_of_increments_are_unbiased_and_covered():
     covered, estimates = [], []
-    table = units(5, ks=(10, 100), arms=("targeted",))
+    table = sets(5, ks=(10, 100), arms=("targeted",))
     for seed in range(60):
         assignment = randomised(table, 10, seed)
         y = outcomes(table, assignment, lambda arm, k: 0.6 if k == 10 else 0.2, seed, 0.3, 0.5)
-        effects = trial_effects(measured(y, assignment.model_ids), table, assignment, 200, seed)
-        row = pick(effects, arm="targeted", prompt_id="", k=100)
+        effects = effects_of(measured(y, assignment.model_ids), table, assignment, 200, seed)
+        row = pick(effects, arm="targeted", prompt_id=None, k=100)
         covered.append(row["low"] <= 0.8 <= row["high"])
         estimates.append(row["estimate"])
     assert np.mean(covered) >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / 60)
@@ -125,10 +130,10 @@ def test_sums_of_increments_are_unbiased_and_covered():
 
 
 def test_nested_sets_of_a_query_are_told_apart():
-    table = units(6, ks=(10, 100, 300), arms=("targeted",))
+    table = sets(6, ks=(10, 100, 300), arms=("targeted",))
     assignment = randomised(table, 10, 3)
     y = outcomes(table, assignment, lambda arm, k: 2.0 if k == 10 else 0.0, 3, 0.1, 0.1)
-    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, 400)
+    effects = effects_of(measured(y, assignment.model_ids), table, assignment, 400)
     for p in (f"p{i}" for i in range(6)):
         rows = np.flatnonzero(table["prompt_id"] == p)
         factors = np.column_stack([np.ones(10), assignment.out[rows].T])
@@ -142,61 +147,65 @@ def test_nested_sets_of_a_query_are_told_apart():
 
 
 def test_four_models_cannot_tell_nested_sets_apart():
-    table = units(3, ks=(10, 100), arms=("targeted",))
+    table = sets(3, ks=(10, 100), arms=("targeted",))
     assignment = randomised(table, 4, 1)
     y = outcomes(table, assignment, lambda arm, k: 1.0, 1, 0.1, 0.1)
-    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, 50)
+    effects = effects_of(measured(y, assignment.model_ids), table, assignment, 50)
     values, out = y["p0"].mean(axis=0), assignment.out[0]
     row = pick(effects, prompt_id="p0", k=10, design="randomised")
     assert row["estimate"] == pytest.approx(values[out].mean() - values[~out].mean())
 
 
 def test_p_of_one_arm_is_valid_though_another_arm_has_an_effect():
-    table = units(3)
+    table = sets(3)
     p_values = []
     for seed in range(120):
         assignment = randomised(table, 10, seed)
         y = outcomes(table, assignment, lambda arm, k: 2.0 * (arm == "targeted"), seed)
-        effects = trial_effects(measured(y, assignment.model_ids), table, assignment, 99, seed)
-        p_values.append(pick(effects, arm="random_uniform", prompt_id="")["p_value"])
+        effects = effects_of(measured(y, assignment.model_ids), table, assignment, 99, seed)
+        p_values.append(pick(effects, arm="random_uniform", prompt_id=None)["p_value"])
     assert np.mean(np.array(p_values) <= 0.1) <= 0.1 + 3 * math.sqrt(0.09 / 120)
 
 
 def test_several_draws_of_a_prompt_are_averaged():
-    table = units(3, arms=("random_uniform",), draws=2)
+    table = sets(3, arms=("random_uniform",), draws=2)
     assignment = randomised(table, 8, seed=5)
     y = outcomes(table, assignment, lambda arm, k: 0.4, noise=0.0, luck=0.0)
-    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, draws=200)
+    effects = effects_of(measured(y, assignment.model_ids), table, assignment, draws=200)
     assert len(effects) == 4
     # The draws of a prompt move the same query, so one prompt sees both; on average each is 0.4.
-    assert pick(effects, prompt_id="p0")["n_units"] == 2
+    assert pick(effects, prompt_id="p0")["n_sets"] == 2
 
 
 def test_a_users_list_is_held_against_every_prompt():
     table = pd.concat(
         [
-            units(3, arms=("targeted",)),
-            pd.DataFrame([("ids//k5", "ids", "", 0, 5)], columns=list(units(1))),
+            sets(3, arms=("targeted",)),
+            pd.DataFrame([("ids/k5", "ids", None, 0, 5)], columns=list(sets(1))),
         ],
         ignore_index=True,
     )
     assignment = randomised(table, 10, seed=0)
     y = {f"p{i}": 3.0 + (i + 1) * assignment.out[3][None] for i in range(3)}
-    effects = trial_effects(measured(y, assignment.model_ids), table, assignment, draws=50)
+    effects = effects_of(measured(y, assignment.model_ids), table, assignment, draws=50)
     of_ids = effects[effects["arm"] == "ids"].set_index("prompt_id")["estimate"]
-    assert of_ids.to_dict() == pytest.approx({"": 2.0, "p0": 1.0, "p1": 2.0, "p2": 3.0})
-    assert pick(effects, arm="ids", prompt_id="")["p_value"] == pytest.approx(1 / 252)
+    assert of_ids.dropna().index.notna().sum() == 3
+    assert of_ids[of_ids.index.notna()].to_dict() == pytest.approx(
+        {"p0": 1.0, "p1": 2.0, "p2": 3.0}
+    )
+    assert pick(effects, arm="ids", prompt_id=None)["estimate"] == pytest.approx(2.0)
+    assert pick(effects, arm="ids", prompt_id=None)["p_value"] == pytest.approx(1 / 252)
 
 
 def test_measured_against_the_sampler_everything_looks_worse():
-    table = units(10)
+    table = sets(10)
     assignment = randomised(table, 10, seed=2)
     y = outcomes(table, assignment, lambda arm, k: 0.0)
     models = [*assignment.model_ids, "A"]
     with_a = {p: np.column_stack([v, v.mean(axis=1) - 1.0]) for p, v in y.items()}
-    effects = trial_effects(measured(with_a, models), table, assignment)
-    naive = pick(effects, design="naive", arm="random_uniform", prompt_id="")
-    fair = pick(effects, design="randomised", arm="random_uniform", prompt_id="")
+    effects = effects_of(measured(with_a, models), table, assignment)
+    naive = pick(effects, design="naive", arm="random_uniform", prompt_id=None)
+    fair = pick(effects, design="randomised", arm="random_uniform", prompt_id=None)
     assert naive["estimate"] > 0.5 and naive["p_value"] < 0.01
     assert abs(fair["estimate"]) < 0.1 and fair["p_value"] > 0.01
     out = assignment.out[list(table["forget_set_id"]).index("targeted/p3/k10/d0")]
@@ -206,30 +215,32 @@ def test_measured_against_the_sampler_everything_looks_worse():
 
 
 def test_the_order_of_the_measures_changes_nothing_and_missing_ones_are_told():
-    table = units(4)
+    table = sets(4)
     assignment = randomised(table, 6, seed=0)
     measures = measured(outcomes(table, assignment, lambda arm, k: 0.1), assignment.model_ids)
-    effects = trial_effects(measures, table, assignment, draws=100)
-    again = trial_effects(measures.sample(frac=1, random_state=0), table, assignment, draws=100)
+    effects = effects_of(measures, table, assignment, draws=100)
+    again = effects_of(measures.sample(frac=1, random_state=0), table, assignment, draws=100)
     pd.testing.assert_frame_equal(effects, again)
     lacking = measures.drop(
         measures.query("prompt_id == 'p1' and model_id == 'B03' and generation == 1").index
     )
     partial = trial_effects(lacking, table, assignment, draws=100)
-    assert "p1" not in set(partial["prompt_id"])
-    assert partial.attrs["warnings"] == ["nll: prompt p1 left out, not measured in every model"]
+    assert "p1" not in set(partial.table["prompt_id"])
+    (note,) = partial.notes
+    assert note.text == "nll: prompt p1 left out, not measured in every model"
+    assert (note.code, note.about) == ("prompt-not-measured", ("p1",))
     with pytest.raises(InputError, match="B03 was not measured"):
-        trial_effects(measures[measures["model_id"] != "B03"], table, assignment)
+        effects_of(measures[measures["model_id"] != "B03"], table, assignment)
     with pytest.raises(InputError, match="no measure"):
-        trial_effects(measures.assign(prompt_id=""), table, assignment)
+        effects_of(measures.assign(prompt_id=None), table, assignment)
 
 
 def test_few_models_leave_a_query_without_limits():
-    table = units(3, arms=("targeted",))
+    table = sets(3, arms=("targeted",))
     assignment = randomised(table, 4, seed=0)
     y = outcomes(table, assignment, lambda arm, k: 1.0)
     row = pick(
-        trial_effects(measured(y, assignment.model_ids), table, assignment, draws=100),
+        effects_of(measured(y, assignment.model_ids), table, assignment, draws=100),
         prompt_id="p0",
     )
     assert math.isnan(row["low"]) and math.isnan(row["high"])
@@ -240,18 +251,18 @@ def test_before_and_after_is_compared_with_full_and_naively_with_a():
     models = ["A", "full", "targeted", "random", "reseed"]
     shift = np.array([-1.0, 0.0, 0.4, 0.0, 0.0])
     y = {f"p{i}": 5 + shift + 0.05 * generator.normal(size=(3, 5)) for i in range(15)}
-    effects = before_after_effects(measured(y, models))
-    targeted = pick(effects, design="before-after", arm="targeted", prompt_id="")
+    effects = before_after_effects(measured(y, models)).table
+    targeted = pick(effects, design="before-after", arm="targeted", prompt_id=None)
     change = [v.mean(axis=0)[2] - v.mean(axis=0)[1] for v in y.values()]
     assert targeted["estimate"] == pytest.approx(np.mean(change))
     assert targeted["two_sided_p"] == pytest.approx(stats.wilcoxon(change).pvalue)
     assert targeted["low"] < targeted["estimate"] < targeted["high"]
     assert (
-        pick(effects, design="before-after", arm="random_uniform", prompt_id="")["p_value"] > 0.01
+        pick(effects, design="before-after", arm="random_uniform", prompt_id=None)["p_value"] > 0.01
     )
-    naive = pick(effects, design="before-after-naive", arm="full", prompt_id="")
+    naive = pick(effects, design="before-after-naive", arm="full", prompt_id=None)
     assert naive["estimate"] == pytest.approx(1.0, abs=0.05) and naive["p_value"] < 1e-3
-    pd.testing.assert_frame_equal(effects, before_after_effects(measured(y, models)))
+    pd.testing.assert_frame_equal(effects, before_after_effects(measured(y, models)).table)
     with pytest.raises(InputError, match="random was not measured"):
         before_after_effects(measured(y, models).query("model_id != 'random'"))
 
@@ -259,14 +270,14 @@ def test_before_and_after_is_compared_with_full_and_naively_with_a():
 def test_nothing_changed_gives_p_one():
     models = ["full", "targeted", "random", "reseed"]
     y = {f"p{i}": np.full((2, 4), 3.0) for i in range(5)}
-    effects = before_after_effects(measured(y, models))
-    assert set(effects.loc[effects["prompt_id"] == "", "p_value"]) == {1.0}
+    effects = before_after_effects(measured(y, models)).table
+    assert set(effects.loc[effects["prompt_id"].isna(), "p_value"]) == {1.0}
 
 
 def _trial(effect, seed, n=8, models=10):
-    """One targeted and one random unit a prompt; the targeted one does all the harm."""
+    """One targeted and one random set a prompt; the targeted one does all the harm."""
     generator = np.random.default_rng(seed)
-    units = pd.DataFrame(
+    sets = pd.DataFrame(
         [
             (f"{arm}/p{i}/k10", arm, f"p{i}", 0, 10)
             for arm in ("targeted", "random_uniform")
@@ -274,7 +285,7 @@ def _trial(effect, seed, n=8, models=10):
         ],
         columns=["forget_set_id", "arm", "prompt_id", "draw", "k"],
     )
-    assignment = randomised(units, models, seed)
+    assignment = randomised(sets, models, seed)
     rows = []
     for i in range(n):
         y = 5 + effect * assignment.out[i] + 0.01 * generator.standard_normal(models)
@@ -283,21 +294,21 @@ def _trial(effect, seed, n=8, models=10):
     measures = pd.DataFrame(
         rows, columns=["model_id", "prompt_id", "generation", "measure", "value"]
     )
-    return measures, units, assignment
+    return measures, sets, assignment
 
 
 def test_a_control_is_freed_of_what_the_targeted_set_of_its_prompt_does():
-    measures, units, assignment = _trial(effect=4.0, seed=3)
-    effects = trial_effects(measures, units, assignment, draws=300)
-    overall = effects[(effects["prompt_id"] == "") & (effects["design"] == "randomised")]
+    measures, sets, assignment = _trial(effect=4.0, seed=3)
+    effects = effects_of(measures, sets, assignment, draws=300)
+    overall = effects[effects["prompt_id"].isna() & (effects["design"] == "randomised")]
     control = overall.set_index("arm").loc["random_uniform"]
     assert abs(control["estimate"]) < 0.05 and control["null_sd"] < 0.05
 
 
 def test_the_naive_control_is_read_where_the_targeted_set_was_in():
-    measures, units, assignment = _trial(effect=4.0, seed=3)
-    naive = trial_effects(measures, units, assignment, draws=300)
-    naive = naive[(naive["prompt_id"] == "") & (naive["design"] == "naive")].set_index("arm")
+    measures, sets, assignment = _trial(effect=4.0, seed=3)
+    naive = effects_of(measures, sets, assignment, draws=300)
+    naive = naive[naive["prompt_id"].isna() & (naive["design"] == "naive")].set_index("arm")
     assert naive.loc["random_uniform", "estimate"] == pytest.approx(1.0, abs=0.05)
     assert naive.loc["targeted", "estimate"] == pytest.approx(5.0, abs=0.05)
 
@@ -306,10 +317,10 @@ def test_adjusted_controls_are_not_called_harmful_too_often():
     """Under no effect of the control, whatever the targeted sets do, p is uniform."""
     p = []
     for seed in range(60):
-        measures, units, assignment = _trial(effect=2.0, seed=seed, n=6)
-        effects = trial_effects(measures, units, assignment, draws=199, seed=seed)
+        measures, sets, assignment = _trial(effect=2.0, seed=seed, n=6)
+        effects = effects_of(measures, sets, assignment, draws=199, seed=seed)
         row = effects[
-            (effects["prompt_id"] == "")
+            effects["prompt_id"].isna()
             & (effects["design"] == "randomised")
             & (effects["arm"] == "random_uniform")
         ]
@@ -320,18 +331,20 @@ def test_adjusted_controls_are_not_called_harmful_too_often():
 
 
 def test_groups_have_overall_effects_of_their_own():
-    table = units(6)
+    table = sets(6)
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, lambda arm, k: 0.5 * (arm == "targeted"))
     for p in ("p4", "p5"):
         y[p] = y[p] + 1.0 * assignment.out[int(p[1])]
     measures = measured(y, assignment.model_ids)
-    estimate = partial(trial_effects, units=table, assignment=assignment, draws=200)
+    estimate = partial(trial_effects, sets=table, assignment=assignment, draws=200)
     groups = {f"p{i}": "new" if i < 4 else "seen" for i in range(6)}
-    found = group_effects(estimate, measures, groups).set_index(["arm", "group"])
-    assert set(found["prompt_id"]) == {""}
-    assert found.loc[("targeted", "new"), "n_units"] == 4
-    of_prompts = estimate(measures).query("arm == 'targeted'").set_index("prompt_id")["estimate"]
+    found = group_effects(estimate, measures, groups)
+    found = found[found["design"] == "randomised"].set_index(["arm", "group"])
+    assert found["prompt_id"].isna().all()
+    assert found.loc[("targeted", "new"), "n_sets"] == 4
+    of_prompts = estimate(measures).table.query("arm == 'targeted' and design == 'randomised'")
+    of_prompts = of_prompts.set_index("prompt_id")["estimate"]
     for group, ids in (("new", ["p0", "p1", "p2", "p3"]), ("seen", ["p4", "p5"])):
         expected = of_prompts[ids].mean()
         assert found.loc[("targeted", group), "estimate"] == pytest.approx(expected)

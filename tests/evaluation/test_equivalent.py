@@ -135,7 +135,7 @@ def make_effects() -> pd.DataFrame:
     arms = (("targeted", 10, 0.08), ("targeted", 40, 0.7), ("random_uniform", 10, 0.0))
     for design in ("randomised", "naive"):
         for arm, k, value in arms:
-            for prompt_id in ("", *PROMPTS):
+            for prompt_id in (None, *PROMPTS):
                 rows.append((design, arm, prompt_id, "nll", value, 0.01, k))
     return pd.DataFrame(
         rows, columns=["design", "arm", "prompt_id", "measure", "estimate", "null_sd", "k"]

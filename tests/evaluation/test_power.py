@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.evaluation.exact import exact_test
 from untrain.counterfactual.design import randomised, redraw
 from untrain.evaluation.power import (
     _limits,
@@ -15,13 +16,12 @@ from untrain.evaluation.power import (
 )
 from untrain.evaluation.randomisation import (
     every_half,
-    exact_test,
     randomisation_test,
     with_observed,
 )
 
 
-def units(n: int) -> pd.DataFrame:
+def sets(n: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "forget_set_id": [f"u{i}" for i in range(n)],
@@ -47,14 +47,14 @@ def test_the_critical_effect_is_where_the_exact_test_begins_to_find() -> None:
         assert (low, high) == pytest.approx((result.low, result.high))
 
 
-@pytest.mark.parametrize(("n_models", "n_units"), [(4, 2), (6, 5), (10, 3)])
-def test_so_it_is_for_the_overall_test(n_models: int, n_units: int) -> None:
+@pytest.mark.parametrize(("n_models", "n_sets"), [(4, 2), (6, 5), (10, 3)])
+def test_so_it_is_for_the_overall_test(n_models: int, n_sets: int) -> None:
     generator = np.random.default_rng(1)
     for seed in range(10):
-        assignment = randomised(units(n_units), n_models, seed)
+        assignment = randomised(sets(n_sets), n_models, seed)
         drawn = redraw(assignment, generator, 199)
-        y, out = generator.normal(size=(n_units, n_models)), assignment.out
-        contrast = (drawn.reshape(len(drawn), -1) - 0.5) * (4 / (n_units * n_models))
+        y, out = generator.normal(size=(n_sets, n_models)), assignment.out
+        contrast = (drawn.reshape(len(drawn), -1) - 0.5) * (4 / (n_sets * n_models))
         flat = (out - 0.5).reshape(1, -1)
         limits = _limits(y.reshape(1, -1), flat, contrast, 0.05, observed_in_null=False)
         critical, low, high = limits[:, 0]
@@ -95,7 +95,7 @@ def test_the_overall_test_has_the_power_of_its_normal_approximation(correlation:
         )
 
 
-def test_effects_are_in_units_of_the_noise() -> None:
+def test_effects_are_in_sets_of_the_noise() -> None:
     power = simulate(8)
     assert power.detectable(0.25) == pytest.approx(0.25 * power.detectable())
     assert power.found(0.3, 0.15) == power.found(2.0)
@@ -149,7 +149,7 @@ def test_holm_needs_models_for_its_smallest_p() -> None:
 
 def test_noise_is_what_differs_between_models_that_have_a_prompts_own_set() -> None:
     generator = np.random.default_rng(0)
-    table, sds, correlations = units(16), [], []
+    table, sds, correlations = sets(16), [], []
     for seed in range(60):
         assignment = randomised(table, 8, seed)
         shared = 0.15 * generator.normal(size=8)
@@ -169,7 +169,7 @@ def test_noise_is_what_differs_between_models_that_have_a_prompts_own_set() -> N
 
 
 def test_further_increments_are_no_noise() -> None:
-    table = pd.concat([units(12).assign(k=10), units(12).assign(k=100)], ignore_index=True)
+    table = pd.concat([sets(12).assign(k=10), sets(12).assign(k=100)], ignore_index=True)
     table["forget_set_id"] += table["k"].astype(str)
     assignment, generator = randomised(table, 12, 0), np.random.default_rng(0)
     y = (

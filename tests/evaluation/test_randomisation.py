@@ -6,21 +6,20 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.evaluation.exact import exact_test
 from untrain.core.files import rng
 from untrain.counterfactual.design import randomised, redraw
+from untrain.evaluation.least_squares import Adjustment, set_effects
 from untrain.evaluation.randomisation import (
     can_enumerate,
     every_half,
-    exact_test,
-    holm,
     randomisation_test,
     slope_test,
-    unit_effects,
     with_observed,
 )
 
 
-def units(n: int) -> pd.DataFrame:
+def sets(n: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "forget_set_id": [f"u{i}" for i in range(n)],
@@ -31,8 +30,8 @@ def units(n: int) -> pd.DataFrame:
     )
 
 
-def trial(n_units: int, n_models: int, seed: int, draws: int = 400):
-    assignment = randomised(units(n_units), n_models, seed)
+def trial(n_sets: int, n_models: int, seed: int, draws: int = 400):
+    assignment = randomised(sets(n_sets), n_models, seed)
     null = with_observed(assignment.out, redraw(assignment, rng("null", seed), draws))
     return assignment.out, null
 
@@ -40,10 +39,10 @@ def trial(n_units: int, n_models: int, seed: int, draws: int = 400):
 def test_effects_are_differences_of_means():
     y = np.array([[1.0, 2.0, 4.0, 8.0], [0.0, 1.0, 0.0, 3.0]])
     out = np.array([[1, 1, 0, 0], [0, 1, 0, 1]], bool)
-    np.testing.assert_allclose(unit_effects(y, out), [1.5 - 6.0, 2.0 - 0.0])
+    np.testing.assert_allclose(set_effects(y, out), [1.5 - 6.0, 2.0 - 0.0])
 
 
-def test_one_unit_agrees_with_scipys_permutation_test():
+def test_one_set_agrees_with_scipys_permutation_test():
     generator = np.random.default_rng(0)
     for n_models in (6, 8, 10):
         y = generator.normal(size=n_models)
@@ -107,13 +106,13 @@ def test_moving_and_scaling_outcomes_moves_and_scales_the_interval():
         assert getattr(moved, name) == pytest.approx(3 * (getattr(base, name) + 0.7))
 
 
-@pytest.mark.parametrize("n_units", [8, 7, 1])
-def test_p_is_uniform_under_the_null_though_prompts_share_luck(n_units):
+@pytest.mark.parametrize("n_sets", [8, 7, 1])
+def test_p_is_uniform_under_the_null_though_prompts_share_luck(n_sets):
     n = 400
-    generator = np.random.default_rng(n_units)
+    generator = np.random.default_rng(n_sets)
     p_values = np.empty((n, 2))
     for i in range(n):
-        out, null = trial(n_units, 10, seed=i, draws=199)
+        out, null = trial(n_sets, 10, seed=i, draws=199)
         y = generator.normal(size=out.shape) + 3 * generator.normal(size=10)
         result = randomisation_test(y, out, null)
         p_values[i] = result.p_value, result.two_sided_p
@@ -122,55 +121,51 @@ def test_p_is_uniform_under_the_null_though_prompts_share_luck(n_units):
         assert (p_values <= level).mean(axis=0) == pytest.approx(level, abs=noise)
 
 
-@pytest.mark.parametrize(("n_units", "spread"), [(1, 0.0), (6, 0.0), (7, 0.0), (6, 1.0)])
-def test_intervals_cover_the_effect(n_units, spread):
+@pytest.mark.parametrize(("n_sets", "spread"), [(1, 0.0), (6, 0.0), (7, 0.0), (6, 1.0)])
+def test_intervals_cover_the_effect(n_sets, spread):
     n = 400
-    generator = np.random.default_rng(10 * n_units)
+    generator = np.random.default_rng(10 * n_sets)
     covered = 0
     for i in range(n):
-        out, null = trial(n_units, 10, seed=i)
-        effects = 1.5 + spread * generator.normal(size=(n_units, 1))
+        out, null = trial(n_sets, 10, seed=i)
+        effects = 1.5 + spread * generator.normal(size=(n_sets, 1))
         luck = 2 * generator.normal(size=10)
         y = generator.normal(size=out.shape) + luck + effects * out
-        result = randomisation_test(y, out, every_half(10) if n_units == 1 else null)
+        result = randomisation_test(y, out, every_half(10) if n_sets == 1 else null)
         covered += result.low <= effects.mean() <= result.high
     assert covered / n >= 0.93
 
 
-def test_a_unit_that_the_given_ones_determine_has_no_effect_that_is_known():
+def test_a_set_that_the_given_ones_determine_has_no_effect_that_is_known():
     out = np.array([True, True, False, False, True, False])
     y = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
     for given in (out, ~out):
-        told = randomisation_test(y[None], out[None], every_half(6), given=[given[None]])
+        told = randomisation_test(
+            y[None], out[None], every_half(6), adjustment=Adjustment((given[None],))
+        )
         assert math.isnan(told.estimate) and math.isnan(told.p_value)
         assert (told.low, told.high) == (-math.inf, math.inf)
 
 
-def test_units_fitted_together_that_the_given_one_determines_count_as_nothing():
-    """Both are out of the given one's half: there is rounding alone, which must not be inverted."""
+def test_sets_fitted_together_that_the_given_one_determines_count_as_nothing():
+    """Both are out of the given one's half: there is only rounding, which must not be inverted."""
     half = np.arange(10) < 5
     y = np.tile(np.random.default_rng(0).normal(size=10), (2, 1))
     out = np.stack([half, ~half])
-    told = unit_effects(y, out[None], [half[None]] * 2, joint=np.zeros(2, int))
+    told = set_effects(y, out[None], Adjustment((half[None],) * 2, np.zeros(2, int)))
     assert np.abs(told).max() < 1e-6
 
 
-def test_a_mean_is_over_the_units_whose_effect_is_known():
-    """The second unit's half is that of its prompt's own set: the first alone says what θ is."""
+def test_a_mean_is_over_the_sets_whose_effect_is_known():
+    """The second set's half is that of its prompt's own set: the first alone says what θ is."""
     generator = np.random.default_rng(0)
     out = np.array([[1, 0, 1, 0, 1, 0, 1, 0], [1, 1, 1, 1, 0, 0, 0, 0]], bool)
-    given = [np.array([[1, 1, 0, 0, 1, 1, 0, 0]], bool), out[1:]]
+    given = Adjustment((np.array([[1, 1, 0, 0, 1, 1, 0, 0]], bool), out[1:]))
     y = 0.7 * out
     null = np.stack([generator.permuted(out, axis=1) for _ in range(200)])
-    told = randomisation_test(y, out, with_observed(out, null), given=given)
+    told = randomisation_test(y, out, with_observed(out, null), adjustment=given)
     assert told.estimate == pytest.approx(0.7)
     assert told.low <= 0.7 <= told.high
-
-
-def test_holm_adjusts_as_published():
-    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(holm([0.6, math.nan, 0.7]), [1.0, math.nan, 1.0])
-    assert holm([]).shape == (0,)
 
 
 def test_slope_is_that_of_least_squares_and_its_p_that_of_the_correlation():

@@ -16,7 +16,7 @@ from untrain.evaluation.side_effects import (
 COLUMNS = ["model_id", "prompt_id", "generation", "measure", "value"]
 
 
-def units(n: int) -> pd.DataFrame:
+def sets(n: int) -> pd.DataFrame:
     rows = [
         (f"{arm}/p{i}", arm, f"p{i}", 0, 10)
         for arm in ("targeted", "random_uniform")
@@ -42,37 +42,37 @@ def world(assignment: Assignment, n: int, cross: float, seed: int) -> pd.DataFra
 
 
 def overall(effects: pd.DataFrame, measure: str = "nll_other_prompts") -> pd.Series:
-    found = effects[(effects["prompt_id"] == "") & (effects["measure"] == measure)]
+    found = effects[effects["prompt_id"].isna() & (effects["measure"] == measure)]
     assert len(found) == 1
     return found.iloc[0]
 
 
 def test_specificity_finds_what_sets_do_to_other_prompts() -> None:
-    table, estimates = units(8), []
+    table, estimates = sets(8), []
     for seed in range(30):
         assignment = randomised(table, 10, seed)
         measures = world(assignment, 8, 0.2, seed)
         row = overall(specificity_effects(measures, table, assignment, {}, 99, seed))
         estimates.append(row["estimate"])
-        assert row["arm"] == "targeted" and row["n_units"] == 8
+        assert row["arm"] == "targeted" and row["n_sets"] == 8
     error = np.std(estimates, ddof=1) / math.sqrt(len(estimates))
     assert np.mean(estimates) == pytest.approx(0.2, abs=3 * error)
 
 
 def test_specificity_is_not_fooled_by_what_sets_do_to_their_own_prompts() -> None:
-    table, alone, together = units(6), [], []
+    table, alone, together = sets(6), [], []
     for seed in range(80):
         assignment = randomised(table, 8, seed)
         effects = specificity_effects(world(assignment, 6, 0.0, seed), table, assignment, {}, 99)
         together.append(overall(effects)["p_value"])
-        alone += list(effects[effects["prompt_id"] != ""]["p_value"])
+        alone += list(effects[effects["prompt_id"].notna()]["p_value"])
     assert np.mean(np.array(together) <= 0.1) <= 0.1 + 3 * math.sqrt(0.09 / 80)
     assert 0.4 < np.mean(together) < 0.6
     assert np.mean(np.array(alone) <= 0.1) <= 0.1 + 3 * math.sqrt(0.09 / 80)
 
 
 def test_the_nearest_prompt_has_rows_of_its_own() -> None:
-    table = units(4)
+    table = sets(4)
     assignment = randomised(table, 10, 3)
     own = assignment.out[:4].astype(float)
     y = 4 + 3 * own
@@ -80,7 +80,7 @@ def test_the_nearest_prompt_has_rows_of_its_own() -> None:
     nearest = {"p0": "p1", "p1": "p0", "p2": "p1"}
     effects = specificity_effects(measured(y, assignment.model_ids), table, assignment, nearest)
     rows = effects[effects["measure"] == "nll_nearest_prompt"].set_index("prompt_id")
-    assert set(rows.index) == {"", "p0", "p1", "p2"}  # p3 has no nearest
+    assert set(rows.index.dropna()) == {"p0", "p1", "p2"}  # p3 has no nearest
     rest = np.eye(10) - _projection(own[1])
     expected = (9 / 8) * (4 / 10) * (own[0] - 0.5) @ rest @ (1.5 * own[0])
     assert rows.loc["p0", "estimate"] == pytest.approx(expected)
@@ -92,14 +92,14 @@ def _projection(own: np.ndarray) -> np.ndarray:
 
 
 def test_one_prompt_has_no_others() -> None:
-    table = units(1)
+    table = sets(1)
     assignment = randomised(table, 6, 0)
     measures = measured(np.ones((1, 6)), assignment.model_ids)
     assert specificity_effects(measures, table, assignment, {}).empty
 
 
 def test_outcomes_without_own_sets_do_not_depend_on_their_size() -> None:
-    table = units(3)
+    table = sets(3)
     assignment = randomised(table, 8, 0)
     y = np.random.default_rng(0).normal(size=(3, 8))
     index = [f"p{i}" for i in range(3)]
@@ -116,12 +116,12 @@ def test_nearest_prompts_share_words() -> None:
 
 
 def held_out(values: np.ndarray, models: tuple[str, ...]) -> pd.DataFrame:
-    rows = [(m, "", -1, "heldout_nll", v) for m, v in zip(models, values, strict=True)]
+    rows = [(m, None, None, "heldout_nll", v) for m, v in zip(models, values, strict=True)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def test_utility_is_the_slope_on_the_number_of_sets_removed() -> None:
-    table, estimates, covered = units(20), [], []
+    table, estimates, covered = sets(20), [], []
     generator = np.random.default_rng(0)
     for seed in range(60):
         assignment = randomised(table, 8, seed)
@@ -129,7 +129,7 @@ def test_utility_is_the_slope_on_the_number_of_sets_removed() -> None:
         values = 5 + 0.01 * removed + 0.02 * generator.normal(size=8)
         effects = utility_effects(held_out(values, assignment.model_ids), table, assignment, 199)
         row = effects.set_index("arm").loc["any_set"]
-        assert row["measure"] == "heldout_nll" and row["prompt_id"] == "" and row["n_units"] == 40
+        assert row["measure"] == "heldout_nll" and pd.isna(row["prompt_id"]) and row["n_sets"] == 40
         assert row["estimate"] == pytest.approx(stats.linregress(removed, values).slope)
         estimates.append(row["estimate"])
         covered.append(row["low"] <= 0.01 <= row["high"])
@@ -140,7 +140,7 @@ def test_utility_is_the_slope_on_the_number_of_sets_removed() -> None:
 
 
 def test_utility_has_a_row_for_each_arm_and_none_without_held_out_pairs() -> None:
-    table = units(5)
+    table = sets(5)
     assignment = randomised(table, 8, 0)
     values = 5 + 0.3 * assignment.out[:5].sum(axis=0)
     effects = utility_effects(held_out(values, assignment.model_ids), table, assignment, 199)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from untrain.core.errors import InputError
-from untrain.evaluation.study_table import column_means, folder_name, study_table, table_summary
+from untrain.evaluation.study_table import column_means, folder_name, study_table
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 PUBLISHED = {  # before, after; cut, not rounded
@@ -36,7 +36,8 @@ def test_the_table_has_the_studys_columns_and_summary_row():
         {"p1": "Nike Red Shoes", "p2": "x " * 80},
     )
     assert list(table) == ["Folder", "Mean_1", "Min_1", "Max_1", "Mean_2", "Min_2", "Max_2"]
-    assert list(table["Folder"]) == ["Nike_Red_Shoes", "x_" * 50, ""]
+    assert list(table["Folder"][:2]) == ["Nike_Red_Shoes", "x_" * 50]
+    assert pd.isna(table["Folder"][2])
     np.testing.assert_allclose(table.iloc[0, 1:].astype(float), [0.6, 0.5, 0.7, 0.4, 0.3, 0.5])
     np.testing.assert_allclose(table.iloc[2, 1:].astype(float), [0.45, 0.35, 0.55, 0.25, 0.2, 0.3])
 
@@ -52,14 +53,6 @@ def test_prompts_of_the_same_folder_name_keep_a_row_each():
 def test_a_prompt_without_pictures_is_an_error():
     with pytest.raises(InputError, match="'p2' has no pictures after"):
         study_table(cosines(p1=[0.1], p2=[0.2]), cosines(p1=[0.1]), {"p1": "a", "p2": "b"})
-
-
-def test_the_deviation_is_within_a_prompt_and_of_the_population():
-    before = cosines(p1=[0.4, 0.6], p2=[0.1, 0.5])
-    summary = table_summary(before, before)
-    assert summary.loc["before"].to_dict() == pytest.approx(
-        {"mean": 0.4, "sd": (0.1 + 0.2) / 2, "low": 0.25, "high": 0.55}
-    )
 
 
 @pytest.mark.parametrize("number", PUBLISHED)

@@ -1,4 +1,4 @@
-"""One forget set for all prompts together: a unit that many queries share."""
+"""One forget set for all prompts together, which many queries share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy import stats
 from untrain.core.errors import InputError
 from untrain.counterfactual.design import (
     Assignment,
-    by_row,
+    aligned,
+    forget_set_table,
     randomised,
     refuse_repeated_models,
-    units_of,
 )
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.power import trial_noise
@@ -25,7 +25,7 @@ from untrain.evaluation.verdicts import verdicts
 PROMPTS = ("p0", "p1", "p2")
 
 
-def units(draws: int = 3, controls: int = 0, ks: tuple[int, ...] = (10,)) -> pd.DataFrame:
+def sets(draws: int = 3, controls: int = 0, ks: tuple[int, ...] = (10,)) -> pd.DataFrame:
     """A targeted set for all prompts, ``draws`` random ones, and a family for each control."""
     rows = [
         (f"{arm}/all/k{k}/d{draw}", arm, prompt, draw, k, 30)
@@ -52,8 +52,10 @@ def outcomes(assignment: Assignment, prompts: tuple[str, ...], seed: int) -> pd.
 
 
 def pick(effects: pd.DataFrame, **where: object) -> pd.Series:
+    """Return the one row of a design, randomised unless another is named."""
+    where.setdefault("design", "randomised")
     for column, value in where.items():
-        effects = effects[effects[column] == value]
+        effects = effects[effects[column].isna() if value is None else effects[column] == value]
     assert len(effects) == 1
     return effects.iloc[0]
 
@@ -70,50 +72,50 @@ def halves(out: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def test_a_set_of_several_prompts_has_a_row_for_each_and_is_assigned_once() -> None:
-    table = units()
+    table = sets()
     images = pd.concat([table.drop(columns="size")] * 10)
-    found = units_of(images.assign(image_id=[str(i) for i in range(len(images))]))
+    found = forget_set_table(images.assign(image_id=[str(i) for i in range(len(images))]))
     pd.testing.assert_frame_equal(found, table)
     assignment = randomised(table, 8, seed=0)
     assert assignment.out.shape == (4, 8)
-    placed = by_row(table, assignment)
+    placed = aligned(table, assignment)
     assert list(placed.index) == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
 
 
 def test_each_prompt_and_their_mean_are_tested_on_the_one_assignment() -> None:
-    table = units()
+    table = sets()
     assignment = randomised(table, 10, seed=1)
     y = outcomes(assignment, PROMPTS, 0) + 1.2 * assignment.out[0]
-    effects = trial_effects(measured(y), table, assignment)
+    effects = trial_effects(measured(y), table, assignment).table
     targeted = effects[effects["arm"] == "targeted"]
     for prompt in PROMPTS:
         row = pick(targeted, prompt_id=prompt)
         expected = halves(assignment.out[0], y.loc[prompt].to_numpy())
         assert (row["estimate"], row["p_value"]) == pytest.approx(expected)
-    overall = pick(targeted, prompt_id="")
+    overall = pick(targeted, prompt_id=None)
     expected = halves(assignment.out[0], y.mean(axis=0).to_numpy())
     assert (overall["estimate"], overall["p_value"]) == pytest.approx(expected)
-    assert overall["n_units"] == 1
+    assert overall["n_sets"] == 1
     assert overall["low"] < 1.2 < overall["high"]
 
 
 def test_under_the_null_every_p_is_as_likely_as_it_should_be() -> None:
     """Outcomes stay, the assignment runs through all 70 halves: each p occurs once."""
-    table = units(draws=0)
+    table = sets(draws=0)
     first = randomised(table, 8, seed=0)
     y = outcomes(first, PROMPTS, 3)
-    overall = next(c for c in contrasts(by_row(table, first), list(PROMPTS)) if not c.prompt_id)
+    overall = next(c for c in contrasts(aligned(table, first), list(PROMPTS)) if not c.prompt_id)
     p = []
     for half in every_half(8):
-        drawn = Assignment(first.unit_ids, first.model_ids, half, first.seed_offsets, True)
+        drawn = Assignment(first.forget_set_ids, first.model_ids, half, first.seed_offsets, True)
         nothing = np.zeros((0, 1, 8), bool)
-        p.append(infer(overall, y, Trial(by_row(table, drawn), drawn, nothing)).p_value)
+        p.append(infer(overall, y, Trial(aligned(table, drawn), drawn, nothing)).p_value)
     assert np.sort(p) == pytest.approx(np.arange(1, 71) / 70)
 
 
 def test_draws_of_a_control_freed_of_the_targeted_set_keep_their_level() -> None:
     """The targeted set does much harm, the random ones none, in designs that are not refused."""
-    table, p, generator = units(draws=6), [], np.random.default_rng(0)
+    table, p, generator = sets(draws=6), [], np.random.default_rng(0)
     for seed in range(60):
         assignment = randomised(table, 8, seed)
         try:
@@ -122,7 +124,7 @@ def test_draws_of_a_control_freed_of_the_targeted_set_keep_their_level() -> None
             continue
         y = outcomes(assignment, PROMPTS, seed) + 4.0 * assignment.out[0]
         y += generator.normal(size=8)  # what all prompts share
-        placed = by_row(table, assignment)
+        placed = aligned(table, assignment)
         overall = [c for c in contrasts(placed, list(PROMPTS)) if not c.prompt_id][1]
         redrawn = np.argsort(generator.random((99, 7, 8)), axis=-1) < 4
         result = infer(overall, y, Trial(placed, assignment, redrawn))
@@ -134,29 +136,31 @@ def test_draws_of_a_control_freed_of_the_targeted_set_keep_their_level() -> None
 
 
 def test_increments_of_a_set_for_all_prompts_add_up() -> None:
-    table = units(draws=0, ks=(10, 100))
+    table = sets(draws=0, ks=(10, 100))
     out = np.array([[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1]], bool)
     ids = tuple(table["forget_set_id"].unique())
     assignment = Assignment(ids, tuple(f"B{m:02d}" for m in range(8)), out, (0,) * 8, True)
     y = outcomes(assignment, PROMPTS, 0) * 0
     y += 1.0 * out[0] + 2.0 * out[1] + 4.0 * (out[0] & out[1])
-    effects = trial_effects(measured(y), table, assignment, draws=50)
+    effects = trial_effects(measured(y), table, assignment, draws=50).table
     effects = effects[effects["arm"] == "targeted"]
-    for prompt in ("", *PROMPTS):
+    for prompt in (None, *PROMPTS):
         assert pick(effects, k=100, prompt_id=prompt)["estimate"] == pytest.approx(7.0)
         assert pick(effects, k=10, prompt_id=prompt)["estimate"] == pytest.approx(3.0)
-    assert pick(effects, k=100, prompt_id="")["n_units"] == 2
+    assert pick(effects, k=100, prompt_id=None)["n_sets"] == 2
 
 
 def test_naive_figures_and_verdicts_are_of_every_prompt() -> None:
-    table = units()
+    table = sets()
     assignment = randomised(table, 10, seed=1)
     y = outcomes(assignment, PROMPTS, 0) * 0 + 9.0 * assignment.out[0]
     y = y.add(pd.Series([1.0, 2.0, 3.0], index=list(PROMPTS)), axis=0).assign(A=0.5)
-    effects = trial_effects(measured(y), table, assignment, draws=100)
+    effects = trial_effects(measured(y), table, assignment, draws=100).table
     naive = effects[effects["design"] == "naive"]
-    assert pick(naive, arm="targeted", prompt_id="p1")["estimate"] == pytest.approx(10.5)
-    assert pick(naive, arm="none", prompt_id="p1")["estimate"] == pytest.approx(1.5)
+    assert pick(naive, design="naive", arm="targeted", prompt_id="p1")["estimate"] == pytest.approx(
+        10.5
+    )
+    assert pick(naive, design="naive", arm="none", prompt_id="p1")["estimate"] == pytest.approx(1.5)
     judged = verdicts(effects)
     assert list(judged["verdict"]) == ["attributable"] * 3
     assert list(judged["p_value"]) == pytest.approx([1 / 252] * 3)
@@ -164,7 +168,7 @@ def test_naive_figures_and_verdicts_are_of_every_prompt() -> None:
 
 
 def test_only_prompts_outside_the_set_are_other_prompts() -> None:
-    table = units(controls=2)
+    table = sets(controls=2)
     assignment = randomised(table, 10, seed=4)
     prompts = (*PROMPTS, "c0", "c1")
     y = outcomes(assignment, prompts, 0) * 0
@@ -172,21 +176,22 @@ def test_only_prompts_outside_the_set_are_other_prompts() -> None:
     y.loc[["c0", "c1"]] += 0.7 * assignment.out[0]
     found = specificity_effects(measured(y), table, assignment, {"p0": "p1", "c0": "p0"}, 99)
     others = found[found["measure"] == "nll_other_prompts"]
-    assert set(others["prompt_id"]) == {"", *prompts}
-    alone, table = y.loc[list(PROMPTS)], units()
+    assert set(others["prompt_id"].dropna()) == set(prompts)
+    alone, table = y.loc[list(PROMPTS)], sets()
     assert specificity_effects(measured(alone), table, randomised(table, 10, 4), {}, 99).empty
     # The nearest of p0 leaves with it; that of c0 does not.
     nearest = found[found["measure"] == "nll_nearest_prompt"]
-    assert set(nearest["prompt_id"]) == {"", "c0"}
+    assert set(nearest["prompt_id"].dropna()) == {"c0"}
 
 
 def test_utility_counts_images_not_sets() -> None:
     """Each image that is out costs 0.01, whatever the size of its set."""
-    table = units(draws=1, controls=3)
+    table = sets(draws=1, controls=3)
     assignment = randomised(table, 10, seed=0)
-    size = by_row(table, assignment)["size"].groupby(level=0).first().to_numpy()
-    held = pd.DataFrame([3 + 0.01 * size @ assignment.out], [""], list(assignment.model_ids))
+    size = aligned(table, assignment)["size"].groupby(level=0).first().to_numpy()
+    values = [3 + 0.01 * size @ assignment.out]
+    held = pd.DataFrame(values, ["held out"], list(assignment.model_ids))
     effects = utility_effects(measured(held, "heldout_nll"), table, assignment, 200)
     row = pick(effects, arm="any_set")
-    assert row["n_units"] == 5
+    assert row["n_sets"] == 5
     assert row["estimate"] == pytest.approx(0.01 * size.mean())

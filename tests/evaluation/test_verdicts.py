@@ -1,10 +1,11 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from untrain.core.errors import InputError
-from untrain.evaluation.verdicts import DEFAULT_MARGIN, holm_over, verdicts
+from untrain.evaluation.verdicts import DEFAULT_MARGIN, holm, verdicts
 
 
 def effects(*rows: tuple) -> pd.DataFrame:
@@ -15,7 +16,7 @@ def effects(*rows: tuple) -> pd.DataFrame:
 
 def test_three_verdicts():
     table = effects(
-        ("", 0.2, 0.3, 0.001),
+        (None, 0.2, 0.3, 0.001),
         ("p1", 0.30, 0.40, 1 / 252),
         ("p2", 0.00, 0.03, 0.6),
         ("p3", 0.04, 0.20, 0.2),
@@ -62,7 +63,7 @@ def test_levels_and_margins_out_of_range_are_refused():
 
 
 def test_holm_is_over_the_queries_of_the_arm_alone():
-    table = effects(("", 0.3, 0.4, 0.0001), ("p1", 0.3, 0.4, 0.01), ("p2", 0.2, 0.3, 0.04))
+    table = effects((None, 0.3, 0.4, 0.0001), ("p1", 0.3, 0.4, 0.01), ("p2", 0.2, 0.3, 0.04))
     others = table.assign(arm="random_uniform", p_value=1e-6)
     found = verdicts(pd.concat([table, others])).set_index("prompt_id")
     assert found["p_value"].to_dict() == {"p1": 0.01, "p2": 0.04}
@@ -70,16 +71,10 @@ def test_holm_is_over_the_queries_of_the_arm_alone():
     assert verdicts(table[:1]).empty
 
 
-def test_holm_over_prompt_sets():
-    sets = {
-        name: effects(("", estimate, estimate + 0.1, p), ("p1", 9.0, 9.0, 1e-9))
-        for name, estimate, p in (("set 1", 0.3, 0.01), ("set 2", 0.1, 0.04), ("set 3", 0.2, 0.03))
-    }
-    found = holm_over(sets).set_index("name")
-    assert found["estimate"].to_dict() == {"set 1": 0.3, "set 2": 0.1, "set 3": 0.2}
-    assert found["p_holm"].tolist() == pytest.approx([0.03, 0.06, 0.06])
-    with pytest.raises(InputError, match="set 4: found no overall effect of the arm targeted"):
-        holm_over({"set 4": effects(("p1", 0.3, 0.4, 0.01))})
+def test_holm_adjusts_as_published():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.6, math.nan, 0.7]), [1.0, math.nan, 1.0])
+    assert holm([]).shape == (0,)
 
 
 def test_an_effect_that_cannot_be_told_apart_is_undecided():

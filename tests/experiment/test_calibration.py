@@ -26,12 +26,12 @@ def test_every_set_of_a_run_has_a_decision(script: dict, micro_run: Path) -> Non
     table = script["decisions"](micro_run)
     sets = pd.read_parquet(micro_run / "forget_sets.parquet")
     trial = read_trial(micro_run)
-    own = trial.units["arm"].isin(["targeted", "family"])
-    halves = dict(zip(trial.units["prompt_id"][own], trial.assignment.out[own], strict=True))
+    own = trial.sets["arm"].isin(["targeted", "family"])
+    halves = dict(zip(trial.sets["prompt_id"][own], trial.assignment.out[own], strict=True))
     told = [
         len(set(out ^ halves[prompt])) == 2
         for out, prompt in zip(
-            trial.assignment.out[~own], trial.units["prompt_id"][~own], strict=True
+            trial.assignment.out[~own], trial.sets["prompt_id"][~own], strict=True
         )
     ]
     assert len(table) == own.sum() + sum(told)

@@ -51,7 +51,7 @@ def test_before_and_after(config: Make, micro_copy: Copy) -> None:
         ("random", "random_uniform"),
     }
     effects = pd.read_parquet(folder / "results/effects.parquet")
-    overall = effects[(effects["prompt_id"] == "") & (effects["measure"] == "nll")]
+    overall = effects[effects["prompt_id"].isna() & (effects["measure"] == "nll")]
     by_design = overall.groupby("design")["arm"].agg(set)
     assert set(by_design.index) == {"before-after", "before-after-naive"}
     assert len(by_design["before-after"]) == 3
@@ -75,7 +75,7 @@ def test_nested_sizes(config: Make, micro_copy: Copy) -> None:
     targeted = sets[sets["arm"] == "targeted"]
     assert targeted.groupby(["prompt_id", "k"]).size().eq(2).all()
     effects = pd.read_parquet(folder / "results/effects.parquet")
-    overall = effects[(effects["prompt_id"] == "") & (effects["measure"] == "nll")]
+    overall = effects[effects["prompt_id"].isna() & (effects["measure"] == "nll")]
     trial = overall[(overall["design"] == "randomised") & (overall["arm"] == "targeted")]
     assert {2, 4} <= set(trial["k"])
 
@@ -112,9 +112,11 @@ def test_one_set_for_all_prompts_together(config: Make, micro_copy: Copy) -> Non
     effects = pd.read_parquet(folder / "results/effects.parquet")
     own = effects[(effects["design"] == "randomised") & (effects["measure"] == "nll")]
     own = own[own["arm"] == "targeted"].set_index("prompt_id")
-    assert set(own.index) == {"", "p00", "p01", "p02", "p03"}  # and of no control
-    assert (own["n_units"] == 1).all()
-    assert own["estimate"].drop("").mean() == pytest.approx(own.loc["", "estimate"])
+    of_prompts = own[own.index.notna()]
+    assert set(of_prompts.index) == {"p00", "p01", "p02", "p03"}  # and of no control
+    assert (own["n_sets"] == 1).all()
+    (overall,) = own.loc[own.index.isna(), "estimate"]
+    assert of_prompts["estimate"].mean() == pytest.approx(overall)
     others = effects[effects["measure"] == "nll_other_prompts"]
     assert {"targeted", "family"} <= set(others["arm"])
     assert len(pd.read_parquet(folder / "results/verdicts.parquet")) == 6

@@ -69,7 +69,7 @@ def test_a_finished_run_of_the_same_data_and_model_lends_its_noise(
 ) -> None:
     folder = micro_copy()
     trial = read_trial(folder)
-    sd = power.trial_noise(trial.measures, trial.units, trial.assignment).total ** 0.5
+    sd = power.trial_noise(trial.measures, trial.sets, trial.assignment).total ** 0.5
     text = lines_of(config(name="next"), 4)["power"]
     assert f"noise between models {sd:.2f}, as in the finished run beside it" in text
     other = config("generator.settings.epochs=7", name="next")
@@ -81,7 +81,7 @@ def test_a_trial_is_read_as_it_was_drawn(micro_copy: Copy, tmp_path: Path) -> No
     opened = open_run(folder)
     design, sets, seed = opened.config.design, opened.table("forget_sets"), opened.config.seed
     drawn, read = draw_assignment(design, sets, seed, True), read_trial(folder).assignment
-    assert (read.unit_ids, read.model_ids) == (drawn.unit_ids, drawn.model_ids)
+    assert (read.forget_set_ids, read.model_ids) == (drawn.forget_set_ids, drawn.model_ids)
     assert (read.out == drawn.out).all() and read.is_random
     assert read.seed_offsets == drawn.seed_offsets
     assert not is_finished_trial(tmp_path)

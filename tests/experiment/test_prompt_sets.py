@@ -25,7 +25,7 @@ def test_a_set_that_is_all_prompts_has_the_effects_of_the_run(
     effects = pd.read_parquet(micro_run / "results" / "effects.parquet")
     overall = effects[
         (effects["design"] == "randomised")
-        & (effects["prompt_id"] == "")
+        & effects["prompt_id"].isna()
         & (effects["arm"] == "targeted")
     ].set_index("measure")["estimate"]
     for row in (one, every):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers.runs import run
-from untrain.evaluation.randomisation import holm
+from untrain.evaluation.verdicts import holm
 from untrain.experiment.pipeline import run_stages
 from untrain.report.page.rewrite import write_page
 from untrain.runs.inputs import seen_in
@@ -41,7 +41,7 @@ def test_results_of_the_micro_run(micro_run: Path) -> None:
     effects = pd.read_parquet(micro_run / "results/effects.parquet")
     others = effects[effects["measure"] == "nll_other_prompts"]
     assert set(others["arm"]) == {"targeted", "family"}
-    assert set(others["prompt_id"]) == {"", *prompts["prompt_id"]}
+    assert set(others["prompt_id"].dropna()) == set(prompts["prompt_id"])
     held = effects[effects["measure"] == "heldout_nll"]
     assert {"any_set", "targeted", "family"} <= set(held["arm"])
     summary = json.loads((micro_run / "results/summary.json").read_text())

@@ -16,6 +16,7 @@ from tests.experiment.conftest import record, rewind
 from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.core.files import MARKER
+from untrain.core.tables import EFFECTS
 from untrain.experiment.pipeline import NAMES, run_stages
 from untrain.runs.run import open_run
 from untrain.settings.config import Config
@@ -51,11 +52,10 @@ def test_tables_have_exactly_their_columns(micro_run: Path, name: str) -> None:
     assert len(table)
 
 
-def test_effects_begin_with_their_columns(micro_run: Path) -> None:
+def test_effects_have_their_columns(micro_run: Path) -> None:
     effects = pd.read_parquet(micro_run / "results/effects.parquet")
-    columns = ["design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"]
-    assert list(effects.columns[:8]) == columns
-    assert (effects["prompt_id"] == "").any()
+    assert list(effects.columns) == EFFECTS.names
+    assert effects["prompt_id"].isna().any()
     assert {"randomised", "naive"} <= set(effects["design"])
 
 

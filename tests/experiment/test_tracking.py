@@ -103,8 +103,9 @@ def test_the_hook_tells_losses_pictures_and_results(finished: Callable[..., Run]
     assert redrawn.keys() < pictures.keys()
     assert all(pictures[name][2] == text for name, text in redrawn.items())
     effects = pd.read_parquet(run.path("results", "effects.parquet"))
-    wanted = "arm == 'targeted' and prompt_id == '' and measure == 'nll' and design == 'randomised'"
-    trial = effects.query(wanted).iloc[0]
+    overall = effects[effects["prompt_id"].isna()]
+    wanted = "arm == 'targeted' and measure == 'nll' and design == 'randomised'"
+    trial = overall.query(wanted).iloc[0]
     assert ("effect/nll/targeted-3", None, trial["estimate"]) in notes.told
     assert ("p/nll/targeted-3", None, trial["p_value"]) in notes.told
     verdicts = read_json(run.path("results", "summary.json"))["verdicts"]

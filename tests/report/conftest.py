@@ -67,7 +67,8 @@ def make_run(folder: Path) -> Path:
                 sets.append((f"targeted/{p}/k10", "targeted", p, 0, 10, image_id, rank + 1, "top"))
         for i, model in enumerate(MODELS):
             measured += [(model, p, n, "nll", 4 + 0.1 * i) for n in range(5)]
-    measured += [(model, "", -1, "heldout_nll", 4.5 + 0.01 * i) for i, model in enumerate(MODELS)]
+    held = "heldout_nll"
+    measured += [(model, None, None, held, 4.5 + 0.01 * i) for i, model in enumerate(MODELS)]
     _write(folder / "ranking.parquet", ranking, "method prompt_id image_id score rank")
     _write(folder / "captions.parquet", list(captions.items()), "image_id caption")
     columns = "forget_set_id arm prompt_id draw k image_id rank reason"
@@ -115,7 +116,8 @@ def _write_effects(folder: Path, random: np.random.Generator) -> None:
     for design, means in (("randomised", ARMS), ("naive", NAIVE)):
         for arm, mean in means.items():
             k = 8 if arm == "family" else 10
-            rows.append((design, arm, "", "nll", mean, mean - 0.07, mean + 0.08, ps[arm], k, 0.01))
+            low, high = mean - 0.07, mean + 0.08
+            rows.append((design, arm, None, "nll", mean, low, high, ps[arm], k, 0.01))
             for prompt in PROMPTS:
                 if (prompt == "c00") == (arm == "family"):
                     x = mean + random.normal(0, 0.08)
@@ -123,7 +125,7 @@ def _write_effects(folder: Path, random: np.random.Generator) -> None:
     mse = (
         "randomised",
         "targeted",
-        "",
+        None,
         "regeneration_mse",
         91.5,
         20.25,
@@ -167,8 +169,8 @@ def add_comparison(folder: Path) -> None:
     _write(folder / "comparison.parquet", rows, columns)
     known = pd.read_parquet(folder / "captions.parquet").assign(content="ab" * 32)
     known.to_parquet(folder / "catalog.parquet", index=False)
-    copies = [(p, n, f"{p}-0001", p == "p00" and n < 2) for p in PROMPTS for n in range(5)]
-    _write(folder / "copies.parquet", copies, "prompt_id generation image_id near_copy")
+    copies = [(p, n, f"{p}-0001", 0.1, p == "p00" and n < 2) for p in PROMPTS for n in range(5)]
+    _write(folder / "copies.parquet", copies, "prompt_id generation image_id distance near_copy")
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ def answer(effects: pd.DataFrame) -> str:
 
 def with_comparisons(difference: float) -> pd.DataFrame:
     more = effects(
-        (DIFFERENCE, "targeted - random_uniform", "", "nll", difference, 0.1, 0.3, 0.01, 10),
-        (INCREMENT, "targeted increment", "", "nll", 0.5, 0.4, 0.6, 0.001, 100),
-        (INCREMENT, "targeted increment", "", "reference_cosine", 0.5, 0.4, 0.6, 0.001, 100),
-    ).assign(two_sided_p=[0.02, 0.002, 0.002])
+        (DIFFERENCE, "targeted", None, "nll", difference, 0.1, 0.3, 0.01, 10),
+        (INCREMENT, "targeted", None, "nll", 0.5, 0.4, 0.6, 0.001, 100),
+        (INCREMENT, "targeted", None, "reference_cosine", 0.5, 0.4, 0.6, 0.001, 100),
+    ).assign(two_sided_p=[0.02, 0.002, 0.002], control=["random_uniform", None, None])
     return pd.concat([TRIAL, more])
 
 

@@ -52,8 +52,8 @@ def test_without_a_test_there_are_no_words(run: Path, found: object) -> None:
 def with_test(folder: Path, flagged: set[tuple[str, int]], **found: Any) -> RunResults:
     """The invented run with a copy test of five pictures a prompt."""
     keys = [(p, g) for p in ("p00", "p01", "p02") for g in range(5)]
-    rows = [(p, g, f"{p}-000{g}", (p, g) in flagged) for p, g in keys]
-    columns = ["prompt_id", "generation", "image_id", "near_copy"]
+    rows = [(p, g, f"{p}-000{g}", 0.1, (p, g) in flagged) for p, g in keys]
+    columns = ["prompt_id", "generation", "image_id", "distance", "near_copy"]
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "copies.parquet", index=False)
     meta = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**meta, "copies": FOUND | found}))

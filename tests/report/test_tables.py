@@ -28,15 +28,15 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, **more: 
 
 def effects(*rows: tuple) -> pd.DataFrame:
     columns = ["design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value", "k"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype({"k": float})
 
 
 TRIAL = effects(
-    ("randomised", "targeted", "", "nll", 0.267, 0.2, 0.35, 0.0005, 10),
-    ("randomised", "random_uniform", "", "nll", 0.0271, -0.02, 0.08, 0.26, 10),
-    ("naive", "targeted", "", "nll", 1.31, 1.2, 1.4, 0.001, 10),
-    ("naive", "random_uniform", "", "nll", 1.12, 1.0, 1.2, 0.001, 10),
-    ("naive", "none", "", "nll", 1.09, 1.0, 1.2, 0.001, 0),
+    ("randomised", "targeted", None, "nll", 0.267, 0.2, 0.35, 0.0005, 10),
+    ("randomised", "random_uniform", None, "nll", 0.0271, -0.02, 0.08, 0.26, 10),
+    ("naive", "targeted", None, "nll", 1.31, 1.2, 1.4, 0.001, 10),
+    ("naive", "random_uniform", None, "nll", 1.12, 1.0, 1.2, 0.001, 10),
+    ("naive", "none", None, "nll", 1.09, 1.0, 1.2, 0.001, None),
 )
 
 
@@ -52,7 +52,7 @@ def test_answer_gives_effect_interval_control_and_naive_figure() -> None:
 
 
 def test_answer_does_not_claim_what_chance_could_do() -> None:
-    text = answer(effects(("randomised", "targeted", "", "nll", -0.01, -0.1, 0.1, 0.6, 10)))
+    text = answer(effects(("randomised", "targeted", None, "nll", -0.01, -0.1, 0.1, 0.6, 10)))
     assert "not measurably worse at its pictures: −0.010 bits/token" in text
     assert "−0.10 to 0.10" in text
     assert "naive" not in text
@@ -76,10 +76,10 @@ def test_answer_without_effects_says_so() -> None:
 
 def test_answer_of_before_after_names_its_limits_and_the_model_trained_on_everything() -> None:
     table = effects(
-        ("before-after", "targeted", "", "nll", 0.2, 0.1, 0.3, 0.01, 0),
-        ("before-after", "random_uniform", "", "nll", 0.05, -0.1, 0.2, 0.4, 0),
-        ("before-after-naive", "targeted", "", "nll", 1.2, 1.1, 1.3, 0.01, 0),
-        ("before-after-naive", "full", "", "nll", 1.0, 0.9, 1.1, 0.01, 0),
+        ("before-after", "targeted", None, "nll", 0.2, 0.1, 0.3, 0.01, None),
+        ("before-after", "random_uniform", None, "nll", 0.05, -0.1, 0.2, 0.4, None),
+        ("before-after-naive", "targeted", None, "nll", 1.2, 1.1, 1.3, 0.01, None),
+        ("before-after-naive", "full", None, "nll", 1.0, 0.9, 1.1, 0.01, None),
     )
     text = answer(table)
     assert "without the images found for a prompt are 0.20" in text
@@ -189,14 +189,15 @@ def test_ids_that_look_like_numbers_stay_text(run: Path) -> None:
     table = "prompt_id,prompt,family,role\n007,nan,,query\n"
     (run / "prompts.csv").write_text(table)
     prompts = read_results(run).prompts
-    assert prompts.iloc[0].tolist() == ["007", "nan", "", "query"]
+    assert prompts.iloc[0].drop("family").tolist() == ["007", "nan", "query"]
+    assert prompts["family"].isna().all()
 
 
 def test_a_failed_positive_control_is_the_first_thing_to_know(run: Path) -> None:
     path = run / "results" / "effects.parquet"
     table = pd.read_parquet(path)
     assert "control-failed" not in {note.code for note in warnings(read_results(run))}
-    failed = (table["arm"] == "family") & (table["prompt_id"] == "") & (table["measure"] == "nll")
+    failed = (table["arm"] == "family") & table["prompt_id"].isna() & (table["measure"] == "nll")
     table.loc[failed, ["estimate", "p_value"]] = [-0.025, 0.94]
     table.to_parquet(path)
     assert "control-failed" in {note.code for note in warnings(read_results(run))}

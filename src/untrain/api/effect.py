@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,8 +20,8 @@ class Effect:
     Attributes
     ----------
     prompt_id, arm : str
-    k : int
-        Images of the set.
+    k : int or None
+        Images of the set; None where the design removes sets of all sizes together.
     estimate : float
         How much worse models without the set are than models with it, in ``unit``.
     low, high : float
@@ -32,7 +33,7 @@ class Effect:
 
     prompt_id: str
     arm: str
-    k: int
+    k: int | None
     estimate: float
     low: float
     high: float
@@ -54,13 +55,14 @@ def effect_of(
     arm = arm or ("family" if roles[prompt_id] == "control" else "targeted")
     check_known(f"effect on {prompt_id} of the arm", arm, own["arm"])
     sizes = own[own["arm"] == arm].sort_values("k")
-    k = int(sizes["k"].iloc[0]) if k is None else k
-    check_known(f"set of {arm} for {prompt_id} of size", k, sizes["k"])
-    row = sizes[sizes["k"] == k].iloc[0]
+    if k is not None:
+        check_known(f"set of {arm} for {prompt_id} of size", k, sizes["k"].dropna().astype(int))
+        sizes = sizes[sizes["k"] == k]
+    row = sizes.iloc[0]
     return Effect(
         prompt_id=prompt_id,
         arm=arm,
-        k=k,
+        k=None if math.isnan(row["k"]) else int(row["k"]),
         estimate=float(row["estimate"]),
         low=float(row["low"]),
         high=float(row["high"]),

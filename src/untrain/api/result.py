@@ -63,11 +63,8 @@ class Result:
 
     @property
     def prompts(self) -> pd.DataFrame:
-        """Columns prompt_id, prompt, family (or empty), role (query or control)."""
-        import pandas as pd
-
-        text = dict.fromkeys(("prompt_id", "prompt", "family", "role"), str)
-        return pd.read_csv(self._path("prompts.csv"), dtype=text, keep_default_na=False)
+        """Columns prompt_id, prompt, family (may be missing), role (query or control), seen."""
+        return self._table("prompts")
 
     @property
     def catalog(self) -> pd.DataFrame:
@@ -101,7 +98,7 @@ class Result:
 
     @property
     def effects(self) -> pd.DataFrame:
-        """Effects by design, arm, size k, prompt (overall: "") and measure, with interval and p."""
+        """Effects by design, arm, k, prompt (missing: overall) and measure, with interval and p."""
         return self._table("results/effects")
 
     @property
@@ -291,9 +288,11 @@ class Result:
         return read_results(self.folder)
 
     def _table(self, name: str) -> pd.DataFrame:
-        import pandas as pd
+        from untrain.core.tables import TABLES
 
-        return pd.read_parquet(self._path(f"{name}.parquet"))
+        table = TABLES[name]
+        self._path(f"{table.name}{table.suffix}")
+        return table.read(self.folder)
 
     def _path(self, name: str) -> Path:
         path = self.folder / name

@@ -267,7 +267,7 @@ def keep_equivalent(run: Run, found: Bank) -> list[dict[str, Any]]:
         return []
     from untrain.report.figures.equivalent import equivalent_figure
 
-    effects = pd.read_parquet(run.path("results", "effects.parquet"))
+    effects = run.table("results/effects")
     draws = run.config.evaluation.draws
     rows = equivalent_table(found, effects, run.table("forget_sets"), draws, run.config.seed)
     if rows:

@@ -1,1 +1,1 @@
-"""What would the model be without these images? Forget sets, designs, noise, paired training."""
+"""Which images leave which models: forget sets, and the designs that assign them."""

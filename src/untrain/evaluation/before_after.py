@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from untrain.evaluation.outcomes import COLUMNS, SAMPLER, complete, outcomes, over_prompts
+from untrain.core.notes import Note
+from untrain.core.tables import EFFECTS
+from untrain.core.vocabulary import SAMPLER, Arm, Baseline, Design
+from untrain.evaluation.effects import Effects
+from untrain.evaluation.outcomes import complete, outcomes, over_prompts
+
+_ARMS = {"targeted": Arm.TARGETED, "random": Arm.RANDOM_UNIFORM, "reseed": Baseline.RESEED}
 
 
-def before_after_effects(measures: pd.DataFrame, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+def before_after_effects(measures: pd.DataFrame, draws: int = 2000, seed: int = 0) -> Effects:
     """Return the effects of the study's own design, cross-fitted and as the study measured them.
 
     Design ``before-after``: the models ``targeted``, ``random`` and ``reseed`` minus ``full``, all
@@ -28,25 +34,24 @@ def before_after_effects(measures: pd.DataFrame, draws: int = 2000, seed: int = 
 
     Returns
     -------
-    DataFrame
-        As `trial_effects`; arm is ``targeted``, ``random_uniform``, ``reseed`` or ``full``; k is
-        0, a query alone has no p and no interval, null_sd is NaN and n_units counts prompts.
+    Effects
+        As `untrain.evaluation.effects.trial_effects`; arm is ``targeted``, ``random_uniform``,
+        ``reseed`` or ``full``; k, null_sd and n_sets are missing, and of a single query p and
+        interval too.
     """
-    arms = {"targeted": "targeted", "random": "random_uniform", "reseed": "reseed"}
     records: list[dict[str, object]] = []
-    warnings: list[str] = []
+    notes: list[Note] = []
     for measure, table in outcomes(measures).items():
-        found = complete(table, ["full", *arms], measure, warnings)
+        found, left_out = complete(table, [Baseline.FULL, *_ARMS], measure)
+        notes += left_out
         for design, base, compared in (
-            ("before-after", "full", arms),
-            ("before-after-naive", SAMPLER, {**arms, "full": "full"}),
+            (Design.BEFORE_AFTER, Baseline.FULL.value, _ARMS),
+            (Design.BEFORE_AFTER_NAIVE, SAMPLER, {**_ARMS, "full": Baseline.FULL}),
         ):
             if base not in found:
                 continue
             for model, arm in compared.items():
-                key = {"design": design, "arm": arm, "measure": measure, "k": 0}
+                key = {"design": design, "arm": arm, "measure": measure}
                 change = (found[model] - found[base]).dropna()
                 records += over_prompts(change, key, seed, draws)
-    effects = pd.DataFrame(records, columns=COLUMNS)
-    effects.attrs["warnings"] = warnings
-    return effects
+    return Effects(EFFECTS.of(records), tuple(notes))

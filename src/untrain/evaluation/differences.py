@@ -1,4 +1,4 @@
-"""Comparisons inside a trial: of an arm with a control, and of a larger set with a smaller one.
+"""Differences inside a trial: between an arm and a control, and a larger set and a smaller one.
 
 That one effect is significant and another is not does not make the two different (Gelman and Stern
 2006, The difference between "significant" and "not significant" is not itself statistically
@@ -12,24 +12,19 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from untrain.evaluation.outcomes import DECISIVE
-from untrain.evaluation.randomisation import randomisation_test, with_observed
-from untrain.evaluation.trial import Contrast, Trial, record
+from untrain.core.vocabulary import DECISIVE, Arm, Design
+from untrain.evaluation.least_squares import Adjustment
+from untrain.evaluation.randomisation import randomisation_test
+from untrain.evaluation.trial import Contrast, Trial, numbered, record
 
-DIFFERENCE = "randomised-difference"
-"""Design of the rows that say how much more an arm does than a control arm; the arm is named
-``targeted - random_uniform``."""
-INCREMENT = "randomised-increment"
-"""Design of the rows that say what a nested set adds to the next smaller one; the arm is named
-``targeted increment``."""
-
-ARM = "targeted"
+ARM = Arm.TARGETED
+"""The arm whose differences are estimated."""
 
 
 def compare_arms(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
     """Return how much more the targeted sets do than those of each control arm, of each size.
 
-    The units of both arms that move a query are fitted together. All are drawn again at once, so
+    The sets of both arms that move a query are fitted together. All are drawn again at once, so
     that the test is exact where neither arm does anything. The interval is of what the targeted
     sets do beyond, by inversion as in `randomisation_test`.
 
@@ -44,10 +39,11 @@ def compare_arms(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[s
     Returns
     -------
     list of dict
-        Rows of the table of effects, of the design `DIFFERENCE` and over all prompts that have sets
-        of both arms. None where the models are too few to tell the sets of a prompt apart.
+        Rows of the table of effects, of the design ``randomised-difference``, over all prompts that
+        have sets of both arms; ``control`` is the other arm. None where the models are too few to
+        tell the sets of a prompt apart.
     """
-    arms = trial.units.loc[trial.units["prompt_id"] != "", "arm"].unique()
+    arms = trial.sets.loc[trial.sets["prompt_id"].notna(), "arm"].unique()
     controls = [str(arm) for arm in arms if arm not in DECISIVE]
     found = []
     for control in controls:
@@ -87,15 +83,15 @@ def _difference(
     result = randomisation_test(
         table.loc[queries].to_numpy(np.float64),
         out[rows],
-        with_observed(out[rows], trial.redrawn[:, rows]),
+        trial.null(rows),
         np.array(weights),
         shift,
-        given,
-        joint=np.unique(queries, return_inverse=True)[1],
+        Adjustment(tuple(given), numbered(queries)),
     )
-    name = f"{ARM} - {control}"
-    contrast = Contrast(name, k, "", tuple(rows), tuple(queries), tuple(weights), n_increments)
-    yield {**record(contrast, measure, result), "design": DIFFERENCE}
+    contrast = Contrast(
+        ARM, k, None, tuple(rows), tuple(queries), tuple(weights), n_increments, control
+    )
+    yield record(contrast, measure, result, Design.DIFFERENCE)
 
 
 def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
@@ -112,10 +108,11 @@ def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[
     Returns
     -------
     list of dict
-        Rows of the table of effects, of the design `INCREMENT`; k is that of the larger set.
+        Rows of the table of effects, of the design ``randomised-increment``; k is that of the
+        larger set.
     """
-    units = trial.units
-    own = units[(units["arm"] == ARM) & units["prompt_id"].isin(table.index)]
+    sets = trial.sets
+    own = sets[(sets["arm"] == ARM) & sets["prompt_id"].isin(table.index)]
     found = []
     for k in _sizes(trial, ARM)[1:]:
         of_size = own[own["k"] == k]
@@ -125,28 +122,26 @@ def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[
         ]
         if not beside or 2 + max(map(len, beside)) >= len(trial.assignment.model_ids):
             continue
-        out = trial.assignment.out[of_size.index]
         result = randomisation_test(
             table.loc[of_size["prompt_id"]].to_numpy(np.float64),
-            out,
-            with_observed(out, trial.redrawn[:, of_size.index]),
-            given=[trial.assignment.out[rows] for rows in beside],
+            trial.assignment.out[of_size.index],
+            trial.null(list(of_size.index)),
+            adjustment=Adjustment(tuple(trial.assignment.out[rows] for rows in beside)),
         )
         rows, queries = tuple(map(int, of_size.index)), tuple(of_size["prompt_id"])
-        weights = (1 / len(rows),) * len(rows)
-        contrast = Contrast(f"{ARM} increment", k, "", rows, queries, weights, 1)
-        found.append({**record(contrast, measure, result), "design": INCREMENT})
+        contrast = Contrast(ARM, k, None, rows, queries, (1 / len(rows),) * len(rows), 1)
+        found.append(record(contrast, measure, result, Design.INCREMENT))
     return found
 
 
 def _sizes(trial: Trial, arm: str) -> list[int]:
-    return sorted(int(k) for k in trial.units.loc[trial.units["arm"] == arm, "k"].unique())
+    return sorted(int(k) for k in trial.sets.loc[trial.sets["arm"] == arm, "k"].unique())
 
 
 def _nested(trial: Trial, arm: str, k: int) -> dict[str, list[int]]:
     """Return the rows of each prompt's increments up to k, of prompts that have them all."""
-    units = trial.units
-    of_arm = units[(units["arm"] == arm) & (units["k"] <= k) & (units["prompt_id"] != "")]
+    sets = trial.sets
+    of_arm = sets[(sets["arm"] == arm) & (sets["k"] <= k) & sets["prompt_id"].notna()]
     sizes = of_arm["k"].nunique()
     return {
         str(query): [int(row) for row in of_prompt.index]
@@ -157,6 +152,6 @@ def _nested(trial: Trial, arm: str, k: int) -> dict[str, list[int]]:
 
 def _beyond(trial: Trial, query: str, k: int) -> list[int]:
     """Return the rows of the prompt's targeted increments beyond k."""
-    units = trial.units
-    same = (units["prompt_id"] == query) & (units["arm"] == ARM) & (units["k"] > k)
-    return list(units.index[same])
+    sets = trial.sets
+    same = (sets["prompt_id"] == query) & (sets["arm"] == ARM) & (sets["k"] > k)
+    return list(sets.index[same])

@@ -16,11 +16,12 @@ import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import rng
+from untrain.core.vocabulary import Arm, Baseline, Design
 from untrain.evaluation.measurement import primary
 
-FULL = "full"
-CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
-DESIGNS = ("randomised", "before-after")  # cross-fitted: never against the model that drew
+FULL = Baseline.FULL
+CHOSEN = (Arm.TARGETED, Arm.FAMILY, Arm.IDS)  # arms that somebody chose
+DESIGNS = (Design.RANDOMISED, Design.BEFORE_AFTER)  # cross-fitted: not against the model that drew
 
 
 class RandomBank(Protocol):
@@ -244,9 +245,9 @@ def equivalent_table(
     Returns
     -------
     list of dict
-        design, arm, k, removed (images, mean of the sets), prompts, effect, equivalent, low, high
-        (images; None = more than ``most``), most, words, and ``curve``: the rows of `random_curve`
-        for the same prompts. Values are plain, for JSON.
+        design, arm, k (None: sets of all sizes at once), removed (images, mean of the sets),
+        prompts, effect, equivalent, low, high (images; None = more than ``most``), most, words, and
+        ``curve``: the rows of `random_curve` for the same prompts. Values are plain, for JSON.
     """
     chosen = effects[
         effects["design"].isin(DESIGNS)
@@ -255,12 +256,15 @@ def equivalent_table(
         & effects["estimate"].notna()
     ]
     found: list[dict[str, Any]] = []
-    for key, rows in chosen.astype({"k": int}).groupby(["design", "arm", "k"], sort=False):
-        design, arm, k = str(key[0]), str(key[1]), int(str(key[2]))
-        of_prompt = rows[rows["prompt_id"] != ""].set_index("prompt_id")["estimate"]
+    keys = ["design", "arm", "k"]
+    for key, rows in chosen.groupby(keys, sort=False, dropna=False):
+        design, arm = str(key[0]), str(key[1])
+        size = rows["k"].iloc[0]
+        k = None if pd.isna(size) else int(size)
+        of_prompt = rows[rows["prompt_id"].notna()].set_index("prompt_id")["estimate"]
         if of_prompt.empty:
             continue
-        overall = rows.loc[rows["prompt_id"] == "", "null_sd"]
+        overall = rows.loc[rows["prompt_id"].isna(), "null_sd"]
         spread = float(overall.iloc[0]) if len(overall) else 0.0
         result = equivalent_removal(bank, of_prompt, spread, draws, seed)
         curve = random_curve(bank, [str(p) for p in of_prompt.index], draws, seed)
@@ -283,14 +287,14 @@ def equivalent_table(
     return found
 
 
-def _size(sets: pd.DataFrame, arm: str, k: int) -> float:
-    """Return how many images the arm's sets up to k hold, on average; k 0 = all of them at once."""
+def _size(sets: pd.DataFrame, arm: str, k: int | None) -> float:
+    """Return how many images the arm's sets up to k hold, on average; None: all of them at once."""
     of_arm = sets[sets["arm"] == arm]
-    if not k:
+    if k is None:
         return float(of_arm["image_id"].nunique())
     together = of_arm.groupby("forget_set_id")["prompt_id"].nunique().max() > 1
     sets_of = ["draw"] if together else ["prompt_id", "draw"]
-    return float(of_arm[of_arm["k"] <= k].groupby(sets_of).size().mean())
+    return float(of_arm[of_arm["k"] <= k].groupby(sets_of, dropna=False).size().mean())
 
 
 def _finite(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Units: what the primary measure of a run is called, and what counts as nothing in it.
+"""Measurement: what the primary measure of a run is called, its unit, and its margin.
 
 A generator says its unit (`untrain.generators.base.Generator.unit`): ``bits/token`` of a model that
 gives each token a probability, something like ``loss`` of one that is measured by its training
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from untrain.core.vocabulary import PRIMARY, Measure
+
 if TYPE_CHECKING:
     import pandas as pd
 
-PRIMARY = ("nll", "loss", "dissimilarity")
-"""The measures that a trial can be about, of which a run has one: larger is worse."""
 BITS = "bits/token"
 SIMILARITY = "similarity"
 MARGINS = {"bits": 0.1, SIMILARITY: 0.02}
@@ -40,14 +40,14 @@ EXPLAINED = {
 }
 
 
-def measure_of(unit: str) -> str:
-    """Return the name of the primary measure in a unit: nll, loss or dissimilarity."""
+def measure_of(unit: str) -> Measure:
+    """Return the primary measure in a unit: nll, loss or dissimilarity."""
     if unit == SIMILARITY:
-        return "dissimilarity"
-    return "nll" if is_bits(unit) else "loss"
+        return Measure.DISSIMILARITY
+    return Measure.NLL if is_bits(unit) else Measure.LOSS
 
 
-def primary(table: pd.DataFrame) -> str:
+def primary(table: pd.DataFrame) -> Measure:
     """Return which measure a table of measures or effects is about; ``nll`` if it has none."""
     found = set(table["measure"])
     return next((measure for measure in PRIMARY if measure in found), PRIMARY[0])

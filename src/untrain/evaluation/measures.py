@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from skimage.metrics import structural_similarity
 
+from untrain.core.vocabulary import Measure
 from untrain.evaluation.measurement import is_bits, measure_of
 
-COLUMNS = ["model_id", "prompt_id", "generation", "measure", "value"]
+Row = tuple[str, str | None, int | None, str, float]
+"""model_id, prompt_id, generation, measure, value: `untrain.core.tables.MEASURES`."""
 LogLikelihood = Callable[[np.ndarray, Sequence[str]], np.ndarray]
 
 
@@ -43,7 +43,7 @@ class Surprise:
         keys: Sequence[tuple[str, int]],
         samples: np.ndarray,
         prompts: Sequence[str],
-    ) -> list[tuple[Any, ...]]:
+    ) -> list[Row]:
         """Return one row a query."""
         values, measure = self(samples, prompts), measure_of(self.unit)
         return [(model_id, *key, measure, float(v)) for key, v in zip(keys, values, strict=True)]
@@ -51,14 +51,14 @@ class Surprise:
     def mean_row(
         self,
         model_id: str,
-        prompt_id: str,
+        prompt_id: str | None,
         samples: np.ndarray,
         captions: Sequence[str],
-        what: str,
-    ) -> tuple[Any, ...]:
-        """Return one row for many pairs, named after ``what`` they are; generation is −1."""
+        name: Callable[[str], str],
+    ) -> Row:
+        """Return one row, the mean over many pairs; ``name`` makes its measure of the primary."""
         value = float(self(samples, captions).mean())
-        return (model_id, prompt_id, -1, f"{what}_{measure_of(self.unit)}", value)
+        return (model_id, prompt_id, None, name(measure_of(self.unit)), value)
 
 
 def dissimilarity_rows(
@@ -66,10 +66,12 @@ def dissimilarity_rows(
     keys: Sequence[tuple[str, int]],
     original_features: np.ndarray,
     again_features: np.ndarray,
-) -> list[tuple[Any, ...]]:
+) -> list[Row]:
     """Return 1 − cosine of each query with what a model draws with the same noise."""
     lost = 1 - cosine_rows(original_features, again_features)
-    return [(model_id, *key, "dissimilarity", float(v)) for key, v in zip(keys, lost, strict=True)]
+    return [
+        (model_id, *key, Measure.DISSIMILARITY, float(v)) for key, v in zip(keys, lost, strict=True)
+    ]
 
 
 def deviation_rows(
@@ -80,7 +82,7 @@ def deviation_rows(
     original_features: np.ndarray,
     again_features: np.ndarray,
     reference_features: np.ndarray,
-) -> list[tuple[Any, ...]]:
+) -> list[Row]:
     """Return how far pictures drawn again with the same noise are from the queries.
 
     Parameters
@@ -96,18 +98,18 @@ def deviation_rows(
         regeneration_mse (mean over pixels and channels, 0–255²), regeneration_ssim and
         regeneration_cosine against the query, reference_cosine against the reference (the study's).
     """
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row] = []
     with_query = cosine_rows(original_features, again_features)
     with_reference = cosine_rows(reference_features, again_features)
     for i, (prompt_id, generation) in enumerate(keys):
         a, b = original[i].astype(np.float64), again[i].astype(np.float64)
         values = {
-            "regeneration_mse": float(np.square(a - b).mean()),
-            "regeneration_ssim": float(
+            Measure.REGENERATION_MSE: float(np.square(a - b).mean()),
+            Measure.REGENERATION_SSIM: float(
                 structural_similarity(a, b, channel_axis=2, data_range=255.0)
             ),
-            "regeneration_cosine": float(with_query[i]),
-            "reference_cosine": float(with_reference[i]),
+            Measure.REGENERATION_COSINE: float(with_query[i]),
+            Measure.REFERENCE_COSINE: float(with_reference[i]),
         }
         rows += [(model_id, prompt_id, generation, name, value) for name, value in values.items()]
     return rows
@@ -119,8 +121,3 @@ def cosine_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     dots = np.einsum("nd,nd->n", a, b)
     return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
-
-
-def table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Return the measures as a table."""
-    return pd.DataFrame(rows, columns=COLUMNS)

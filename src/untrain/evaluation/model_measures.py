@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from untrain.core import vocabulary
 from untrain.encoders.base import Encoder
 from untrain.evaluation import measures as ms
 from untrain.generators.base import Generator, has_likelihood
@@ -60,19 +60,19 @@ class ModelMeasures:
         encoded = dict(zip(references, encoder.encode(list(references.values())), strict=True))
         self.reference_features = np.stack([encoded[prompt_id] for prompt_id, _ in queries.keys])
 
-    def of_sampler(self, model_id: str, model: Generator) -> list[tuple[Any, ...]]:
-        """Measure the model that drew the queries; return rows of `measures.COLUMNS`."""
+    def of_sampler(self, model_id: str, model: Generator) -> list[ms.Row]:
+        """Measure the model that drew the queries; return rows of measures."""
         cosines = ms.cosine_rows(self.reference_features, self.features)
         rows = self._surprise(model_id, model)
         rows += [
-            (model_id, *key, "reference_cosine", float(cosine))
+            (model_id, *key, vocabulary.Measure.REFERENCE_COSINE, float(cosine))
             for key, cosine in zip(self.queries.keys, cosines, strict=True)
         ]
         return rows + self._dissimilarity(model_id, model, self.features)
 
     def of_model(
         self, model_id: str, model: Generator, redrawn: Sequence[np.ndarray]
-    ) -> list[tuple[Any, ...]]:
+    ) -> list[ms.Row]:
         """Measure another model by what it drew instead of the queries, aligned with them."""
         pictures = np.stack(list(redrawn))
         features = self.encoder.encode(list(pictures))
@@ -88,7 +88,7 @@ class ModelMeasures:
         )
         return rows + self._dissimilarity(model_id, model, features)
 
-    def _surprise(self, model_id: str, model: Generator) -> list[tuple[Any, ...]]:
+    def _surprise(self, model_id: str, model: Generator) -> list[ms.Row]:
         """Return how surprised a model is by all of it, where it can say so."""
         if not has_likelihood(model):
             return []
@@ -98,16 +98,18 @@ class ModelMeasures:
         rows = surprise.rows(model_id, self.queries.keys, samples, self.queries.prompts)
         if self.held_out is not None:
             held = self.held_out
-            rows.append(surprise.mean_row(model_id, "", held.samples, held.captions, "heldout"))
+            rows.append(
+                surprise.mean_row(model_id, None, held.samples, held.captions, vocabulary.held_out)
+            )
         for prompt_id, pairs in self.removed.items():
             rows.append(
-                surprise.mean_row(model_id, prompt_id, pairs.samples, pairs.captions, "removed")
+                surprise.mean_row(
+                    model_id, prompt_id, pairs.samples, pairs.captions, vocabulary.removed
+                )
             )
         return rows
 
-    def _dissimilarity(
-        self, model_id: str, model: Generator, features: np.ndarray
-    ) -> list[tuple[Any, ...]]:
+    def _dissimilarity(self, model_id: str, model: Generator, features: np.ndarray) -> list[ms.Row]:
         """Return how unlike the queries its pictures are, where a model has no likelihood."""
         if has_likelihood(model):
             return []

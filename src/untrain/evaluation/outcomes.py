@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,19 +11,16 @@ from scipy.stats import wilcoxon
 
 from untrain.core.errors import InputError
 from untrain.core.files import rng
-from untrain.counterfactual.design import SAMPLER
+from untrain.core.notes import Note
+from untrain.core.vocabulary import SAMPLER
 
-DECISIVE = ("targeted", "family")  # arms expected to move their own query by far the most
-COLUMNS = [
-    *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
-    *("k", "two_sided_p", "null_sd", "n_units"),
-]
+NOT_MEASURED = "prompt-not-measured"
+"""Code of the note on a prompt that is left out."""
 
 
 def outcomes(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return, for each measure of prompts, prompts × models, averaged over generations."""
-    prompts = measures["prompt_id"].fillna("").astype(str)
-    kept = measures.assign(prompt_id=prompts)[prompts != ""]
+    kept = measures[measures["prompt_id"].notna()]
     if kept.empty:
         raise InputError("no measure of any prompt was found; measure the models of the bank first")
     tables = {}
@@ -37,9 +34,11 @@ def outcomes(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def complete(
-    table: pd.DataFrame, models: Sequence[str], measure: str, warnings: list[str]
-) -> pd.DataFrame:
-    """Return the prompts measured in all models; an effect over fewer would break the balance.
+    table: pd.DataFrame, models: Sequence[str], measure: str
+) -> tuple[pd.DataFrame, list[Note]]:
+    """Return the prompts measured in all models, and a note on each of the others.
+
+    An effect over fewer models would break the balance.
 
     Raises
     ------
@@ -53,13 +52,19 @@ def complete(
             f"{len(models)} models missing); finish the bank and measure it again"
         )
     kept = table.dropna(subset=list(models))
-    for prompt_id in table.index.difference(kept.index):
-        warnings.append(f"{measure}: prompt {prompt_id} left out, not measured in every model")
-    return kept
+    notes = [
+        Note(
+            NOT_MEASURED,
+            f"{measure}: prompt {prompt_id} left out, not measured in every model",
+            (str(prompt_id),),
+        )
+        for prompt_id in table.index.difference(kept.index)
+    ]
+    return kept, notes
 
 
 def over_prompts(
-    changes: pd.Series, key: dict[str, object], seed: int, draws: int = 2000
+    changes: pd.Series, key: Mapping[str, object], seed: int, draws: int = 2000
 ) -> list[dict[str, object]]:
     """Return the overall row (Wilcoxon, bootstrap over prompts) and a bare row for each prompt."""
     if changes.empty:
@@ -68,21 +73,18 @@ def over_prompts(
     generator = rng("bootstrap", seed)
     means = values[generator.integers(len(values), size=(draws, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5]) if len(values) > 1 else (math.nan, math.nan)
-    nothing = {"low": math.nan, "high": math.nan, "p_value": math.nan, "two_sided_p": math.nan}
-    overall = {
-        "prompt_id": "",
+    overall: dict[str, object] = {
+        "prompt_id": None,
         "estimate": float(values.mean()),
         "low": float(low),
         "high": float(high),
         "p_value": _wilcoxon(values, "greater"),
         "two_sided_p": _wilcoxon(values, "two-sided"),
-        "n_units": len(values),
     }
-    alone = [
-        {"prompt_id": prompt_id, "estimate": float(value), **nothing, "n_units": 1}
-        for prompt_id, value in changes.items()
+    single: list[dict[str, object]] = [
+        {"prompt_id": prompt_id, "estimate": float(value)} for prompt_id, value in changes.items()
     ]
-    return [{**key, **row, "null_sd": math.nan} for row in [overall, *alone]]
+    return [{**key, **row} for row in [overall, *single]]
 
 
 def _wilcoxon(values: np.ndarray, alternative: str) -> float:

@@ -19,12 +19,12 @@ import pandas as pd
 from scipy.stats import norm
 
 from untrain.core.files import rng
-from untrain.counterfactual.design import Assignment, by_row
+from untrain.core.vocabulary import DECISIVE
+from untrain.counterfactual.design import Assignment, aligned, balanced_halves
 from untrain.evaluation.measurement import primary
-from untrain.evaluation.outcomes import DECISIVE, complete, outcomes
+from untrain.evaluation.outcomes import complete, outcomes
 from untrain.evaluation.randomisation import can_enumerate, every_half
-from untrain.evaluation.simulated import halves, noisy
-from untrain.evaluation.variance import Noise, centring, noise
+from untrain.evaluation.variance import VarianceComponents, centring, variance_components
 
 DEMO_NOISE = 0.17
 DEMO_CORRELATION = 0.0
@@ -76,7 +76,7 @@ def simulate(
     draws: int = 999,
     seed: int = 0,
 ) -> Power:
-    """Simulate the test of one query, or of the mean over queries that each have a unit.
+    """Simulate the test of one query, or of the mean over queries that each have a forget set.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def simulate(
     alpha : float
         Level of the one-sided test.
     correlation : float
-        Of the noise of two queries over models, from 0 to 1. It hardly matters: units are out of
+        Of the noise of two queries over models, from 0 to 1. It hardly matters: sets are out of
         different models, which averages what queries share like the rest. What it does is make the
         spread of the null distribution vary more from trial to trial.
     worlds, draws, seed : int
@@ -96,17 +96,26 @@ def simulate(
     """
     generator = rng("power", seed, n_models, n_queries)
     one = n_queries == 1 and can_enumerate(n_models)
-    null = every_half(n_models) if one else halves(generator, draws, n_queries, n_models)
+    null = every_half(n_models) if one else balanced_halves((draws, n_queries, n_models), generator)
     contrast = (null.reshape(len(null), -1) - 0.5) * (4 / (n_queries * n_models))
     shared = min(max(correlation, 0.0), 1.0)
+    noise = VarianceComponents(shared, 1 - shared)
     chunk = max(1, _CELLS // len(null))
     parts = []
     for start in range(0, worlds, chunk):
         n = min(chunk, worlds - start)
-        out = halves(generator, n, n_queries, n_models).reshape(n, -1) - 0.5
-        y = noisy(generator, Noise(shared, 1 - shared), (n, n_queries, n_models)).reshape(n, -1)
+        out = balanced_halves((n, n_queries, n_models), generator).reshape(n, -1) - 0.5
+        y = simulated_noise(generator, noise, (n, n_queries, n_models)).reshape(n, -1)
         parts.append(_limits(y, out, contrast, alpha, observed_in_null=one))
     return Power(*np.concatenate(parts, axis=1))
+
+
+def simulated_noise(
+    generator: np.random.Generator, noise: VarianceComponents, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Draw Gaussian outcomes of ``shape`` (…, queries, models) with shared and own noise."""
+    shared = math.sqrt(max(noise.shared, 0.0)) * generator.normal(size=(*shape[:-2], 1, shape[-1]))
+    return shared + math.sqrt(noise.own) * generator.normal(size=shape)
 
 
 def _limits(
@@ -182,8 +191,8 @@ def models_for_holm(n_queries: int, alpha: float = 0.05) -> int:
 
 
 def trial_noise(
-    measures: pd.DataFrame, units: pd.DataFrame, assignment: Assignment, having: bool = True
-) -> Noise:
+    measures: pd.DataFrame, sets: pd.DataFrame, assignment: Assignment, having: bool = True
+) -> VarianceComponents:
     """Return the variances of a query's mean NLL between the paired models of a finished trial.
 
     They are taken among the models that *have* the prompt's own images. All else that differs
@@ -193,25 +202,26 @@ def trial_noise(
 
     Parameters
     ----------
-    measures, units, assignment
+    measures, sets, assignment
         As for `untrain.evaluation.effects.trial_effects`.
     having : bool
         False: among the models that lack the prompt's smallest own set, instead.
 
     Returns
     -------
-    Noise
-        In squared bits a token; ``total ** 0.5`` is the standard deviation and ``correlation`` that
-        of two queries. NaN where no two models can be compared.
+    VarianceComponents
+        In squared units of the measure; ``total ** 0.5`` is the standard deviation and
+        ``correlation`` that of two queries. NaN where no two models can be compared.
     """
     asked = primary(measures)
     table = outcomes(measures[measures["measure"] == asked])[asked]
-    table = complete(table, assignment.model_ids, asked, [])[list(assignment.model_ids)]
-    placed = by_row(units, assignment)
+    table, _ = complete(table, assignment.model_ids, asked)
+    y = table[list(assignment.model_ids)].to_numpy(np.float64)
+    placed = aligned(sets, assignment)
     decisive = placed[placed["arm"].isin(DECISIVE)].sort_values("k")
     makers = []
     for prompt_id in table.index:
         own = assignment.out[decisive.index[decisive["prompt_id"] == prompt_id]]
-        chosen = np.ones(table.shape[1], bool) if not len(own) else own[0] != having
+        chosen = np.ones(y.shape[1], bool) if not len(own) else own[0] != having
         makers.append(centring(chosen, own[1:]))  # nested sizes have further increments
-    return noise(table.to_numpy(np.float64), np.stack(makers))
+    return variance_components(y, np.stack(makers))

@@ -12,22 +12,27 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from untrain.core.tables import EFFECTS
+from untrain.core.vocabulary import (
+    DECISIVE,
+    PRIMARY,
+    Baseline,
+    held_out,
+    nearest_prompt,
+    other_prompts,
+)
 from untrain.counterfactual.design import Assignment
-from untrain.evaluation.measurement import PRIMARY, primary
-from untrain.evaluation.outcomes import COLUMNS, DECISIVE, complete, outcomes
-from untrain.evaluation.randomisation import slope_test, with_observed
+from untrain.evaluation.measurement import primary
+from untrain.evaluation.outcomes import complete, outcomes
+from untrain.evaluation.randomisation import slope_test
 from untrain.evaluation.trial import Contrast, Trial, record
 
-OTHERS = "{}_other_prompts"
-NEAREST = "{}_nearest_prompt"
-HELD_OUT = "heldout_{}"
-ANY_SET = "any_set"
 _NOTHING = 1e-9  # of a set
 
 
 def specificity_effects(
     measures: pd.DataFrame,
-    units: pd.DataFrame,
+    sets: pd.DataFrame,
     assignment: Assignment,
     nearest: Mapping[str, str],
     draws: int = 2000,
@@ -45,7 +50,7 @@ def specificity_effects(
 
     Parameters
     ----------
-    measures, units, assignment, draws, seed
+    measures, sets, assignment, draws, seed
         As for `trial_effects`; the primary measure is read.
     nearest : mapping
         prompt_id → the prompt that is most like it (`nearest_prompts`), which gets rows of its own.
@@ -57,28 +62,31 @@ def specificity_effects(
         the primary one is ``nll``. Above zero: the removal harms others, too. Empty where there are
         no others.
     """
-    trial = Trial.of(units, assignment, draws, seed)
-    decisive = trial.units[trial.units["arm"].isin(DECISIVE) & (trial.units["prompt_id"] != "")]
+    trial = Trial.of(sets, assignment, draws, seed)
+    decisive = trial.sets[trial.sets["arm"].isin(DECISIVE) & trial.sets["prompt_id"].notna()]
     asked = primary(measures)
     table = outcomes(measures[measures["measure"] == asked])[asked]
-    table = complete(table, assignment.model_ids, asked, [])[list(assignment.model_ids)]
-    rest = without_own(table, decisive, assignment)
+    table, _ = complete(table, assignment.model_ids, asked)
+    rest = without_own(table[list(assignment.model_ids)], decisive, assignment)
     if len(rest) < 2 or decisive.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        return EFFECTS.empty()
     own = {p: set(decisive.index[decisive["prompt_id"] == p]) for p in rest.index}
     # A prompt whose images leave with those of p is no other prompt.
     others = np.array([[p != q and not own[p] & own[q] for q in rest.index] for p in rest.index])
     likest = np.array([[nearest.get(p) == q for q in rest.index] for p in rest.index])
     count = np.maximum(others.sum(axis=1, keepdims=True), 1)
-    weights = {OTHERS: others / count, NEAREST: (likest & others).astype(float)}
+    weights = {
+        other_prompts(asked): others / count,
+        nearest_prompt(asked): (likest & others).astype(float),
+    }
     records = []
     for measure, weight in weights.items():
         known = weight.any(axis=1)
         mixed = pd.DataFrame(
             (weight @ rest.to_numpy())[known], rest.index.to_numpy()[known], rest.columns
         )
-        records += trial.effects(mixed, measure.format(asked), decisive, adjust=False)
-    return pd.DataFrame(records, columns=COLUMNS)
+        records += trial.effects(mixed, measure, decisive, adjust=False)
+    return EFFECTS.of(records)
 
 
 def without_own(
@@ -94,7 +102,7 @@ def without_own(
     ----------
     table : DataFrame, shape (prompts, models)
     decisive : DataFrame
-        prompt_id of units; its index gives the rows of the assignment.
+        prompt_id of forget sets; its index gives the rows of the assignment.
     assignment : Assignment
 
     Returns
@@ -130,7 +138,7 @@ def nearest_prompts(texts: Mapping[str, str]) -> dict[str, str]:
 
 def utility_effects(
     measures: pd.DataFrame,
-    units: pd.DataFrame,
+    sets: pd.DataFrame,
     assignment: Assignment,
     draws: int = 2000,
     seed: int = 0,
@@ -148,15 +156,16 @@ def utility_effects(
         for ``any_set`` and one for each arm at its smallest size, unless all models lack equally
         many. Empty where nothing is held out.
     """
-    measure = next((m for m in map(HELD_OUT.format, PRIMARY) if m in set(measures["measure"])), "")
+    known = set(measures["measure"])
+    measure = next((m for m in map(held_out, PRIMARY) if m in known), None)
     held = measures[measures["measure"] == measure].set_index("model_id")["value"]
-    if not set(assignment.model_ids) <= set(held.index):
-        return pd.DataFrame(columns=COLUMNS)
-    trial = Trial.of(units, assignment, draws, seed)
-    placed = trial.units[~trial.units.index.duplicated()]
+    if measure is None or not set(assignment.model_ids) <= set(held.index):
+        return EFFECTS.empty()
+    trial = Trial.of(sets, assignment, draws, seed)
+    placed = trial.sets[~trial.sets.index.duplicated()]
     size = placed["size"] if "size" in placed else pd.Series(1.0, index=placed.index)
     y = held.loc[list(assignment.model_ids)].to_numpy(np.float64)
-    asked = [(ANY_SET, 0, list(placed.index))]
+    asked: list[tuple[str, int | None, list[int]]] = [(Baseline.ANY_SET, None, list(placed.index))]
     for arm, of_arm in placed.groupby("arm", sort=False):
         k = of_arm["k"].min()
         asked.append((str(arm), int(k), list(of_arm.index[of_arm["k"] == k])))
@@ -166,7 +175,7 @@ def utility_effects(
         weight = (size[rows] / size[rows].mean()).to_numpy(np.float64)
         lacking = weight @ out
         if np.ptp(lacking) > _NOTHING:
-            drawn = np.einsum("u,dum->dm", weight, with_observed(out, trial.redrawn[:, rows]))
-            contrast = Contrast(arm, k, "", tuple(rows), ("",) * n, (1 / n,) * n, 1)
+            drawn = np.einsum("u,dum->dm", weight, trial.null(rows))
+            contrast = Contrast(arm, k, None, tuple(rows), (None,) * n, (1 / n,) * n, 1)
             records.append(record(contrast, measure, slope_test(y, lacking, drawn)))
-    return pd.DataFrame(records, columns=COLUMNS)
+    return EFFECTS.of(records)

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from untrain.core.errors import InputError
+from untrain.core.tables import SIMILARITY
 from untrain.counterfactual.design import Assignment
-
-COLUMNS = ["Folder", "Mean_1", "Min_1", "Max_1", "Mean_2", "Min_2", "Max_2"]
 
 
 def folder_name(prompt: str) -> str:
@@ -36,8 +35,8 @@ def study_table(
     Returns
     -------
     DataFrame
-        Folder, Mean_1, Min_1, Max_1 (before), Mean_2, Min_2, Max_2 (after); the last row, with an
-        empty Folder, holds the means of the columns.
+        Folder, Mean_1, Min_1, Max_1 (before), Mean_2, Min_2, Max_2 (after); the last row, without
+        a Folder, holds the means of the columns.
 
     Raises
     ------
@@ -60,45 +59,18 @@ def study_table(
         by_prompt = by_model.groupby(level=0).mean().loc[ids]
         for name in ("mean", "min", "max"):
             table[f"{name.capitalize()}_{suffix}"] = by_prompt[name].to_numpy()
-    summary = pd.DataFrame([{"Folder": "", **column_means(table)}])
-    return pd.concat([table, summary], ignore_index=True)[COLUMNS]
+    summary = pd.DataFrame([column_means(table)])
+    return SIMILARITY.conform(pd.concat([table, summary], ignore_index=True))
 
 
 def column_means(rows: pd.DataFrame) -> dict[str, float]:
     """Return the means over prompts of the table's numbers: the study's summary row."""
-    prompts_only = rows[rows["Folder"].fillna("") != ""]
-    return {name: float(prompts_only[name].mean()) for name in COLUMNS[1:]}
-
-
-def table_summary(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Return what the study publishes of a prompt set: mean, deviation and range of the cosine.
-
-    Parameters
-    ----------
-    before, after : DataFrame
-        prompt_id, generation, cosine.
-
-    Returns
-    -------
-    DataFrame
-        Rows ``before`` and ``after``; columns ``mean`` (over prompts), ``sd`` (population form,
-        *within* a prompt over its pictures, averaged over prompts; between prompts it is larger),
-        ``low`` and ``high`` (means of the prompts' minima and maxima).
-    """
-    rows = {}
-    for when, cosines in (("before", before), ("after", after)):
-        by_prompt = cosines.groupby("prompt_id")["cosine"]
-        rows[when] = {
-            "mean": by_prompt.mean().mean(),
-            "sd": by_prompt.std(ddof=0).mean(),
-            "low": by_prompt.min().mean(),
-            "high": by_prompt.max().mean(),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    prompts_only = rows[rows["Folder"].notna()]
+    return {name: float(prompts_only[name].mean()) for name in SIMILARITY.names[1:]}
 
 
 def before_after_cosines(
-    cosines: pd.DataFrame, units: pd.DataFrame, assignment: Assignment
+    cosines: pd.DataFrame, sets: pd.DataFrame, assignment: Assignment
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the reference cosines before and after removal, as a randomised trial has them.
 
@@ -109,12 +81,12 @@ def before_after_cosines(
     ----------
     cosines : DataFrame
         model_id, prompt_id, generation, cosine.
-    units : DataFrame
+    sets : DataFrame
         The primary forget set of each prompt: forget_set_id and prompt_id.
     assignment : Assignment
     """
-    rows = {unit: row for row, unit in enumerate(assignment.unit_ids)}
-    row = dict(zip(units["prompt_id"], units["forget_set_id"].map(rows), strict=True))
+    rows = {set_id: row for row, set_id in enumerate(assignment.forget_set_ids)}
+    row = dict(zip(sets["prompt_id"], sets["forget_set_id"].map(rows), strict=True))
     column = {model_id: i for i, model_id in enumerate(assignment.model_ids)}
     measured = cosines[cosines["prompt_id"].isin(row) & cosines["model_id"].isin(column)]
     removed = assignment.out[measured["prompt_id"].map(row), measured["model_id"].map(column)]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from untrain.counterfactual.design import SAMPLER
+from untrain.core.notes import Note
+from untrain.core.vocabulary import SAMPLER, Baseline, Design, nearest_prompt, other_prompts
 from untrain.evaluation.measurement import BITS, primary
-from untrain.evaluation.side_effects import ANY_SET, NEAREST, OTHERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +20,15 @@ class Findings:
     Attributes
     ----------
     effects, groups, verdicts : DataFrame
-        As `untrain.evaluation.effects.trial_effects`, `group_effects` and
-        `untrain.evaluation.verdicts.verdicts` return them.
+        `untrain.core.tables.EFFECTS`, `GROUPS` and `VERDICTS`.
+    notes : tuple of Note
+        On the effects.
     """
 
     effects: pd.DataFrame
     groups: pd.DataFrame
     verdicts: pd.DataFrame
+    notes: tuple[Note, ...] = ()
 
 
 def summarise(
@@ -47,12 +49,12 @@ def summarise(
         As `removed_share` returns it.
     """
     effects, verdicts = found.effects, found.verdicts
-    overall = effects[effects["prompt_id"] == ""]
+    overall = effects[effects["prompt_id"].isna()]
     role = verdicts["prompt_id"].map(roles)
     of_queries = verdicts[role == "query"]
     measure = primary(effects)
     of_measure = f"{measure}_bits_per_token" if unit == BITS else measure
-    side = [words.format(measure) for words in (OTHERS, NEAREST)]
+    side = [other_prompts(measure), nearest_prompt(measure)]
     return {
         "measure": measure,
         "unit": unit,
@@ -70,7 +72,7 @@ def summarise(
 
 
 def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    return table.astype(object).replace({np.nan: None}).to_dict("records")
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] | None:
@@ -84,11 +86,13 @@ def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] 
     dict or None
         estimate, low, high and two_sided_p; None where nothing was held out.
     """
-    found = overall[overall["measure"].str.startswith("heldout_") & (overall["arm"] == ANY_SET)]
+    found = overall[
+        overall["measure"].str.startswith("heldout_") & (overall["arm"] == Baseline.ANY_SET)
+    ]
     if found.empty:
         return None
     row = found.iloc[0]
-    sets = 0.1 * row["n_units"] / (2 * removed_share)
+    sets = 0.1 * row["n_sets"] / (2 * removed_share)
     scaled = {name: row[name] * sets for name in ("estimate", "low", "high")}
     values = {**scaled, "two_sided_p": row["two_sided_p"]}
     return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
@@ -97,10 +101,10 @@ def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] 
 def false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]]:
     """Return, for each random arm, how many of its sets the verdict's rule would name, of all."""
     random = effects[
-        (effects["design"] == "randomised")
+        (effects["design"] == Design.RANDOMISED)
         & effects["arm"].str.startswith("random")
         & (effects["measure"] == primary(effects))
-        & (effects["prompt_id"] != "")
+        & effects["prompt_id"].notna()
         & effects["p_value"].notna()
     ]
     named = random["p_value"] <= alpha

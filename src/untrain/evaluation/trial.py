@@ -1,17 +1,18 @@
-"""Contrasts: which units an effect is made of, and the test of it by re-drawing the assignment."""
+"""The trial: which forget sets an effect is made of, and its test by re-drawing the assignment."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from untrain.core.files import rng
-from untrain.counterfactual.design import Assignment, by_row, redraw
-from untrain.evaluation.outcomes import DECISIVE
+from untrain.core.vocabulary import DECISIVE, Design
+from untrain.counterfactual.design import Assignment, aligned, redraw
+from untrain.evaluation.least_squares import Adjustment
 from untrain.evaluation.randomisation import (
     Inference,
     can_enumerate,
@@ -23,60 +24,93 @@ from untrain.evaluation.randomisation import (
 
 @dataclass(frozen=True)
 class Contrast:
-    """A sum of main effects: of one arm's increments up to k, on one prompt ("" = on all)."""
+    """A sum of main effects: of one arm's increments up to k, on one prompt or on all.
+
+    Attributes
+    ----------
+    arm : str
+    k : int or None
+        None where sets of all sizes count.
+    prompt_id : str or None
+        None: the mean over prompts.
+    rows : tuple of int
+        The forget sets, as rows of the assignment; one that stands for several prompts is there
+        for each.
+    queries : tuple of (str or None)
+        The prompt whose outcome each set is read on; None is the mean over prompts.
+    weights : tuple of float
+        Of each set's effect in the sum.
+    n_increments : int
+        How many nested increments make up the whole set of size k.
+    control : str, optional
+        The arm that this one is compared with.
+    """
 
     arm: str
-    k: int
-    prompt_id: str
-    rows: tuple[int, ...]  # units; one that stands for several prompts is there for each
-    queries: tuple[str, ...]  # the prompt whose outcome each unit is held against; "" = the mean
+    k: int | None
+    prompt_id: str | None
+    rows: tuple[int, ...]
+    queries: tuple[str | None, ...]
     weights: tuple[float, ...]
     n_increments: int
+    control: str | None = None
 
-    def decisive(self, units: pd.DataFrame, query: str) -> list[int]:
-        """Return the rows of the query's targeted or family units, if they are of other arms."""
-        same = (units["prompt_id"] == query) & units["arm"].isin(DECISIVE)
-        return list(units.index[same & (units["arm"] != self.arm)]) if query else []
+    def decisive(self, sets: pd.DataFrame, query: str | None) -> list[int]:
+        """Return the rows of the query's targeted or family sets, if they are of other arms."""
+        if query is None:
+            return []
+        same = (sets["prompt_id"] == query) & sets["arm"].isin(DECISIVE)
+        return list(sets.index[same & (sets["arm"] != self.arm)])
 
-    def larger(self, units: pd.DataFrame, query: str) -> list[int]:
+    def larger(self, sets: pd.DataFrame, query: str | None) -> list[int]:
         """Return the rows of the query's increments beyond k, if the arm is a decisive one."""
-        same = (units["prompt_id"] == query) & (units["arm"] == self.arm) & (units["k"] > self.k)
-        return list(units.index[same]) if query and self.arm in DECISIVE else []
+        if query is None or self.arm not in DECISIVE:
+            return []
+        same = (sets["prompt_id"] == query) & (sets["arm"] == self.arm) & (sets["k"] > self.k)
+        return list(sets.index[same])
 
 
-def contrasts(units: pd.DataFrame, prompts: list[str]) -> Iterator[Contrast]:
+Increments = dict[int, list[int]]
+"""Of each nested size the rows of its sets, one a draw."""
+
+
+def contrasts(sets: pd.DataFrame, prompts: list[str]) -> Iterator[Contrast]:
     """Yield the effects to estimate: each arm, each k, overall and each prompt."""
-    for arm, of_arm in units.groupby("arm", sort=False):
+    for arm, of_arm in sets.groupby("arm", sort=False):
         ks = sorted(of_arm["k"].unique())
         for k in ks:
             n_increments = sum(size <= k for size in ks)
-            by_prompt: dict[str, dict[int, list[int]]] = {}
-            for row, prompt_id, size in zip(
-                of_arm.index, of_arm["prompt_id"], of_arm["k"], strict=True
-            ):
-                if size <= k:
-                    by_prompt.setdefault(prompt_id, {}).setdefault(size, []).append(int(row))
-            shared = by_prompt.pop("", None)
-            whole = {
+            by_prompt = _by_prompt(of_arm[of_arm["k"] <= k])
+            shared = by_prompt.pop(None, None)
+            whole: dict[str | None, Increments] = {
                 p: by_prompt[p]
                 for p in prompts
                 if p in by_prompt and len(by_prompt[p]) == n_increments
             }
             if whole:
-                yield _contrast(str(arm), int(k), "", whole)
+                yield _contrast(str(arm), int(k), None, whole)
             if shared:
-                yield _contrast(str(arm), int(k), "", {"": shared})
+                yield _contrast(str(arm), int(k), None, {None: shared})
                 whole = dict.fromkeys(prompts, shared)
             for prompt_id, increments in whole.items():
                 yield _contrast(str(arm), int(k), prompt_id, {prompt_id: increments})
 
 
+def _by_prompt(sets: pd.DataFrame) -> dict[str | None, Increments]:
+    """Return the increments of each prompt; of None those that are for no prompt."""
+    found: dict[str | None, Increments] = {}
+    for row, prompt_id, size in zip(sets.index, sets["prompt_id"], sets["k"], strict=True):
+        of_prompt = found.setdefault(None if pd.isna(prompt_id) else prompt_id, {})
+        of_prompt.setdefault(size, []).append(int(row))
+    return found
+
+
 def _contrast(
-    arm: str, k: int, prompt_id: str, increments: dict[str, dict[int, list[int]]]
+    arm: str, k: int, prompt_id: str | None, increments: dict[str | None, Increments]
 ) -> Contrast:
     """Sum over increments of the mean over prompts of the mean over draws."""
     rows: list[int] = []
-    queries: list[str] = []
+    queries: list[str | None] = []
     weights: list[float] = []
     for query, of_query in increments.items():
         for draws in of_query.values():
@@ -93,30 +127,29 @@ class Trial:
 
     Attributes
     ----------
-    units : DataFrame
+    sets : DataFrame
         forget_set_id, arm, prompt_id, k; the index gives the rows of the assignment.
     assignment : Assignment
-    redrawn : ndarray of bool, shape (draws, units, models)
+    redrawn : ndarray of bool, shape (draws, sets, models)
         Assignments that might have been drawn as well.
     """
 
-    units: pd.DataFrame
+    sets: pd.DataFrame
     assignment: Assignment
     redrawn: np.ndarray
 
     @classmethod
-    def of(cls, units: pd.DataFrame, assignment: Assignment, draws: int, seed: int) -> Trial:
-        """Order the units as the assignment has them, and draw it again."""
+    def of(cls, sets: pd.DataFrame, assignment: Assignment, draws: int, seed: int) -> Trial:
+        """Order the sets as the assignment has them, and draw it again."""
         redrawn = redraw(assignment, rng("randomisation", seed), draws)
-        return cls(by_row(units, assignment), assignment, redrawn)
+        return cls(aligned(sets, assignment), assignment, redrawn)
 
     def effects(
         self,
         table: pd.DataFrame,
         measure: str,
-        units: pd.DataFrame | None = None,
+        sets: pd.DataFrame | None = None,
         adjust: bool = True,
-        scales: pd.DataFrame | None = None,
     ) -> list[dict[str, object]]:
         """Return a row of the table of effects for each contrast.
 
@@ -126,82 +159,80 @@ class Trial:
             Outcomes.
         measure : str
             What they are.
-        units : DataFrame, optional
-            Those of `Trial.units` to test; all if left out.
+        sets : DataFrame, optional
+            Those of `Trial.sets` to test; all if left out.
         adjust : bool
             Whether the decisive sets of a control's prompt are taken out of its outcome first.
-        scales : DataFrame, optional
-            As ``table``, from `untrain.evaluation.weighting.control_scales`: in the effects of
-            controls models count by their noise.
         """
         return [
-            record(contrast, measure, infer(contrast, table, self, adjust, scales))
-            for contrast in contrasts(self.units if units is None else units, list(table.index))
+            record(contrast, measure, infer(contrast, table, self, adjust))
+            for contrast in contrasts(self.sets if sets is None else sets, list(table.index))
         ]
 
+    def null(self, rows: Sequence[int]) -> np.ndarray:
+        """Return the assignments of some sets, the observed first, (1 + draws, rows, models)."""
+        chosen = list(rows)
+        return with_observed(self.assignment.out[chosen], self.redrawn[:, chosen])
 
-def infer(
-    contrast: Contrast,
-    table: pd.DataFrame,
-    trial: Trial,
-    adjust: bool = True,
-    scales: pd.DataFrame | None = None,
-) -> Inference:
+
+def infer(contrast: Contrast, table: pd.DataFrame, trial: Trial, adjust: bool = True) -> Inference:
     """Test a contrast as `Trial.effects` says."""
     rows = list(contrast.rows)
-    y = np.stack([_query(table, query) for query in contrast.queries])
+    y = np.stack([_outcome(table, query) for query in contrast.queries])
     others = [_others(contrast, trial, query) if adjust else [] for query in contrast.queries]
-    given = [trial.assignment.out[found] for found in others]
+    given = tuple(trial.assignment.out[found] for found in others)
     out, weights = trial.assignment.out[rows], np.array(contrast.weights)
-    scale = None
-    if scales is not None and contrast.arm not in DECISIVE:
-        scale = np.stack([_scale(scales, query) for query in contrast.queries])
-    alone = len(set(rows)) == 1 and all(found == others[0] for found in others)
-    if alone and can_enumerate(out.shape[1]):
-        # What one unit does to several queries is, on average, what it does to their average.
+    single = len(set(rows)) == 1 and all(found == others[0] for found in others)
+    if single and can_enumerate(out.shape[1]):
+        # What one set does to several queries is, on average, what it does to their average.
         halves = every_half(out.shape[1])
-        mean, of_mean = weights @ y, None if scale is None else (weights @ scale)[None]
-        return randomisation_test(mean[None], out[:1], halves, given=given[:1], scale=of_mean)
-    # Under a constant effect θ of the whole set each of its increments has θ / n. Units of one
-    # query move that query together; splitting θ evenly where it is not even widens the interval.
-    queries = np.array(contrast.queries)
+        return randomisation_test(
+            (weights @ y)[None], out[:1], halves, None, None, Adjustment(given[:1])
+        )
+    numbers = numbered(contrast.queries)
+    # Under a constant effect θ of the whole set each of its increments has θ / n. Sets of one query
+    # move that query together; splitting θ evenly where it is not even widens the interval.
     shift = np.empty(out.shape)
-    for query in set(contrast.queries):
-        same = queries == query
+    for number in np.unique(numbers):
+        same = numbers == number
         shift[same] = out[same].sum(axis=0) / contrast.n_increments
-    null = with_observed(out, trial.redrawn[:, rows])
     together = adjust and contrast.n_increments > 1 and _fits(contrast, trial)
-    joint = np.unique(queries, return_inverse=True)[1] if together else None
-    return randomisation_test(y, out, null, weights, shift, given, scale, joint)
+    adjustment = Adjustment(given, numbers if together else None)
+    return randomisation_test(y, out, trial.null(rows), weights, shift, adjustment)
 
 
-def _others(contrast: Contrast, trial: Trial, query: str) -> list[int]:
-    """Return the units that move the query most, beside those of the contrast."""
-    larger = contrast.larger(trial.units, query) if _fits(contrast, trial) else []
-    return [*contrast.decisive(trial.units, query), *larger]
+def numbered(queries: Sequence[str | None]) -> np.ndarray:
+    """Return a number for each query, the same for the same one."""
+    numbers = {query: number for number, query in enumerate(dict.fromkeys(queries))}
+    return np.array([numbers[query] for query in queries])
+
+
+def _others(contrast: Contrast, trial: Trial, query: str | None) -> list[int]:
+    """Return the sets that move the query most, beside those of the contrast."""
+    larger = contrast.larger(trial.sets, query) if _fits(contrast, trial) else []
+    return [*contrast.decisive(trial.sets, query), *larger]
 
 
 def _fits(contrast: Contrast, trial: Trial) -> bool:
     """Tell whether a decisive arm's nested sets can be told apart with models to spare."""
-    of_arm = trial.units["k"][trial.units["arm"] == contrast.arm]
+    of_arm = trial.sets["k"][trial.sets["arm"] == contrast.arm]
     return contrast.arm in DECISIVE and 2 * of_arm.nunique() < len(trial.assignment.model_ids)
 
 
-def _scale(scales: pd.DataFrame, query: str) -> np.ndarray:
-    """Return the scale of a query's outcomes; those of the mean over queries all count alike."""
-    return scales.loc[query].to_numpy(np.float64) if query else np.ones(scales.shape[1])
-
-
-def _query(table: pd.DataFrame, query: str) -> np.ndarray:
-    values = table.loc[query] if query else table.mean(axis=0)
+def _outcome(table: pd.DataFrame, query: str | None) -> np.ndarray:
+    """Return the outcome of a query in each model, or the mean over all."""
+    values = table.mean(axis=0) if query is None else table.loc[query]
     return values.to_numpy(np.float64)
 
 
-def record(contrast: Contrast, measure: str, result: Inference) -> dict[str, object]:
-    """Return one row of the table of effects; an end that no value can give is missing."""
+def record(
+    contrast: Contrast, measure: str, result: Inference, design: Design = Design.RANDOMISED
+) -> dict[str, object]:
+    """Return one row of the table of effects; a limit that is not finite is missing."""
     return {
-        "design": "randomised",
+        "design": design,
         "arm": contrast.arm,
+        "control": contrast.control,
         "prompt_id": contrast.prompt_id,
         "measure": measure,
         "estimate": result.estimate,
@@ -211,5 +242,5 @@ def record(contrast: Contrast, measure: str, result: Inference) -> dict[str, obj
         "k": contrast.k,
         "two_sided_p": result.two_sided_p,
         "null_sd": result.null_sd,
-        "n_units": len(set(contrast.rows)),
+        "n_sets": len(set(contrast.rows)),
     }

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.evaluation.randomisation import holm
+from untrain.core.tables import VERDICTS
+from untrain.core.vocabulary import Arm, Design, Measure, Verdict
 
 DEFAULT_MARGIN = 0.1
 """Bits a token, about a tenth of what it costs a picture of the demo that its model is replaced by
 one of another seed (the naive row "nothing of its own"): nobody would call that a trace."""
-
-ATTRIBUTABLE, NOT_ATTRIBUTABLE, UNDECIDED = "attributable", "not attributable", "undecided"
-COLUMNS = ["prompt_id", "verdict", "reason", "p_value", "p_holm"]
 
 
 def verdicts(
     effects: pd.DataFrame,
     alpha: float = 0.05,
     margin: float | None = DEFAULT_MARGIN,
-    arm: str = "targeted",
-    measure: str = "nll",
+    arm: str = Arm.TARGETED,
+    measure: str = Measure.NLL,
     k: int | None = None,
 ) -> pd.DataFrame:
     """Return a verdict for each query of a randomised trial.
@@ -43,7 +42,7 @@ def verdicts(
     Parameters
     ----------
     effects : DataFrame
-        As `untrain.evaluation.effects.trial_effects` returns it.
+        The table of `untrain.evaluation.effects.Effects`, of a randomised trial.
     alpha : float
         Level, between 0 and 1.
     margin : float or None
@@ -58,75 +57,69 @@ def verdicts(
     Returns
     -------
     DataFrame
-        prompt_id, verdict, reason (a sentence with the numbers), p_value, p_holm.
+        `untrain.core.tables.VERDICTS`.
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha is {alpha}; it must lie between 0 and 1, such as 0.05")
     if margin is not None and not margin > 0:
         raise InputError(f"the equivalence margin is {margin}; it must be above 0, such as 0.05")
     queries = effects[
-        (effects["design"] == "randomised")
+        (effects["design"] == Design.RANDOMISED)
         & (effects["arm"] == arm)
         & (effects["measure"] == measure)
-        & (effects["prompt_id"] != "")
+        & effects["prompt_id"].notna()
     ]
     queries = queries[queries["k"] == (queries["k"].min() if k is None else k)]
     rows = [(q.prompt_id, *_judge(q, alpha, margin), q.p_value) for q in queries.itertuples()]
-    judged = pd.DataFrame(rows, columns=COLUMNS[:-1])
-    return judged.assign(p_holm=holm(judged["p_value"].to_numpy(float)))
+    judged = pd.DataFrame(rows, columns=VERDICTS.names[:-1])
+    return VERDICTS.conform(judged.assign(p_holm=holm(judged["p_value"].to_numpy(float))))
 
 
-def _judge(query: Any, alpha: float, margin: float | None) -> tuple[str, str]:
+def _judge(query: Any, alpha: float, margin: float | None) -> tuple[Verdict, str]:
     low, high = query.low, query.high
     if math.isnan(query.estimate):
-        return UNDECIDED, "its half of the models is that of the prompt's own images, or the other"
+        return (
+            Verdict.UNDECIDED,
+            "its half of the models is that of the prompt's own images, or the other",
+        )
     found = f"effect {query.estimate:+.3f}, p = {query.p_value:.4f}"
     if query.p_value <= alpha:
         tiny = margin is not None and high < margin
         small = f", though smaller than the margin of {margin:g}" if tiny else ""
-        return ATTRIBUTABLE, f"{found}: at most the level of {alpha:g}{small}"
+        return Verdict.ATTRIBUTABLE, f"{found}: at most the level of {alpha:g}{small}"
     if math.isnan(high) or math.isnan(low):
-        return UNDECIDED, f"{found}: with so few models the interval has no end"
+        return Verdict.UNDECIDED, f"{found}: with so few models the interval has no end"
     between = f"between {low:+.3f} and {high:+.3f}"
     if margin is None:
-        return UNDECIDED, f"{found}: {between}, and no margin was set (evaluation.margin)"
+        return Verdict.UNDECIDED, f"{found}: {between}, and no margin was set (evaluation.margin)"
     if -margin < low and high < margin:
-        return NOT_ATTRIBUTABLE, f"{found}: {between}, inside the margin of ±{margin:g}"
-    return UNDECIDED, f"{found}: {between}, not inside the margin of ±{margin:g}"
+        return Verdict.NOT_ATTRIBUTABLE, f"{found}: {between}, inside the margin of ±{margin:g}"
+    return Verdict.UNDECIDED, f"{found}: {between}, not inside the margin of ±{margin:g}"
 
 
-def holm_over(
-    tables: Mapping[str, pd.DataFrame],
-    arm: str = "targeted",
-    measure: str = "nll",
-    k: int | None = None,
-) -> pd.DataFrame:
-    """Return the overall effect of several trials, p adjusted for their being tested together.
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return p-values adjusted for testing several hypotheses at once.
+
+    S. Holm (1979), A simple sequentially rejective multiple test procedure.
 
     Parameters
     ----------
-    tables : mapping
-        Name of a prompt set or method → its effects, as `trial_effects` returns them. Those named
-        here are the family of tests: name all that were tried.
-    arm, measure, k
-        As for `verdicts`.
+    p_values : array-like, shape (n,)
+        NaN stays NaN and is not counted.
 
     Returns
     -------
-    DataFrame
-        name, estimate, low, high, p_value, p_holm.
+    ndarray of float64, shape (n,)
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    array([0.03, 0.06, 0.06])
     """
-    rows = []
-    for name, effects in tables.items():
-        overall = effects[
-            (effects["design"] == "randomised")
-            & (effects["arm"] == arm)
-            & (effects["measure"] == measure)
-            & (effects["prompt_id"] == "")
-        ]
-        overall = overall[overall["k"] == (overall["k"].min() if k is None else k)]
-        if overall.empty:
-            raise InputError(f"{name}: found no overall effect of the arm {arm} on {measure}")
-        rows.append((name, *overall.iloc[0][["estimate", "low", "high", "p_value"]]))
-    found = pd.DataFrame(rows, columns=["name", "estimate", "low", "high", "p_value"])
-    return found.assign(p_holm=holm(found["p_value"].to_numpy(float)))
+    p = np.asarray(p_values, np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted

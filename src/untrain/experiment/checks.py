@@ -37,8 +37,8 @@ def check(run: Run, due: Collection[str]) -> None:
         count_removed(config, run.catalog, run.prompts)
     if "retrain" in due and config.design.kind == "randomised":
         sets = count_sets(config.removal, run.prompts)
-        units = pd.DataFrame({"forget_set_id": [str(unit) for unit in range(sets)]})
-        drawn = design.randomised(units, config.design.models, config.seed, run.paired)
+        named = pd.DataFrame({"forget_set_id": [str(number) for number in range(sets)]})
+        drawn = design.randomised(named, config.design.models, config.seed, run.paired)
         design.refuse_repeated_models(drawn)
 
 

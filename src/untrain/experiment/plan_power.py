@@ -171,7 +171,7 @@ def _noise(config: Config, given: float | None, paired: bool, unit: str) -> Nois
             trial = read_trial(folder)
             if paired != (len(set(trial.assignment.seed_offsets)) == 1):
                 continue
-            noise = power.trial_noise(trial.measures, trial.units, trial.assignment)
+            noise = power.trial_noise(trial.measures, trial.sets, trial.assignment)
             found += [noise] if noise.total > 0 else []
     if not found:
         demo = Noise(power.DEMO_NOISE, power.DEMO_CORRELATION, AS_IN_DEMO)

@@ -15,7 +15,7 @@ import pandas as pd
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.core.progress import console
-from untrain.counterfactual.design import SAMPLER
+from untrain.core.vocabulary import SAMPLER
 from untrain.runs.queries import read_queries, read_redrawn
 from untrain.runs.run import Run
 from untrain.training.trackers import TRACKERS, Tracker
@@ -114,11 +114,11 @@ def _pictures(name: str, models: Sequence[str], run: Run, tracker: Tracker) -> N
 
 def _evaluate(run: Run, tracker: Tracker) -> None:
     """Tell every overall effect and its p, and how many prompts have each verdict."""
-    effects = pd.read_parquet(run.path("results", "effects.parquet"))
-    effects = effects[(effects["prompt_id"] == "") & (effects["design"] == run.config.design.kind)]
+    effects = run.table("results/effects")
+    effects = effects[effects["prompt_id"].isna() & (effects["design"] == run.config.design.kind)]
     values: dict[str, float] = {}
     for row in effects.to_dict("records"):
-        size = f"-{row['k']:g}" if row["k"] > 0 else ""
+        size = "" if pd.isna(row["k"]) else f"-{row['k']}"
         name = f"{row['measure']}/{row['arm']}{size}"
         values |= {f"effect/{name}": row["estimate"], f"p/{name}": row["p_value"]}
     verdicts = read_json(run.path("results", "summary.json"))["verdicts"]

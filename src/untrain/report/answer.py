@@ -6,12 +6,12 @@ import math
 
 import pandas as pd
 
+from untrain.core.tables import EFFECTS
 from untrain.evaluation.measurement import BITS, amount, primary
 from untrain.report.arms import arm_words
 from untrain.report.notes import NOTHING_REMOVED
 from untrain.report.tables.differences import difference_sentence
 from untrain.report.tables.effects import (
-    EFFECTS,
     designs,
     is_overall,
     overall_table,
@@ -84,7 +84,7 @@ def effect_sentences(
 
 def _together(effects: pd.DataFrame) -> bool:
     """Tell whether all prompts' sets were removed as one: there are fewer sets than prompts."""
-    effects = effects.reindex(columns=list(EFFECTS))
+    effects = effects.reindex(columns=EFFECTS.names)
     own = effects[
         (effects["design"] == "randomised")
         & (effects["arm"] == "targeted")
@@ -92,7 +92,7 @@ def _together(effects: pd.DataFrame) -> bool:
     ]
     own = own[own["k"] == own["k"].min()]
     overall = is_overall(own)
-    return bool((own.loc[overall, "n_units"] < (~overall).sum()).any())
+    return bool((own.loc[overall, "n_sets"] < (~overall).sum()).any())
 
 
 def _first_sentence(

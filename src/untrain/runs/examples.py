@@ -9,6 +9,7 @@ import pandas as pd
 from untrain.attribution.fitting import Examples, example_sets
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.tables import PROMPTS, TABLES
 from untrain.evaluation.measurement import primary
 
 
@@ -34,7 +35,7 @@ def read_examples(run: Path) -> Examples:
             "is that of one prompt's images; expected a run with a set for each prompt"
         )
     measure = primary(effects)
-    single = (effects["measure"] == measure) & (effects["prompt_id"] != "")
+    single = (effects["measure"] == measure) & effects["prompt_id"].notna()
     known = (effects["design"] == "randomised") & effects["estimate"].notna()
     groups = _groups(run)
     record = read_json(_needed(run, "run.json"))
@@ -64,11 +65,13 @@ def _needed(run: Path, name: str) -> Path:
 
 
 def _table(run: Path, name: str) -> pd.DataFrame:
-    return pd.read_parquet(_needed(run, f"{name}.parquet")).fillna({"prompt_id": ""})
+    _needed(run, f"{name}.parquet")
+    return TABLES[name].read(run)
 
 
 def _groups(run: Path) -> dict[str, str]:
     """Return, by prompt, the family or else the text: what cross-validation leaves out whole."""
-    prompts = pd.read_csv(_needed(run, "prompts.csv"), dtype=str, keep_default_na=False)
-    groups = prompts["family"].where(prompts["family"] != "", prompts["prompt"])
+    _needed(run, "prompts.csv")
+    prompts = PROMPTS.read(run)
+    groups = prompts["family"].fillna(prompts["prompt"])
     return dict(zip(prompts["prompt_id"], groups, strict=True))

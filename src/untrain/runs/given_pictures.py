@@ -43,7 +43,7 @@ class GivenPictures:
         texts = list(dict.fromkeys(self.catalog.captions))
         width = max(2, len(str(len(texts) - 1)))
         ids = [f"p{i:0{width}d}" for i in range(len(texts))]
-        return pd.DataFrame({"prompt_id": ids, "prompt": texts, "family": "", "role": "query"})
+        return pd.DataFrame({"prompt_id": ids, "prompt": texts, "family": None, "role": "query"})
 
     @cached_property
     def ids(self) -> dict[str, list[str]]:

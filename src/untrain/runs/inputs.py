@@ -169,7 +169,7 @@ def _prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
 def _as_prompts(texts: list[str]) -> pd.DataFrame:
     width = max(2, len(str(len(texts) - 1)))
     ids = [f"p{i:0{width}d}" for i in range(len(texts))]
-    return pd.DataFrame({"prompt_id": ids, "prompt": texts, "family": "", "role": "query"})
+    return pd.DataFrame({"prompt_id": ids, "prompt": texts, "family": None, "role": "query"})
 
 
 def _family_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:

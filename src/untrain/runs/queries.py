@@ -19,7 +19,8 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_file, write_csv
+from untrain.core.files import atomic_file
+from untrain.core.tables import PROMPTS
 from untrain.generators.queries import Queries
 from untrain.runs.pictures import PictureFiles, read_picture, save_pictures
 
@@ -29,7 +30,7 @@ SAMPLES = "queries.safetensors"
 
 def write_prompts(folder: Path, prompts: pd.DataFrame) -> None:
     """Write ``prompts.csv``."""
-    write_csv(folder / "prompts.csv", prompts)
+    PROMPTS.write(folder, prompts)
 
 
 def write_queries(folder: Path, queries: Queries, references: Queries | None = None) -> None:

@@ -13,43 +13,44 @@ import yaml
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
-from untrain.counterfactual.design import SAMPLER as SAMPLER
+from untrain.core.tables import (
+    CAPTIONS,
+    CATALOG,
+    COMPARISON,
+    COPIES,
+    EFFECTS,
+    FORGET_SETS,
+    GROUPS,
+    MEASURES,
+    MODELS,
+    PROMPTS,
+    RANKING,
+    REMOVALS,
+    RETRIEVAL,
+    SIMILARITY,
+    VERDICTS,
+    Kind,
+    Table,
+)
+from untrain.core.vocabulary import SAMPLER as SAMPLER
 from untrain.evaluation.measurement import BITS
 
 DEFAULT_ALPHA = 0.05
 """The level of a run whose folder does not say."""
 
-COLUMNS = {
-    "prompts.csv": ("prompt_id", "prompt", "family", "role"),
-    "ranking.parquet": ("method", "prompt_id", "image_id", "score", "rank"),
-    "copies.parquet": ("prompt_id", "generation", "image_id", "near_copy"),
-    "forget_sets.parquet": ("forget_set_id", "arm", "prompt_id", "draw", "k", "image_id"),
-    "models.parquet": ("model_id", "seed", "fingerprint"),
-    "removals.parquet": ("model_id", "forget_set_id"),
-    "captions.parquet": ("image_id", "caption"),
-    "results/measures.parquet": ("model_id", "prompt_id", "measure", "value"),
-    "results/effects.parquet": (
-        *("design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
-        *("k", "two_sided_p", "null_sd", "n_units"),
-    ),
-    "results/verdicts.parquet": ("prompt_id", "verdict", "reason", "p_holm"),
-    "results/similarity_results.csv": (
-        *("Folder", "Mean_1", "Min_1", "Max_1"),
-        *("Mean_2", "Min_2", "Max_2"),
-    ),
-    "results/groups.parquet": (
-        *("group", "design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value"),
-        *("k", "two_sided_p", "null_sd", "n_units"),
-    ),
-}
-_TEXT = {"prompt_id", "prompt", "family", "role", "method", "image_id", "forget_set_id", "arm"}
-_TEXT |= {"model_id", "fingerprint", "caption", "design", "measure", "verdict", "reason", "Folder"}
-_TEXT |= {"group", "content"}
+_TABLES = (
+    *(PROMPTS, RANKING, COPIES, FORGET_SETS, MODELS, REMOVALS, CAPTIONS),
+    *(MEASURES, EFFECTS, VERDICTS, SIMILARITY, GROUPS),
+)
+"""The tables that are read at once, in the order of the fields of `RunResults`."""
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """A finished run folder, read: a table or value for each file, empty where there is none."""
+    """A finished run folder, read: a table or value for each file, empty where there is none.
+
+    Tables have the columns of `untrain.core.tables`.
+    """
 
     folder: Path
     config: dict[str, Any]
@@ -90,21 +91,17 @@ class RunResults:
     @cached_property
     def comparison(self) -> pd.DataFrame:
         """Every metric of every generated picture against its candidates; larger than the rest."""
-        return _read_table(
-            self.folder / "comparison.parquet", ("prompt_id", "generation", "image_id")
-        )
+        return _read(COMPARISON, self.folder)
 
     @cached_property
     def retrieval(self) -> pd.DataFrame:
         """The candidates of each prompt and how well their captions fit it."""
-        return _read_table(
-            self.folder / "retrieval.parquet", ("prompt_id", "image_id", "rank", "score")
-        )
+        return _read(RETRIEVAL, self.folder)
 
     @cached_property
     def catalog(self) -> pd.DataFrame:
         """Ids, captions and content hashes of all training images."""
-        return _read_table(self.folder / "catalog.parquet", ("image_id", "caption", "content"))
+        return _read(CATALOG, self.folder)
 
 
 def rows(table: pd.DataFrame) -> Iterator[Any]:
@@ -131,32 +128,16 @@ def read_results(folder: Path) -> RunResults:
                 "Run the experiment to its end (it resumes where it stopped), then report again"
             )
     config = folder / "config.yaml"
-    tables = {name: _read_table(folder / name, columns) for name, columns in COLUMNS.items()}
     return RunResults(
         folder,
         (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.is_file() else {},
         read_json(folder / "run.json"),
-        *tables.values(),
+        *(_read(table, folder) for table in _TABLES),
     )
 
 
-def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table with at least ``columns``; ids and words as `str`, missing ones empty."""
-    if not path.is_file():
-        table = pd.DataFrame(columns=list(columns))
-    elif path.suffix == ".csv":
-        # An id such as 007 stays one, a prompt such as "nan" too.
-        text = dict.fromkeys(_TEXT, str)
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-    else:
-        table = pd.read_parquet(path)
-    for column in columns:
-        if column not in table:
-            table[column] = float("nan")
-    for column in table.columns:
-        if column in _TEXT:
-            words = table[column].astype(object)
-            table[column] = words.where(words.notna(), "").map(str)
-        elif column in columns:
-            table[column] = pd.to_numeric(table[column], errors="coerce")
-    return table
+def _read(table: Table, folder: Path) -> pd.DataFrame:
+    """Read a table, empty where there is none; of numbers that may be missing NaN is the sign."""
+    found = table.read(folder) if table.path(folder).is_file() else table.empty()
+    nullable = [c.name for c in table.columns if c.kind == Kind.INTEGER and c.nullable]
+    return found.astype(dict.fromkeys(nullable, float))

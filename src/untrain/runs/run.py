@@ -26,11 +26,11 @@ from untrain.core.files import (
     discard_leftovers,
     read_json,
     write_json,
-    write_parquet,
     write_text,
 )
 from untrain.core.notes import Note
 from untrain.core.progress import console, log_to
+from untrain.core.tables import TABLES
 from untrain.encoders import Encoder, load_encoder
 from untrain.evaluation.measurement import margin_of, measure_of
 from untrain.generators.base import Generator, unit_of
@@ -77,12 +77,12 @@ class Run:
         return self.folder.joinpath(*parts)
 
     def table(self, name: str) -> pd.DataFrame:
-        """Read one of the run's Parquet tables by name, such as ``'ranking'``."""
-        return pd.read_parquet(self.path(f"{name}.parquet"))
+        """Read one of the run's tables by name, such as ``'results/effects'``."""
+        return TABLES[name].read(self.folder)
 
     def keep(self, name: str, table: pd.DataFrame) -> None:
-        """Write one of the run's Parquet tables."""
-        write_parquet(self.path(f"{name}.parquet"), table)
+        """Write one of the run's tables; it must have the columns of `untrain.core.tables`."""
+        TABLES[name].write(self.folder, table)
 
     @cached_property
     def _data(self) -> inputs.Inputs:

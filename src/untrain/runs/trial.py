@@ -1,19 +1,19 @@
-"""The trial of a finished run, read from its folder: measures, units and assignment."""
+"""The trial of a finished run, read from its folder: measures, forget sets and assignment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.tables import FORGET_SETS, MEASURES, MODELS, REMOVALS
+from untrain.core.vocabulary import SAMPLER, Design
 from untrain.counterfactual import design
 
 FILES = ("run.json", "models.parquet", "forget_sets.parquet", "removals.parquet")
-MEASURES = ("results", "measures.parquet")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class FinishedTrial:
     """What `untrain.evaluation.effects.trial_effects` takes."""
 
     measures: pd.DataFrame
-    units: pd.DataFrame
+    sets: pd.DataFrame
     assignment: design.Assignment
 
 
@@ -29,8 +29,8 @@ def is_finished_trial(folder: Path) -> bool:
     """Tell whether a folder is a run whose randomised trial was measured."""
     if not all((folder / name).is_file() for name in FILES):
         return False
-    randomised = read_json(folder / "run.json").get("design") == "randomised"
-    return randomised and folder.joinpath(*MEASURES).is_file()
+    randomised = read_json(folder / "run.json").get("design") == Design.RANDOMISED
+    return randomised and MEASURES.path(folder).is_file()
 
 
 def read_trial(folder: Path) -> FinishedTrial:
@@ -46,9 +46,8 @@ def read_trial(folder: Path) -> FinishedTrial:
             f"{folder} holds no finished randomised trial; expected the folder of a run with "
             "design.kind randomised whose stage 'evaluate' is done: `untrain run FILE`"
         )
-    units = design.units_of(pd.read_parquet(folder / "forget_sets.parquet"))
-    measures = pd.read_parquet(folder.joinpath(*MEASURES))
-    return FinishedTrial(measures, units, read_assignment(folder))
+    sets = design.forget_set_table(FORGET_SETS.read(folder))
+    return FinishedTrial(MEASURES.read(folder), sets, read_assignment(folder))
 
 
 def read_assignment(folder: Path) -> design.Assignment:
@@ -59,15 +58,8 @@ def read_assignment(folder: Path) -> design.Assignment:
     folder : Path
         A run folder whose stage ``retrain`` is done.
     """
-    units = design.units_of(pd.read_parquet(folder / "forget_sets.parquet"))
-    models = pd.read_parquet(folder / "models.parquet")
-    models = models[models["model_id"] != design.SAMPLER]
-    removals = pd.read_parquet(folder / "removals.parquet")
-    unit_ids, model_ids = pd.Index(units["forget_set_id"].unique()), pd.Index(models["model_id"])
-    out = np.zeros((len(unit_ids), len(model_ids)), bool)
-    rows = unit_ids.get_indexer(pd.Index(removals["forget_set_id"]))
-    columns = model_ids.get_indexer(pd.Index(removals["model_id"]))
-    out[rows, columns] = True
-    is_random = read_json(folder / "run.json")["design"] == "randomised"
-    offsets = tuple(models["seed"] - models["seed"].min())
-    return design.Assignment(tuple(unit_ids), tuple(model_ids), out, offsets, is_random)
+    sets = design.forget_set_table(FORGET_SETS.read(folder))
+    models = MODELS.read(folder)
+    compared = models[models["model_id"] != SAMPLER]
+    is_random = read_json(folder / "run.json")["design"] == Design.RANDOMISED
+    return design.assignment_from(sets, compared, REMOVALS.read(folder), is_random)

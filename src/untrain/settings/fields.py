@@ -84,7 +84,7 @@ EngineName = Annotated[str, NameIn("untrain.training.engines:ENGINES")]
 TrackerName = Annotated[str, NameIn("untrain.training.trackers:TRACKERS")]
 Retriever = Annotated[str, NameIn("untrain.search.retrieve.candidates:RETRIEVERS")]
 RankingName = Annotated[str, AfterValidator(_ranking)]
-Arm = Annotated[str, NameIn("untrain.counterfactual.forget_sets:ARMS")]
+Arm = Annotated[str, NameIn("untrain.counterfactual.arms:ARMS")]
 GeneratorName = Annotated[str, NameIn("untrain.generators.registry:GENERATORS")]
 Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
 

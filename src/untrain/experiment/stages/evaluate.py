@@ -8,20 +8,20 @@ from typing import Any
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.core.files import write_json, write_parquet, write_text
-from untrain.core.notes import Note
+from untrain.core.files import write_json
 from untrain.core.progress import track
+from untrain.core.tables import MEASURES, VERDICTS
+from untrain.core.vocabulary import SAMPLER, Arm, Design, Measure, Role
 from untrain.counterfactual import design
-from untrain.counterfactual.design import SAMPLER, Assignment
+from untrain.counterfactual.design import Assignment
 from untrain.evaluation import measures as ms
 from untrain.evaluation.before_after import before_after_effects
-from untrain.evaluation.effects import group_effects, trial_effects
+from untrain.evaluation.effects import Effects, group_effects, trial_effects
 from untrain.evaluation.measurement import primary
 from untrain.evaluation.model_measures import ModelMeasures, Pairs
 from untrain.evaluation.side_effects import nearest_prompts, specificity_effects, utility_effects
 from untrain.evaluation.study_table import before_after_cosines, study_table
 from untrain.evaluation.summary import Findings, removed_share, summarise
-from untrain.evaluation.verdicts import COLUMNS as VERDICT_COLUMNS
 from untrain.evaluation.verdicts import verdicts
 from untrain.experiment.stages.base import Stage, encoder_identity, section
 from untrain.generators.base import Generator, has_likelihood
@@ -30,8 +30,6 @@ from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
 from untrain.runs.trial import read_assignment
 from untrain.settings.sections import Evaluation
-
-RESULTS = "results"
 
 
 def settings(run: Run) -> Any:
@@ -45,25 +43,25 @@ def evaluate(run: Run) -> None:
     run.trainer.prepare()
     folder, forget_sets, first = run.folder, run.table("forget_sets"), run.config.removal.k[0]
     models = run.table("models")
-    primary_sets = primary_units(forget_sets, first)
+    primary_sets = primary_sets_of(forget_sets, first)
     measures = _measure(run, models, primary_sets)
-    write_parquet(run.path(RESULTS, "measures.parquet"), measures)
-    units = design.units_of(forget_sets)
+    run.keep("results/measures", measures)
+    sets = design.forget_set_table(forget_sets)
     assignment = read_assignment(folder)
     seed, asked = run.config.seed, run.config.evaluation
-    if run.config.design.kind == "before-after":
+    if run.config.design.kind == Design.BEFORE_AFTER:
         found = before_after_findings(measures, run.prompts, asked, seed)
     else:
         found = trial_findings(
-            measures, units, assignment, run.prompts, asked, run.margin, first, seed
+            measures, sets, assignment, run.prompts, asked, run.margin, first, seed
         )
-    for warning in found.effects.attrs.get("warnings", ()):
-        run.warn(Note("prompt-left-out", warning))
+    for note in found.notes:
+        run.warn(note)
     for name in ("effects", "groups", "verdicts"):
-        write_parquet(run.path(RESULTS, f"{name}.parquet"), getattr(found, name))
+        run.keep(f"results/{name}", getattr(found, name))
     for name, naive in (("similarity_results", False), ("similarity_results_naive", True)):
         table = study_results(measures, run.prompts, primary_sets, assignment, naive)
-        write_text(run.path(RESULTS, f"{name}.csv"), table.to_csv(index=False))
+        run.keep(f"results/{name}", table)
     share = removed_share(forget_sets, run.table("removals"), models, len(run.catalog))
     roles = run.prompts.set_index("prompt_id")["role"]
     about = {
@@ -77,7 +75,7 @@ def evaluate(run: Run) -> None:
         "quality": run.record.get("quality"),
     }
     summary = summarise(found, roles, run.unit, asked.alpha, share)
-    write_json(run.path(RESULTS, "summary.json"), about | summary)
+    write_json(run.path("results", "summary.json"), about | summary)
 
 
 def _measure(run: Run, models: pd.DataFrame, primary_sets: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +91,7 @@ def _measure(run: Run, models: pd.DataFrame, primary_sets: pd.DataFrame) -> pd.D
         }
     references = dict(zip(prompt_ids, read_references(folder, prompt_ids), strict=True))
     measured = ModelMeasures(queries, references, run.encoder, held_out, removed)
-    rows: list[tuple[Any, ...]] = []
+    rows: list[ms.Row] = []
     for name, path in track(
         list(zip(models["model_id"], models["path"], strict=True)), "measuring", len(models)
     ):
@@ -102,13 +100,13 @@ def _measure(run: Run, models: pd.DataFrame, primary_sets: pd.DataFrame) -> pd.D
             rows += measured.of_sampler(name, model)
         else:
             rows += measured.of_model(name, model, read_redrawn(folder, name, queries))
-    return ms.table(rows)
+    return MEASURES.of(rows)
 
 
-def primary_units(forget_sets: pd.DataFrame, first: int) -> pd.DataFrame:
+def primary_sets_of(forget_sets: pd.DataFrame, first: int) -> pd.DataFrame:
     """Return the rows of each query's set of the first size, and of each control's family."""
-    targeted = (forget_sets["arm"] == "targeted") & (forget_sets["k"] == first)
-    return forget_sets[targeted | (forget_sets["arm"] == "family")]
+    targeted = (forget_sets["arm"] == Arm.TARGETED) & (forget_sets["k"] == first)
+    return forget_sets[targeted | (forget_sets["arm"] == Arm.FAMILY)]
 
 
 def pairs_of(generator: Generator, catalog: Catalog, ids: list[str] | None = None) -> Pairs:
@@ -127,18 +125,16 @@ def before_after_findings(
 ) -> Findings:
     """Return effects, effects by group and no verdicts."""
     # A control's own set is removed from no model of this design: it has nothing to say here.
-    controls = set(prompts[prompts["role"] == "control"]["prompt_id"])
+    controls = set(prompts[prompts["role"] == Role.CONTROL]["prompt_id"])
     estimate = partial(before_after_effects, draws=asked.draws, seed=seed)
-    return Findings(
-        estimate(measures[~measures["prompt_id"].isin(controls)]),
-        group_effects(estimate, measures, _groups(prompts), primary(measures)),
-        pd.DataFrame(columns=VERDICT_COLUMNS),
-    )
+    effects: Effects = estimate(measures[~measures["prompt_id"].isin(controls)])
+    groups = group_effects(estimate, measures, _groups(prompts), primary(measures))
+    return Findings(effects.table, groups, VERDICTS.empty(), effects.notes)
 
 
 def trial_findings(
     measures: pd.DataFrame,
-    units: pd.DataFrame,
+    sets: pd.DataFrame,
     assignment: Assignment,
     prompts: pd.DataFrame,
     asked: Evaluation,
@@ -148,27 +144,24 @@ def trial_findings(
 ) -> Findings:
     """Return effects (on other prompts and held-out pairs, too), those by group, and verdicts."""
     draws = asked.draws
-    estimate = partial(trial_effects, units=units, assignment=assignment, draws=draws, seed=seed)
-    own = estimate(measures)
+    estimate = partial(trial_effects, sets=sets, assignment=assignment, draws=draws, seed=seed)
+    own: Effects = estimate(measures)
     texts = dict(zip(prompts["prompt_id"], prompts["prompt"], strict=True))
     nearest = nearest_prompts(texts)
-    others = specificity_effects(measures, units, assignment, nearest, draws, seed)
-    held_out = utility_effects(measures, units, assignment, draws, seed)
-    effects = _stacked([own, others, held_out])
-    effects.attrs = own.attrs
-    judge = partial(verdicts, own, asked.alpha, margin, measure=primary(own))
-    groups = group_effects(estimate, measures, _groups(prompts), primary(measures))
-    return Findings(effects, groups, _stacked([judge(k=first), judge(arm="family")]))
-
-
-def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return tables under one another; an empty one has no types to spoil the others'."""
-    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    others = specificity_effects(measures, sets, assignment, nearest, draws, seed)
+    held_out = utility_effects(measures, sets, assignment, draws, seed)
+    judge = partial(verdicts, own.table, asked.alpha, margin, measure=primary(own.table))
+    return Findings(
+        effects=pd.concat([own.table, others, held_out], ignore_index=True),
+        groups=group_effects(estimate, measures, _groups(prompts), primary(measures)),
+        verdicts=pd.concat([judge(k=first), judge(arm=Arm.FAMILY)], ignore_index=True),
+        notes=own.notes,
+    )
 
 
 def _groups(prompts: pd.DataFrame) -> dict[str, str]:
     """Return by prompt whether it is the caption of a training image; controls are left out."""
-    asked = prompts[prompts["role"] == "query"]
+    asked = prompts[prompts["role"] == Role.QUERY]
     words = ["seen" if seen else "new" for seen in asked["seen"]]
     return dict(zip(asked["prompt_id"], words, strict=True))
 
@@ -184,17 +177,19 @@ def study_results(
 
     The reference picture is A's. See `untrain.evaluation.study_table.before_after_cosines`.
     """
-    cosine = measures[measures["measure"] == "reference_cosine"].rename(columns={"value": "cosine"})
-    asked = prompts[prompts["role"] == "query"]
+    cosine = measures[measures["measure"] == Measure.REFERENCE_COSINE].rename(
+        columns={"value": "cosine"}
+    )
+    asked = prompts[prompts["role"] == Role.QUERY]
     texts = dict(zip(asked["prompt_id"], asked["prompt"], strict=True))
     own = cosine[cosine["model_id"] == SAMPLER]
     if not assignment.is_random:
         before, after = (cosine[cosine["model_id"] == m] for m in ("full", "targeted"))
         return study_table(own if naive else before, after, texts)
-    targeted = primary_sets[primary_sets["arm"] == "targeted"]
-    units = targeted.drop_duplicates(["forget_set_id", "prompt_id"])
-    before, after = before_after_cosines(cosine, units, assignment)
-    texts = {p: text for p, text in texts.items() if p in set(units["prompt_id"])}
+    targeted = primary_sets[primary_sets["arm"] == Arm.TARGETED]
+    sets = targeted.drop_duplicates(["forget_set_id", "prompt_id"])
+    before, after = before_after_cosines(cosine, sets, assignment)
+    texts = {p: text for p, text in texts.items() if p in set(sets["prompt_id"])}
     return study_table(own if naive else before, after, texts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from untrain.counterfactual.design import SAMPLER
+from untrain.core.vocabulary import SAMPLER
 from untrain.experiment.stages.base import Stage
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from untrain.core.files import discard_folder, is_marked
 from untrain.core.progress import track
-from untrain.counterfactual.design import SAMPLER
+from untrain.core.vocabulary import SAMPLER
 from untrain.experiment.stages.base import Stage
 from untrain.generators.queries import draw
 from untrain.runs.queries import read_queries, write_redrawn

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from untrain.core.notes import Note
+from untrain.core.vocabulary import Arm, Role
 from untrain.counterfactual.forget_sets import build_forget_sets
 from untrain.experiment.stages.base import Stage, section
 from untrain.runs.inputs import listed_ids
@@ -31,8 +32,8 @@ def settings(run: Run) -> Any:
 def arms_of(removal: Removal, prompts: pd.DataFrame) -> list[str]:
     """Return the arms asked for, and those that control prompts and a list of ids bring along."""
     arms = list(removal.arms)
-    arms += ["family"] if (prompts["role"] == "control").any() else []
-    arms += ["ids"] if removal.ids else []
+    arms += [Arm.FAMILY.value] if (prompts["role"] == Role.CONTROL).any() else []
+    arms += [Arm.IDS.value] if removal.ids else []
     return list(dict.fromkeys(arms))
 
 
@@ -57,9 +58,9 @@ def remove(run: Run) -> None:
     )
     if removal.together and run.config.design.kind == "randomised":
         run.warn(Note("sets-together", TOGETHER))
-    for warning in sets.attrs.get("warnings", ()):
-        run.warn(Note("forget-set-short", warning))
-    run.keep("forget_sets", sets)
+    for note in sets.notes:
+        run.warn(note)
+    run.keep("forget_sets", sets.table)
 
 
 STAGE = Stage(

@@ -40,10 +40,10 @@ def draw_assignment(
     InputError
         The design cannot be made of these sets, or two models would be the same.
     """
-    units = design.units_of(forget_sets)
+    sets = design.forget_set_table(forget_sets)
     if chosen.kind == "before-after":
-        return design.before_after(units, paired)
-    drawn = design.randomised(units, chosen.models, seed, paired)
+        return design.before_after(sets, paired)
+    drawn = design.randomised(sets, chosen.models, seed, paired)
     design.refuse_repeated_models(drawn)
     return drawn
 

@@ -185,7 +185,7 @@ def k_sweep(run: RunResults) -> Plot | str:
 
 def reference_similarity(run: RunResults) -> Plot | str:
     """The study's own measure: cosine with the reference before and after the removal."""
-    table = run.similarity[(run.similarity["Folder"] != "")].dropna(subset=["Mean_1", "Mean_2"])
+    table = run.similarity[run.similarity["Folder"].notna()].dropna(subset=["Mean_1", "Mean_2"])
     if table.empty:
         return "no similarity with a reference picture was measured"
     change = (table["Mean_2"] - table["Mean_1"]).sort_values()

@@ -53,7 +53,7 @@ def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[
                 "id": line.prompt_id,
                 "aliases": aliases[line.prompt_id],
                 "prompt": line.prompt,
-                "family": line.family,
+                "family": "" if pd.isna(line.family) else line.family,
                 "control": line.role == "control",
                 "verdict": line.verdict,
                 "reason": line.reason,

@@ -38,18 +38,15 @@ class PictureDetails:
             model: {line.forget_set_id for line in lines}
             for model, lines in _grouped(run.removals, "model_id").items()
         }
-        units = run.forget_sets.drop_duplicates(["forget_set_id", "prompt_id"])
-        self.own = _grouped(units, "prompt_id")
+        sets = run.forget_sets.drop_duplicates(["forget_set_id", "prompt_id"])
+        self.own = _grouped(sets, "prompt_id")
         self.uses = uses_of(main_ranking(run))
         self.sets = _grouped(run.forget_sets, "image_id")
         self.content = dict(zip(run.catalog["image_id"], run.catalog["content"], strict=True))
         per_picture = run.measures.dropna(subset=["value"])
-        if "generation" in per_picture:
-            per_picture = per_picture[per_picture["generation"].fillna(-1) >= 0]
-            names = ["measure", "prompt_id", "generation", "model_id"]
-            self.measures = per_picture.groupby(names)["value"].mean().to_dict()
-        else:
-            self.measures = {}
+        names = ["measure", "prompt_id", "generation", "model_id"]
+        per_picture = per_picture.dropna(subset=names)  # not means over many pairs
+        self.measures = per_picture.groupby(names)["value"].mean().to_dict()
 
     def entries(self) -> dict[str, Entry]:
         """Return title, facts, table and relations of every picture that the page shows."""
@@ -86,7 +83,10 @@ class PictureDetails:
     def _taken_out(self, image_id: str) -> str:
         """In which removals the image is."""
         sets = self.sets.get(image_id, [])
-        return "; ".join(f"{arm_label(s.arm)}, {s.k:g}, of {s.prompt_id or 'all'}" for s in sets)
+        return "; ".join(
+            f"{arm_label(s.arm)}, {s.k:g}, of {'all' if pd.isna(s.prompt_id) else s.prompt_id}"
+            for s in sets
+        )
 
     def _missing_from(self, image_id: str) -> str:
         own = {line.forget_set_id for line in self.sets.get(image_id, [])}

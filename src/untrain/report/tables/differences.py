@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from untrain.core.files import read_json
+from untrain.core.tables import EFFECTS
+from untrain.core.vocabulary import Arm, Design
 from untrain.evaluation.measurement import primary
 from untrain.report.arms import arm_label, arm_words
-from untrain.report.tables.effects import EFFECTS
+from untrain.report.tables.effects import is_overall
 from untrain.report.words import bare_p, interval, number, uncertainty
 from untrain.runs.results import RunResults, rows
-
-DESIGNS = ("randomised-difference", "randomised-increment")
 
 
 def difference_table(effects: pd.DataFrame) -> pd.DataFrame:
@@ -25,21 +27,21 @@ def difference_table(effects: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``design, arm, k, effect, low, high, p, two_sided_p``.
+        Columns ``design, arm, control, k, effect, low, high, p, two_sided_p``.
     """
-    effects = effects.reindex(columns=list(EFFECTS))
-    found = effects[effects["design"].isin(DESIGNS) & (effects["measure"] == primary(effects))]
-    found = found[found["prompt_id"].fillna("") == ""]
+    effects = effects.reindex(columns=EFFECTS.names)
+    compared = effects["design"].isin([Design.DIFFERENCE, Design.INCREMENT])
+    found = effects[compared & (effects["measure"] == primary(effects)) & is_overall(effects)]
     found = found.rename(columns={"estimate": "effect", "p_value": "p"})
-    found = found.sort_values(["design", "arm", "k"], kind="stable").reset_index(drop=True)
-    return found[["design", "arm", "k", "effect", "low", "high", "p", "two_sided_p"]]
+    found = found.sort_values(["design", "control", "k"], kind="stable").reset_index(drop=True)
+    return found[["design", "arm", "control", "k", "effect", "low", "high", "p", "two_sided_p"]]
 
 
 def difference_rows(effects: pd.DataFrame) -> list[tuple[str, ...]]:
     """Return `difference_table` as text: what is compared, difference, interval, two-sided p."""
     table = difference_table(effects)
-    sizes = sorted(table.loc[table["design"] == DESIGNS[1], "k"])
-    whole = effects[(effects["arm"] == "targeted") & (effects["design"] == "randomised")]
+    sizes = sorted(table.loc[table["design"] == Design.INCREMENT, "k"])
+    whole = effects[(effects["arm"] == Arm.TARGETED) & (effects["design"] == Design.RANDOMISED)]
     smallest = whole["k"].min()
     below = dict(zip(sizes, [smallest, *sizes], strict=False))
     return [
@@ -51,18 +53,16 @@ def difference_rows(effects: pd.DataFrame) -> list[tuple[str, ...]]:
     ]
 
 
-def _compared(row: object, below: dict[float, float]) -> str:
-    arm, k = str(getattr(row, "arm", "")), float(getattr(row, "k", 0))
-    if " - " in arm:
-        one, other = arm.split(" - ", 1)
-        return f"{arm_words(one, k)}, beyond {arm_words(other, k)}"
-    return f"the {k:g} images found, beyond the first {below[k]:g} of them"
+def _compared(row: Any, below: dict[float, float]) -> str:
+    if row.design == Design.DIFFERENCE:
+        return f"{arm_words(row.arm, row.k)}, beyond {arm_words(row.control, row.k)}"
+    return f"the {row.k:g} images found, beyond the first {below[row.k]:g} of them"
 
 
 def difference_sentence(effects: pd.DataFrame) -> str:
     """Say how much more the found images do than random ones; "" where that is not known."""
     table = difference_table(effects)
-    table = table[table["arm"].str.endswith("- random_uniform") & table["effect"].notna()]
+    table = table[(table["control"] == Arm.RANDOM_UNIFORM) & table["effect"].notna()]
     if table.empty:
         return ""
     row = table.sort_values("k").iloc[0]

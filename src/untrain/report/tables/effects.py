@@ -6,26 +6,27 @@ import math
 
 import pandas as pd
 
+from untrain.core.tables import EFFECTS, PROMPTS
+from untrain.core.vocabulary import Design
 from untrain.evaluation.measurement import primary
 from untrain.report.arms import VERDICTS, arm_label, arm_order
 from untrain.report.ranking import main_ranking
 from untrain.report.words import bare_p, interval, number, size
-from untrain.runs.results import COLUMNS, RunResults, rows
+from untrain.runs.results import RunResults, rows
 
-EFFECTS = COLUMNS["results/effects.parquet"]
 GROUPS = {"seen": "on training captions", "new": "on new prompts"}
 
 
 def designs(effects: pd.DataFrame) -> tuple[str, str]:
     """Return the design that the answer rests on and its naive counterpart."""
-    if (effects["design"] == "before-after").any():
-        return "before-after", "before-after-naive"
-    return "randomised", "naive"
+    if (effects["design"] == Design.BEFORE_AFTER).any():
+        return Design.BEFORE_AFTER, Design.BEFORE_AFTER_NAIVE
+    return Design.RANDOMISED, Design.NAIVE
 
 
 def is_overall(table: pd.DataFrame) -> pd.Series:
     """Tell which rows of effects or measures are about all prompts together."""
-    return table["prompt_id"].fillna("").eq("")
+    return table["prompt_id"].isna()
 
 
 def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
@@ -41,13 +42,12 @@ def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``arm, k, effect, low, high, p, two_sided_p, null_sd, n_units, naive, naive_low,
+        ``arm, k, effect, low, high, p, two_sided_p, null_sd, n_sets, naive, naive_low,
         naive_high, naive_p``; NaN where a figure does not exist, as the k of a before-after design.
     """
-    effects = effects.reindex(columns=list(EFFECTS))
+    effects = effects.reindex(columns=EFFECTS.names)
     wanted = measure or primary(effects)
     overall = effects[is_overall(effects) & (effects["measure"] == wanted)]
-    overall = overall.assign(k=overall["k"].astype(float).where(overall["k"] > 0))
     overall = overall.rename(columns={"estimate": "effect", "p_value": "p"})
     chosen, naive = designs(effects)
     left = overall[overall["design"] == chosen].drop(columns=["design", "prompt_id", "measure"])
@@ -55,7 +55,7 @@ def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
     right.columns = pd.Index(["arm", "k", "naive", "naive_low", "naive_high", "naive_p"])
     table = left.merge(right, on=["arm", "k"], how="outer")
     table = table.assign(order=table["arm"].map(arm_order)).sort_values(["order", "k"])
-    ends = ["effect", "low", "high", "p", "two_sided_p", "null_sd", "n_units", *right.columns[2:]]
+    ends = ["effect", "low", "high", "p", "two_sided_p", "null_sd", "n_sets", *right.columns[2:]]
     return table[["arm", "k", *ends]].reset_index(drop=True)
 
 
@@ -75,7 +75,7 @@ def prompt_table(run: RunResults) -> pd.DataFrame:
     The effect is that of the prompt's own images: the targeted set at its primary (smallest) size,
     or the whole family of a control prompt.
     """
-    table = run.prompts[list(COLUMNS["prompts.csv"])].copy()
+    table = run.prompts[PROMPTS.names].copy()
     chosen, naive = designs(run.effects)
     own = own_rows(run.effects, chosen)
     columns = {"effect": "estimate", "low": "low", "high": "high", "p": "p_value", "arm": "arm"}

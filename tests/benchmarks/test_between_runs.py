@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from untrain.evaluation.between_runs import between_runs, clustered_share
+from between_runs import between_runs, clustered_share
 
 
 def test_clusters_that_agree_among_themselves_count_less():

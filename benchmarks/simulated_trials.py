@@ -1,7 +1,7 @@
 """Power and coverage by simulation, in worlds that are as noisy as a bank was measured to be.
 
 What the assumptions of a method cost can only be seen where they fail, so a `World` may have
-effects that differ between prompts and between models, heavy tails, and units that move other
+effects that differ between prompts and between models, heavy tails, and sets that move other
 queries.
 """
 
@@ -12,35 +12,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
-from untrain.counterfactual.design import randomised, redraw
+from case_pairs import pairs_error
+from untrain.counterfactual.design import balanced_halves
+from untrain.evaluation.power import simulated_noise
 from untrain.evaluation.randomisation import (
     can_enumerate,
     every_half,
     randomisation_test,
     with_observed,
 )
-from untrain.evaluation.variance import Noise
+from untrain.evaluation.variance import VarianceComponents
 
 _TIE = 1e-9
 
 
-def halves(generator: np.random.Generator, draws: int, n_units: int, n_models: int) -> np.ndarray:
-    """Draw assignments as a trial draws them: bool, shape (draws, units, models)."""
-    units = pd.DataFrame({"forget_set_id": [str(unit) for unit in range(n_units)]})
-    return redraw(randomised(units, n_models, 0), generator, draws)
-
-
-def noisy(generator: np.random.Generator, noise: Noise, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw Gaussian outcomes of ``shape`` (…, queries, models) with shared and own noise."""
-    shared = math.sqrt(max(noise.shared, 0.0)) * generator.normal(size=(*shape[:-2], 1, shape[-1]))
-    return shared + math.sqrt(noise.own) * generator.normal(size=shape)
-
-
 def trial_power(
-    noise: Noise,
+    noise: VarianceComponents,
     n_models: int,
     n_prompts: int,
     effects: Sequence[float],
@@ -54,9 +43,9 @@ def trial_power(
 
     Parameters
     ----------
-    noise : Noise
+    noise : VarianceComponents
     n_models, n_prompts : int
-        M, even and at least 4, and the number of units of the arm; with one prompt the test is
+        M, even and at least 4, and the number of sets of the arm; with one prompt the test is
         against all halves, as for a single query.
     effects : sequence of float
         Constant effects, 0 for the false-positive rate.
@@ -71,12 +60,12 @@ def trial_power(
     if n_prompts == 1 and can_enumerate(n_models):
         null = every_half(n_models)
     else:
-        null = halves(generator, draws, n_prompts, n_models)
+        null = balanced_halves((draws, n_prompts, n_models), generator)
     flat = null.reshape(len(null), -1) - 0.5
     contrast = flat * (4 / flat.shape[1])
     hits = np.zeros(len(effects))
     for seen in generator.integers(len(null), size=assignments):
-        y = noisy(generator, noise, (worlds, n_prompts, n_models)).reshape(worlds, -1)
+        y = simulated_noise(generator, noise, (worlds, n_prompts, n_models)).reshape(worlds, -1)
         drawn, moved = y @ contrast.T, contrast @ (flat[seen] + 0.5)
         for i, effect in enumerate(effects):
             statistic = drawn + effect * moved
@@ -86,20 +75,24 @@ def trial_power(
 
 
 def pairs_power(
-    noise: Noise, n_pairs: int, n_prompts: int, effects: Sequence[float], alpha: float = 0.05
+    noise: VarianceComponents,
+    n_pairs: int,
+    n_prompts: int,
+    effects: Sequence[float],
+    alpha: float = 0.05,
 ) -> np.ndarray:
     """Return the power of a one-sided t test over independent pairs of models.
 
     Each pair has a seed of its own. The test is valid because pairs are its unit, not prompts; it
     needs at least two of them. From the noncentral t distribution, shape (effects,).
     """
-    error = noise.pairs_error(n_pairs, n_prompts)
+    error = pairs_error(noise, n_pairs, n_prompts)
     critical = stats.t.ppf(1 - alpha, n_pairs - 1)
     return np.asarray(stats.nct.sf(critical, n_pairs - 1, np.asarray(effects) / error))
 
 
 def prompts_rejections(
-    noise: Noise,
+    noise: VarianceComponents,
     n_prompts: int,
     effects: Sequence[float],
     generator: np.random.Generator,
@@ -111,7 +104,7 @@ def prompts_rejections(
     With the effect 0 it is the false-positive rate of a test that takes what the prompts of a pair
     have in common for evidence.
     """
-    y = noisy(generator, noise, (worlds, n_prompts, 2))
+    y = simulated_noise(generator, noise, (worlds, n_prompts, 2))
     changes = y[..., 0] - y[..., 1]
     mean, error = changes.mean(axis=1), changes.std(axis=1, ddof=1) / math.sqrt(n_prompts)
     critical = stats.t.ppf(1 - alpha, n_prompts - 1)
@@ -137,7 +130,7 @@ class World:
     heavy : bool
         Student's t with three degrees of freedom in place of Gaussian own noise.
     cross_sd, cross_mean : float
-        What every other unit (three arms) does to a query that is not its own.
+        What every other set (three arms) does to a query that is not its own.
     of_population : bool
         Is the interval held against the mean of all prompts of this kind (0), or of these ones?
     """
@@ -166,7 +159,7 @@ class Coverage:
 
 def coverage(
     world: World,
-    noise: Noise,
+    noise: VarianceComponents,
     n_models: int,
     n_prompts: int,
     generator: np.random.Generator,
@@ -179,10 +172,10 @@ def coverage(
     A false positive is a rejection, one-sided, where the truth (of these prompts, or of the
     population) is moved to zero.
     """
-    redrawn = halves(generator, draws, n_prompts, n_models)
+    redrawn = balanced_halves((draws, n_prompts, n_models), generator)
     rows = np.empty((sims, 4))
     for sim in range(sims):
-        everything = halves(generator, 1, 3 * n_prompts, n_models)[0]
+        everything = balanced_halves((1, 3 * n_prompts, n_models), generator)[0]
         out = everything[:n_prompts]
         y, truth = _outcomes(world, noise, everything, generator)
         result = randomisation_test(y - truth * out, out, with_observed(out, redrawn))
@@ -194,23 +187,26 @@ def coverage(
 
 
 def _outcomes(
-    world: World, noise: Noise, everything: np.ndarray, generator: np.random.Generator
+    world: World, noise: VarianceComponents, everything: np.ndarray, generator: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """Return outcomes of the first third of the units' queries, and the true mean effect."""
-    n_units, n_models = everything.shape
-    n_prompts = n_units // 3
+    """Return outcomes of the first third of the sets' queries, and the true mean effect."""
+    n_sets, n_models = everything.shape
+    n_prompts = n_sets // 3
     effects = world.prompts_sd * generator.normal(size=n_prompts)
     if world.rare:
         effects = 4 * effects * (generator.random(n_prompts) < 1 / 16)
     truth = 0.0 if world.of_population else float(effects.mean())
-    y = noisy(generator, noise, (n_prompts, n_models))
+    y = simulated_noise(generator, noise, (n_prompts, n_models))
     if world.heavy:
         tails = generator.standard_t(3, size=y.shape) / math.sqrt(3)
-        y = noisy(generator, Noise(noise.shared, 0.0), y.shape) + math.sqrt(noise.own) * tails
+        y = (
+            simulated_noise(generator, VarianceComponents(noise.shared, 0.0), y.shape)
+            + math.sqrt(noise.own) * tails
+        )
     own = generator.normal(size=(1, n_models) if world.in_step else y.shape)
     y = y + everything[:n_prompts] * (effects[:, None] + world.models_sd * own)
     if world.cross_sd or world.cross_mean:
-        cross = world.cross_mean + world.cross_sd * generator.normal(size=(n_prompts, n_units))
+        cross = world.cross_mean + world.cross_sd * generator.normal(size=(n_prompts, n_sets))
         cross[np.arange(n_prompts), np.arange(n_prompts)] = 0.0
         y = y + cross @ everything
     return y, truth

@@ -15,7 +15,7 @@ from untrain.evaluation.trial import Trial
 SIZES = {"targeted": (10, 100), "random_uniform": (10, 100)}
 
 
-def units(n: int, sizes: dict[str, tuple[int, ...]] = SIZES) -> pd.DataFrame:
+def sets(n: int, sizes: dict[str, tuple[int, ...]] = SIZES) -> pd.DataFrame:
     rows = [(arm, f"p{i}", k) for arm, ks in sizes.items() for i in range(n) for k in ks]
     table = pd.DataFrame(rows, columns=["arm", "prompt_id", "k"])
     return table.assign(forget_set_id=[f"u{i}" for i in range(len(table))])
@@ -28,15 +28,15 @@ def outcomes(
     noise: float,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Prompts × models: what each unit that is out adds, noise, and luck that prompts share."""
+    """Prompts × models: what each set that is out adds, noise, and luck that prompts share."""
     generator = np.random.default_rng(seed)
     n_models = len(assignment.model_ids)
     luck = noise * generator.normal(size=n_models)
     y = {}
     for prompt, of_prompt in table.groupby("prompt_id"):
         y[prompt] = 5 + luck + noise * generator.normal(size=n_models)
-        for unit in of_prompt.itertuples():
-            y[prompt] += effect.get((unit.arm, unit.k), 0) * assignment.out[unit.Index]
+        for row in of_prompt.itertuples():
+            y[prompt] += effect.get((row.arm, row.k), 0) * assignment.out[row.Index]
     return pd.DataFrame.from_dict(y, orient="index", columns=list(assignment.model_ids))
 
 
@@ -44,21 +44,22 @@ EFFECT = {("targeted", 10): 0.5, ("targeted", 100): 0.3, ("random_uniform", 100)
 
 
 def test_without_noise_the_differences_are_those_that_were_put_in():
-    table = units(4)
+    table = sets(4)
     assignment = randomised(table, 12, seed=3)
     y = outcomes(table, assignment, EFFECT, noise=0)
     trial = Trial.of(table, assignment, 200, 0)
     found = {row["k"]: row for row in compare_arms(trial, y, "nll")}
-    assert [found[k]["arm"] for k in (10, 100)] == ["targeted - random_uniform"] * 2
+    for k in (10, 100):
+        assert (found[k]["arm"], found[k]["control"]) == ("targeted", "random_uniform")
     assert found[10]["estimate"] == pytest.approx(0.5, abs=0.1)  # nor is it for the larger
     assert found[100]["estimate"] == pytest.approx(0.5 + 0.3 - 0.2)
     (added,) = compare_sizes(trial, y, "nll")
-    assert (added["arm"], added["k"]) == ("targeted increment", 100)
+    assert (added["design"], added["arm"], added["k"]) == ("randomised-increment", "targeted", 100)
     assert added["estimate"] == pytest.approx(0.3, abs=0.1)  # not adjusted for the random sets
 
 
 def test_a_prompts_difference_is_that_of_least_squares():
-    table = units(1)
+    table = sets(1)
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, EFFECT, noise=0.4)
     trial = Trial.of(table, assignment, 50, 0)
@@ -71,7 +72,7 @@ def test_a_prompts_difference_is_that_of_least_squares():
 
 
 def test_an_arm_without_an_effect_keeps_its_level_and_the_interval_covers():
-    table = units(5, {"targeted": (10,), "random_uniform": (10,)})
+    table = sets(5, {"targeted": (10,), "random_uniform": (10,)})
     p, covered = [], []
     for seed in range(150):
         assignment = randomised(table, 10, seed)
@@ -87,7 +88,7 @@ def test_an_arm_without_an_effect_keeps_its_level_and_the_interval_covers():
 
 
 def test_an_increment_is_tested_whatever_the_smaller_set_does():
-    table = units(5, {"targeted": (10, 100)})
+    table = sets(5, {"targeted": (10, 100)})
     p = []
     for seed in range(150):
         assignment = randomised(table, 10, seed)
@@ -98,7 +99,7 @@ def test_an_increment_is_tested_whatever_the_smaller_set_does():
 
 
 def test_too_few_models_to_tell_the_sets_apart_give_no_row():
-    table = units(3)
+    table = sets(3)
     assignment = randomised(table, 4, seed=0)
     y = outcomes(table, assignment, EFFECT, noise=0.1)
     trial = Trial.of(table, assignment, 20, 0)

@@ -1,0 +1,110 @@
+"""The words that tables and code share: arms, designs, measures, roles and verdicts.
+
+Members are strings, so that they can stand in tables, JSON and messages as they are.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+SAMPLER = "A"
+"""The model that drew the pictures."""
+
+
+class Role(StrEnum):
+    """What a prompt is there for."""
+
+    QUERY = "query"
+    CONTROL = "control"
+    """A positive control: the images that it depends on are known."""
+
+
+class Arm(StrEnum):
+    """How the images of a forget set were chosen; a user may register further arms."""
+
+    TARGETED = "targeted"
+    FAMILY = "family"
+    RANDOM_UNIFORM = "random_uniform"
+    RANDOM_CANDIDATE = "random_candidate"
+    LEAST_SIMILAR = "least_similar"
+    IDS = "ids"
+
+
+DECISIVE = (Arm.TARGETED, Arm.FAMILY)
+"""The arms expected to change their own prompt by far the most."""
+ALONE = (Arm.FAMILY, Arm.IDS)
+"""The arms whose sets are not made for a prompt that is asked about."""
+
+
+class Baseline(StrEnum):
+    """What stands in the column ``arm`` where no set of one arm was removed."""
+
+    NONE = "none"
+    """Models that have the prompt's own images (naive design)."""
+    FULL = "full"
+    """The model trained on everything (before-after design)."""
+    RESEED = "reseed"
+    """A model trained on everything with another seed (before-after design)."""
+    ANY_SET = "any_set"
+    """Forget sets of all arms alike (utility)."""
+
+
+class Design(StrEnum):
+    """What an effect was estimated from."""
+
+    RANDOMISED = "randomised"
+    """Models without a set against models with it, out of one randomised trial."""
+    DIFFERENCE = "randomised-difference"
+    """How much more the sets of one arm do than those of another, in the same trial."""
+    INCREMENT = "randomised-increment"
+    """What a nested set adds to the next smaller one."""
+    NAIVE = "naive"
+    """Models without a set against the model that drew the pictures."""
+    BEFORE_AFTER = "before-after"
+    """One model without all sets against one with them: the study's design."""
+    BEFORE_AFTER_NAIVE = "before-after-naive"
+    """The same against the model that drew the pictures."""
+
+
+class Measure(StrEnum):
+    """What is read off a model for one query."""
+
+    NLL = "nll"
+    LOSS = "loss"
+    DISSIMILARITY = "dissimilarity"
+    REGENERATION_MSE = "regeneration_mse"
+    REGENERATION_SSIM = "regeneration_ssim"
+    REGENERATION_COSINE = "regeneration_cosine"
+    REFERENCE_COSINE = "reference_cosine"
+
+
+PRIMARY = (Measure.NLL, Measure.LOSS, Measure.DISSIMILARITY)
+"""The measures that a trial can be about, of which a run has one: larger is worse."""
+
+
+def held_out(measure: str) -> str:
+    """Return the name of a primary measure of held-out pairs: heldout_nll."""
+    return f"heldout_{measure}"
+
+
+def removed(measure: str) -> str:
+    """Return the name of a primary measure of the removed images themselves: removed_nll."""
+    return f"removed_{measure}"
+
+
+def other_prompts(measure: str) -> str:
+    """Return the name of a primary measure of the other prompts' pictures: nll_other_prompts."""
+    return f"{measure}_other_prompts"
+
+
+def nearest_prompt(measure: str) -> str:
+    """Return the name of a primary measure of the most similar prompt's pictures."""
+    return f"{measure}_nearest_prompt"
+
+
+class Verdict(StrEnum):
+    """What is said of a query."""
+
+    ATTRIBUTABLE = "attributable"
+    NOT_ATTRIBUTABLE = "not attributable"
+    UNDECIDED = "undecided"
