@@ -174,6 +174,6 @@ def test_the_figure_says_the_numbers() -> None:
     rows = equivalent_table(make_bank(linear, 0.01), make_effects(), make_sets(), draws=50)
     plot = equivalent_figure(rows)
     assert plot.name == "equivalent"
-    for words in ("images taken out", "random images", "targeted, 40: more than 500 at random"):
+    for words in ("images removed", "random images", "targeted, 40: more than 500 at random"):
         assert words in plot.svg
     assert plot.svg == equivalent_figure(rows).svg

@@ -134,4 +134,4 @@ def test_a_run_without_verdicts_and_effects_has_no_such_tables(run: Path) -> Non
     path = run / "results" / "effects.parquet"
     pd.read_parquet(path).iloc[:0].to_parquet(path)
     (run / "results" / "verdicts.parquet").unlink()
-    assert set(by_name(run)) == {"effects-by-prompt", "influential"}
+    assert set(by_name(run)) == {"influential"}

@@ -84,7 +84,7 @@ def test_every_figure_is_drawn_or_says_why_not(whole: Path, plots: list[Plot]) -
     assert again == plots  # to the byte, in all formats
     assert [plot.name for plot in plots] == [name for name in FIGURES if name not in reasons]
     assert set(reasons) == {"k-sweep", "equivalent", "leaderboard"}
-    assert reasons["k-sweep"] == "every arm removed one number of images alone"
+    assert reasons["k-sweep"] == "every arm removed a single number of images"
 
 
 def test_a_figure_is_saved_in_three_formats(plots: list[Plot], tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_there_is_no_map_without_codes_of_the_same_catalogue(whole: Path, tmp_pa
     run = shutil.copytree(whole, tmp_path / "run")
     path = run / "shared" / "0123" / "shared.json"
     path.write_text(json.dumps({"catalog": "another", "recipe": {"levels": LEVELS}}))
-    assert projection(read_results(run)) == "the run keeps no codes of its pictures"
+    assert projection(read_results(run)) == "this run has no codes of its pictures"
 
 
 def test_losses_are_the_mean_over_the_pairs_that_a_model_kept(whole: Path) -> None:

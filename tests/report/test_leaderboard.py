@@ -55,7 +55,7 @@ def test_markdown_shows_every_row_and_every_note() -> None:
     cells = "0.41 [0.30, 0.50] | – | +0.800 [+0.600, +1.000] | 90% | 0.034 | 25%"
     assert lines[3] == f"| `fusion` | {cells} |"
     assert r"`scores:$a\|b.csv`" in lines[4]
-    for words in ("64 models", "1,000 of 1,660", "- study is left out: why", "no attributor"):
+    for words in ("64 models", "1,000 of 1,660", "- study is left out: why", "not an attributor"):
         assert words in text
 
 

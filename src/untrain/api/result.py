@@ -246,11 +246,8 @@ class Result:
 
         run, out = self._read(), Console(highlight=False)
         out.print(self.answer, markup=False)
-        if run.given:
-            out.print(terminal.nearest(run))
-            return
-        out.print(terminal.overall(run, out.width))
-        out.print(terminal.verdicts(run, out.width))
+        for table in terminal.run_tables(run, out.width):
+            out.print(table)
 
     def __repr__(self) -> str:
         from untrain.runs.status import status

@@ -52,11 +52,8 @@ def show(
     for warning in warnings(found):
         console.print(f"[yellow]warning:[/] {escape(warning.text)}")
     console.print()
-    if found.given:
-        console.print(terminal.nearest(found))
-    else:
-        console.print(terminal.overall(found, console.width))
-        console.print(terminal.verdicts(found, console.width))
+    for table in terminal.run_tables(found, console.width):
+        console.print(table)
     truecolour = console.color_system == "truecolor" and not console.no_color
     if (console.is_terminal and truecolour) if images is None else images:
         for row in terminal.pictures(found, prompts, shows_training_images(found.folder)):

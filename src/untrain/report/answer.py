@@ -127,7 +127,7 @@ def _control_sentence(measured: pd.DataFrame, main: pd.Series) -> str:
 
 
 def _naive_sentence(main: pd.Series, others: pd.DataFrame) -> str:
-    """Set the naive figures beside the answer, and say where idle removals do as much."""
+    """Report the naive figures, and say if removing nothing gives nearly as much."""
     if math.isnan(main["naive"]):
         return ""
     start = (

@@ -19,7 +19,7 @@ _CAPTIONS = (
 
 
 def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Image.Image:
-    """Return a sheet of generated pictures alone, one row a prompt.
+    """Return a sheet of generated pictures only, one row a prompt.
 
     From the left: pictures of A, the same noise in a model trained with the prompt's forget set,
     and in one trained without it. No training image is shown.

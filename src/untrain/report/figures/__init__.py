@@ -1,4 +1,4 @@
-"""The figures of a report: drawn from the run folder alone, the same to the byte each time.
+"""The figures of a report: drawn from the run folder only, the same to the byte each time.
 
 One module a family: `effects`, `search`, `embedding`, `training`, and of a bank of models
 `equivalent` and `leaderboard`; `style` is what they share. A figure is a function of a run that

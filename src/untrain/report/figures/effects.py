@@ -41,7 +41,7 @@ NINETY_FIVE = "95\N{NO-BREAK SPACE}%"
 
 
 def effects_by_arm(run: RunResults) -> Plot | str:
-    """Overall effect of each arm with its interval, its prompts as points, the naive beside it."""
+    """Overall effect of each arm with interval, single prompts and the naive figure."""
     table = overall_table(run.effects)
     if table.empty:
         return "no overall effect was measured"
@@ -71,8 +71,8 @@ def effects_by_arm(run: RunResults) -> Plot | str:
         f"Right of the line, models are worse at a prompt’s pictures without those images. The "
         f"blue dot is the mean effect with its {NINETY_FIVE} interval, each grey dot one prompt. "
         "The open orange diamond is the naive figure, measured against the model that drew the "
-        "pictures: where it is as large for random images as for chosen ones, it only says that "
-        "a model was trained again.",
+        "pictures: where it is as large for random images as for chosen ones, it shows only that "
+        "a model was retrained.",
         f"Effects in {in_full(run.unit)} by what was removed. {'; '.join(found)}.",
     )
 
@@ -117,9 +117,8 @@ def effects_by_prompt(run: RunResults) -> Plot | str:
         "effects-by-prompt",
         "Each prompt",
         f"One line a prompt, the strongest effect at the top. The bar is the {NINETY_FIVE} "
-        "interval, where there is one; an arrow means that it has no end. A bar that crosses "
-        "the line at zero leaves open whether the images mattered. Shape and "
-        "colour give the verdict.",
+        "interval, where there is one; an arrow marks an open end. If a bar crosses zero, "
+        "the run does not tell whether the images mattered. Shape and colour give the verdict.",
         f"Effects on {len(table)} prompts, from {number(table['effect'].max())} down to "
         f"{number(table['effect'].min())} {in_full(run.unit)}"
         + (f": {', '.join(counts)}." if counts else "."),
@@ -133,7 +132,7 @@ def k_sweep(run: RunResults) -> Plot | str:
     sizes = table.groupby("arm")["k"].nunique()
     arms = sorted(sizes.index[sizes > 1], key=arm_order)
     if not arms:
-        return "every arm removed one number of images alone"
+        return "every arm removed a single number of images"
     points = prompt_effects(run)
     faint = 0.45 if points["prompt_id"].nunique() <= MOST_LABELS else 0.2
     with styled({"axes.spines.left": True}):
@@ -175,10 +174,10 @@ def k_sweep(run: RunResults) -> Plot | str:
             figure,
             "k-sweep",
             "More images removed",
-            "How much worse models are at a prompt’s pictures the more of its images are out, a "
-            f"panel for each way to choose them. Blue is the mean with its {NINETY_FIVE} interval, "
-            "each grey line one prompt. A choice that finds what matters rises early and stays "
-            "above random ones of the same number.",
+            "How much worse models are at a prompt’s pictures as more of its images are removed, "
+            f"one panel for each way to choose them. Blue is the mean with its {NINETY_FIVE} "
+            "interval, each grey line one prompt. A choice that finds what matters rises early and "
+            "stays above random sets of the same size.",
             f"Effects in {in_full(run.unit)} by number of images removed. {'; '.join(found)}.",
         )
 
@@ -205,10 +204,9 @@ def reference_similarity(run: RunResults) -> Plot | str:
         "reference-similarity",
         "The study’s measure, for comparison",
         "Mean similarity of a prompt’s pictures with one reference picture, before (open) and "
-        "after (filled) the removal; the largest fall at the top. It has no control: the "
+        "after (filled) the removal, the largest fall at the top. It has no control: the "
         "reference comes from the model of the “before” pictures, so any retrained model tends "
-        "to score lower. "
-        "Read it beside the figures above, not instead of them.",
+        "to score lower. Read it together with the figures above, not instead of them.",
         f"Similarity falls for {int((change < 0).sum())} of {len(table)} prompts; the mean change "
         f"is {number(float(change.mean()))}.",
     )

@@ -58,7 +58,7 @@ def projection(run: RunResults) -> Projection | str:
     tokens = _training_tokens(run)
     path = run.folder / "queries.safetensors"
     if tokens is None or not path.is_file():
-        return "the run keeps no codes of its pictures"
+        return "this run has no codes of its pictures"
     from safetensors.numpy import load_file
 
     codes, levels = tokens
@@ -69,7 +69,7 @@ def projection(run: RunResults) -> Projection | str:
     images = images[images["image_id"].isin(codes)].rename(columns={"image_id": "name"})
     drawn = {key: tokens for key, tokens in load_file(path).items() if not _is_reference(key)}
     if images.empty or not drawn:
-        return "the run keeps no codes of its candidates or of what was generated"
+        return "this run has no codes of its candidates or generated pictures"
     names = images["name"].unique()
     known = unpack(np.stack([codes[name] for name in names]), levels)
     plane, centre, share = _principal_plane(known)
@@ -169,12 +169,12 @@ def embedding_map(run: RunResults) -> Plot | str:
         figure,
         "embedding-map",
         "Where the pictures lie among the training images",
-        "One map, drawn once a prompt: near means alike in the codes of the generator’s "
+        "The same map for each prompt: near means similar in the codes of the generator’s "
         "autoencoder. Orange diamonds are the pictures drawn for the prompt, blue dots the images "
         "chosen for it, small ones its other candidates, faint ones those of other prompts. Blue "
-        "around orange: the search found images that look like the pictures. The plane is that of "
-        f"the first two principal components and holds {found.share:.0%} of the variance, so what "
-        f"lies together here may still differ.{some_of if len(shown) < of else ''}",
+        "around orange: the search found images that resemble the pictures. The plane spans the "
+        f"first two principal components, {found.share:.0%} of the variance, so points that are "
+        f"close here may still differ.{some_of if len(shown) < of else ''}",
         f"Maps of {len(shown)} prompts. For {near} of them the chosen images lie nearer to the "
         "middle of the generated pictures than the other candidates do, by the median.",
     )

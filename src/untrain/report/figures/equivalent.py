@@ -1,4 +1,4 @@
-"""The figure of equivalent random removal: what random subsets do, and the chosen images beside."""
+"""The figure of equivalent random removal: random subsets, and the chosen images beside them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ COLOURS = {"targeted": BLUE, "family": GREEN}
 
 
 def equivalent(run: RunResults) -> Plot | str:
-    """How many random images do as much as the chosen ones, where a bank has said it."""
+    """How many random images have the effect of the chosen ones, if a bank was trained."""
     path = run.folder / "results" / "equivalent.json"
     if not path.is_file():
-        return "there is no bank of models without random subsets of several sizes"
+        return "no bank holds models without random subsets of several sizes"
     return equivalent_figure(read_json(path), run.unit)
 
 
@@ -50,26 +50,26 @@ def equivalent_figure(rows: list[dict[str, Any]], unit: str = BITS) -> Plot:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.axhline(0, color=INK, lw=1, zorder=1)
-        axes.set_xlabel("images taken out")
+        axes.set_xlabel("images removed")
         axes.set_ylabel(f"{in_full(unit)} worse")
         axes.grid()
         axes.set_axisbelow(True)
         figure.legend(loc="outside upper left")
-        found = [f"{_name(r)}: as much as {r['words']} random images" for r in rows]
+        found = [f"{_name(r)}: {r['words']} random images" for r in rows]
         return plot(
             figure,
             "equivalent",
-            "How many random images do as much",
-            "The line is how much worse models are at the pictures without so many images taken at "
-            "random, with a 95\N{NO-BREAK SPACE}% interval over models and prompts. A filled mark "
-            "is a removal of chosen images; follow its dotted line to the curve for as many random "
-            "ones.",
+            "How many random images have the same effect",
+            "The line shows how much worse models are at the pictures when that many random images "
+            "are removed, with a 95\N{NO-BREAK SPACE}% interval over models and prompts. A diamond "
+            "is a removal of chosen images; its dotted line ends where random images have the same "
+            "effect.",
             f"Chosen images against random ones. {'; '.join(found)}.",
         )
 
 
 def _random(axes: Axes, curve: list[dict[str, Any]], label: str, colour: str, first: float) -> None:
-    """Draw what random subsets did, and the monotone curve through it."""
+    """Draw what random parts did, and the monotone curve, straight between them on a plain axis."""
     removed, change, level = ([row[c] for row in curve] for c in ("removed", "change", "level"))
     axes.vlines(
         removed, [r["low"] for r in curve], [r["high"] for r in curve], color=colour, lw=1.4

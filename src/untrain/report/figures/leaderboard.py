@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from untrain.core.files import write_text
+from untrain.evaluation.measurement import BITS, in_full
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -37,13 +38,13 @@ OTHERS = ("o", BLUE, BLUE, "attributor")
 def leaderboard(run: RunResults) -> Plot | str:
     """The leaderboard, where one was made."""
     if not (run.folder / "results" / "leaderboard.parquet").is_file():
-        return "no leaderboard was made"
+        return "there is no leaderboard"
     return leaderboard_figure(read_leaderboard(run.folder))
 
 
 def leaderboard_figure(table: pd.DataFrame) -> Plot:
     """Return the dot plot: LDS and the effect of the top k, a line an attributor, best on top."""
-    k = table.attrs["k"]
+    k, unit = table.attrs["k"], str(table.attrs.get("unit", BITS))
     with styled():
         figure = Figure((WIDTH, 1.3 + 0.24 * len(table)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
@@ -52,14 +53,14 @@ def leaderboard_figure(table: pd.DataFrame) -> Plot:
         left.set_yticks(range(len(table)), [short(name, 27) for name in table["name"]], fontsize=8)
         left.set_ylim(len(table) - 0.4, -0.6)
         left.set_xlabel("LDS, a rank\ncorrelation")
-        right.set_xlabel(f"effect of the top {k},\nbits a token")
+        right.set_xlabel(f"effect of the top {k},\n{in_full(unit)}")
         shown = dict.fromkeys(LOOKS.get(kind, OTHERS) for kind in table["kind"])
         legend(left, {words: (mark, colour, face) for mark, colour, face, words in shown})
         found = [f"{line.name} {number(line.lds, 2)}" for line in rows(table)]
         return plot(
             figure,
             "leaderboard",
-            "Who knows what a picture stands on",
+            "Which attributor predicts what models do",
             how_to_read(table),
             f"LDS of {len(table)} attributors, best first: {', '.join(found)}.",
         )

@@ -62,7 +62,7 @@ def score_distributions(run: RunResults) -> Plot | str:
     """Scores of each prompt's chosen images beside those of its other candidates."""
     table = score_table(run)
     if table.empty:
-        return "no ranking holds both images that were chosen and images that were not"
+        return "no ranking has both chosen images and others"
     method = short(main_ranking(run)["method"].iloc[0])
     labelled = len(table) <= MOST_LABELS
     figure, axes = canvas(0.9 + row_height(len(table)) * len(table))
@@ -86,10 +86,10 @@ def score_distributions(run: RunResults) -> Plot | str:
         figure,
         "scores",
         "How far the chosen images stand out",
-        "One line a prompt, in the order of their effects. The thin grey line spans the scores of "
-        "the candidates that were not chosen, the thick one their middle half; blue are the images "
-        "that were chosen and removed. A gap between grey and blue says that the search had a "
-        "clear answer; blue at the end of a long grey line, that it cut a continuum.",
+        "One line a prompt, the strongest effect first. The thin grey line spans the scores of the "
+        "candidates that were not chosen, the thick one their middle half; the chosen images are "
+        "blue. A gap between grey and blue means that the search had a clear answer; blue at the "
+        "end of a long grey line means that it cut a continuum.",
         f"Scores of {len(table)} prompts; for {apart} of them every chosen image scores at least "
         "as high as all other candidates.",
     )
@@ -125,7 +125,7 @@ def metric_agreement(run: RunResults) -> Plot | str:
     """Rank correlation between metrics as a triangle of cells with their numbers."""
     table = agreement(run)
     if len(table) < 2:
-        return "fewer than two metrics or rankings were kept"
+        return "fewer than two metrics or rankings were recorded"
     values, names = table.to_numpy(), [short(name, 30) for name in table.index]
     n = len(names)
     with styled({"axes.spines.bottom": False, "xtick.major.size": 0}):
@@ -137,7 +137,7 @@ def metric_agreement(run: RunResults) -> Plot | str:
         axes.set_ylim(n - 0.5, 0.5)
         axes.set_yticks(range(1, n), names[1:], fontsize=8.5)
         axes.set_xticks(range(n - 1), names[:-1], rotation=90, fontsize=8.5)
-        kinds = {"agree": BLUE, "contradict each other": ORANGE}
+        kinds = {"agree": BLUE, "disagree": ORANGE}
         keys = [Patch(color=c, alpha=DEEPEST, lw=0, label=words) for words, c in kinds.items()]
         figure.legend(handles=keys, loc="outside upper left", ncols=2)
         lowest, highest = (_pair(table, how) for how in ("idxmin", "idxmax"))
@@ -145,10 +145,10 @@ def metric_agreement(run: RunResults) -> Plot | str:
             figure,
             "agreement",
             "Do the metrics agree?",
-            "Rank correlation of each pair of metrics over the candidates of a prompt, the mean "
+            "Rank correlation of each pair of metrics over the candidates of a prompt, averaged "
             "over prompts: 1 is the same order, 0 no relation, below 0 the opposite. Every metric "
-            "is turned so that higher is nearer. Strongly blue cells measure much the same; "
-            "metrics with faint cells see something else, and what they agree on is worth more.",
+            "is oriented so that higher is nearer. Metrics in strongly blue cells measure much the "
+            "same; agreement between those in faint cells is worth more.",
             f"Rank correlations between {n} metrics and rankings, from {lowest} to {highest}.",
         )
 

@@ -58,7 +58,7 @@ def training_curves(run: RunResults) -> Plot | str:
     table = losses(run)
     table = table[np.isfinite(table["loss"].astype(float))]
     if table.empty:
-        return "the run keeps no losses of its models"
+        return "this run recorded no training losses"
     with styled({"axes.spines.left": True}):
         figure, axes = canvas(3.4)
         ends = []
@@ -76,10 +76,10 @@ def training_curves(run: RunResults) -> Plot | str:
             figure,
             "training-curves",
             "How the models trained",
-            "Mean loss of each epoch over the pairs that a model was given. Where there are "
-            "several models, the line is their median and the band their whole range: one that "
-            "trained badly would stretch it. A line that still falls steeply at its end belongs "
-            "to a model that could have learned more.",
+            "Mean loss in each epoch over the pairs that a model was given. With several models "
+            "the line is their median and the band their full range: a model that trained badly "
+            "widens it. A line that still falls steeply at the end belongs to a model that could "
+            "have learned more.",
             f"Training losses by epoch. {'; '.join(ends)}.",
         )
 

@@ -72,7 +72,7 @@ def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[
 def _aliases(prompt_ids: pd.Series) -> dict[str, list[str]]:
     """Return other ids under which links find a prompt: p07 is also prompt-7.
 
-    A number alone means the query of this number, not the control.
+    A bare number means the query of this number, not the control.
     """
     found: dict[str, list[str]] = {prompt_id: [] for prompt_id in prompt_ids}
     plain = [re.fullmatch(r"([a-z])0*(\d+)", prompt_id) for prompt_id in prompt_ids]
@@ -179,7 +179,7 @@ def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str
     values : DataFrame
         Columns ``estimate, low, high``.
     scaled : Series of bool
-        Which rows the scale must hold; of others it may show an end alone. Beside a positive
+        Which rows the scale must hold; others may be cut off at its edge. Beside a positive
         control of 3 bits nobody would see an effect of 0.1.
 
     Returns

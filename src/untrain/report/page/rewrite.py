@@ -1,4 +1,4 @@
-"""Writing the page of a finished run once more: by wish, or after something was added to it."""
+"""Writing the page of a finished run again: on request, or after something was added to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHOICE = ("results", "page.json")
 
 
 def write_page(folder: Path, training_images: bool = True) -> Path:
-    """Write a run's page from its folder alone, and remember whether it shows training images.
+    """Write a run's page from its folder, and remember whether it shows training images.
 
     Raises
     ------

@@ -18,15 +18,15 @@ merged_images/<prompt>/
     when they make these tables, and for 0.png and table 0 when they read them.)
 merged_images/all_selected_images.txt
     The images removed, by prompt, the most similar last. What decided was the ranking
-    "{method}" of the run; images in more than one prompt's list went to one prompt alone, and
-    copies left together. create_ranking.py, run on the tables, gives what the study's own score
-    (lowest is most similar) would have removed, and overwrites this file. remove_from_dataset.py
-    deletes what the file names: run it on a copy of the data.
+    "{method}" of the run; images in more than one prompt's list were assigned to one prompt only,
+    and copies were removed together. create_ranking.py, run on the tables, gives what the study's
+    own score (lowest is most similar) would have removed, and overwrites this file.
+    remove_from_dataset.py deletes what the file names: run it on a copy of the data.
 outputs_reference_{n}, outputs_before_{n}, outputs_after_{n}
     Another picture of A; the pictures of A; the pictures drawn, for each prompt, by a model trained
     without the prompt's set. One model a prompt: see folders.csv. In a randomised trial every model
     lacks a random half of all sets, so that this differs from prompt to prompt; of all pairs of a
-    model with and one without the set, the pair was taken that differs least in what else is out.
+    model with and one without the set, this one differs least in what else was removed.
     Before and after are the study's "Experiment 1".
 outputs_control_{n}
     Not in the study: the other model of that pair. It has the same seed and noise as the one of
@@ -41,7 +41,7 @@ folders.csv
     models drew its pictures.
 
 A warning. Reference and "before" come from one model, "after" from another: that cosine falls even
-if nothing is removed. Compare after with the control, and for effects and tests over all models
+if nothing was removed. Compare after with the control, and for effects and tests over all models
 read the run's own results.
 """
 

@@ -1,4 +1,4 @@
-"""Two finished runs side by side: what was set differently, and what came out."""
+"""Two finished runs side by side: which settings differ, and how the results do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from untrain.report.tables import effects as tables
 from untrain.report.words import interval, number, size
 from untrain.runs.results import RunResults, read_results, rows
 
-UNTOLD = ("name", "runs", "workers", "engine", "tracking")  # settings that no result depends on
+IRRELEVANT = ("name", "runs", "workers", "engine", "tracking")  # settings that no result depends on
 ENDS = ("effect", "low", "high")
 
 
@@ -105,7 +105,7 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 
 def _settings(one: dict[str, Any], two: dict[str, Any]) -> pd.DataFrame:
     left, right = _flat(one), _flat(two)
-    keys = [key for key in dict.fromkeys([*left, *right]) if key.split(".")[0] not in UNTOLD]
+    keys = [key for key in dict.fromkeys([*left, *right]) if key.split(".")[0] not in IRRELEVANT]
     differ = [(k, left.get(k), right.get(k)) for k in keys if left.get(k) != right.get(k)]
     return pd.DataFrame(differ, columns=["setting", "first", "second"], dtype=object)
 
@@ -167,16 +167,16 @@ def _notes(one: RunResults, two: RunResults) -> list[str]:
         shared = len(set(one.prompts["prompt"]) & set(two.prompts["prompt"]))
         notes.append(f"the prompts differ ({shared} are in both)")
     if tables.designs(one.effects)[0] != tables.designs(two.effects)[0]:
-        notes.append("the designs differ: their effects are not of one kind")
+        notes.append("the designs differ: their effects are not comparable")
     if one.unit != two.unit:
         notes.append(
-            f"the effects are in different units ({one.unit}, {two.unit}): their difference means "
-            "nothing"
+            f"the effects are in different units ({one.unit}, {two.unit}): their difference has no "
+            "meaning"
         )
     if _seeds(one) == _seeds(two):
         notes.append(
-            "the seeds are the same: the runs share noise and models' beginnings, so that the "
-            "intervals of differences, made as if they did not, are too wide or too narrow"
+            "the seeds are the same: the runs share noise and initial weights, but the intervals "
+            "of differences assume independent runs, so they may be too wide or too narrow"
         )
     for run in (one, two):
         quality = run.meta.get("quality")
@@ -203,7 +203,9 @@ def settings_table(found: ComparedRuns) -> Table:
 def effects_table(found: ComparedRuns) -> Table:
     """Return the overall effects: of each run, with the interval under it, and the difference."""
     units = " and ".join(spoken(unit) for unit in dict.fromkeys(found.units))
-    table = _table(f"How much worse without, in {units}", found, "arm", "difference", "right")
+    table = _table(
+        f"How much worse without the images, in {units}", found, "arm", "difference", "right"
+    )
     for r in rows(found.effects):
         arm = f"{arm_label(r.arm)}" + ("" if math.isnan(r.k) else f", k = {size(r.k)}")
         table.add_row(

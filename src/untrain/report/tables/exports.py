@@ -25,7 +25,7 @@ OTHERS = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
 PROMPTS = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
 ARMS = ("Prompt", "Removed", "k", "Effect", "95 % interval", "p")
 INFLUENTIAL = ("Prompt", "Rank", "Image", "Caption", "Score")
-EQUIVALENT = ("Removed", "Images", "Effect", "As many at random")
+EQUIVALENT = ("Removed", "Images", "Effect", "Random images, same effect")
 TOP = 10
 WORDED = {
     "Compared",
@@ -35,7 +35,7 @@ WORDED = {
     "Prompts",
     "Attributor",
     "Image",
-    "As many at random",
+    "Random images, same effect",
 }
 BROKEN = {"Prompt", "Caption"}  # over several lines
 LONG = 40  # rows on a printed page
@@ -162,7 +162,7 @@ def _groups(run: RunResults) -> Table | None:
         tables.overall_table(run.groups[run.groups["group"] == group]).assign(group=group)
         for group in tables.GROUPS
     ]
-    caption = f"Overall effects apart for groups of prompts. {worse(run.unit)} p is one-sided."
+    caption = f"Overall effects by group of prompts. {worse(run.unit)} p is one-sided."
     numbers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     return Table("effects-by-group", caption, numbers, OVERALL, tables.group_rows(run.groups))
 
@@ -174,15 +174,15 @@ def _others(run: RunResults) -> Table:
 
 
 def _beyond(run: RunResults) -> Table:
-    caption = f"Effects held against each other. {worse(run.unit)} p is two-sided."
+    caption = f"Effects compared. {worse(run.unit)} p is two-sided."
     words = difference_rows(run.effects)
     return Table("effects-compared", caption, difference_table(run.effects), BEYOND, words)
 
 
 def _prompts(run: RunResults) -> Table | None:
-    if run.given:
-        return None
     table = tables.prompt_table(run)
+    if table["effect"].isna().all() and table["verdict"].eq("").all():
+        return None
     caption = f"Each prompt without its own images, the strongest effect first. {worse(run.unit)}"
     return Table("effects-by-prompt", caption, table, PROMPTS, tables.prompt_rows(table))
 
@@ -252,7 +252,7 @@ def _equivalent(run: RunResults) -> Table | None:
     if not path.is_file():
         return None
     kept = [{k: v for k, v in row.items() if k != "curve"} for row in read_json(path)]
-    caption = f"How many random images do as much as the chosen ones. {worse(run.unit)}"
+    caption = f"How many random images have the effect of the chosen ones. {worse(run.unit)}"
     return Table("equivalent", caption, pd.DataFrame(kept), EQUIVALENT, equivalent_rows(run))
 
 

@@ -56,7 +56,7 @@ def leaderboard_table(table: pd.DataFrame, width: int = WIDE) -> Table:
     about = table.attrs
     wide = width >= WIDE
     caption = (
-        "LDS: rank correlation of an attributor's sums with what the models do; 95 % "
+        "LDS: rank correlation of an attributor's summed scores with how well the models do; 95 % "
         "intervals over models and queries"
     )
     shown = Table(
@@ -93,7 +93,7 @@ def leaderboard_table(table: pd.DataFrame, width: int = WIDE) -> Table:
 
 
 def headings(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return what stands above the columns of the leaderboard."""
+    """Return the column heads of the leaderboard."""
     k, reference = table.attrs["k"], table.attrs["reference"]
     return (
         *("attributor", "LDS", f"over {reference}", f"effect of top {k}"),
@@ -137,27 +137,29 @@ def how_to_read(table: pd.DataFrame) -> str:
     return (
         f"{about['models']} models were each trained on a random half of {about['images']:,} "
         f"images. For each of {about['queries']} prompts (their pictures averaged) an attributor "
-        "predicts, by the sum of its scores over a model's images, how well that model does. LDS "
-        "is the rank correlation of this prediction with the outcome: 1 is perfect, 0 is chance. "
-        f"The effect is what it costs, in {in_full(unit)}, to lose the {about['k']} images "
-        "that the attributor scores highest, beyond as many average images and with half of the "
-        "data out. Intervals are 95 %, over models and queries."
+        "predicts, by the sum of its scores over a model's images, how well that model does. The "
+        "linear datamodeling score (LDS) is the rank correlation of this prediction with the "
+        "outcome: 1 is perfect, 0 is chance. The effect is how much worse models are, in "
+        f"{in_full(unit)}, without the {about['k']} images that the attributor scores highest, "
+        "compared with as many average images and with "
+        "half of the data removed. Intervals are 95 %, over models and queries."
     )
 
 
 def notes(table: pd.DataFrame) -> list[str]:
     about = table.attrs
     notes = [
-        "LDS goes by the size of all scores, not by their order alone: one that names the right "
-        "images first and spreads the scores of the others widely has a low LDS, a large effect.",
+        "LDS depends on the size of all scores, not only on their order: an attributor that ranks "
+        "the right images first but spreads the other scores widely has a low LDS and a large "
+        "effect.",
         "Models are paired (same start, same order), which raises every LDS; so does averaging "
         "the pictures of a prompt. Compare attributors here, not with figures from elsewhere.",
-        f"`over {about['reference']}` is the difference of LDS on the same models and queries. Its "
-        "interval says more than whether two intervals overlap. Nothing is adjusted for how many "
-        "attributors there are: the best of many is flattered.",
-        "Seconds a query are of that attributor alone, on the machine that made this table; the "
-        "catalogue's features and indexes are taken to be there. Pixel metrics of the study are "
-        "made all in one, and so are feature metrics: each is charged for all of its kind.",
+        f"`over {about['reference']}` is the difference in LDS on the same models and queries; "
+        "read its interval rather than whether two intervals overlap. Nothing is adjusted for the "
+        "number of attributors, so the best of many looks better than it is.",
+        "Seconds a query were measured on the machine that made this table, with the catalogue's "
+        "features and indexes already computed. The study's pixel metrics are computed together, "
+        "and so are the feature metrics: each counts the time of its whole group.",
     ]
     if about["candidates"] < about["images"]:
         notes.append(
@@ -167,11 +169,11 @@ def notes(table: pd.DataFrame) -> list[str]:
     kinds = set(table["kind"])
     if "oracle" in kinds:
         notes.append(
-            "`family` is no attributor: it knows which images were drawn as one family with the "
-            "prompt. It is a reference, not a bound: influence does not end at the family."
+            "`family` is not an attributor: it knows which images were rendered as the prompt's "
+            "family. It is a reference, not a bound: other images have influence, too."
         )
     if "chance" in kinds:
-        notes.append("`random` is the mean of 20 draws; its effect is 0 but for noise.")
+        notes.append("`random` is the mean of 20 draws; its effect is 0 up to noise.")
     return notes + list(about["notes"])
 
 

@@ -1,4 +1,4 @@
-"""A finished run in the terminal: the answer, tables to hold it against, a few pictures."""
+"""A finished run in the terminal: the answer, tables, a few pictures."""
 
 from __future__ import annotations
 
@@ -28,12 +28,17 @@ PICTURE = 17  # characters: four beside one another on 80 columns
 
 
 def answer_and_table(folder: Path, width: int = WIDE) -> tuple[str, Table]:
-    """Return the answer in a sentence or two, and the overall effects by arm.
+    """Return the answer in a sentence or two, and the first table of `run_tables`."""
+    run = read_results(folder)
+    return answer(run), run_tables(run, width)[0]
+
+
+def run_tables(run: RunResults, width: int = WIDE) -> list[Table]:
+    """Return the tables of a run: its overall effects, and its verdicts.
 
     Of a run whose pictures were given: the training images nearest to them.
     """
-    run = read_results(folder)
-    return answer(run), nearest(run) if run.given else overall(run, width)
+    return [nearest(run)] if run.given else [overall(run, width), verdicts(run, width)]
 
 
 def nearest(run: RunResults) -> Table:
@@ -50,8 +55,8 @@ def overall(run: RunResults, width: int = WIDE) -> Table:
     """Return the overall effects by arm, for a terminal of so many columns."""
     table = Table(
         title=f"How much worse at the pictures, in {spoken(run.unit)}",
-        caption="effect: between models of another seed, with and without at random; "
-        "naive: against the model that drew the pictures, which flatters every removal",
+        caption="effect: retrained models with and without the images, assigned at random; "
+        "naive: against the model that drew the pictures, which makes every removal look harmful",
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
@@ -61,9 +66,8 @@ def overall(run: RunResults, width: int = WIDE) -> Table:
     for column in shown:
         numeric = column in ("k", "effect", "p", "naive")
         table.add_column(column, justify="right" if numeric else "left")
-    for row in tables.overall_rows(tables.overall_table(run.effects)) + tables.group_rows(
-        run.groups
-    ):
+    rows = tables.overall_rows(tables.overall_table(run.effects))
+    for row in rows + tables.group_rows(run.groups):
         table.add_row(*row[: len(shown)])
     return table
 
