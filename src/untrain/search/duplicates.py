@@ -71,7 +71,7 @@ def duplicate_groups(
         An image cannot be read.
     """
     if not near:
-        return _groups(catalog, _first_of_each_content(catalog), no_pairs())
+        return _groups(catalog, catalog.same_as, no_pairs())
     if features is None:
         return _remembered(catalog)
     return _with_near(catalog, features, np.arange(len(catalog)))
@@ -164,16 +164,8 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
 
 def _with_near(catalog: Catalog, features: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
     """Return the groups; image i has row ``rows[i]`` of ``features``."""
-    firsts = _first_of_each_content(catalog)
+    firsts = catalog.same_as
     return _groups(catalog, firsts, near_pairs(catalog, np.unique(firsts), features, rows))
-
-
-def _first_of_each_content(catalog: Catalog) -> np.ndarray:
-    """Return, for each image, the index of the first one with the same bytes."""
-    codes, contents = pd.factorize(np.array(catalog.hashes, dtype=object))
-    first = np.full(len(contents), len(codes), np.int64)
-    np.minimum.at(first, codes, np.arange(len(codes)))
-    return first[codes]
 
 
 class _Link(NamedTuple):
