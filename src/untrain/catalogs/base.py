@@ -18,6 +18,7 @@ from untrain.core.files import fingerprint
 
 ReadBytes = Callable[[str], bytes]
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PAD = "pad"
 RESIZES = (PAD, "crop", "stretch")
 

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from untrain.catalogs.base import Catalog
+from untrain.catalogs.base import PNG_SIGNATURE, Catalog
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import atomic_folder, check_folder_target
 from untrain.core.progress import track
 from untrain.core.registry import Registry
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 Write = Callable[[Catalog, Path], None]
 

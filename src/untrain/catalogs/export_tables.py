@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untrain.catalogs import choice
-from untrain.catalogs.base import Catalog
+from untrain.catalogs.base import PNG_SIGNATURE, Catalog
 from untrain.catalogs.choice import as_text
-from untrain.catalogs.export import PNG_SIGNATURE
 from untrain.catalogs.formats import arrow_rows, tables, webdataset
 from untrain.core.progress import track
 

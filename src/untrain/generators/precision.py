@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.core.cache import cache_folder, mark_used
+from untrain.core.cache import cached
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.hardware import PRECISIONS, Precision, device, has_fast_bfloat16
@@ -86,20 +85,22 @@ def measure_precision(
     import torch
 
     machine = platform.node(), platform.machine(), os.cpu_count(), torch.__version__
-    folder = cache_folder("paces", fingerprint(key, machine))
-    try:
-        found = _read(key, read_json(folder / "meta.json"))
-        mark_used(folder)
-        return found
-    except (OSError, ValueError, TypeError, KeyError):
+
+    def make() -> MeasuredPrecision:
         rates: dict[str, float] = {each: _rate(name, seed, options, each) for each in PRECISIONS}
-    pays = rates["bfloat16"] >= PAYS * rates["float32"]
-    found = MeasuredPrecision(key, "bfloat16" if pays else "float32", rates)
-    console.print(f"  precision {found.reason}")
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a measurement
-        description = f"precision of {name}: {found.reason}"
-        write_json(folder / "meta.json", {"description": description, **found.to_dict()})
-    return found
+        pays = rates["bfloat16"] >= PAYS * rates["float32"]
+        found = MeasuredPrecision(key, "bfloat16" if pays else "float32", rates)
+        console.print(f"  precision {found.reason}")
+        return found
+
+    return cached(
+        "paces",
+        fingerprint(key, machine),
+        lambda found: {"description": f"precision of {name}: {found.reason}"},
+        make,
+        save=lambda found, path: write_json(path, found.to_dict()),
+        load=lambda path: _read(key, read_json(path)),
+    )[0]
 
 
 def _read(key: str, values: Mapping[str, Any]) -> MeasuredPrecision:
