@@ -43,9 +43,8 @@ MUTE = f"{__name__}:Mute"
 @pytest.fixture
 def names() -> Iterator[None]:
     """Names that a test registers, gone after it."""
-    before = dict(GENERATORS._targets)
-    yield
-    GENERATORS._targets = before
+    with GENERATORS.temporary():
+        yield
 
 
 # Found -------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import torch
 from untrain.catalogs import rendered
 from untrain.core.errors import InputError
 from untrain.core.files import rng
+from untrain.generators.diffusion.loss import denoising_loss
 from untrain.generators.diffusion.presets import diffusion_preset_of
 from untrain.generators.diffusion.unet import DiffusionGenerator
 from untrain.generators.diffusion.words import hashed_words
@@ -68,7 +69,7 @@ def test_the_loss_is_that_of_the_definition(kind: str, time: int) -> None:
     weight = min(1 / (1 - kept), 5) if kind == "sample" else 1
     batch = {"clean": clean, "times": np.array([time]), "noise": noise}
     tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
-    found = generator.loss(network, {**tensors, "asked": words})
+    found = denoising_loss(generator.scheduler, network, {**tensors, "asked": words})
     assert float(found) == pytest.approx(weight * np.square(said - target).mean(), rel=1e-4)
     assert weight in (1, 5) or time == 600  # with and without its bound
 
@@ -84,7 +85,7 @@ def test_a_mean_over_terms_is_near_the_mean_over_many(fitted: DiffusionGenerator
     tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
     words = fitted.condition([c for c in CATALOG.captions[:4] for _ in range(200)])
     with torch.no_grad():
-        losses = fitted.loss(fitted._fitted(), {**tensors, "asked": words})
+        losses = denoising_loss(fitted.scheduler, fitted.module(), {**tensors, "asked": words})
     assert few == pytest.approx(float(losses.mean()), rel=0.15)
 
 

@@ -6,7 +6,7 @@ small multiples of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -147,17 +147,17 @@ class OwnWay(Generator):
 
 
 @pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Return a function that has the precision chosen for given seconds in float32, bfloat16."""
     monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
     monkeypatch.setenv(VARIABLE, "1")
-    monkeypatch.setitem(GENERATORS._targets, "timed", Timed)
     Timed.asked = []
 
     def choose(*seconds: float, known: dict | None = None) -> str:
         return measure_precision("timed", 0, {"seconds": seconds}, known).chosen
 
-    return choose
+    with GENERATORS.temporary(timed=Timed):
+        yield choose
 
 
 def test_auto_takes_bfloat16_where_it_pays(timed: Callable[..., str]) -> None:
@@ -194,8 +194,8 @@ def test_without_instructions_nothing_is_measured(
     assert not Timed.asked
 
 
-def test_a_class_without_the_option_decides_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(GENERATORS._targets, "own-way", OwnWay)
-    assert make_generator("own-way").precision is None
-    with pytest.raises(InputError, match="no option 'precision'"):
-        make_generator("own-way", precision="bfloat16")
+def test_a_class_without_the_option_decides_for_itself() -> None:
+    with GENERATORS.temporary(own_way=OwnWay):
+        assert make_generator("own_way").precision is None
+        with pytest.raises(InputError, match="no option 'precision'"):
+            make_generator("own_way", precision="bfloat16")

@@ -39,14 +39,14 @@ from untrain.generators.base import (
     rows_of,
 )
 from untrain.generators.differentiable import Batch
+from untrain.generators.diffusion.draws import pair_draw, query_draw
+from untrain.generators.diffusion.loss import denoising_loss, term_losses
 from untrain.generators.diffusion.latents import Space
 from untrain.generators.diffusion.presets import Denoising
-from untrain.generators.paired import Epoch, descend, widened
+from untrain.generators.paired import Epoch, descend
 from untrain.generators.stored import stored_rows
 
 BATCH = 64  # pictures that are drawn or encoded at a time
-GOLDEN = 0.6180339887498949
-STEEPEST = 5.0  # the largest weight of a clean picture's error, as in min-SNR (Hang et al. 2023)
 
 
 class DenoisingGenerator(Generator):
@@ -200,7 +200,8 @@ class DenoisingGenerator(Generator):
                 said = ["" if silent[i] else captions[rows[i]] for i in np.flatnonzero(own)]
                 clean = self.space.unpack(pictures[rows[own]])
                 batch = self._batch(clean, said, times[own], noise[own])
-                yield self.loss(model, batch, self.precision).sum() / len(rows)
+                each = denoising_loss(self.scheduler, model, batch, self.precision)
+                yield each.sum() / len(rows)
 
         losses = descend(model, optimizer, losses_of, preset, len(kept), seed, progress)
         return model.eval().requires_grad_(False), losses.tolist()
@@ -211,36 +212,6 @@ class DenoisingGenerator(Generator):
         arrays = {"clean": clean, "times": times, "noise": noise}
         tensors = {name: torch.from_numpy(value).to(device()) for name, value in arrays.items()}
         return {**tensors, "asked": self.condition(prompts)}
-
-    def loss(
-        self, model: nn.Module, batch: Batch, precision: Precision = "float32"
-    ) -> torch.Tensor:
-        """Return the mean squared error of each picture at its time and noise, (n,).
-
-        Where the network predicts the clean picture, its error counts 1 / σ² times, at most
-        `STEEPEST` times: without the bound that is the loss of v (Salimans & Ho 2022).
-
-        Parameters
-        ----------
-        model : Module
-            As `network` returns it.
-        batch : dict
-            ``clean`` and ``noise`` (n, channels, height, width), ``times`` int64 (n,), and
-            ``asked``, what `condition` returns.
-        precision : {'float32', 'bfloat16'}
-        """
-        x, e, t = batch["clean"], batch["noise"], batch["times"]
-        kind = self.scheduler.config.prediction_type
-        target = {"epsilon": e, "sample": x}.get(kind)
-        if target is None:
-            target = self.scheduler.get_velocity(x, e, t)
-        with autocast(precision):
-            found = model(self.scheduler.add_noise(x, e, t), t, batch["asked"])
-        each = (widened(found) - target).square().mean(dim=(1, 2, 3))
-        if kind == "sample":
-            noisy = 1 - self.scheduler.alphas_cumprod.to(device())[t]  # σ²
-            each = each * noisy.reciprocal().clip(max=STEEPEST)
-        return each
 
     # The differentiable contract ---------------------------------------------------------------
 
@@ -253,50 +224,32 @@ class DenoisingGenerator(Generator):
         return model
 
     def training_batch(self, catalog: Catalog, ids: Sequence[str], draw: int = 0) -> Batch:
-        """Return pairs as `loss` takes them, each at a time and with a noise; see `Differentiable`.
+        """Return pairs as `denoising_loss` takes them, each at a time and with a noise; see `Differentiable`.
 
-        The times of a pair's draws 0, 1, … are spread evenly (steps of the golden ratio), so that
-        the mean over a few comes near the expected loss.
+        `untrain.generators.diffusion.draws.pair_draw` says which.
         """
         rows, file = rows_of(catalog, ids), self._pictures_of(catalog)
         hashes = [catalog.hashes[row] for row in rows]
-        places = np.array([rng("pair time", each).random() for each in hashes])
-        times = (places + draw * GOLDEN) % 1 * self._times
-        noise = np.empty((len(rows), *self.shape), np.float32)
-        said = []
-        for place, row in enumerate(rows):
-            drawn = rng("pair noise", hashes[place], draw)
-            noise[place] = drawn.standard_normal(self.shape, np.float32)
-            silent = drawn.random() < self.preset.caption_dropout
-            said.append("" if silent else catalog.captions[row])
+        drawn = pair_draw(hashes, draw, self.shape, self._times, self.preset.caption_dropout)
+        said = [
+            "" if silent else catalog.captions[row]
+            for row, silent in zip(rows, drawn.silent, strict=True)
+        ]
         clean = self.space.unpack(stored_rows(file, "pictures", rows))
-        return self._batch(clean, said, times.astype(np.int64), noise)
+        return self._batch(clean, said, drawn.times, drawn.noise)
 
     def query_batch(self, samples: np.ndarray, prompts: Sequence[str]) -> Batch:
         """Return queries at all their times (n, terms) and noises (n, terms, …)."""
-        terms = self.preset.terms
-        times = ((np.arange(terms) + 0.5) * self._times / terms).astype(np.int64)
-        noise = np.empty((len(samples), terms, *self.shape), np.float32)
-        for row, sample in enumerate(samples):
-            draw = rng("terms", fingerprint(sample))
-            half = draw.standard_normal((terms // 2, *self.shape), np.float32)
-            noise[row] = np.stack([half, -half], axis=1).reshape(terms, *self.shape)
-        return self._batch(samples.copy(), prompts, np.tile(times, (len(samples), 1)), noise)
+        times, noise = query_draw(samples, self.preset.terms, self._times)
+        return self._batch(samples.copy(), prompts, times, noise)
 
     def pair_losses(self, batch: Batch) -> torch.Tensor:
         """Return the training loss of each pair at its time and noise, (n,)."""
-        return self.loss(self._fitted(), batch, self.precision)
+        return denoising_loss(self.scheduler, self._fitted(), batch, self.precision)
 
     def measurements(self, batch: Batch) -> torch.Tensor:
         """Return 1000 × the mean loss of each query over its times and noises, (n,)."""
-        return 1000 * self._terms(batch).mean(1)
-
-    def _terms(self, batch: Batch) -> torch.Tensor:
-        """Return the losses of queries, (n, terms)."""
-        n, terms = batch["times"].shape
-        flat = {name: batch[name].flatten(0, 1) for name in ("times", "noise")}
-        same = {name: batch[name].repeat_interleave(terms, 0) for name in ("clean", "asked")}
-        return self.loss(self._fitted(), {**flat, **same}).view(n, terms)
+        return 1000 * term_losses(self.scheduler, self._fitted(), batch).mean(1)
 
     # Drawing and measuring ---------------------------------------------------------------------
 
@@ -327,7 +280,8 @@ class DenoisingGenerator(Generator):
         """Return minus 1000 × the loss at fixed (time, noise), float64 (n, terms)."""
         found = np.empty((len(samples), self.preset.terms))
         for row, prompt in enumerate(prompts):
-            losses = self._terms(self.query_batch(samples[row : row + 1], [prompt]))
+            batch = self.query_batch(samples[row : row + 1], [prompt])
+            losses = term_losses(self.scheduler, self._fitted(), batch)
             found[row] = -1000 * losses[0].double().cpu().numpy()
         return found
 
