@@ -40,8 +40,8 @@ from untrain.generators.base import (
 )
 from untrain.generators.differentiable import Batch
 from untrain.generators.diffusion.draws import pair_draw, query_draw
-from untrain.generators.diffusion.loss import denoising_loss, term_losses
 from untrain.generators.diffusion.latents import Space
+from untrain.generators.diffusion.loss import denoising_loss, term_losses
 from untrain.generators.diffusion.presets import Denoising
 from untrain.generators.paired import Epoch, descend
 from untrain.generators.stored import stored_rows
@@ -224,9 +224,9 @@ class DenoisingGenerator(Generator):
         return model
 
     def training_batch(self, catalog: Catalog, ids: Sequence[str], draw: int = 0) -> Batch:
-        """Return pairs as `denoising_loss` takes them, each at a time and with a noise; see `Differentiable`.
+        """Return pairs as `denoising_loss` takes them, at the times and noises of ``draw``.
 
-        `untrain.generators.diffusion.draws.pair_draw` says which.
+        See `Differentiable`; `untrain.generators.diffusion.draws.pair_draw` says which they are.
         """
         rows, file = rows_of(catalog, ids), self._pictures_of(catalog)
         hashes = [catalog.hashes[row] for row in rows]
