@@ -102,7 +102,7 @@ def test_a_bank_has_a_leaderboard(micro_copy: Copy) -> None:
     experiment = untrain.Experiment.demo("micro", runs=folder.parent, workers=1)
     bank = experiment.bank(4)
     assert len(bank) == 4 and bank.kept.shape == (4, len(experiment.catalog))
-    table = bank.leaderboard(k=3)
+    table = bank.leaderboard(k=3).table
     assert {"fusion", "text"} <= set(table["name"])
     assert (folder / "results" / "leaderboard.parquet").is_file()
 

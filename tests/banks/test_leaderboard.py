@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ from untrain.attribution import whole_comparison as compared
 from untrain.attribution.base import Evidence
 from untrain.banks import leaderboard
 from untrain.banks.bank import Bank
-from untrain.banks.leaderboard import COLUMNS, keep_leaderboard
+from untrain.banks.leaderboard import keep_leaderboard
 from untrain.core.errors import InputError
+from untrain.core.notes import Note
 from untrain.runs.examples import read_examples
+from untrain.runs.leaderboard import COLUMNS, read_leaderboard
 from untrain.runs.run import Run, open_run
 from untrain.search.compare.metrics import METRICS
 from untrain.search.rank.weights import Weights
@@ -36,7 +38,7 @@ def bank(run: Run) -> Bank:
 
 
 def test_every_attributor_has_a_row_and_the_truth_wins(run: Run, bank: Bank) -> None:
-    table = leaderboard.leaderboard(run, bank, k=3, encoders=["layout"])
+    table = leaderboard.leaderboard(run, bank, k=3, encoders=["layout"]).table
     assert list(table.columns) == COLUMNS
     assert table["lds"].is_monotonic_decreasing
     assert table["name"].is_unique
@@ -65,9 +67,9 @@ def test_every_attributor_has_a_row_and_the_truth_wins(run: Run, bank: Bank) -> 
 
 
 def test_the_comparison_is_made_once(run: Run, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = leaderboard.leaderboard(run, bank, k=3)
+    first = leaderboard.leaderboard(run, bank, k=3).table
     monkeypatch.setattr(compared, "compare", None)  # cannot be called
-    again = leaderboard.leaderboard(open_run(run.folder), bank, k=3)
+    again = leaderboard.leaderboard(open_run(run.folder), bank, k=3).table
     timed = "seconds_per_query"
     pd.testing.assert_frame_equal(first.drop(columns=timed), again.drop(columns=timed))
     assert not set(again.columns) ^ set(first.columns)
@@ -89,13 +91,13 @@ def test_beyond_the_candidates_scores_are_filled(
     run: Run, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compared, "CHUNK", 16)
-    table = leaderboard.leaderboard(run, bank, k=3, candidates=30)
-    rows = table.set_index("name")
+    board = leaderboard.leaderboard(run, bank, k=3, candidates=30)
+    rows = board.table.set_index("name")
     share = 1 - 30 / len(run.catalog)
     assert rows.loc["fusion", "filled"] == pytest.approx(share)
     assert rows.loc["metric:pixel_mse", "filled"] == pytest.approx(share)
     assert rows.loc["text", "filled"] == rows.loc["random", "filled"] == 0
-    assert table.attrs["candidates"] == 30
+    assert board.candidates == 30
 
 
 def test_scores_of_the_users_own(run: Run, bank: Bank, tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_scores_of_the_users_own(run: Run, bank: Bank, tmp_path: Path) -> None:
     )
     scores.to_csv(tmp_path / "mine.csv", index=False)
     method = f"scores:{tmp_path / 'mine.csv'}"
-    rows = leaderboard.leaderboard(run, bank, 3, [method]).set_index("name")
+    rows = leaderboard.leaderboard(run, bank, 3, [method]).table.set_index("name")
     assert rows.loc[method, "kind"] == "scores"
     assert rows.loc[method, "lds"] == rows.loc["family", "lds"]
     assert np.isnan(rows.loc[method, "seconds_per_query"])
@@ -130,11 +132,11 @@ def test_weights_must_not_have_seen_the_run(run: Run, bank: Bank, tmp_path: Path
         name = ranking(name="micro", catalog=run.catalog.fingerprint)
         leaderboard.leaderboard(run, bank, 3, [name])
     name = ranking(name="other", catalog=run.catalog.fingerprint)
-    table = leaderboard.leaderboard(run, bank, 3, [name])
-    assert table.set_index("name").loc[name, "kind"] == "fitted"
-    assert any("other runs of the same catalogue" in note for note in table.attrs["notes"])
-    table = leaderboard.leaderboard(run, bank, 3, [ranking()])
-    assert any("does not say" in note for note in table.attrs["notes"])
+    board = leaderboard.leaderboard(run, bank, 3, [name])
+    assert board.table.set_index("name").loc[name, "kind"] == "fitted"
+    assert any("other runs of the same catalogue" in note.text for note in board.notes)
+    board = leaderboard.leaderboard(run, bank, 3, [ranking()])
+    assert any("does not say" in note.text for note in board.notes)
 
 
 def test_renamed_or_not_a_run_that_weights_were_fitted_on_is_known(
@@ -147,12 +149,17 @@ def test_renamed_or_not_a_run_that_weights_were_fitted_on_is_known(
 
 
 def test_results_are_kept(run: Run, bank: Bank) -> None:
-    table = leaderboard.leaderboard(run, bank, k=3)
-    keep_leaderboard(run, table)
-    kept = pd.read_parquet(run.path("results", "leaderboard.parquet"))
-    pd.testing.assert_frame_equal(kept, table)
-    assert kept.attrs == json.loads(json.dumps(table.attrs))
-    assert len(pd.read_csv(run.path("results", "leaderboard.csv"))) == len(table)
+    board = leaderboard.leaderboard(run, bank, k=3)
+    board = replace(board, notes=(Note("a-note", "What to know.", ("text",)),))
+    keep_leaderboard(run, board)
+    kept = read_leaderboard(run.folder)
+    pd.testing.assert_frame_equal(kept.table, board.table)
+    about = (
+        {name: value for name, value in vars(each).items() if name != "table"}
+        for each in (kept, board)
+    )
+    assert next(about) == next(about)
+    assert len(pd.read_csv(run.path("results", "leaderboard.csv"))) == len(board.table)
     text = run.path("results", "leaderboard.md").read_text()
     assert "`metric:feature_cosine`" in text
     assert run.path("results", "figures", "leaderboard.svg").read_text().count("<svg") == 1
@@ -186,10 +193,10 @@ def test_other_shares_of_the_bank_are_left_aside(run: Run, bank: Bank) -> None:
         np.concatenate([np.ones((1, bank.kept.shape[1]), bool), bank.kept]),
         pd.concat([bank.outcomes.iloc[:12].assign(model_id="full", value=0.0), bank.outcomes]),
     )
-    table = leaderboard.leaderboard(run, more, k=3)
+    board = leaderboard.leaderboard(run, more, k=3)
     expected = leaderboard.leaderboard(run, bank, k=3)
-    assert table.attrs["models"] == 40
-    np.testing.assert_array_equal(table["lds"], expected["lds"])
+    assert board.models == 40
+    np.testing.assert_array_equal(board.table["lds"], expected.table["lds"])
 
 
 def test_families_that_are_not_known(run: Run) -> None:

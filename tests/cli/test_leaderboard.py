@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from tests.conftest import MICRO
 from tests.helpers.banks import make_bank, write_bank
-from untrain.banks.leaderboard import COLUMNS
 from untrain.cli import leaderboard
 from untrain.core.errors import InputError
 from untrain.core.progress import console
 from untrain.report.tables.leaderboard import leaderboard_table
+from untrain.runs.leaderboard import COLUMNS, Leaderboard
 from untrain.runs.run import Run, open_run
 
 app = typer.Typer()
@@ -68,9 +68,19 @@ def test_the_table_fits_eighty_columns() -> None:
     row = dict.fromkeys(COLUMNS, -0.25) | {"kind": "metric"}
     names = ("metric:pixel_histogram_intersection", "text", "scores:" + "x" * 60)
     table = pd.DataFrame([row | {"name": name} for name in names])
-    table.attrs = {"queries": 16, "models": 64, "images": 1665, "k": 10, "reference": "text"}
+    board = Leaderboard(
+        table,
+        name="mine",
+        k=10,
+        models=64,
+        queries=16,
+        images=1665,
+        candidates=1665,
+        reference="text",
+        unit="bits/token",
+    )
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(leaderboard_table(table, console.width))
+    console.print(leaderboard_table(board, console.width))
     said = console.export_text()
     assert "pixel_histogram_intersection " in said  # not broken
     assert "-0.25 [-0.25, -0.25]" in said

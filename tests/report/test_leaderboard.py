@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,15 +13,16 @@ import pytest
 from rich.console import Console
 
 from untrain.core.errors import InputError
+from untrain.core.notes import Note
 from untrain.report.figures.leaderboard import leaderboard_figure, save_leaderboard
 from untrain.report.tables.leaderboard import (
     leaderboard_markdown,
     leaderboard_table,
-    read_leaderboard,
 )
+from untrain.runs.leaderboard import Leaderboard, read_leaderboard
 
 
-def table() -> pd.DataFrame:
+def board() -> Leaderboard:
     last = np.nan, np.nan, 0.0
     rows = [
         ("family", "oracle", 0.61, 0.5, 0.7, 0.2, 0.1, 0.3, 0.9, 0.7, 1.1, 1.0, np.nan, 0.0),
@@ -34,21 +36,22 @@ def table() -> pd.DataFrame:
         "filled",
     ]
     made = pd.DataFrame(rows, columns=columns)
-    made.attrs = {
-        "name": "demo",
-        "k": 10,
-        "models": 64,
-        "queries": 16,
-        "images": 1660,
-        "candidates": 1000,
-        "reference": "fusion",
-        "notes": ["study is left out: why"],
-    }
-    return made
+    return Leaderboard(
+        made,
+        name="demo",
+        k=10,
+        models=64,
+        queries=16,
+        images=1660,
+        candidates=1000,
+        reference="fusion",
+        unit="bits/token",
+        notes=(Note("attributor-left-out", "study is left out: why", ("study",)),),
+    )
 
 
 def test_markdown_shows_every_row_and_every_note() -> None:
-    text = leaderboard_markdown(table())
+    text = leaderboard_markdown(board())
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 4
     assert lines[0].startswith("| attributor | LDS | over fusion | effect of top 10 |")
@@ -60,24 +63,25 @@ def test_markdown_shows_every_row_and_every_note() -> None:
 
 
 def test_the_figure_is_whole_and_the_same_each_time() -> None:
-    plot = leaderboard_figure(table())
+    plot = leaderboard_figure(board())
     ElementTree.fromstring(plot.svg)
-    assert plot.svg == leaderboard_figure(table()).svg
+    assert plot.svg == leaderboard_figure(board()).svg
     for words in ("fusion", "family", "knows the true family", "at random", "scores:"):
         assert words in plot.svg
 
 
 def test_the_terminal_shows_names_as_they_are() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(leaderboard_table(table().replace("fusion", "scores:[red].csv")))
+    made = board()
+    renamed = made.table.replace("fusion", "scores:[red].csv")
+    console.print(leaderboard_table(replace(made, table=renamed)))
     assert "scores:[red].csv" in console.export_text()
 
 
 def test_files_are_written_from_the_folder_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no leaderboard"):
         read_leaderboard(tmp_path)
-    (tmp_path / "results").mkdir()
-    table().to_parquet(tmp_path / "results" / "leaderboard.parquet", index=False)
+    board().save(tmp_path)
     save_leaderboard(tmp_path)
     assert (tmp_path / "results" / "leaderboard.md").is_file()
     assert (tmp_path / "results" / "figures" / "leaderboard.svg").is_file()

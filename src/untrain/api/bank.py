@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from untrain.banks.bank import Bank as TrainedBank
+    from untrain.runs.leaderboard import Leaderboard
     from untrain.settings.config import Config
 
 
@@ -37,7 +38,7 @@ class Bank:
 
     @property
     def models(self) -> pd.DataFrame:
-        """Columns model_id, share (of the data removed), seed, fingerprint, path."""
+        """Columns model_id, share (of the data removed), draw, seed, fingerprint, path."""
         return self._found.models.copy()
 
     @property
@@ -57,7 +58,7 @@ class Bank:
         rankings: Sequence[str] = (),
         encoders: Sequence[str] = (),
         candidates: int = 5000,
-    ) -> pd.DataFrame:
+    ) -> Leaderboard:
         """Benchmark every attributor on the bank; write ``results/leaderboard`` of the run.
 
         Parameters
@@ -71,8 +72,8 @@ class Bank:
 
         Returns
         -------
-        DataFrame
-            A row an attributor, best first: see `untrain.banks.leaderboard.leaderboard`.
+        Leaderboard
+            Its ``table`` has a row for each attributor, best first.
 
         Raises
         ------
@@ -85,10 +86,10 @@ class Bank:
 
         run = Run(self.config)
         with run.lock():
-            table = leaderboard(run, self._found, k, rankings, encoders, candidates)
-            keep_leaderboard(run, table)
+            board = leaderboard(run, self._found, k, rankings, encoders, candidates)
+            keep_leaderboard(run, board)
         write_again(run.folder)
-        return table
+        return board
 
     def __repr__(self) -> str:
         return f"Bank of {len(self)} models, in {(self.folder / 'bank').as_posix()}"

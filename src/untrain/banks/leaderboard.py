@@ -1,4 +1,4 @@
-"""The leaderboard: every attributor at hand on one bank of models of random halves of the data."""
+"""The leaderboard: attributors compared on one bank of models of random halves of the data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from untrain.attribution.fitting import check_unseen
 from untrain.attribution.registry import every_attributor
 from untrain.attribution.whole_comparison import WholeComparison, common_size, compare_all
 from untrain.core.errors import InputError
-from untrain.core.files import write_parquet, write_text
 from untrain.core.notes import Note
 from untrain.core.progress import console
 from untrain.evaluation.lds import LEAST_MODELS, Estimate, average, best, fill, lds, removal_effect
 from untrain.runs.examples import read_examples
+from untrain.runs.leaderboard import COLUMNS, Leaderboard
 from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
 from untrain.search.rank.ranking import check_method, parse_method
@@ -28,17 +28,13 @@ from untrain.search.rank.weights import Weights
 if TYPE_CHECKING:
     from untrain.banks.bank import Bank
 
-HALF = 0.5  # of the data is out of the models that attributors are held against
+HALF = 0.5  # the share of the data removed from the models that count here
 CANDIDATES = 5000
-COLUMNS = [
-    *("name", "kind", "lds", "lds_low", "lds_high", "lead", "lead_low", "lead_high"),
-    *("effect", "effect_low", "effect_high", "family_precision", "seconds_per_query", "filled"),
-]
 
 
 @dataclass(frozen=True, eq=False)
 class _Truth:
-    """What attributors are held against."""
+    """What attributors are compared with."""
 
     kept: np.ndarray  # (models, images)
     outcomes: np.ndarray  # (models, queries), higher is worse
@@ -54,8 +50,8 @@ def leaderboard(
     rankings: Sequence[str] = (),
     encoders: Sequence[str] = (),
     candidates: int = CANDIDATES,
-) -> pd.DataFrame:
-    """Hold every attributor at hand against a bank of models of random halves of the data.
+) -> Leaderboard:
+    """Benchmark every available attributor on models of random halves of the data.
 
     A query is a prompt, its outcome the mean over the pictures that A drew for it; control prompts
     are left aside. Attributors: captions (``text``, by TF-IDF, and ``bm25``), every metric of the
@@ -81,16 +77,7 @@ def leaderboard(
 
     Returns
     -------
-    DataFrame
-        One row an attributor, best LDS first: ``name``; ``kind``; ``lds``, ``lds_low``,
-        ``lds_high`` (95 %; `untrain.evaluation.lds.lds`); ``lead`` and its limits, the LDS less
-        that of the run's own ranking, on the same models and queries; ``effect`` of the top k and
-        its limits, bits an image token (`untrain.evaluation.lds.removal_effect`);
-        ``family_precision``, the share of the top k that is of the prompt's family, NaN where
-        families are not known; ``seconds_per_query``, of this attributor alone, features of the
-        catalogue and indexes being there, NaN if unknown; ``filled``, the share of images without
-        a score, which count as the lowest. ``attrs`` holds ``name``, ``k``, ``models``,
-        ``queries``, ``images``, ``candidates``, ``reference``, ``unit`` and ``notes``.
+    Leaderboard
 
     Raises
     ------
@@ -131,18 +118,18 @@ def leaderboard(
         record |= _limits("lead", lead, 2.0)
     table = pd.DataFrame(records, columns=COLUMNS)
     table = table.sort_values(["lds", "name"], ascending=[False, True], ignore_index=True)
-    table.attrs = {
-        "name": run.config.name,
-        "k": k,
-        "models": len(kept),
-        "queries": len(prompts),
-        "images": len(run.catalog),
-        "candidates": min(candidates, len(run.catalog)),
-        "reference": reference,
-        "unit": run.unit,
-        "notes": [str(note) for note in notes],
-    }
-    return table
+    return Leaderboard(
+        table,
+        name=run.config.name,
+        k=k,
+        models=len(kept),
+        queries=len(prompts),
+        images=len(run.catalog),
+        candidates=min(candidates, len(run.catalog)),
+        reference=reference,
+        unit=run.unit,
+        notes=tuple(notes),
+    )
 
 
 def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATES) -> Evidence:
@@ -170,14 +157,13 @@ def _check_method(run: Run, method: str) -> tuple[Note, ...]:
     return check_unseen(method, weights, run.config.name, run.catalog.fingerprint, examples)
 
 
-def keep_leaderboard(run: Run, table: pd.DataFrame) -> None:
-    """Write ``results/leaderboard``: Parquet, CSV, Markdown and a figure."""
+def keep_leaderboard(run: Run, board: Leaderboard) -> None:
+    """Write ``results/leaderboard``: Parquet, CSV, JSON, Markdown and a figure."""
     from untrain.report.figures.leaderboard import save_leaderboard
 
-    write_parquet(run.path("results", "leaderboard.parquet"), table)
-    write_text(run.path("results", "leaderboard.csv"), table.to_csv(index=False))
+    board.save(run.folder)
     save_leaderboard(run.folder)
-    for note in table.attrs["notes"]:
+    for note in board.notes:
         console.print(f"  {note}", markup=False, soft_wrap=True)
 
 

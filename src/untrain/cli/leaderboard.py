@@ -52,7 +52,7 @@ def leaderboard(
     """
     from untrain.banks.bank import read_bank
     from untrain.banks.leaderboard import keep_leaderboard
-    from untrain.banks.leaderboard import leaderboard as table_of
+    from untrain.banks.leaderboard import leaderboard as board_of
     from untrain.report.page.rewrite import write_again
     from untrain.report.tables.leaderboard import leaderboard_table
     from untrain.runs.run import Run
@@ -60,13 +60,13 @@ def leaderboard(
     run = Run(read(file))
     bank = read_bank(run.folder)
     with run.lock():
-        table = table_of(run, bank, k, ranking, encoder, candidates)
-        keep_leaderboard(run, table)
+        board = board_of(run, bank, k, ranking, encoder, candidates)
+        keep_leaderboard(run, board)
     write_again(run.folder)
     if as_json:
-        print_json(table.to_dict("records"))
+        print_json(board.table.to_dict("records"))
         return
     console = Console()
-    console.print(leaderboard_table(table, console.width))
+    console.print(leaderboard_table(board, console.width))
     path = run.path("results", "leaderboard.md")
     console.print(f"Leaderboard: [bold]{escape(str(path))}[/]", soft_wrap=True)

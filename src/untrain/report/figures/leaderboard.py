@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from untrain.core.files import write_text
-from untrain.evaluation.measurement import BITS, in_full
+from untrain.evaluation.measurement import in_full
 from untrain.report.figures.style import (
     BLUE,
     FAINT,
@@ -24,8 +24,9 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.tables.leaderboard import how_to_read, leaderboard_markdown, read_leaderboard
+from untrain.report.tables.leaderboard import how_to_read, leaderboard_markdown
 from untrain.report.words import number
+from untrain.runs.leaderboard import Leaderboard, has_leaderboard, read_leaderboard
 from untrain.runs.results import RunResults, rows
 
 LOOKS = {  # kind: mark, colour, face, words
@@ -37,14 +38,14 @@ OTHERS = ("o", BLUE, BLUE, "attributor")
 
 def leaderboard(run: RunResults) -> Plot | str:
     """The leaderboard, where one was made."""
-    if not (run.folder / "results" / "leaderboard.parquet").is_file():
+    if not has_leaderboard(run.folder):
         return "there is no leaderboard"
     return leaderboard_figure(read_leaderboard(run.folder))
 
 
-def leaderboard_figure(table: pd.DataFrame) -> Plot:
+def leaderboard_figure(board: Leaderboard) -> Plot:
     """Return the dot plot: LDS and the effect of the top k, a line an attributor, best on top."""
-    k, unit = table.attrs["k"], str(table.attrs.get("unit", BITS))
+    table, k, unit = board.table, board.k, board.unit
     with styled():
         figure = Figure((WIDTH, 1.3 + 0.24 * len(table)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
@@ -61,7 +62,7 @@ def leaderboard_figure(table: pd.DataFrame) -> Plot:
             figure,
             "leaderboard",
             "Which attributor predicts what models do",
-            how_to_read(table),
+            how_to_read(board),
             f"LDS of {len(table)} attributors, best first: {', '.join(found)}.",
         )
 
@@ -82,6 +83,6 @@ def _dots(axes: Axes, table: pd.DataFrame, what: str) -> None:
 
 def save_leaderboard(folder: Path) -> None:
     """Write ``results/leaderboard.md`` of a run, and its figure in ``results/figures``."""
-    table = read_leaderboard(folder)
-    write_text(folder / "results" / "leaderboard.md", leaderboard_markdown(table))
-    leaderboard_figure(table).save(folder / "results" / "figures")
+    board = read_leaderboard(folder)
+    write_text(folder / "results" / "leaderboard.md", leaderboard_markdown(board))
+    leaderboard_figure(board).save(folder / "results" / "figures")

@@ -15,8 +15,9 @@ from untrain.report.arms import arm_label, arm_order
 from untrain.report.ranking import main_ranking
 from untrain.report.tables import effects as tables
 from untrain.report.tables.differences import difference_rows, difference_table, equivalent_rows
-from untrain.report.tables.leaderboard import leaderboard_text, read_leaderboard
+from untrain.report.tables.leaderboard import leaderboard_text
 from untrain.report.words import bare_p, interval, number, size
+from untrain.runs.leaderboard import read_leaderboard
 from untrain.runs.results import RunResults, rows
 
 OVERALL = ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval")
@@ -261,7 +262,9 @@ def _leaderboard(run: RunResults) -> Table | None:
     if text is None:
         return None
     heads = ("Attributor", *text["heads"][1:])
-    return Table("leaderboard", text["how"], read_leaderboard(run.folder), heads, text["rows"])
+    return Table(
+        "leaderboard", text["how"], read_leaderboard(run.folder).table, heads, text["rows"]
+    )
 
 
 TABLES: tuple[Callable[[RunResults], Table | None], ...] = (

@@ -3,74 +3,57 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.box import HEAVY_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from untrain.core.errors import InputError
-from untrain.evaluation.measurement import BITS, in_full
+from untrain.evaluation.measurement import in_full
+from untrain.runs.leaderboard import Leaderboard, has_leaderboard, read_leaderboard
 from untrain.runs.results import RunResults, rows
 
 WIDE = 150  # columns of a terminal that shows the whole table
 
 
-def read_leaderboard(folder: Path) -> pd.DataFrame:
-    """Read ``results/leaderboard.parquet`` of a run.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    """
-    path = folder / "results" / "leaderboard.parquet"
-    if not path.is_file():
-        raise InputError(f"found no leaderboard in {folder}: make it with `untrain leaderboard`")
-    return pd.read_parquet(path)
-
-
-def leaderboard_markdown(table: pd.DataFrame) -> str:
+def leaderboard_markdown(board: Leaderboard) -> str:
     """Return the content of ``results/leaderboard.md``."""
-    heads = headings(table)
+    heads = headings(board)
     lines = [list(heads), ["---", *["---:"] * (len(heads) - 1)]]
-    lines += [[f"`{name}`", *cells] for name, *cells in text_rows(table)]
+    lines += [[f"`{name}`", *cells] for name, *cells in text_rows(board)]
     cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
     parts = [
-        f"# Leaderboard of {table.attrs['name']}",
-        how_to_read(table),
+        f"# Leaderboard of {board.name}",
+        how_to_read(board),
         "\n".join(f"| {line} |" for line in cells),
         "![LDS and effect of every attributor](figures/leaderboard.svg)",
-        "\n".join(f"- {note}" for note in notes(table)),
+        "\n".join(f"- {note}" for note in notes(board)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def leaderboard_table(table: pd.DataFrame, width: int = WIDE) -> Table:
+def leaderboard_table(board: Leaderboard, width: int = WIDE) -> Table:
     """Return the table for a terminal that is ``width`` columns wide: below `WIDE`, the main four.
 
     There metrics go without the word, and effects have a figure less.
     """
-    about = table.attrs
     wide = width >= WIDE
     caption = (
         "LDS: rank correlation of an attributor's summed scores with how well the models do; 95 % "
         "intervals over models and queries"
     )
     shown = Table(
-        title=f"{about['queries']} queries, {about['models']} models of random halves of "
-        f"{about['images']:,} images",
+        title=f"{board.queries} queries, {board.models} models of random halves of "
+        f"{board.images:,} images",
         caption=caption if wide else f"{caption}. More columns: results/leaderboard.md",
         title_justify="left",
         caption_justify="left",
         box=HEAVY_HEAD if wide else None,
         pad_edge=wide,
     )
-    heads, lines = headings(table), text_rows(table)
+    heads, lines = headings(board), text_rows(board)
     if not wide:
-        heads = ("attributor", "LDS", f"effect of top {about['k']}", "family")
+        heads = ("attributor", "LDS", f"effect of top {board.k}", "family")
         lines = [
             [
                 line.name.removeprefix("metric:"),
@@ -78,7 +61,7 @@ def leaderboard_table(table: pd.DataFrame, width: int = WIDE) -> Table:
                 _estimate(line.effect, line.effect_low, line.effect_high, 2, "+"),
                 _number(line.family_precision, ".0%"),
             ]
-            for line in rows(table)
+            for line in rows(board.table)
         ]
     for column, head in enumerate(heads):
         shown.add_column(
@@ -92,30 +75,30 @@ def leaderboard_table(table: pd.DataFrame, width: int = WIDE) -> Table:
     return shown
 
 
-def headings(table: pd.DataFrame) -> tuple[str, ...]:
+def headings(board: Leaderboard) -> tuple[str, ...]:
     """Return the column heads of the leaderboard."""
-    k, reference = table.attrs["k"], table.attrs["reference"]
+    k, reference = board.k, board.reference
     return (
         *("attributor", "LDS", f"over {reference}", f"effect of top {k}"),
         *(f"family in top {k}", "s a query", "filled"),
     )
 
 
-def text_rows(table: pd.DataFrame) -> list[list[str]]:
+def text_rows(board: Leaderboard) -> list[list[str]]:
     """Return the leaderboard as text, a row an attributor."""
     return [
         [
             line.name,
             _estimate(line.lds, line.lds_low, line.lds_high, 2),
             "–"
-            if line.name == table.attrs["reference"]
+            if line.name == board.reference
             else _estimate(line.lead, line.lead_low, line.lead_high, 2, "+"),
             _estimate(line.effect, line.effect_low, line.effect_high, 3, "+"),
             _number(line.family_precision, ".0%"),
             _number(line.seconds_per_query, ".2g"),
             "–" if line.filled == 0 else _number(line.filled, ".0%"),
         ]
-        for line in rows(table)
+        for line in rows(board.table)
     ]
 
 
@@ -130,43 +113,40 @@ def _number(value: float, form: str) -> str:
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def how_to_read(table: pd.DataFrame) -> str:
+def how_to_read(board: Leaderboard) -> str:
     """Return what the figures of the leaderboard mean."""
-    about = table.attrs
-    unit = str(about.get("unit", BITS))
     return (
-        f"{about['models']} models were each trained on a random half of {about['images']:,} "
-        f"images. For each of {about['queries']} prompts (their pictures averaged) an attributor "
+        f"{board.models} models were each trained on a random half of {board.images:,} "
+        f"images. For each of {board.queries} prompts (their pictures averaged) an attributor "
         "predicts, by the sum of its scores over a model's images, how well that model does. The "
         "linear datamodeling score (LDS) is the rank correlation of this prediction with the "
         "outcome: 1 is perfect, 0 is chance. The effect is how much worse models are, in "
-        f"{in_full(unit)}, without the {about['k']} images that the attributor scores highest, "
+        f"{in_full(board.unit)}, without the {board.k} images that the attributor scores highest, "
         "compared with as many average images and with "
         "half of the data removed. Intervals are 95 %, over models and queries."
     )
 
 
-def notes(table: pd.DataFrame) -> list[str]:
-    about = table.attrs
+def notes(board: Leaderboard) -> list[str]:
     notes = [
         "LDS depends on the size of all scores, not only on their order: an attributor that ranks "
         "the right images first but spreads the other scores widely has a low LDS and a large "
         "effect.",
         "Models are paired (same start, same order), which raises every LDS; so does averaging "
         "the pictures of a prompt. Compare attributors here, not with figures from elsewhere.",
-        f"`over {about['reference']}` is the difference in LDS on the same models and queries; "
+        f"`over {board.reference}` is the difference in LDS on the same models and queries; "
         "read its interval rather than whether two intervals overlap. Nothing is adjusted for the "
         "number of attributors, so the best of many looks better than it is.",
         "Seconds a query were measured on the machine that made this table, with the catalogue's "
         "features and indexes already computed. The study's pixel metrics are computed together, "
         "and so are the feature metrics: each counts the time of its whole group.",
     ]
-    if about["candidates"] < about["images"]:
+    if board.candidates < board.images:
         notes.append(
-            f"Pictures were compared with {about['candidates']:,} of {about['images']:,} images a "
+            f"Pictures were compared with {board.candidates:,} of {board.images:,} images a "
             "prompt; the others count as the lowest score (`filled`)."
         )
-    kinds = set(table["kind"])
+    kinds = set(board.table["kind"])
     if "oracle" in kinds:
         notes.append(
             "`family` is not an attributor: it knows which images were rendered as the prompt's "
@@ -174,17 +154,17 @@ def notes(table: pd.DataFrame) -> list[str]:
         )
     if "chance" in kinds:
         notes.append("`random` is the mean of 20 draws; its effect is 0 up to noise.")
-    return notes + list(about["notes"])
+    return notes + [note.text for note in board.notes]
 
 
 def leaderboard_text(run: RunResults) -> dict[str, Any] | None:
     """Return table and notes of the leaderboard as text, or None where there is none."""
-    if not (run.folder / "results" / "leaderboard.parquet").is_file():
+    if not has_leaderboard(run.folder):
         return None
-    table = read_leaderboard(run.folder)
+    board = read_leaderboard(run.folder)
     return {
-        "how": how_to_read(table),
-        "heads": headings(table),
-        "rows": text_rows(table),
-        "notes": notes(table),
+        "how": how_to_read(board),
+        "heads": headings(board),
+        "rows": text_rows(board),
+        "notes": notes(board),
     }
