@@ -40,6 +40,7 @@ from untrain.core.files import (
     write_parquet,
 )
 from untrain.core.progress import console, track
+from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
@@ -50,8 +51,8 @@ from untrain.runs.run import Run
 from untrain.training.base import ModelRequest
 
 Measure = Callable[[str, Any], list[tuple[Any, ...]]]
-MODELS = ["model_id", "share", "draw", "seed", "fingerprint", "path"]
-OUTCOMES = ["model_id", "prompt_id", "generation", "measure", "value"]
+MODELS = BANK_MODELS.names
+OUTCOMES = BANK_OUTCOMES.names
 
 
 @dataclass(frozen=True, eq=False)

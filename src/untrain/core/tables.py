@@ -413,13 +413,20 @@ BANK_MODELS = Table(
     (
         _MODEL,
         _number("share", "Of the training images taken out, 0 to 1; 0 of the model full."),
+        _integer("draw", "Which draw of this share, from 0."),
         *MODELS.columns[1:],
     ),
 )
 BANK_OUTCOMES = Table(
-    "bank/nll",
+    "bank/outcomes",
     "a query measured in a model of the bank",
-    (_MODEL, _PROMPT, _GENERATION, _number("nll", "The primary measure, in its unit.")),
+    (
+        _MODEL,
+        _PROMPT,
+        _GENERATION,
+        _text("measure", "The primary measure of the run: nll, loss or dissimilarity."),
+        _number("value", "In the measure's unit; higher is worse."),
+    ),
 )
 
 TABLES = {
