@@ -96,6 +96,11 @@ def test_a_plan_in_numbers_is_what_its_lines_say(config: Make) -> None:
     assert found.power is not None and found.power.noise.sd == 0.5
     lines = dict(found.lines())
     assert lines["trainings"].startswith("1 + 4, 1 at a time, each ")
+    assert found.memory is not None and found.memory.complete
+    assert 2**29 < found.memory.bytes < 2**30  # a micro run holds 0.6 GiB
+    assert "GiB, in the stage " in lines["memory"]
+    more = plan(config("workers=3"), noise=0.5).memory
+    assert more is not None and more.bytes > found.memory.bytes and more.stage == "retrain"
     assert lines["disk"] == f"about {found.bytes_on_disk / 1e6:.0f} MB in {found.folder}"
     assert all(f"{label} " in str(found) and value in str(found) for label, value in lines.items())
     told = json.loads(json.dumps(found.to_dict()))

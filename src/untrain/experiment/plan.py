@@ -7,6 +7,7 @@ import shutil
 from untrain.core.errors import InputError
 from untrain.core.threads import default_threads, threads_set
 from untrain.experiment.checks import check, check_given_pictures, count_removed, count_sets
+from untrain.experiment.plan_memory import expected_memory
 from untrain.experiment.plan_power import expected_power
 from untrain.experiment.planned import Plan
 from untrain.generators.base import Cost
@@ -70,6 +71,7 @@ def plan(config: Config, noise: float | None = None) -> Plan:
         removed_images=count_removed(config, catalog, prompts),
         together=config.removal.together,
         bytes_on_disk=needed,
+        memory=expected_memory(run, cost, min(workers, models)),
         power=expected_power(config, queries, noise, run.paired, run.unit, run.margin),
         design=config.design.kind,
         unit=run.unit,
@@ -98,6 +100,7 @@ def _plan_of_given_pictures(run: Run, pictures: int) -> Plan:
         removed_images=0,
         together=False,
         bytes_on_disk=_features(run) + FIXED_BYTES,
+        memory=None,
         power=None,
         design=run.config.design.kind,
         unit=run.unit,

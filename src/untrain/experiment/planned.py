@@ -8,6 +8,7 @@ from typing import Any
 
 from untrain.evaluation import power
 from untrain.evaluation.measurement import amount
+from untrain.experiment.plan_memory import Memory
 from untrain.experiment.plan_power import AS_GIVEN, AS_IN_DEMO, Noise, Power
 
 Line = tuple[str, str]
@@ -47,6 +48,8 @@ class Plan:
         Whether the sets of all prompts leave as one.
     bytes_on_disk : int
         That the run folder will take, without models where their size is unknown.
+    memory : Memory or None
+        The most that all processes will hold; None where nothing is trained.
     power : Power or None
         Which effects the trial would find; None where that is unknown.
     design : str
@@ -73,6 +76,7 @@ class Plan:
     removed_images: int
     together: bool
     bytes_on_disk: int
+    memory: Memory | None
     power: Power | None
     design: str
     unit: str
@@ -124,8 +128,18 @@ def _lines(plan: Plan) -> list[Line]:
         ),
         ("time", _time(plan)),
         ("disk", megabytes + (", models not counted" if each is None else "")),
+        *_memory_lines(plan.memory),
         *_power_lines(plan),
     ]
+
+
+def _memory_lines(memory: Memory | None) -> list[Line]:
+    if memory is None:
+        return []
+    told = f"at most about {memory.bytes / 2**30:.1f} GiB, in the stage {memory.stage}"
+    if memory.bytes_on_gpu is not None:
+        told += f"; {memory.bytes_on_gpu / 2**30:.1f} GiB of the GPU"
+    return [("memory", told + ("" if memory.complete else ", activations not counted"))]
 
 
 def _time(plan: Plan) -> str:

@@ -76,11 +76,14 @@ class Cost:
         That a saved model has.
     words : str
         The model, for people.
+    bytes : int or None
+        Memory of one training: weights, gradients, optimiser, activations; None if unknown.
     """
 
     seconds: float
     parameters: int
     words: str
+    bytes: int | None = None
 
 
 class Generator(ABC):

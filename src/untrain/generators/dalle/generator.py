@@ -29,7 +29,7 @@ from untrain.generators.dalle import transformer as tr
 from untrain.generators.dalle.costs import seconds_of_pair, seconds_of_picture
 from untrain.generators.dalle.distributed import processes_for, train_across
 from untrain.generators.dalle.presets import Preset, preset_of
-from untrain.generators.dalle.stacked import stack_size, train_stacked
+from untrain.generators.dalle.stacked import bytes_of_one, stack_size, train_stacked
 from untrain.generators.dalle.tokenizer import PAD, encode_captions, train_tokenizer
 from untrain.generators.dalle.training import TokenData, pair_losses, train_transformer
 from untrain.generators.differentiable import Batch
@@ -313,9 +313,11 @@ class DalleGenerator(Generator):
     def cost(self, catalog: Catalog) -> Cost:
         """Measure a few steps of the real networks on noise."""
         words = max(len(caption.split()) for caption in catalog.captions[:2000])
-        seconds, parameters = seconds_of_pair(self.preset, round(1.3 * words), self.precision)
+        length = round(1.3 * words)
+        seconds, parameters = seconds_of_pair(self.preset, length, self.precision)
         said = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens a picture"
-        return Cost(seconds * self.fit_work(catalog), parameters, said)
+        memory = int(bytes_of_one(self.preset, length))
+        return Cost(seconds * self.fit_work(catalog), parameters, said, memory)
 
     def prepare_seconds(self, catalog: Catalog) -> float:
         """Measure a few steps of the autoencoder."""

@@ -1,0 +1,83 @@
+"""The most memory that a run will hold, all its processes together, from sizes known beforehand.
+
+An estimate, meant to be on the safe side: what libraries take was measured on Linux (proportional
+set size, `benchmarks/bench_memory.py`), and stages do not hold all that is counted for them at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from untrain.core.hardware import device
+from untrain.generators.base import Cost
+from untrain.runs.run import Run
+
+MAIN = 650_000_000
+"""Bytes of a run's own process with everything imported."""
+WORKER = 300_000_000
+"""Bytes of one that only trains."""
+PAIR = 1000
+"""Bytes of a pair without its picture: id, caption, hash, and its rows in tables."""
+PIXEL = 11
+"""Bytes of a colour of a pixel while frozen parts are fitted: as read, and its reconstruction."""
+COPIES_OF_WEIGHTS = 6
+"""Weights, gradients, two moments, their mean over the training, and one to spare; float32."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak memory of a run.
+
+    Attributes
+    ----------
+    bytes : int
+        Of all processes of this machine together, at their most.
+    stage : str
+        When that is.
+    bytes_on_gpu : int or None
+        Of what trains at once; None where nothing trains on a GPU.
+    complete : bool
+        Whether what a training takes beside its weights is counted.
+    """
+
+    bytes: int
+    stage: str
+    bytes_on_gpu: int | None
+    complete: bool
+
+
+def expected_memory(run: Run, cost: Cost | None, workers: int) -> Memory:
+    """Return the most memory that a run will hold.
+
+    Parameters
+    ----------
+    run : Run
+    cost : Cost or None
+        Of one training.
+    workers : int
+        Trainings at once.
+    """
+    pairs = len(run.catalog) + len(run.held_out)
+    main = MAIN + PAIR * pairs
+    one = _training(cost)
+    on_gpu = device().type == "cuda"
+    beside = 0 if on_gpu else one
+    height, width = run.generator.image_size
+    stages = {
+        "fit": main + beside + PIXEL * pairs * height * width * 3,
+        "compare": main + 4 * pairs * int(np.prod(run.encoder.encode([]).shape[1:])),
+        "retrain": main + (workers * (WORKER + beside) if workers > 1 else beside),
+    }
+    most = max(stages, key=lambda name: stages[name])
+    complete = cost is not None and cost.bytes is not None
+    gpu = workers * run.generator.stack_size * one if on_gpu else None
+    return Memory(stages[most], most, gpu, complete)
+
+
+def _training(cost: Cost | None) -> int:
+    """Return the bytes of one training: as the generator says, or of its weights alone."""
+    if cost is None:
+        return 0
+    return 4 * COPIES_OF_WEIGHTS * cost.parameters if cost.bytes is None else cost.bytes
