@@ -1,7 +1,7 @@
 """The most memory that a run will hold, all its processes together, from sizes known beforehand.
 
 An estimate, meant to be on the safe side: what libraries take was measured on Linux (proportional
-set size, `benchmarks/bench_memory.py`), and stages do not hold all that is counted for them at once.
+set size, `benchmarks/bench_memory.py`); no stage holds all that is counted for it at once.
 """
 
 from __future__ import annotations
