@@ -47,7 +47,7 @@ def test_plan_takes_the_file(untrain: Untrain, monkeypatch: pytest.MonkeyPatch) 
     small = ("--set", "data.families=24", "--set", "removal.k=[3]", "--set", "prompts.families=4")
     said = untrain("plan", "small.yaml", "--json", *small)
     assert said.code == 0, said.err
-    assert "runs/mine" in json.loads(said.out)["disk"]
+    assert json.loads(said.out)["folder"] == "runs/mine"
 
 
 def test_own_data_are_named_as_the_file_has_to(untrain: Untrain, photos: Path) -> None:

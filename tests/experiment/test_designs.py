@@ -18,7 +18,7 @@ from untrain.experiment.pipeline import keys
 from untrain.experiment.plan_power import expected_power
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.report.answer import answer
-from untrain.report.page.facts import facts
+from untrain.report.page.facts import trial_facts
 from untrain.runs.results import read_results
 from untrain.runs.run import Run
 from untrain.runs.trial import read_trial
@@ -144,7 +144,7 @@ def test_models_that_are_not_paired(config: Make, micro_copy: Copy) -> None:
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "removals.parquet"), before)
     assert read_json(folder / "results/summary.json")["paired"] is False
     assert "unpaired" in [w["code"] for w in record(folder)["warnings"]]
-    assert "4 unpaired ones" in dict(facts(read_results(folder)))["Models"]
+    assert "4 unpaired models" in dict(trial_facts(read_results(folder)))["Models"]
     assert read_trial(folder).assignment.seed_offsets == (0, 1, 2, 3)
     # Their noise is no guide to that of paired models.
     paired = expected_power(config(name="next"), 4)

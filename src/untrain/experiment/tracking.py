@@ -1,6 +1,6 @@
 """Experiment tracking: what a run leaves, also sent to TensorBoard, MLflow or Weights & Biases.
 
-A tracker hears of a stage when it is done, and reads the run folder alone: nothing is computed for
+A tracker hears of a stage when it is done, and reads only the run folder: nothing is computed for
 it, and no result, stage or model depends on it.
 """
 

@@ -75,13 +75,13 @@ class Config(Section):
         "experiment", description="name of the run folder"
     )
     runs: Path = Field(
-        Path("runs"), description="folder of run folders; of the working directory, not this file's"
+        Path("runs"), description="folder of run folders, relative to the working directory"
     )
     seed: int = Field(0, description="model A, noise, forget sets, assignment")
     seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1000")
     generations: Annotated[int | Given, BeforeValidator(_generations)] = Field(
         5,
-        description="pictures a prompt; one more is the reference. Or {path: folder} of finished "
+        description="pictures per prompt; one more is the reference. Or {path: folder} of finished "
         "pictures, each <id>.png beside its prompt, <id>.txt",
     )
     workers: int | None = Field(None, ge=1, description="models trained at once; default: cores")

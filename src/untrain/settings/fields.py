@@ -96,7 +96,7 @@ class Section(BaseModel):
 
 
 class Named(Section):
-    """A section that may be given by its name alone: ``encoder: layout``."""
+    """A section that may be given as just a name: ``encoder: layout``."""
 
     @model_validator(mode="before")
     @classmethod

@@ -36,15 +36,13 @@ class Subset(Section):
 
     size: int = Field(ge=1, description="number of images", examples=[5000])
     neighbours: int = Field(100, ge=0, description="nearest captions of each prompt to keep")
-    neighbours_of: Path | None = Field(
-        None, description="file of the prompts that are meant, if not the run's own"
-    )
+    neighbours_of: Path | None = Field(None, description="file of prompts, if not the run's own")
 
 
 class Plant(Section):
     """Odd pictures with odd captions added to the catalogue: a positive control."""
 
-    items: int = Field(4, ge=1, description="how many different pictures")
+    items: int = Field(4, ge=1, description="number of different pictures")
     copies: int = Field(12, ge=1, description="slightly varied copies of each")
 
 
@@ -59,24 +57,26 @@ class Data(Section):
     path: Path | None = Field(None, description="folder, file or shards-{000..127}.tar")
     hub: str | None = Field(None, description="datasets: an id on the Hugging Face hub, no path")
     split: str | None = Field(None, description="datasets, imagefolder: such as train")
-    id: str | None = Field(None, description="column of the ids; default: what the format has")
-    image: str | None = Field(None, description="column of the images; default: what can be it")
+    id: str | None = Field(None, description="column of the ids; default: as the format has it")
+    image: str | None = Field(
+        None, description="column of the images; default: the one with images"
+    )
     caption: str | None = Field(None, description="a column, or '{brand} {colour} {article}'")
     captions: Literal["first", "all", "join"] | None = Field(
-        None, description="of several of an image: the first, a pair each, or all in one"
+        None, description="where an image has several: the first, a pair each, or all joined"
     )
     empty_caption: str | None = Field(
-        None, description="stands for a caption that is empty; default: such pairs are skipped"
+        None, description="replaces an empty caption; default: such pairs are skipped"
     )
     where: dict[str, Any] | None = Field(
         None, description="column: value, [values] or {min, max, not}; default: every row"
     )
     resize: Literal["pad", "crop", "stretch"] = Field(
-        "pad", description="how pictures of other shapes are brought to the model's size"
+        "pad", description="how pictures of other shapes are fitted to the model's size"
     )
-    options: dict[str, Any] = Field({}, description="further ones of the format, e.g. root: images")
+    options: dict[str, Any] = Field({}, description="more of the format, e.g. root: images")
     families: int = Field(200, ge=1, description="rendered only: number of families")
-    family_size: int = Field(12, ge=1, description="rendered only: pictures a family")
+    family_size: int = Field(12, ge=1, description="rendered only: pictures per family")
     seed: int = Field(0, description="seed of what is rendered, split and sampled")
     holdout: float = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
     subset: Subset | None = Field(None, description="a part of the data; all of it unless given")
@@ -108,7 +108,7 @@ class Data(Section):
 class Prompts(Section):
     """What is drawn: a file of prompts, a list, or prompts made for rendered families."""
 
-    file: Path | None = Field(None, description="one prompt a line")
+    file: Path | None = Field(None, description="one prompt per line")
     texts: tuple[str, ...] = Field((), description="the prompts themselves")
     families: int = Field(0, ge=0, description="rendered only: prompts for this many families")
     controls: int = Field(
@@ -120,7 +120,7 @@ class Given(Section):
     """Finished pictures with their prompts, of a model that cannot be trained again."""
 
     path: Path = Field(description="a folder of <id>.png beside <id>.txt, the prompt")
-    format: Format = Field("folder", description="any catalogue format that needs a path alone")
+    format: Format = Field("folder", description="any catalogue format that needs only a path")
 
 
 class GeneratorConfig(Named):
@@ -129,7 +129,7 @@ class GeneratorConfig(Named):
     name: GeneratorName = Field("dalle", description="or module:Class, file.py:Class of your own")
     preset: str | None = Field(None, description=PRESET_WORDS)
     settings: dict[str, Any] = Field({}, description="settings of the preset to change")
-    options: dict[str, Any] = Field({}, description="of a class of your own: what it is made with")
+    options: dict[str, Any] = Field({}, description="arguments of a class of your own")
     precision: Literal["float32", "bfloat16", "auto"] | None = Field(
         None,
         description="what training computes in; default: float32 on a CPU, bfloat16 on a GPU; "
@@ -198,7 +198,7 @@ class Retrieval(Section):
     """Stage one of the search: prompt → candidates."""
 
     method: Retriever = Field("tfidf", description="by text, by pictures, or both: hybrid")
-    top: int = Field(100, ge=1, description="candidates a prompt")
+    top: int = Field(100, ge=1, description="candidates per prompt")
 
 
 class Ranking(Section):
@@ -229,14 +229,14 @@ class Removal(Section):
     arms: tuple[Arm, ...] = Field(
         ("targeted", "random_uniform", "random_candidate"),
         min_length=1,
-        description="which sets a prompt gets, and the random ones they are held against",
+        description="which sets each prompt gets, and the random ones they are compared with",
     )
     k: Sizes = Field((10,), min_length=1, description="nested sizes, primary first")
     draws: int = Field(1, ge=1, description="draws of each random arm")
-    together: bool = Field(False, description="the sets of all prompts leave as one, not each")
+    together: bool = Field(False, description="remove the sets of all prompts as one")
     ids: Path | None = Field(None, description="a file of image ids: one more forget set")
     duplicates: Literal["near", "exact"] = Field(
-        "near", description="which copies of an image go out with it"
+        "near", description="which copies of an image are removed with it"
     )
 
     @model_validator(mode="after")
@@ -252,8 +252,8 @@ class Design(Section):
     kind: Literal["randomised", "before-after"] = Field(
         "randomised", description="a trial of many models, or one model before and one after"
     )
-    models: int = Field(10, ge=4, multiple_of=2, description="models of the trial, even")
-    paired: bool = Field(True, description="models share start and order of the data, a seed")
+    models: int = Field(10, ge=4, multiple_of=2, description="models of the trial; an even number")
+    paired: bool = Field(True, description="models share initial weights and data order: one seed")
 
 
 class Evaluation(Section):
