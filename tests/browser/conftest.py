@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.conftest import add_comparison, make_run
+from tests.helpers.reports import add_comparison, make_run
 from untrain.report.figures import STYLE
 from untrain.report.page.write import render, write_report
 from untrain.runs.results import read_results

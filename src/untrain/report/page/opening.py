@@ -48,7 +48,8 @@ def trial_examples(run: RunResults, gallery: Gallery) -> list[Example]:
         for words, model in zip(("with them", "without them"), pair, strict=False):
             pictures.append((words, gallery.drawn(line.prompt_id, number, model)))
         shown = (images or ranked)[:IMAGES]
-        heading = f"{len(shown)} of the {len(own)} training images found for it"
+        some = f"{len(shown)} of the" if len(shown) < len(own) else "The"
+        heading = f"{some} {len(own)} training images found for it"
         heading = heading if own else "Nearest training images"
         found.append(
             _example(gallery, line, place, pictures, heading, shown)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,38 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.helpers.reports import CAPTION, PROMPTS, Page, add_comparison
 from untrain.report.page.embedded import EmbeddedPictures, data_uri
 from untrain.report.page.write import render, write_report
 from untrain.runs.results import read_results
-
-from .conftest import CAPTION, PROMPTS, add_comparison
-
-VOID = {"meta", "img", "br", "input", "link"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and what is not closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.stack: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack and self.stack[-1] == tag, f"</{tag}> closes <{self.stack[-1]}>"
-        self.stack.pop()
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.test_page import Page
+from tests.helpers.reports import Page
 from untrain.catalogs import Catalog, rendered
 from untrain.report.page.trace import trace_page
 from untrain.search.trace import trace

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.reports import TRIAL, effects
 from untrain.core.errors import InputError
 from untrain.report.answer import effect_sentences
 from untrain.report.notes import warnings
@@ -24,20 +25,6 @@ NAN = math.nan
 
 def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, **more: Any) -> str:
     return " ".join(effect_sentences(effects, verdicts, **more))
-
-
-def effects(*rows: tuple) -> pd.DataFrame:
-    columns = ["design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value", "k"]
-    return pd.DataFrame(rows, columns=columns).astype({"k": float})
-
-
-TRIAL = effects(
-    ("randomised", "targeted", None, "nll", 0.267, 0.2, 0.35, 0.0005, 10),
-    ("randomised", "random_uniform", None, "nll", 0.0271, -0.02, 0.08, 0.26, 10),
-    ("naive", "targeted", None, "nll", 1.31, 1.2, 1.4, 0.001, 10),
-    ("naive", "random_uniform", None, "nll", 1.12, 1.0, 1.2, 0.001, 10),
-    ("naive", "none", None, "nll", 1.09, 1.0, 1.2, 0.001, None),
-)
 
 
 def test_answer_gives_effect_interval_control_and_naive_figure() -> None:

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from tests.report.conftest import PROMPTS, make_run
+from tests.helpers.reports import PROMPTS, make_run
 from untrain.report.figures import FIGURES, INLINE, Plot, drawn, figures
 from untrain.report.figures.effects import prompt_effects
 from untrain.report.figures.embedding import Projection, projection, unpack

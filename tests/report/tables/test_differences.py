@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tests.report.test_tables import TRIAL, effects
+from tests.helpers.reports import TRIAL, effects
 from untrain.report.answer import effect_sentences
 from untrain.report.tables.differences import difference_rows, difference_sentence
 
