@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from untrain.banks.bank import OUTCOMES, Bank, depends_on
-from untrain.core.files import write_json, write_parquet
+from untrain.banks.bank import Bank, depends_on
+from untrain.core.files import write_json
+from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES
 from untrain.runs.run import Run
 
 FAMILY_EFFECT = 0.2  # bits a token that each image of the family is worth
@@ -40,13 +41,13 @@ def make_bank(run: Run, models: int = 40) -> Bank:
     table = pd.DataFrame(
         {"model_id": names, "share": 0.5, "draw": range(models), "seed": 1, "fingerprint": names}
     )
-    outcomes = pd.DataFrame(rows, columns=OUTCOMES)
-    return Bank(table.assign(seed=1, path=""), kept, outcomes)
+    models_of_bank = BANK_MODELS.conform(table.assign(path=""))
+    return Bank(models_of_bank, kept, BANK_OUTCOMES.of(rows))
 
 
 def write_bank(run: Run, bank: Bank) -> None:
     """Write the bank as `untrain bank` does."""
-    write_parquet(run.path("bank", "models.parquet"), bank.models)
-    write_parquet(run.path("bank", "outcomes.parquet"), bank.outcomes)
+    BANK_MODELS.write(run.folder, bank.models)
+    BANK_OUTCOMES.write(run.folder, bank.outcomes)
     save_file({"kept": bank.kept.astype(np.uint8)}, run.path("bank", "kept.safetensors"))
     write_json(run.path("bank", "bank.json"), depends_on(run))

@@ -37,10 +37,9 @@ from untrain.core.files import (
     fingerprint,
     read_json,
     write_json,
-    write_parquet,
 )
 from untrain.core.progress import console, track
-from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES
+from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES, Table
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
@@ -51,8 +50,6 @@ from untrain.runs.run import Run
 from untrain.training.base import ModelRequest
 
 Measure = Callable[[str, Any], list[tuple[Any, ...]]]
-MODELS = BANK_MODELS.names
-OUTCOMES = BANK_OUTCOMES.names
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +59,13 @@ class Bank:
     Attributes
     ----------
     models : DataFrame
-        model_id, share (of the data taken out; 0 of the model ``full``), draw, seed, fingerprint,
-        path.
+        `untrain.core.tables.BANK_MODELS`.
     kept : ndarray of bool, shape (models, images)
         True where the model of that row was trained on the image of that column; columns are in the
         order of the run's ``catalog.parquet``.
     outcomes : DataFrame
-        model_id, prompt_id, generation, measure, value: the run's primary measure (``nll``,
-        ``loss`` or ``dissimilarity``; higher is worse) of every query under every model.
+        `untrain.core.tables.BANK_OUTCOMES`: the run's primary measure (``nll``, ``loss`` or
+        ``dissimilarity``; higher is worse) of every query under every model.
     """
 
     models: pd.DataFrame
@@ -126,36 +122,34 @@ def _train(run: Run, subsets: Sequence[RandomSubset], kept: np.ndarray) -> pd.Da
     table = run.trainer.train(requests, f"bank of {len(requests)} models")
     table["share"] = [subset.share for subset in subsets]
     table["draw"] = [subset.draw for subset in subsets]
-    return table[MODELS]
+    return BANK_MODELS.conform(table)
 
 
 def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
     """Write what the bank consists of; measures of models that are others now are dropped."""
-    before = _read(run.path("bank", "models.parquet"), list(table.columns))
+    before = _read(BANK_MODELS, run.folder)
     same = before.merge(table, on=["model_id", "fingerprint"])["model_id"]
-    outcomes = _read(run.path("bank", "outcomes.parquet"), OUTCOMES)
+    outcomes = _read(BANK_OUTCOMES, run.folder)
     valid = outcomes["model_id"].isin(same)
     if not valid.all():
-        write_parquet(run.path("bank", "outcomes.parquet"), outcomes[valid])
+        BANK_OUTCOMES.write(run.folder, outcomes[valid])
     # The table last: rows beyond it count as not there.
     with atomic_file(run.path("bank", "kept.safetensors")) as temporary:
         save_file({"kept": kept.astype(np.uint8)}, temporary)
-    write_parquet(run.path("bank", "models.parquet"), table)
+    BANK_MODELS.write(run.folder, table)
 
 
 def _measure(run: Run, models: pd.DataFrame) -> None:
     """Measure every query under every model that is not measured yet, and save after each model."""
-    path = run.path("bank", "outcomes.parquet")
-    tables = [_read(path, OUTCOMES)] if path.exists() else []
-    known = set(tables[0]["model_id"]) if tables else set()
+    outcomes = _read(BANK_OUTCOMES, run.folder)
+    known = set(outcomes["model_id"])
     queries = read_queries(run.folder)
     measure = _likelihoods(queries) if has_likelihood(run.generator) else _likeness(run, queries)
     due = models[~models["model_id"].isin(known)]
     for model in track(list(due.itertuples()), "measuring", len(due)):
         rows = measure(str(model.model_id), run.trainer.load(str(model.path)))
-        tables.append(pd.DataFrame(rows, columns=OUTCOMES))
-        tables = [pd.concat(tables, ignore_index=True)]
-        write_parquet(path, tables[0])
+        outcomes = pd.concat([outcomes, BANK_OUTCOMES.of(rows)], ignore_index=True)
+        BANK_OUTCOMES.write(run.folder, outcomes)
 
 
 def _likelihoods(queries: Queries) -> Measure:
@@ -216,11 +210,12 @@ def remembered(folder: Path) -> dict[str, str]:
 
 def known_models(run: Run) -> pd.DataFrame:
     """Return the models that the bank of a run has."""
-    return _read(run.path("bank", "models.parquet"), MODELS)
+    return _read(BANK_MODELS, run.folder)
 
 
-def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=columns)
+def _read(table: Table, folder: Path) -> pd.DataFrame:
+    """Return a table of the bank, empty where there is none."""
+    return table.read(folder) if table.path(folder).exists() else table.empty()
 
 
 def read_bank(folder: Path) -> Bank:
@@ -244,8 +239,7 @@ def read_bank(folder: Path) -> Bank:
             f"the bank in {folder} was measured on other pictures than are there now: "
             "measure it again with `untrain bank FILE`"
         )
-    models = pd.read_parquet(folder / "bank" / "models.parquet")
-    outcomes = _read(folder / "bank" / "outcomes.parquet", OUTCOMES)
+    models, outcomes = BANK_MODELS.read(folder), _read(BANK_OUTCOMES, folder)
     measured = models["model_id"].isin(outcomes["model_id"]).to_numpy()
     if not measured.any():
         raise InputError(f"no model of the bank in {folder} is measured yet: {remedy}")
