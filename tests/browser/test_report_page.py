@@ -166,7 +166,7 @@ def test_a_picture_opens_large_and_the_keyboard_leads_on_and_back(open_page: Ope
     assert large.is_visible()
     assert large.locator("#large-kind").inner_text() == "Training image p00-0000"
     assert large.locator("#large-title").inner_text() == "a shirt <script>alert(1)</script> in red"
-    assert "Missing from" in large.inner_text() and "Candidate for" in large.inner_text()
+    assert "Absent from" in large.inner_text() and "Candidate for" in large.inner_text()
     shown = "getComputedStyle(document.getElementById('large-picture')).backgroundImage"
     assert page.evaluate(shown).startswith('url("data:image/')
     page.keyboard.press("ArrowRight")

@@ -60,7 +60,7 @@ def test_the_page_needs_no_network(text: str) -> None:
 def test_every_picture_is_described(text: str) -> None:
     pictures = [b for b in Page(text).all("button") if "data-key" in b]
     assert all(picture["aria-label"] for picture in pictures)
-    assert "Picture 0 drawn again by B01" in {picture["aria-label"] for picture in pictures}
+    assert "Picture 0 redrawn by B01" in {picture["aria-label"] for picture in pictures}
 
 
 def test_the_policy_allows_exactly_the_one_script_and_the_two_styles(text: str) -> None:
@@ -151,8 +151,8 @@ def test_the_large_view_knows_where_else_an_image_is_influential(run: Path) -> N
     entry = known(page_of(run))["t/p00-0003"]
     assert [use["href"] for use in entry["uses"]] == ["#prompt-p00", "#prompt-p02"]
     facts = dict(entry["facts"])
-    assert facts["Taken out"] == "targeted, 10, of p00"
-    assert facts["Missing from"].startswith("1 of 4") and "B01" in facts["Missing from"]
+    assert facts["Removed in"] == "targeted, 10, of p00"
+    assert facts["Absent from"].startswith("1 of 4") and "B01" in facts["Absent from"]
     assert entry["table"]["heads"] == ["Metric", "p00"]
 
 

@@ -86,7 +86,7 @@ def _aliases(prompt_ids: pd.Series) -> dict[str, list[str]]:
 
 
 def _pictures(run: RunResults, gallery: Gallery, prompt_id: str) -> Card:
-    """Return what was drawn for a prompt, and drawn again by pairs of models."""
+    """Return what was drawn for a prompt, and redrawn by pairs of models."""
     numbers = gallery.numbers(prompt_id)
     copied = [gallery.copied.get((prompt_id, n), "") for n in numbers]
     for source in filter(None, copied):

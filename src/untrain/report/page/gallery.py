@@ -82,7 +82,7 @@ class Gallery:
             else:
                 picture = self.pictures.add(self.run.folder, f"{below}/{number}.png")
             which = "Reference picture" if number == REFERENCE else f"Picture {number}"
-            alt = f"{which} drawn for this prompt" if first else f"{which} drawn again by {model}"
+            alt = f"{which} drawn for this prompt" if first else f"{which} redrawn by {model}"
             self._keep(Shown(key, picture, alt, instead), model, prompt_id, number)
         return self.shown[key]
 

@@ -66,8 +66,8 @@ class PictureDetails:
         copies = [key for key, source in self.gallery.copied.items() if source == image_id]
         facts = [
             ("Family", str(family or "")),
-            ("Taken out", self._taken_out(image_id)),
-            ("Missing from", self._missing_from(image_id)),
+            ("Removed in", self._removed_in(image_id)),
+            ("Absent from", self._absent_from(image_id)),
             ("SHA-256", str(content or "")[:16]),
         ]
         return {
@@ -80,7 +80,7 @@ class PictureDetails:
             "saw": "Pictures flagged as near copies of it",
         }
 
-    def _taken_out(self, image_id: str) -> str:
+    def _removed_in(self, image_id: str) -> str:
         """In which removals the image is."""
         sets = self.sets.get(image_id, [])
         return "; ".join(
@@ -88,7 +88,7 @@ class PictureDetails:
             for s in sets
         )
 
-    def _missing_from(self, image_id: str) -> str:
+    def _absent_from(self, image_id: str) -> str:
         own = {line.forget_set_id for line in self.sets.get(image_id, [])}
         paired = [name for name in self.seeds if name != SAMPLER]
         without = [name for name in paired if own & self.lost.get(name, set())]
@@ -103,12 +103,12 @@ class PictureDetails:
             {
                 "href": f"#prompt-{quote(line.prompt_id)}",
                 "prompt": self.gallery.texts.get(line.prompt_id, line.prompt_id),
-                "words": f"place {line.rank:.0f}, score {number(line.score, 3)}",
+                "words": f"rank {line.rank:.0f}, score {number(line.score, 3)}",
             }
             for line in lines[:MOST_USES]
         ]
         if len(lines) > MOST_USES:
-            rest = f"and {len(lines) - MOST_USES} more at lower places"
+            rest = f"and {len(lines) - MOST_USES} more at lower ranks"
             found.append({"href": "", "prompt": "", "words": rest})
         return found
 
@@ -124,7 +124,7 @@ class PictureDetails:
             for row, name in enumerate(self.metrics)
         ]
         return {
-            "caption": "Standard deviations nearer than the mean candidate",
+            "caption": "How much nearer than the mean candidate, in standard deviations",
             "heads": ["Metric", *prompts],
             "rows": lines,
         }
@@ -135,7 +135,7 @@ class PictureDetails:
         prompt = {"href": f"#prompt-{quote(prompt_id)}", "prompt": f"prompt {prompt_id}"}
         name = "Reference picture" if which == REFERENCE else f"Picture {which}"
         return {
-            "kind": f"{name}, drawn again by {model}" if again else name,
+            "kind": f"{name}, redrawn by {model}" if again else name,
             "title": self.gallery.texts.get(prompt_id, prompt_id),
             "uses": [{**prompt, "words": ""}],
             **(self._again if again else self._first)(model, prompt_id, which),
@@ -196,7 +196,7 @@ class PictureDetails:
 
 
 def _drew(run: RunResults, model: str) -> str:
-    return "not known here: it was given" if run.given else f"{model}, which drew the pictures"
+    return "unknown: the picture was given" if run.given else f"{model}, which drew the pictures"
 
 
 def _whole(which: str) -> int:
