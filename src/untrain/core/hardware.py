@@ -74,7 +74,7 @@ def autocast(precision: Precision) -> AbstractContextManager[object]:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Have equal calls give equal bits: on a GPU, attention's usual gradients do not."""
+    """Have equal calls give equal bits: on a GPU, gradients of attention and convolutions do not."""
     if device().type != "cuda":
         yield
         return

@@ -27,6 +27,7 @@ from untrain.core.hardware import (
     autocast,
     check_precision,
     default_precision,
+    deterministic,
     device,
 )
 from untrain.generators.base import (
@@ -253,6 +254,7 @@ class DenoisingGenerator(Generator):
 
     # Drawing and measuring ---------------------------------------------------------------------
 
+    @deterministic()
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
         """Draw one picture a prompt; see `Generator.generate`."""
@@ -275,6 +277,7 @@ class DenoisingGenerator(Generator):
             x = self.scheduler.step(found, t, x, eta=0.0).prev_sample
         return x.cpu().numpy()
 
+    @deterministic()
     @torch.no_grad()
     def log_likelihood(self, samples: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
         """Return minus 1000 × the loss at fixed (time, noise), float64 (n, terms)."""
