@@ -74,7 +74,7 @@ def autocast(precision: Precision) -> AbstractContextManager[object]:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Have equal calls give equal bits: on a GPU, gradients of attention and convolutions do not."""
+    """Have equal calls give equal bits, which attention and convolutions on a GPU do not."""
     if device().type != "cuda":
         yield
         return
