@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,17 @@ def test_a_folder_that_untrain_wrote_is_replaced_whole(tmp_path: Path) -> None:
     write_folder(path, "c")
     assert names_in(path) == {"c"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_may_write_the_same_folder_at_once(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for _ in range(20):
+            write_folder(tmp_path / "folder", f"{number}", "below/a")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert len(names_in(tmp_path / "folder")) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

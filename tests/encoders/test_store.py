@@ -274,3 +274,11 @@ def test_a_broken_image_is_named_and_what_came_before_it_is_kept(
     encoder = CountingEncoder()
     FeatureStore(tmp_path, encoder).features(catalog, catalog.ids, "embedding")
     assert encoder.seen == 2
+
+
+def test_somebodys_files_in_the_place_of_a_store_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "counting").mkdir()
+    (tmp_path / "counting" / "features.bin").write_text("mine")
+    with pytest.raises(InputError, match=r"holds features\.bin, which untrain did not write"):
+        FeatureStore(tmp_path, CountingEncoder()).index(catalog_of([10]), "embedding")
+    assert (tmp_path / "counting" / "features.bin").read_text() == "mine"

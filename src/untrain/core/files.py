@@ -14,8 +14,10 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,10 +81,22 @@ def atomic_folder(path: Path, marked: bool = True) -> Iterator[Path]:
         yield temporary
         if marked:
             mark(temporary)
-        discard_folder(path)
-        temporary.replace(path)
+        _publish(temporary, path)
     finally:
         _tidy(temporary)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Rename a folder into place; of processes that write the same one the last wins."""
+    for attempts_left in reversed(range(10)):
+        discard_folder(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno not in (ENOTEMPTY, EEXIST) or not attempts_left:
+                raise
+        else:
+            return
 
 
 def check_file_target(path: Path | str, sources: Iterable[Path] = ()) -> Path:
@@ -179,28 +193,62 @@ def discard_folder(path: Path) -> None:
         It is something else, a link, or holds anything that untrain did not write.
     """
     _refuse_foreign(path)
+    aside = _beside(path)
     with suppress(FileNotFoundError):  # another process was quicker
-        shutil.rmtree(path)
+        path.rename(aside)  # at once, so that nobody finds half of it
+        _tidy(aside)
 
 
 def _refuse_foreign(path: Path) -> None:
     """Raise `InputError` if anything at ``path`` is not untrain's."""
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        what = "a link" if path.is_symlink() else "no folder"
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        what = "a link" if stat.S_ISLNK(mode) else "no folder"
         raise InputError(
             f"{path} is {what}, and untrain needs this place for a folder of its own: move it away"
         )
     if is_leftover(path):
         return
-    listed = _listed(path) or frozenset()
-    for entry in path.rglob("*"):
-        inside = entry.relative_to(path)
+    before = _state(path)
+    foreign = _foreign(path)
+    while before != (now := _state(path)):  # another process replaced it while this one looked
+        before, foreign = now, _foreign(path)
+    if foreign:
+        raise InputError(
+            f"{path} holds {foreign}, which untrain did not write, and has to be replaced: move "
+            "it away first"
+        )
+
+
+def _foreign(folder: Path) -> str | None:
+    """Return the name of something in a folder that its marker does not list, if there is any."""
+    listed = _listed(folder) or frozenset()
+    for entry in _entries(folder):
+        inside = entry.relative_to(folder)
         name, passing = inside.as_posix(), any(LEFTOVER.fullmatch(part) for part in inside.parts)
         if name not in listed and entry.name not in JUNK and not passing:
-            raise InputError(
-                f"{path} holds {name}, which untrain did not write, and has to be replaced: move "
-                "it away first"
-            )
+            return name
+    return None
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return what tells a folder apart from another one in its place."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_ctime_ns
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return all that is below a folder, which another process may be deleting."""
+    try:
+        return list(folder.rglob("*"))
+    except FileNotFoundError:
+        return _entries(folder) if folder.exists() else []
 
 
 def _listed(folder: Path) -> frozenset[str] | None:
