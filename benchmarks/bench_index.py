@@ -32,8 +32,9 @@ from untrain.core.files import write_json
 from untrain.core.progress import console
 from untrain.encoders.layout import LayoutEncoder
 from untrain.encoders.store import FeatureStore
+from untrain.search.retrieve.indexes import VECTOR_INDEXES
 from untrain.search.retrieve.text import TEXT_RETRIEVERS
-from untrain.search.retrieve.vector_index import VECTOR_INDEXES, ExactIndex
+from untrain.search.retrieve.vector_index import ExactIndex
 from untrain.search.retrieve.vectors import principal_axes, sampled, unit
 
 VECTORS, TEXTS = ("exact", "hnsw", "ivfpq"), ("tfidf", "bm25")

@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 
 from untrain.core.errors import InputError
 from untrain.search.retrieve import faiss_index, vectors
-from untrain.search.retrieve.vector_index import VECTOR_INDEXES, ExactIndex, VectorIndex
+from untrain.search.retrieve.indexes import VECTOR_INDEXES
+from untrain.search.retrieve.vector_index import ExactIndex, VectorIndex
 from untrain.search.retrieve.vectors import cosines, principal_axes
 
 KINDS = ["exact", "hnsw", "ivfpq"]

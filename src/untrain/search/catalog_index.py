@@ -16,7 +16,8 @@ from untrain.core.notes import Note
 from untrain.encoders.base import Encoder, pooled
 from untrain.encoders.store import FeatureStore
 from untrain.search.calibration import Calibration, calibrate
-from untrain.search.retrieve.vector_index import VECTOR_INDEXES, VectorIndex
+from untrain.search.retrieve.indexes import VECTOR_INDEXES
+from untrain.search.retrieve.vector_index import VectorIndex
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def open_index(
     encoder : Encoder
         Its pooled features are indexed.
     kind : str
-        A name in `untrain.search.retrieve.vector_index.VECTOR_INDEXES`.
+        A name in `untrain.search.retrieve.indexes.VECTOR_INDEXES`.
     fresh : bool
         Make the index anew (features that are stored stay).
 

@@ -103,7 +103,7 @@ def trace(
     candidates : int
         Images that each way of searching finds, all to be compared by every metric.
     index : str
-        A name in `untrain.search.retrieve.vector_index.VECTOR_INDEXES`.
+        A name in `untrain.search.retrieve.indexes.VECTOR_INDEXES`.
     ranking : str
         As `untrain.search.rank.ranking.rank` takes it.
     fresh : bool

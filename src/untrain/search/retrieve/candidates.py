@@ -14,8 +14,8 @@ from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
 from untrain.core.notes import Note
 from untrain.core.registry import Registry
+from untrain.search.retrieve.indexes import VECTOR_INDEXES
 from untrain.search.retrieve.text import TEXT_RETRIEVERS, Retriever, best
-from untrain.search.retrieve.vector_index import VECTOR_INDEXES
 from untrain.search.retrieve.vectors import unit
 
 FUSION_K = 60  # Cormack, Clarke & Büttcher (2009)

@@ -14,7 +14,6 @@ import numpy as np
 
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
-from untrain.core.registry import Registry
 from untrain.search.retrieve.index_files import read_index, write_index
 from untrain.search.retrieve.vectors import (
     cosines,
@@ -270,13 +269,3 @@ class ExactIndex(VectorIndex):
 
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
         """Nothing was kept."""
-
-
-VECTOR_INDEXES: Registry[type[VectorIndex]] = Registry(
-    "vector index",
-    {
-        "exact": ExactIndex,
-        "hnsw": "untrain.search.retrieve.faiss_index:HnswIndex",
-        "ivfpq": "untrain.search.retrieve.faiss_index:IvfPqIndex",
-    },
-)
