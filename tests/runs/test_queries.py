@@ -29,8 +29,8 @@ def queries(keys: tuple[tuple[str, int], ...] = KEYS) -> Queries:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    table = {"prompt_id": list(TEXTS), "prompt": list(TEXTS.values())}
-    write_prompts(tmp_path, pd.DataFrame(table))
+    table = pd.DataFrame({"prompt_id": list(TEXTS), "prompt": list(TEXTS.values())})
+    write_prompts(tmp_path, table.assign(family="", role="query", seen=False))
     return tmp_path
 
 
