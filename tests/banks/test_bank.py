@@ -16,7 +16,7 @@ from tests.helpers.engines import noting_engine
 from untrain.banks.bank import keep_equivalent, read_bank, train_bank
 from untrain.banks.plan import plan_bank
 from untrain.banks.subsets import RandomSubset, copy_groups, different_subsets, kept_without
-from untrain.core import tables
+from untrain.core import schema
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.runs.queries import read_queries
@@ -292,7 +292,7 @@ def test_parts_of_a_bank_in_one_folder_are_read_with_their_rows(
     """A kill between ``kept`` and the table leaves rows that count as not there."""
     folder = micro_copy()
     small = train_bank(Run(config()), 2)
-    write = tables.write_parquet
+    write = schema.write_parquet
 
     def stop(path: Path, table: pd.DataFrame) -> None:
         if path.name == "models.parquet":
@@ -300,7 +300,7 @@ def test_parts_of_a_bank_in_one_folder_are_read_with_their_rows(
         write(path, table)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(tables, "write_parquet", stop)
+        patch.setattr(schema, "write_parquet", stop)
         train_bank(Run(config()), 3)
     assert (read_bank(folder).kept == small.kept).all()
     assert len(train_bank(Run(config()), 3).models) == 3

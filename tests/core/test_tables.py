@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from untrain.core.errors import InputError
-from untrain.core.tables import EFFECTS, FORGET_SETS, MEASURES, PROMPTS, TABLES, VERDICTS, Kind
+from untrain.core.schema import Kind
+from untrain.core.tables import EFFECTS, FORGET_SETS, MEASURES, PROMPTS, TABLES, VERDICTS
 from untrain.core.vocabulary import Arm, Baseline, Design, Verdict
 
 ROWS = [

@@ -39,7 +39,8 @@ from untrain.core.files import (
     write_json,
 )
 from untrain.core.progress import console, track
-from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES, Table
+from untrain.core.schema import Table
+from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages

@@ -35,7 +35,7 @@ def chosen_sets(run: RunResults) -> dict[str, list[str]]:
 def sides(run: RunResults, prompt_id: str) -> list[Side]:
     """Return a pair of models for each removal of a prompt, arm by arm, the chosen images first."""
     sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
-    sets = sets[sets["draw"].fillna(0) == sets["draw"].fillna(0).min()]
+    sets = sets[sets["draw"] == sets["draw"].min()]
     found = []
     for (arm, k), images in sorted(
         sets.groupby(["arm", "k"]), key=lambda s: (arm_order(s[0][0]), s[0][1])

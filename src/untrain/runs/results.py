@@ -13,6 +13,7 @@ import yaml
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.schema import Kind, Table
 from untrain.core.tables import (
     CAPTIONS,
     CATALOG,
@@ -29,8 +30,6 @@ from untrain.core.tables import (
     RETRIEVAL,
     SIMILARITY,
     VERDICTS,
-    Kind,
-    Table,
 )
 from untrain.core.vocabulary import SAMPLER as SAMPLER
 from untrain.evaluation.measurement import BITS
