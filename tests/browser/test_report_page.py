@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from untrain.report.page.write import render
+from untrain.runs.results import read_results
 
 from .conftest import Open
 
@@ -178,7 +182,7 @@ def test_a_picture_opens_large_and_the_keyboard_leads_on_and_back(open_page: Ope
 
 def test_a_near_copy_opens_beside_its_original(open_page: Open) -> None:
     page = open_page()
-    page.locator('[data-key="g/A/p00/0"]').click()
+    page.locator('#cards [data-key="g/A/p00/0"]').click()
     large = page.locator("#large")
     assert "looks like a copy of training image p00-0001" in large.inner_text()
     large.locator(".see button").click()
@@ -190,7 +194,7 @@ def test_a_near_copy_opens_beside_its_original(open_page: Open) -> None:
 
 def test_the_large_view_fits_a_narrow_screen(open_page: Open) -> None:
     page = open_page(width=400)
-    page.locator('[data-key="g/A/p00/0"]').click()
+    page.locator('#cards [data-key="g/A/p00/0"]').click()
     box = page.locator("#large").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 400
     assert page.locator("#large").evaluate("e => e.scrollWidth <= e.clientWidth")
@@ -199,7 +203,7 @@ def test_the_large_view_fits_a_narrow_screen(open_page: Open) -> None:
 def test_the_keyboard_reaches_parts_tools_and_pictures(open_page: Open) -> None:
     page = open_page()
     seen = set()
-    for _ in range(90):
+    for _ in range(130):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
     assert {"skip", "sort", "verdict", "least", "words"} <= seen
@@ -224,7 +228,7 @@ def test_the_redacted_page_works_and_shows_no_training_image(open_page: Open, fo
     drawn = "c => c.filter((e) => getComputedStyle(e).backgroundImage !== 'none').length"
     assert page.locator('[data-key^="t/"]').evaluate_all(drawn) == 0
     assert page.locator('[data-key^="g/"]').evaluate_all(drawn) > 0
-    page.locator('[data-key="t/p00-0000"]').click()
+    page.locator('#cards [data-key="t/p00-0000"]').click()
     assert page.locator("#large-picture").inner_text() == "p00-0000"
 
 
@@ -233,3 +237,27 @@ def test_the_page_of_a_real_run_opens(open_page: Open, micro_run: Path) -> None:
         page = open_page(micro_run / "report.html", width=width)
         assert page.evaluate(FITS)
         assert page.locator("#cards > article").count() > 0
+
+
+def test_the_pictures_at_the_top_open_large(open_page: Open) -> None:
+    page = open_page()
+    page.locator(".examples .pic").first.click()
+    assert page.locator("#large").is_visible()
+    page.keyboard.press("ArrowRight")
+    assert "redrawn by B00" in page.locator("#large-kind").inner_text()
+
+
+@pytest.mark.parametrize("width", [1280, 760, 400])
+def test_the_page_of_given_pictures_has_no_filters_of_effects(
+    open_page: Open, folder: Path, tmp_path: Path, width: int
+) -> None:
+    data = read_results(folder)
+    data = replace(data, effects=data.effects.iloc[:0], verdicts=data.verdicts.iloc[:0])
+    data.meta["given"] = 20
+    (tmp_path / "given.html").write_text(render(data, [], True), encoding="utf-8")
+    page = open_page(tmp_path / "given.html", width=width)
+    assert page.evaluate(FITS)
+    assert page.locator("#least").count() == page.locator("#verdict").count() == 0
+    page.locator("#words").fill("Handbag")
+    assert order(page) == ["prompt-p01"]
+    assert page.locator(".examples .which b").first.inner_text() == "Near copy"
