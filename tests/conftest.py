@@ -7,10 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.settings import MICRO
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -22,8 +23,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ["UNTRAIN_CACHE"] = tempfile.mkdtemp(prefix="untrain-cache-")
 os.environ["HF_DATASETS_CACHE"] = str(Path(os.environ["UNTRAIN_CACHE"], "datasets"))
 atexit.register(shutil.rmtree, os.environ["UNTRAIN_CACHE"], ignore_errors=True)
-
-MICRO = Path(str(files("untrain.settings"))) / "micro.yaml"
 
 
 @pytest.fixture(scope="session")

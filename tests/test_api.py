@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import untrain
-from tests.conftest import MICRO
+from tests.helpers.settings import MICRO
 from untrain.api import experiment
 from untrain.api import result as results
 from untrain.core.files import read_json, write_json

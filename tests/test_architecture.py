@@ -16,6 +16,7 @@ import pytest
 
 import untrain
 
+TESTS = Path(__file__).parent
 SOURCE = Path(untrain.__file__).parent
 ROOMS = (
     "core",
@@ -144,3 +145,22 @@ ALLOWED = {
     "Value error, ",  # pydantic's own prefix
     "valid tuple",  # pydantic's word for a list
 }
+
+
+def test_no_test_imports_another() -> None:
+    """What tests share is in ``tests/helpers``."""
+    found = []
+    for path in sorted(TESTS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = ["tests." * bool(node.level) + (node.module or "")]
+            else:
+                continue
+            where = path.relative_to(TESTS)
+            for name in names:
+                shared = name == "tests.helpers" or name.startswith("tests.helpers.")
+                if name.split(".")[0] == "tests" and not shared:
+                    found.append(f"{where}, line {node.lineno}: {name}")
+    assert not found, "\n".join(found)

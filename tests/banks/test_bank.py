@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from tests.experiment.conftest import record
 from tests.helpers.engines import noting_engine
+from tests.helpers.folders import record
 from untrain.banks.bank import keep_equivalent, read_bank, train_bank
 from untrain.banks.plan import plan_bank
 from untrain.banks.subsets import RandomSubset, copy_groups, different_subsets, kept_without

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.browser import Open
 from tests.helpers.reports import add_comparison, make_run
 from untrain.report.figures import STYLE
 from untrain.report.page.write import render, write_report
 from untrain.runs.results import read_results
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-Open = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")

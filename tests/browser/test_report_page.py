@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.browser import Open
 from untrain.report.page.write import render
 from untrain.runs.results import read_results
-
-from .conftest import Open
 
 FITS = "document.documentElement.scrollWidth <= innerWidth"
 

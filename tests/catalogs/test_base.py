@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.helpers.catalogs import encoded, small_catalog
 from untrain.catalogs.base import Catalog, decode, fit_into, read_image
 from untrain.core.errors import InputError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def small_catalog(files: dict[str, bytes]) -> Catalog:
-    return Catalog(
-        name="small",
-        ids=tuple(files),
-        captions=tuple(f"caption of {i}" for i in files),
-        hashes=tuple(hashlib.sha256(data).hexdigest() for data in files.values()),
-        read=files.__getitem__,
-        attributes=pd.DataFrame({"n": range(len(files))}),
-    )
 
 
 def flat(colour: object, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Image.Image:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalogs.test_base import small_catalog
-from tests.catalogs.test_folder import picture
+from tests.helpers.catalogs import picture, small_catalog
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.export import export_folder
 from untrain.catalogs.formats.folder import from_folder

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.catalogs.test_base import encoded, small_catalog
-from tests.catalogs.test_folder import picture
+from tests.helpers.catalogs import encoded, picture, small_catalog
 from untrain.catalogs.base import Catalog, Skipped
 from untrain.catalogs.inspect import _measure, inspect, inspect_sheet
 

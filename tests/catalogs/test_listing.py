@@ -15,8 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.catalogs.test_fashion import FILES, REAL, unpacked, zipped
-from tests.catalogs.test_folder import picture
+from tests.helpers.catalogs import FILES, REAL, picture, unpacked, zipped
 from untrain.catalogs import Catalog, guess_format, listing, load_catalog
 from untrain.catalogs.formats import fashion, folder
 from untrain.core.cache import cache_folder

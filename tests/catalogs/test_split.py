@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.catalogs.test_base import encoded, small_catalog
+from tests.helpers.catalogs import encoded, small_catalog
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.plant import plant
 from untrain.catalogs.rendered.catalog import rendered

@@ -1,26 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.commands import Untrain, command_line
 from untrain.catalogs import export_folder, rendered
-from untrain.cli import main
 from untrain.core.progress import console
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a call of the command line ended with and printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Untrain = Callable[..., Said]
 
 
 @pytest.fixture
@@ -31,18 +18,7 @@ def untrain(
     monkeypatch.chdir(tmp_path)
     quiet = console.quiet
 
-    def call(*arguments: object) -> Said:
-        monkeypatch.setattr("sys.argv", ["untrain", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return Said(code, out, err)
-
-    yield call
+    yield command_line(monkeypatch, capsys)
     console.quiet = quiet
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Said, Untrain
+from tests.helpers.commands import Said, Untrain
 from untrain.catalogs.formats.fashion import COLUMNS
 from untrain.training.models import Trainer
 

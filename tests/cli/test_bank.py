@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Untrain
+from tests.helpers.commands import Untrain
 
 
 def test_a_bank_is_planned_trained_and_extended(untrain: Untrain, experiment: Path) -> None:

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Untrain
-from tests.conftest import MICRO
+from tests.helpers.commands import Untrain
+from tests.helpers.settings import MICRO
 from untrain.catalogs import from_folder
 from untrain.core.errors import UntrainError
 from untrain.experiment import pipeline

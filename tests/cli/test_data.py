@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from tests.cli.conftest import Untrain
+from tests.helpers.commands import Untrain
 
 
 def with_copies(photos: Path) -> list[str]:

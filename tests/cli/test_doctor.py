@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Untrain
+from tests.helpers.commands import Untrain
 from untrain import doctor
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.cli.conftest import Untrain
-from tests.conftest import MICRO
+from tests.helpers.commands import Untrain
+from tests.helpers.settings import MICRO
 from untrain import __version__
 from untrain.cli import app
 from untrain.core.progress import console

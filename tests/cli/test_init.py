@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.conftest import Untrain
+from tests.helpers.commands import Untrain
+from tests.helpers.places import ROOT
 from untrain.settings.config import Config
 from untrain.settings.load import load_config
 from untrain.settings.template import STARTS, keys, schema, template
@@ -97,7 +98,7 @@ def test_the_schema_is_named_and_written(untrain: Untrain) -> None:
 def test_the_schema_takes_what_the_program_takes() -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     check = jsonschema.Draft202012Validator(schema())
-    files = [*Path(__file__).parents[2].glob("examples/*.yaml")]
+    files = [*ROOT.glob("examples/*.yaml")]
     values = [yaml.safe_load(file.read_text()) for file in files]
     values += [yaml.safe_load(template(format)) for format in STARTS]
     for value in values:

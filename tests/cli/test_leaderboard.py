@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tests.conftest import MICRO
 from tests.helpers.banks import make_bank, write_bank
+from tests.helpers.settings import MICRO
 from untrain.cli import leaderboard
 from untrain.core.errors import InputError
 from untrain.core.progress import console

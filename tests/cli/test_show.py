@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Untrain
-from tests.experiment.conftest import rewind
+from tests.helpers.commands import Untrain
+from tests.helpers.folders import rewind
 from untrain.report.page import rewrite as again
 from untrain.report.page import write as page
 from untrain.report.tables.compared_runs import difference

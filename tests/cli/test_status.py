@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Untrain
-from tests.conftest import MICRO
-from tests.experiment.conftest import rewind
+from tests.helpers.commands import Untrain
+from tests.helpers.folders import rewind
+from tests.helpers.settings import MICRO
 from untrain.runs.run import open_run
 
 Copy = Callable[..., Path]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Untrain
+from tests.helpers.commands import Untrain
 
 FILES = {
     "data inspect --sheet": ("data", "inspect", "nowhere", "--sheet"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from tests.attribution.test_fitting import make_run
+from tests.helpers.fitting import make_run
 from untrain.cli import weights
 from untrain.search.rank.weights import Weights
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.docs.snippets import ROOT, blocks_of
+from tests.helpers.commands import Untrain, command_line
+from tests.helpers.snippets import ROOT, blocks_of
 from untrain.attribution import fitting
 from untrain.banks import bank as parts
 from untrain.catalogs import export_folder, rendered
-from untrain.cli import main
 from untrain.core.progress import console
 from untrain.experiment.stages import generate
 from untrain.report.page import write as page
@@ -26,17 +25,6 @@ from untrain.settings.sections import GeneratorConfig
 
 PROMPTS = "a red shirt\na blue bag\ngreen shoes\na grey watch\n"
 BANK = 8  # models of a bank, whatever --models says
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command ended with and printed."""
-
-    code: int
-    out: str
-
-
-Untrain = Callable[[list[str]], Said]
 
 
 def small_generator(config: Config) -> GeneratorConfig:
@@ -152,15 +140,4 @@ def here(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def untrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Untrain:
     """Return a function that calls the command line in the working folder."""
-
-    def call(words: list[str]) -> Said:
-        monkeypatch.setattr("sys.argv", words)
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Said(code, "\n".join(capsys.readouterr()))
-
-    return call
+    return command_line(monkeypatch, capsys)

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 import untrain
-from tests.docs.snippets import PAGES, ROOT
+from tests.helpers.snippets import PAGES, ROOT
 
 DOCS = ROOT / "docs"
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docs.conftest import Untrain
-from tests.docs.snippets import PAGES, ROOT, Block, blocks_of, command_lines
+from tests.helpers.commands import Untrain
+from tests.helpers.snippets import PAGES, ROOT, Block, blocks_of, command_lines
 
 SHOWN = {"", "text", "csv", "json"}  # what somebody sees or writes; nothing to run
 
@@ -82,8 +82,8 @@ def run_line(block: Block, line: str, words: list[str], untrain: Untrain) -> Non
         check_benchmark(block, ROOT / benchmark[1], benchmark[2])
     elif not any(re.fullmatch(pattern, " ".join(words)) for pattern in NOT_RUN):
         assert words[0] == "untrain", f"{block.where}: '{line}' is neither run nor in NOT_RUN"
-        said = untrain(words)
-        assert said.code == 0, f"{block.where}: {line}\n{said.out}"
+        said = untrain(*words[1:])
+        assert said.code == 0, f"{block.where}: {line}\n{said.out}{said.err}"
 
 
 def check_benchmark(block: Block, script: Path, options: str) -> None:

@@ -8,11 +8,12 @@ import torch
 import transformers
 from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
+from tests.helpers.places import SHARED
 from untrain.core.errors import InputError
 from untrain.encoders import load_encoder
 from untrain.encoders.transformers_vision import TransformersEncoder
 
-WEIGHTS = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
+WEIGHTS = SHARED / "weights"
 MEAN, STD = np.array([0.5, 0.4, 0.3]), np.array([0.2, 0.3, 0.4])
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.evaluation.exact import exact_test
+from tests.helpers.exact import exact_test
 from untrain.counterfactual.design import randomised, redraw
 from untrain.evaluation.power import (
     _limits,

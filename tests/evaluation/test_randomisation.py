@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.evaluation.exact import exact_test
+from tests.helpers.exact import exact_test
 from untrain.core.files import rng
 from untrain.counterfactual.design import randomised, redraw
 from untrain.evaluation.least_squares import Adjustment, set_effects

@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers.places import SHARED
 from untrain.core.errors import InputError
 from untrain.evaluation.study_table import column_means, folder_name, study_table
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 PUBLISHED = {  # before, after; cut, not rounded
     1: (0.546, 0.522),
     2: (0.537, 0.488),

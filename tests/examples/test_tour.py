@@ -13,7 +13,9 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-TOUR = Path(__file__).resolve().parents[2] / "examples" / "tour.ipynb"
+from tests.helpers.places import ROOT
+
+TOUR = ROOT / "examples" / "tour.ipynb"
 Execute = Callable[[], NotebookNode]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.experiment.conftest import assert_same_results, record
+from tests.helpers.folders import assert_same_results, record
 from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.experiment import pipeline

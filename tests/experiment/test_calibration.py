@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.helpers.places import ROOT
 from untrain.runs.run import open_run
 from untrain.runs.trial import read_trial
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "calibrate_verdicts.py"
+SCRIPT = ROOT / "benchmarks" / "calibrate_verdicts.py"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.experiment.conftest import record
+from tests.helpers.folders import record
 from tests.helpers.runs import run
 from untrain.catalogs import export_folder
 from untrain.core.errors import InputError

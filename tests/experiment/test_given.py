@@ -49,7 +49,7 @@ def given(config: Make, pictures: Path) -> Callable[..., Config]:
 @pytest.fixture(scope="module")
 def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run."""
-    from tests.conftest import MICRO
+    from tests.helpers.settings import MICRO
 
     settings = ["workers=1", "prompts={}", f"generations={{path: {pictures}}}"]
     return run(load_config(MICRO, settings, runs=tmp_path_factory.mktemp("done"))).folder

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import untrain
+from tests.helpers import painter
+from tests.helpers.painter import Painter
 from tests.helpers.runs import run
-from tests.testing import painter
-from tests.testing.painter import Painter
 from untrain.banks.bank import train_bank
 from untrain.core.errors import InputError
 from untrain.experiment.pipeline import keys
@@ -28,7 +28,7 @@ from untrain.settings.config import Config
 from untrain.settings.load import load_config
 
 Make = Callable[..., Config]
-OWN = "tests.testing.painter:Painter"
+OWN = "tests.helpers.painter:Painter"
 
 
 class Mute(Painter):
@@ -85,7 +85,7 @@ def test_an_edit_trains_anew_unless_there_is_a_version(tmp_path: Path) -> None:
     [
         ("dale", {}, "did you mean 'dalle'"),
         ("no_such_module:Painter", {}, "run from the folder that holds no_such_module"),
-        ("tests.testing.painter:Pinter", {}, "did you mean 'Painter'"),
+        ("tests.helpers.painter:Pinter", {}, "did you mean 'Painter'"),
         ("nowhere/model.py:Painter", {}, "does not exist; expected a Python file"),
         (OWN, {"epoch": 3}, "its options: epochs, rate"),
         (f"{__name__}:Half", {}, "has no method generate, load, save"),
@@ -156,7 +156,7 @@ def mute_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _finished(folder: Path, name: str) -> Path:
-    from tests.conftest import MICRO
+    from tests.helpers.settings import MICRO
 
     settings = ["workers=1", f"generator={name}"]
     return run(load_config(MICRO, settings, runs=folder)).folder

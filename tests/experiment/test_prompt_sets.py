@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "prompt_sets.py"
+from tests.helpers.places import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "prompt_sets.py"
 
 
 @pytest.fixture(scope="module")

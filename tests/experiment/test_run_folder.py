@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from tests.experiment.conftest import record, rewind
+from tests.helpers.folders import record, rewind
 from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.core.files import MARKER

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.experiment.conftest import record
+from tests.helpers.folders import record
 from tests.helpers.runs import run
 from untrain.core.errors import InputError
 from untrain.encoders import load_encoder

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from safetensors import SafetensorError
 
-from tests.experiment.conftest import assert_same_results, record, rewind
+from tests.helpers.folders import assert_same_results, record, rewind
 from tests.helpers.processes import children, gone, needs_proc
 from tests.helpers.runs import run
 from untrain.core import files

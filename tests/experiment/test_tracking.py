@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.experiment.conftest import record
+from tests.helpers.folders import record
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.core.progress import console

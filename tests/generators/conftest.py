@@ -2,13 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.generators import silent
 from untrain.catalogs import rendered
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.generators.dalle.presets import preset_of
-
-
-def silent(n: int) -> None:
-    """No progress."""
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import torch
 from torch.func import grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from tests.helpers.generators import silent
 from untrain.catalogs import Catalog
 from untrain.core.errors import InputError
 from untrain.generators.base import Generator
@@ -17,10 +18,6 @@ from untrain.generators.differentiable import Differentiable, differentiable
 from untrain.generators.functional import as_function
 from untrain.generators.pictures_only import PicturesOnly
 from untrain.generators.registry import make_generator
-
-
-def silent(n: int) -> None:
-    """No progress."""
 
 
 @pytest.fixture(scope="module", params=["dalle", "diffusion"])

@@ -23,10 +23,6 @@ class Recipe:
     averaging: float = 0.0
 
 
-def silent(n: int) -> None:
-    """No progress."""
-
-
 def test_every_pair_comes_once_an_epoch_in_full_batches() -> None:
     epochs = list(paired_batches(3, pairs=10, batch=4, epochs=3))
     assert [epoch.first_step for epoch in epochs] == [0, 3, 6]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.generators import silent
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.hardware import (
@@ -39,10 +40,6 @@ DRAW = np.random.default_rng(0)
 TEXT = DRAW.integers(1, VOCABULARY, (24, 6))
 IMAGE = DRAW.integers(0, PRESET.codes, (24, PRESET.positions))
 both = pytest.mark.parametrize("precision", PRECISIONS)
-
-
-def silent(n: int) -> None:
-    """No progress."""
 
 
 def trained(kept: np.ndarray, precision: Precision) -> dict[str, torch.Tensor]:

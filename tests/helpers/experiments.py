@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import MICRO
 from tests.helpers.engines import noting_engine
+from tests.helpers.settings import MICRO
 from untrain.core.progress import console
 from untrain.experiment.stages import generate
 from untrain.generators.dalle import autoencoder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from scipy.sparse.csgraph import connected_components
 
+from tests.helpers.catalogs import encoded
+from tests.helpers.places import REAL
 from untrain.catalogs import Catalog, from_fashion, load_catalog, rendered
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search import duplicates, near_copies
@@ -26,8 +27,6 @@ from untrain.search.duplicates import (
     duplicates_sheet,
 )
 from untrain.search.near_copies import differences, thumbnail
-
-REAL = Path(__file__).resolve().parents[2].parent / "shared/data/fashion-product-images-small.zip"
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +44,6 @@ def catalog_of(files: dict[str, bytes]) -> Catalog:
         files.__getitem__,
         pd.DataFrame(index=range(len(files))),
     )
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 def resized(image: Image.Image, scale: float) -> Image.Image:

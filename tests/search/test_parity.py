@@ -6,7 +6,6 @@ against the table that `compare` returns: on real photos of mixed size and on dr
 
 import io
 import zipfile
-from pathlib import Path
 
 import cv2
 import imagehash
@@ -18,12 +17,12 @@ from scipy.spatial import distance
 from scipy.special import rel_entr
 from skimage.metrics import structural_similarity
 
+from tests.helpers.places import SHARED
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.encoders import load_encoder
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.metrics import METRICS
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 ODD = (1799, 1800, 2311, 5408, 11151, 11160, 14776, 25299, 28092, 35915, 44101, 56128, 59593)
 COMMON = (1163, 1525, 10000, 12000, 15000, 20000, 30000, 44998)  # 60×80; the last nearly blank
 

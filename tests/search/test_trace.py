@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
 
+from tests.helpers.places import SHARED
 from untrain.catalogs import Catalog, load_catalog, rendered
 from untrain.core import cache as cache_module
 from untrain.core.errors import InputError
@@ -434,7 +435,7 @@ def test_a_run_and_a_trace_share_the_index_of_the_captions(
 
 @pytest.mark.slow
 def test_real_photos_come_first_and_their_duplicates_next() -> None:
-    path = Path(__file__).resolve().parents[2].parent / "shared/data"
+    path = SHARED / "data"
     path /= "fashion-product-images-small.zip"
     if not path.exists():
         pytest.skip("needs the real photos in ../shared")

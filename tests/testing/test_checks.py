@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.testing.painter import Painter, TorchPainter
+from tests.helpers.painter import Painter, TorchPainter
 from untrain.catalogs import Catalog, rendered
 from untrain.core.files import rng
 from untrain.generators.base import Generations

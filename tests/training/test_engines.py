@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MICRO
 from tests.helpers.processes import descendants, gone, needs_proc
 from tests.helpers.runs import run
+from tests.helpers.settings import MICRO
 from untrain.cli import options
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.notes import Note

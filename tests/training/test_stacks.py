@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from tests.conftest import MICRO
 from tests.helpers.engines import noting_engine
+from tests.helpers.settings import MICRO
 from untrain.core.errors import UntrainError
 from untrain.core.files import read_json
 from untrain.generators.dalle.generator import DalleGenerator

@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.testing.painter import Painter
+from tests.helpers.generators import silent
+from tests.helpers.painter import Painter
 from untrain.catalogs import Catalog, rendered
 from untrain.core.errors import InputError
 from untrain.unlearning import unlearn
 from untrain.unlearning.base import copied
-
-
-def silent(n: int) -> None:
-    """No progress."""
 
 
 @pytest.fixture(scope="module")

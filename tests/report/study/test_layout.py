@@ -21,6 +21,7 @@ from scipy.spatial import distance
 from scipy.stats import entropy
 from skimage.metrics import structural_similarity
 
+from tests.helpers.places import SHARED
 from tests.helpers.reports import PROMPTS
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
@@ -30,7 +31,7 @@ from untrain.report.study.layout import export_study, unique_folder_names
 from untrain.search.compare.comparison import compare
 from untrain.search.rank.rules import STUDY_WEIGHTS, study_score
 
-SEED_DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "seed"
+SEED_DATA = SHARED / "data" / "seed"
 QUERIES = ("p00", "p01", "p02")
 RAW = "Image1,Image2,MSE,MAE,Cross_Correlation,Histogram_Comparison,Cosine_Similarity,SSIM"
 EMBEDDING = "Image,Cosine Similarity,MSE,KL-Div,Manhattan Distance,Minkowski Distance"

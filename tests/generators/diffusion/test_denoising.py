@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.generators import silent
 from untrain.catalogs import rendered
 from untrain.core.errors import InputError
 from untrain.core.files import rng
@@ -21,10 +22,6 @@ from untrain.testing import generator_checks
 pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
 
 SMALL = {"epochs": 1, "batch": 8}
-
-
-def silent(n: int) -> None:
-    """No progress."""
 
 
 def make(**changes: Any) -> DiffusionGenerator:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tests.search.test_retrieval import captions
+from tests.helpers.captions import captions
 from untrain.core.errors import InputError
 from untrain.search.retrieve.text import (
     TEXT_RETRIEVERS,

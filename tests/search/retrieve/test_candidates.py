@@ -8,6 +8,8 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
+from tests.helpers.captions import captions
+from tests.helpers.places import SHARED
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.search.retrieve import candidates as retrieval
@@ -22,15 +24,6 @@ from untrain.search.retrieve.candidates import (
     text_similarity,
 )
 from untrain.search.retrieve.text import TfidfRetriever, best
-
-COLOURS, THINGS = ("red", "blue", "green", "striped"), ("shirt", "hat", "shoe", "bag")
-REST = ("men", "women", "summer", "winter", "2011", "2012")
-WORDS = (*COLOURS, *THINGS, *REST)
-
-
-def captions(count: int, seed: int = 0) -> list[str]:
-    random = np.random.default_rng(seed)
-    return [" ".join(random.choice(WORDS, 6)) for _ in range(count)]
 
 
 def catalog_of(texts: list[str]) -> Catalog:
@@ -201,7 +194,7 @@ def test_large_catalogues_are_fitted_once(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_every_prompt_of_the_study_is_answered_from_its_own_captions() -> None:
-    folder = Path(__file__).resolve().parents[2].parent / "shared" / "data/seed/descriptions"
+    folder = SHARED / "data/seed/descriptions"
     if not folder.is_dir():
         pytest.skip("the study's prompts are not here (shared/data/seed)")
     prompts = [

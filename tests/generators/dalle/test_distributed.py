@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.experiment.test_stops import children, gone, needs_proc
-from tests.generators.conftest import silent
+from tests.helpers.generators import silent
+from tests.helpers.processes import children, gone, needs_proc
 from untrain.core import hardware
 from untrain.core.errors import UntrainError
 from untrain.generators.dalle import distributed
@@ -112,7 +112,7 @@ def test_a_process_that_fails_says_why():
 
 
 LONG = """
-from tests.generators.test_distributed import *
+from tests.generators.dalle.test_distributed import *
 def told(n):
     print(n, flush=True)
 train_across(DATA, replace(PRESET, epochs=10**6), 3, told, 2)

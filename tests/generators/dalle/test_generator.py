@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from tests.generators.conftest import silent
+from tests.helpers.generators import silent
 from untrain.core.errors import InputError
 from untrain.core.files import MARKER
 from untrain.generators.dalle.presets import Preset, preset_of

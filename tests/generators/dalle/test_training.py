@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.generators.conftest import silent
+from tests.helpers.generators import silent
 from untrain.generators.dalle import training
 from untrain.generators.dalle.presets import preset_of
 from untrain.generators.dalle.tokenizer import PAD

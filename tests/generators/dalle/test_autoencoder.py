@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.generators.conftest import silent
+from tests.helpers.generators import silent
 from untrain.generators.dalle import autoencoder as ae
 from untrain.generators.dalle.presets import preset_of
 

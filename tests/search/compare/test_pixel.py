@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from tests.helpers.places import REAL
 from untrain.search.compare import pixel as module
 from untrain.search.compare.pixel import pixel_metrics, resize_folder
 
@@ -70,9 +70,7 @@ def test_metrics_equal_the_pairwise_reference_at_any_size(h: int, w: int, seed: 
 
 
 def test_metrics_equal_the_pairwise_reference_on_photos() -> None:
-    archive = (
-        Path(__file__).resolve().parents[2].parent / "shared/data/fashion-product-images-small.zip"
-    )
+    archive = REAL
     if not archive.is_file():
         pytest.skip("the photos are not here (shared/data)")
     with zipfile.ZipFile(archive) as file:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.generators.conftest import silent
+from tests.helpers.generators import silent
 from untrain.generators.dalle import stacked
 from untrain.generators.dalle.presets import preset_of
 from untrain.generators.dalle.stacked import (

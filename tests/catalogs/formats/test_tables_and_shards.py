@@ -24,8 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.catalogs.test_base import encoded, small_catalog
-from tests.catalogs.test_folder import picture
+from tests.helpers.catalogs import encoded, picture, small_catalog
 from untrain.catalogs import Catalog, guess_format, intake, listing, load_catalog
 from untrain.catalogs.export import EXPORTS, export
 from untrain.catalogs.formats import folder

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.helpers.generators import silent
 from untrain.catalogs import rendered
 from untrain.core.errors import InputError
 from untrain.generators import make_generator
@@ -22,10 +23,6 @@ diffusers = pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
 
 CATALOG = rendered(families=5, size_of_family=4, seed=1, resolution=16)
 SMALL = {"height": 16, "width": 16, "epochs": 2, "lr": 0.03, "steps": 3, "terms": 4, "rank": 2}
-
-
-def silent(n: int) -> None:
-    """No progress."""
 
 
 @pytest.fixture(scope="module")

@@ -11,39 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.catalogs.test_folder import picture
+from tests.helpers.catalogs import FILES, REAL, ROWS, SHARED, picture, unpacked, zipped
 from untrain.catalogs.formats.fashion import COLUMNS, caption, from_fashion
 from untrain.core.errors import InputError
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-REAL = SHARED / "data" / "fashion-product-images-small.zip"
-HEADER = ",".join(COLUMNS)
-ROWS = (
-    "11,Men,Apparel,Topwear,Tshirts,White,Fall,2011,Casual,Provogue Men White Tshirt",
-    "9,Women,Footwear,Shoes,Heels,Navy Blue,Summer,2012,Formal,Catwalk Heels, Size 4, Blue",
-    '12,Girls,Apparel,Topwear,Tops,Pink,,,NA,"Gini 3.5"" Top, Pink"',
-    "13,Boys,Apparel,Topwear,Tops,Red,Fall,2011,Casual,A row without an image",
-)
-FILES = {
-    "styles.csv": "\n".join((HEADER, *ROWS)).encode(),
-    "images/11.jpg": picture(11),
-    "images/9.jpg": picture(9),
-    "images/12.jpg": picture(12),
-}
-
-
-def unpacked(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
-
-
-def zipped(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return path
 
 
 def test_zip_and_folder_with_or_without_a_top_folder_are_the_same(tmp_path: Path) -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.helpers.catalogs import picture
 from untrain.catalogs import CATALOGS, load_catalog
 from untrain.catalogs.formats.folder import from_folder, natural_key
 from untrain.core.errors import InputError
-
-
-def picture(seed: int, format: str = "JPEG", size: tuple[int, int] = (12, 16)) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format)
-    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -1,0 +1,7 @@
+"""What tests of generators share."""
+
+from __future__ import annotations
+
+
+def silent(n: int) -> None:
+    """No progress."""
