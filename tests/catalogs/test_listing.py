@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.helpers.catalogs import FILES, REAL, picture, unpacked, zipped
+from tests.helpers.catalogs import FILES, picture, unpacked, zipped
+from tests.helpers.places import REAL
 from untrain.catalogs import Catalog, guess_format, listing, load_catalog
 from untrain.catalogs.formats import fashion, folder
 from untrain.core.cache import cache_folder

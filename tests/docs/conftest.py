@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from tests.helpers.commands import Untrain, command_line
-from tests.helpers.snippets import ROOT, blocks_of
+from tests.helpers.places import ROOT
+from tests.helpers.snippets import blocks_of
 from untrain.attribution import fitting
 from untrain.banks import bank as parts
 from untrain.catalogs import export_folder, rendered

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.snippets import ROOT
+from tests.helpers.places import ROOT
 
 SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
 

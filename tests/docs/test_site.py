@@ -14,7 +14,8 @@ from types import ModuleType
 import pytest
 
 import untrain
-from tests.helpers.snippets import PAGES, ROOT
+from tests.helpers.places import ROOT
+from tests.helpers.snippets import PAGES
 
 DOCS = ROOT / "docs"
 

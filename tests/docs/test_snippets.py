@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from tests.helpers.commands import Untrain
-from tests.helpers.snippets import PAGES, ROOT, Block, blocks_of, command_lines
+from tests.helpers.places import ROOT
+from tests.helpers.snippets import PAGES, Block, blocks_of, command_lines
 
 SHOWN = {"", "text", "csv", "json"}  # what somebody sees or writes; nothing to run
 

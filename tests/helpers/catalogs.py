@@ -39,10 +39,6 @@ def picture(seed: int, format: str = "JPEG", size: tuple[int, int] = (12, 16)) -
     return buffer.getvalue()
 
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-
-REAL = SHARED / "data" / "fashion-product-images-small.zip"
-
 HEADER = ",".join(COLUMNS)
 
 ROWS = (

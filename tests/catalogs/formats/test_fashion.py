@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.catalogs import FILES, REAL, ROWS, SHARED, picture, unpacked, zipped
+from tests.helpers.catalogs import FILES, ROWS, picture, unpacked, zipped
+from tests.helpers.places import REAL, SHARED
 from untrain.catalogs.formats.fashion import COLUMNS, caption, from_fashion
 from untrain.core.errors import InputError
 

@@ -70,10 +70,9 @@ def test_metrics_equal_the_pairwise_reference_at_any_size(h: int, w: int, seed: 
 
 
 def test_metrics_equal_the_pairwise_reference_on_photos() -> None:
-    archive = REAL
-    if not archive.is_file():
+    if not REAL.is_file():
         pytest.skip("the photos are not here (shared/data)")
-    with zipfile.ZipFile(archive) as file:
+    with zipfile.ZipFile(REAL) as file:
         names = [name for name in file.namelist() if name.endswith(".jpg")][:2000:150]
         photos = resize_folder(
             [np.asarray(Image.open(io.BytesIO(file.read(name))).convert("RGB")) for name in names]
