@@ -403,13 +403,13 @@ def test_coco_as_it_is_published(tmp_path: Path) -> None:
 
 
 def test_all_pairs_of_an_image_leave_together() -> None:
-    from untrain.counterfactual.ledger import Book
+    from untrain.counterfactual.ledger import ForgetSetLedger
 
     catalog = small_catalog({"7#0": picture(7), "7#1": picture(7), "8#0": picture(8)})
-    book = Book(catalog, 0, [1], 1, [])
-    unit = book.open("targeted", "p", 1, 1)
-    book.take(unit, 0, "chosen")
-    assert [catalog.ids[index] for index, _ in unit.images] == ["7#0", "7#1"]
+    ledger = ForgetSetLedger(catalog, 0, [1], 1, [])
+    forget_set = ledger.open("targeted", "p", 1, 1)
+    ledger.take(forget_set, 0, "chosen")
+    assert [catalog.ids[index] for index, _ in forget_set.images] == ["7#0", "7#1"]
 
 
 def test_a_data_set_with_splits_and_labels(tmp_path: Path) -> None:
