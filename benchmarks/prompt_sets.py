@@ -1,17 +1,17 @@
-"""The study's Table 1 beside ours, one row a prompt set, from one finished run over all sets.
+"""The study's Table 1 beside ours, one row per prompt set, from one finished run over all sets.
 
     python benchmarks/prompt_sets.py runs/ten-sets --published tables/ --out ten-sets
 
 The run's prompts are the sets' prompts one after another, ``--size`` of each. ``--published`` is a
-folder of the study's tables (similarity_results__<n>.csv). What is printed of a set:
+folder of the study's tables (similarity_results__<n>.csv). It prints for each set:
 
 - the study: mean cosine with the reference picture before and after, as published;
 - ours, the study's way: before = other pictures of the model that drew the reference, after =
-  models trained without the prompt's images; its control: models that lack *none* of them;
+  models trained without the prompt's images; its control: models that lost *none* of them;
 - cross-fitted: after minus before between models of another seed, by the randomised trial.
 
-Below the tables: the found images beside random ones, whether the sets differ, and how much of the
-change in the study's way is there with the prompt's own images kept.
+Below the tables: the images found beside random ones, whether the sets differ, and how much of the
+change measured in the study's way occurs with the prompt's own images kept.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         )
     lines += [
         "",
-        "| set | without the found images, bits/token (95 %) | p, one-sided | p, Holm "
-        "| without as many random ones | p, one-sided | difference | p, two-sided |",
+        "| set | without the images found, bits/token (95 %) | p, one-sided | p, Holm "
+        "| without as many random images | p, one-sided | difference | p, two-sided |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -195,9 +195,10 @@ def remarks(rows: list[dict[str, Any]], naive: pd.DataFrame, draws: int) -> str:
         f"\nThe smallest p that {draws:,} draws allow is {1 / (draws + 1):.5f}.\n"
         f"The ten sets' effects: Cochran's Q = {spread:.1f} on {len(effects) - 1} degrees of "
         f"freedom, p = {p:.2f}.\n"
-        f"Of the change in the study's way, {idle.mean() / change.mean():.0%} is there with the "
-        f"prompt's own images kept (95 % over prompts: {low:.0%} to {high:.0%}).\n"
-        f"One model of another seed: standard deviation {noise:.3f} of a prompt's cosine.\n"
+        f"Of the change measured in the study's way, {idle.mean() / change.mean():.0%} occurs with "
+        f"the prompt's own images kept (95 % over prompts: {low:.0%} to {high:.0%}).\n"
+        "Standard deviation of a prompt's cosine when one model is replaced by another seed: "
+        f"{noise:.3f}.\n"
     )
 
 

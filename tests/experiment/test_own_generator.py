@@ -183,7 +183,7 @@ def test_the_report_speaks_in_its_unit(own_run: Path, mute_run: Path) -> None:
         for file in told:
             text = file.read_text().casefold()
             assert "bits per" not in text and "bits/token" not in text, file.name
-            assert "autoencoder" not in text and "bits a token" not in text, file.name
+            assert "autoencoder" not in text and "bits per token" not in text, file.name
 
 
 def test_without_likelihood_pictures_are_compared(mute_run: Path) -> None:

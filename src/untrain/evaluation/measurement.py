@@ -74,8 +74,8 @@ def in_full(unit: str) -> str:
 
 
 def spoken(unit: str) -> str:
-    """Return a unit as one says it: bits a token."""
-    return unit.replace("/", " a ")
+    """Return a unit in words: bits per token."""
+    return unit.replace("/", " per ")
 
 
 def head(unit: str) -> str:
