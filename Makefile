@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install install-dev demo test test-slow test-all browser docs lint format clean
+.PHONY: help install install-dev demo unit test test-slow test-all browser docs lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,10 +27,13 @@ install-dev: $(VENV)/.installed-dev  ## the same, with what development needs
 demo: install  ## run the whole chain on the embedded default; prints where the report is
 	$(BIN)/untrain demo
 
+unit: install-dev  ## the tests that train nothing, in less than a minute
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'unit and not slow'
+
 test: install-dev  ## the fast tests, a worker a core
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-slow: install-dev  ## the slow tests alone
+test-slow: install-dev  ## only the slow tests
 	$(BIN)/python -m pytest -m slow
 
 test-all: install-dev  ## every test

@@ -6,10 +6,11 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.helpers.settings import MICRO
 
@@ -25,9 +26,51 @@ os.environ["HF_DATASETS_CACHE"] = str(Path(os.environ["UNTRAIN_CACHE"], "dataset
 atexit.register(shutil.rmtree, os.environ["UNTRAIN_CACHE"], ignore_errors=True)
 
 
+TESTS = Path(__file__).parent
+PIPELINE = ("banks", "benchmarks", "examples", "experiment", "generators", "testing", "training")
+"""Folders whose tests train models or run stages."""
+TRAINED = {"micro_run", "micro_copy"}
+"""Fixtures that do."""
+EXTERNAL = ("browser", "docs")
+"""Folders whose tests need another program, or run what the documents tell people to run."""
+TIERS = ("unit", "pipeline", "external")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its tier, unless it names one itself: see CONTRIBUTING.md."""
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            item.add_marker(getattr(pytest.mark, tier_of(item)))
+
+
+def tier_of(item: pytest.Item) -> str:
+    """Return the tier of a test by its folder and by what it asks for."""
+    folder = item.path.relative_to(TESTS).parts[0]
+    if folder in EXTERNAL or "subprocess" in vars(getattr(item, "module", None) or item):
+        return "external"
+    if folder in PIPELINE or TRAINED & set(getattr(item, "fixturenames", ())):
+        return "pipeline"
+    return "unit"
+
+
 @pytest.fixture(scope="session")
-def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a finished run; tests that change anything take a copy (`micro_copy`)."""
+def micro_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of a finished run; tests that change anything take a copy (`micro_copy`).
+
+    It is trained once, whatever the number of workers: the others wait for the first.
+    """
+    if worker_id == "master":  # no workers
+        return finished_micro(tmp_path_factory.mktemp("micro"))
+    shared = tmp_path_factory.getbasetemp().parent / "micro"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "finished").exists():
+            shared.mkdir(exist_ok=True)
+            (shared / "finished").write_text(str(finished_micro(shared)))
+    return Path((shared / "finished").read_text())
+
+
+def finished_micro(place: Path) -> Path:
+    """Run the `micro` preset on one thread; return the folder of the run."""
     import torch
 
     from tests.helpers.runs import run
@@ -37,11 +80,11 @@ def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     threads, quiet = torch.get_num_threads(), console.quiet
     torch.set_num_threads(1)
     console.quiet = True
-    folder = tmp_path_factory.mktemp("micro") / "runs"
-    done = run(load_config(MICRO, ["workers=1"], runs=folder))
-    console.quiet = quiet
-    yield done.folder
-    torch.set_num_threads(threads)
+    try:
+        return run(load_config(MICRO, ["workers=1"], runs=place / "runs")).folder
+    finally:
+        console.quiet = quiet
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture

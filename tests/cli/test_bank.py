@@ -18,7 +18,7 @@ def test_a_bank_is_planned_trained_and_extended(untrain: Untrain, experiment: Pa
     assert said.code == 0, said.err
     assert "bank: 2 models (2 without 0.5 of the data), in runs/mine/bank" in said.out
     said = untrain("-q", "bank", experiment, "--models", 2, "--share", 0.25)
-    assert "(2 without 0.5 of the data, 2 without 0.25 of the data, 1 with everything)" in said.out
+    assert "(2 without 0.5 of the data, 2 without 0.25 of the data, 1 on all data)" in said.out
     assert "Equivalent" not in said.out  # the run has no effects yet
 
 

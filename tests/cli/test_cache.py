@@ -83,12 +83,12 @@ def test_it_deletes_what_it_is_told_to(cache: Path, arguments: list[str], left: 
 def test_it_leaves_what_somebody_put_into_an_entry(cache: Path) -> None:
     (cache / "features" / "0123" / "notes.txt").write_text("mine")
     said = call("prune", "--all")
-    assert "left alone" in said and "holds notes.txt" in said and "2 entries" in said
+    assert "kept: " in said and "holds notes.txt" in said and "2 entries" in said
     assert (cache / "features" / "0123" / "notes.txt").read_text() == "mine"
 
 
 def test_it_deletes_nothing_unasked(cache: Path) -> None:
-    with pytest.raises(InputError, match="say what to prune"):
+    with pytest.raises(InputError, match="nothing to prune was named"):
         call("prune")
     with pytest.raises(InputError, match="did you mean 'features'"):
         call("prune", "--kind", "feature")

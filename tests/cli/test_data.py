@@ -82,7 +82,7 @@ def test_pairs_are_shown_as_a_run_would_get_them(untrain: Untrain, photos: Path)
         "year": "2015",
     }
     for wrong, message in (
-        (("-o", "caption"), "takes key=value"),
+        (("-o", "caption"), "expected KEY=VALUE"),
         (("-o", "caption=color"), "did you mean 'colour'?"),
         (("-o", "where=1", "-o", "where.x=2"), "'where' has a value already"),
         (("--strict", "-o", "caption=colour"), "1 entry cannot be used"),

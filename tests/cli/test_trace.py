@@ -250,11 +250,11 @@ def test_what_is_no_picture_is_named(photo: Path, spoil: Callable[[Path], None])
         (("-c", "rendered", "--format", "folder"), "needs a path"),
         (("-c", "photos", "-p", "xyzzy", "--ranking", "text"), "no word of the prompt 'xyzzy'"),
         (("-c", "photos", "--encoder", "layuot"), "did you mean 'layout'"),
-        (("-c", "photos", "--pooling", "mean"), "--pooling needs --encoder"),
+        (("-c", "photos", "--pooling", "mean"), "--pooling works only with --encoder"),
         (("-c", "photos", "--encoder", "layout", "--pooling", "mean"), "pooling"),
         (("-c", "photos", "--index", "exat"), "did you mean 'exact'"),
         (("-c", "photos", "--ranking", "study!"), "did you mean 'study'"),
-        (("-c", "photos", "-o", "table.xlsx"), "expected a name that ends in .csv"),
+        (("-c", "photos", "-o", "table.xlsx"), "expected a name ending in .csv"),
     ],
 )
 def test_wrong_options_say_so(photo: Path, options: tuple, message: str) -> None:

@@ -38,20 +38,20 @@ STOPPED = 130  # by Ctrl-C, as shells have it
 ABOUT = (
     "Which training images is a generated picture made of, and what happens when they are gone?\n\n"
     "untrain trains a text-to-image model, draws pictures, finds the training images behind them, "
-    "takes those out, trains again, and says with a control whether it mattered."
+    "trains again without them, and measures, against random removals, whether they mattered."
 )
 START = """
 To start:
 
-  [bold]untrain demo[/]          the whole chain on pictures it renders itself (minutes)
+  [bold]untrain demo[/]          the whole chain on pictures that it renders itself (minutes)
   [bold]untrain init[/]          an experiment file for your own data, with every setting
-  [bold]untrain run FILE[/]      run it; [bold]untrain plan FILE[/] says what it would cost
+  [bold]untrain run FILE[/]      run it; [bold]untrain plan FILE[/] estimates the cost
 
-The training images behind a picture, without any training:
+The training images nearest to a picture, without any training:
 
   [bold]untrain trace PICTURE --catalog FOLDER[/]
 
-All commands: [bold]untrain --help[/]. Of one: [bold]untrain run --help[/].
+All commands: [bold]untrain --help[/]. Help on one: [bold]untrain run --help[/].
 """
 
 app = typer.Typer(
@@ -88,12 +88,15 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     context: typer.Context,
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Say only what went wrong."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only errors."),
     verbose: bool = typer.Option(
-        False, "--verbose", "-v", help="Keep finished progress bars, show tracebacks of errors."
+        False,
+        "--verbose",
+        "-v",
+        help="Keep finished progress bars and show the tracebacks of errors.",
     ),
     version: bool = typer.Option(
-        False, "--version", "-V", callback=_version, is_eager=True, help="Say which this is."
+        False, "--version", "-V", callback=_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     console.quiet = quiet
@@ -104,7 +107,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; errors of the user end it with 2, others with 1, Ctrl-C with 130."""
-    # One model a process is the unit of parallel work; nested threads would only fight over cores.
+    # Each process trains one model; nested threads would only compete for cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     console.verbose = False
     try:
@@ -116,8 +119,8 @@ def main() -> None:
     except UntrainError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; run the same command again to continue where it was", STOPPED)
-    except BrokenPipeError:  # what we write to has gone, as `head` does
+        _fail("stopped; run the same command again to continue from here", STOPPED)
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
@@ -133,7 +136,7 @@ def main() -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """Say what to do about a fault of ours, after its traceback if that is wanted."""
+    """Say what to do about a bug, after its traceback where --verbose asks for it."""
     if console.verbose:
         traceback.print_exception(error)
     logged = getattr(error, "__notes__", [])

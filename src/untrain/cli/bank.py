@@ -1,4 +1,4 @@
-"""``untrain bank``: paired models, each trained without a random share of the data."""
+"""``untrain bank``: paired models, each trained without a random subset of the data."""
 
 from __future__ import annotations
 
@@ -26,17 +26,20 @@ def add_to(app: typer.Typer) -> None:
 def bank(
     read: Read,
     file: Path,
-    models: int = typer.Option(64, "--models", help="How many of each share."),
+    models: int = typer.Option(64, "--models", help="Number of models for each share."),
     share: list[float] = typer.Option(
-        [0.5], "--share", help="Share of the data to take out; may be given often."
+        [0.5],
+        "--share",
+        help="Share of the data to remove (0 to 1); repeat the option for several shares.",
     ),
-    plan: bool = typer.Option(False, "--plan", help="Say what it would cost and stop."),
+    plan: bool = typer.Option(False, "--plan", help="Estimate the cost and stop."),
 ) -> None:
     """Train paired models without random subsets of the data, for `untrain leaderboard`.
 
-    Each lacks a random half of the images. With several --share it also says how many random images
-    do as much harm as those that were chosen. Run it again to continue after a stop, or with more
-    --models to add some. The page of the run, where there is one, is written again.
+    Each model is trained without a random half of the images. With several --share it also
+    estimates how many random images have the same effect as the chosen ones. Run it again to
+    continue after an interruption, or with more --models to add to the bank. An existing report is
+    updated.
 
     Example: untrain bank experiment.yaml --models 64
     """
@@ -65,15 +68,15 @@ def bank(
 def _counted(models: pd.DataFrame) -> str:
     counts = models["share"].value_counts(sort=False)
     shares = [f"{n} without {share:.3g} of the data" for share, n in counts.items() if share]
-    everything = ["1 with everything"] if 0 in counts.index else []
+    everything = ["1 on all data"] if 0 in counts.index else []
     return f"{len(models)} models ({', '.join(shares + everything)})"
 
 
 def _equivalent(rows: list[dict[str, Any]], unit: str) -> Table:
     from untrain.evaluation.measurement import spoken
 
-    table = Table("taken out", title="Equivalent random removal", title_justify="left")
-    for column in ("images", f"{spoken(unit)} worse", "random images that do as much"):
+    table = Table("removed", title="Equivalent random removal", title_justify="left")
+    for column in ("images", f"{spoken(unit)} worse", "random images with the same effect"):
         table.add_column(column, justify="right")
     for row in rows:
         arm = row["arm"].replace("_", " ")

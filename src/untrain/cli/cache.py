@@ -1,4 +1,4 @@
-"""``untrain cache``: what is kept across runs, how large it is, and getting rid of it."""
+"""``untrain cache``: list and prune what runs share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _show_by_default(context: typer.Context) -> None:
 
 @app.command()
 def show(as_json: bool = JSON) -> None:
-    """List what is in the cache: what it is, images, size, when it was last used.
+    """List the entries of the cache: kind, images, size and when each was last used.
 
     Example: untrain cache show --json
     """
@@ -53,7 +53,7 @@ def show(as_json: bool = JSON) -> None:
         return
     console = Console(highlight=False)
     if found:
-        table = Table("kind", "name", "what it is", box=None, header_style="bold", pad_edge=False)
+        table = Table("kind", "name", "description", box=None, header_style="bold", pad_edge=False)
         for column in ("images", "size", "last used"):
             table.add_column(column, justify="right", no_wrap=True)
         for entry in found:
@@ -67,18 +67,24 @@ def show(as_json: bool = JSON) -> None:
 
 @app.command()
 def prune(
-    everything: bool = typer.Option(False, "--all", help="Everything in the cache."),
+    everything: bool = typer.Option(False, "--all", help="Delete everything in the cache."),
     older_than: float | None = typer.Option(
-        None, "--older-than", min=0, metavar="DAYS", help="What was not used for so many days."
+        None,
+        "--older-than",
+        min=0,
+        metavar="DAYS",
+        help="Delete entries not used for this many days.",
     ),
-    kind: str | None = typer.Option(None, help=f"Only one of {', '.join(KINDS)}."),
+    kind: str | None = typer.Option(
+        None, help=f"Delete entries of this kind only: {', '.join(KINDS)}."
+    ),
 ) -> None:
-    """Delete from the cache; what is needed again is made again, at the cost of time.
+    """Delete entries of the cache; those needed again are recomputed.
 
     Example: untrain cache prune --older-than 30 --kind features
     """
     if not everything and older_than is None and kind is None:
-        raise InputError("say what to prune: --older-than DAYS, --kind KIND or --all")
+        raise InputError("nothing to prune was named; give --older-than DAYS, --kind KIND or --all")
     if kind is not None and kind not in KINDS:
         raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, KINDS)}")
     before = time.time() - DAY * (older_than or 0)
@@ -88,7 +94,7 @@ def prune(
             try:
                 remove(entry)
             except InputError as error:  # somebody has put a file of their own into it
-                typer.echo(f"left alone: {error}", err=True)
+                typer.echo(f"kept: {error}", err=True)
             else:
                 gone.append(entry)
     typer.echo(f"{_count(gone)}, {_megabytes(sum(entry.size for entry in gone))} freed")

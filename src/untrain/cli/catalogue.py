@@ -17,12 +17,12 @@ def open_catalogue(
     fresh: bool = False,
     options: Sequence[str] = (),
 ) -> Catalog:
-    """Return a catalogue; without a path the rendered one, its format guessed if left out.
+    """Return the catalogue at a path, its format guessed if left out; by default the rendered one.
 
     Parameters
     ----------
     path : Path, optional
-        What is no folder counts as an id on the hub for the format ``datasets``.
+        For the format ``datasets``, a path that does not exist is an id on the Hugging Face hub.
     format, strict, fresh
         As of `untrain.catalogs.load_catalog`.
     options : sequence of str
@@ -41,9 +41,9 @@ def open_catalogue(
     name = format or (guess_format(path) if path else "rendered")
     given = parse_options(options)
     if not takes_path(name) and path is not None:
-        raise InputError(f"a catalogue of format '{name}' takes no path")
+        raise InputError(f"format '{name}' takes no path, found {path}; leave it out")
     if takes_path(name) and path is None and "hub" not in given:
-        raise InputError(f"a catalogue of format '{name}' needs a path")
+        raise InputError(f"format '{name}' needs a path: give the folder or file to read")
     if path is not None:
         is_hub = name == "datasets" and not path.exists()
         given |= {"hub": str(path)} if is_hub else {"path": path}
@@ -63,7 +63,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     for option in options:
         key, equals, text = option.partition("=")
         if not equals or not all(key.split(".")):
-            raise InputError(f"--option takes key=value such as caption=title, found '{option}'")
+            raise InputError(f"--option '{option}': expected KEY=VALUE, such as caption=title")
         try:
             value = text if text.startswith("{") else yaml.safe_load(text)
         except yaml.YAMLError:

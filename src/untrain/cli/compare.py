@@ -13,7 +13,10 @@ from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
 
 SECOND = typer.Argument(
-    None, help="Another one.", show_default=False, autocompletion=completion.runs
+    None,
+    help="A second run, named like the first.",
+    show_default=False,
+    autocompletion=completion.runs,
 )
 
 
@@ -25,12 +28,12 @@ def add_to(app: typer.Typer) -> None:
 def compare(
     first: Path = RUN,
     second: Path | None = SECOND,
-    csv: Path | None = typer.Option(None, help="Write the effects as a table (CSV) here."),
+    csv: Path | None = typer.Option(None, help="Write the effects to this file (CSV)."),
     as_json: bool = JSON,
 ) -> None:
-    """Set two finished runs side by side: settings that differ, effects by arm, verdicts.
+    """Compare two finished runs: settings that differ, effects by arm, verdicts.
 
-    The difference is the second less the first; its 95 % interval takes the runs as independent.
+    Differences are second minus first; their 95 % intervals treat the runs as independent.
 
     Example: untrain compare runs/seed-1 runs/seed-2
     """
@@ -43,7 +46,8 @@ def compare(
         check_file_target(csv)
     if second is None:
         raise InputError(
-            "compare takes two runs; the stage of that name is `untrain run FILE --until compare`"
+            "compare needs two runs, found one; "
+            "for the stage of that name: untrain run FILE --until compare"
         )
     found = tables.compare_runs(find_run(first), find_run(second))
     if csv:

@@ -1,4 +1,4 @@
-"""``untrain data``: look at a catalogue."""
+"""``untrain data``: inspect and convert a catalogue."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SHOWN = 12  # groups on the terminal
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    help="Look at an image–caption data set.\n\nExample: untrain data inspect photos/",
+    help="Inspect and convert an image–caption data set.\n\nExample: untrain data inspect photos/",
 )
 
 
 PATH = typer.Argument(
-    None, help="Folder, file or pattern such as 'shards-{000..127}.tar'; none for 'rendered'."
+    None, help="Folder, file or pattern such as 'shards-{000..127}.tar'; default: 'rendered'."
 )
 FORMAT = typer.Option(
     "",
@@ -38,24 +38,26 @@ OPTIONS = typer.Option(
     "--option",
     "-o",
     metavar="KEY=VALUE",
-    help="What the experiment file says under data: id, image, caption, captions, where.COLUMN, "
-    "split, root, …; may be given often.",
+    help="A setting as under data in the experiment file: id, image, caption, captions, "
+    "where.COLUMN, split, root, …; repeatable.",
 )
-STRICT = typer.Option(False, "--strict", help="One bad image is an error.")
-FRESH = typer.Option(False, "--fresh", help="Read every file again, whatever is remembered.")
+STRICT = typer.Option(
+    False, "--strict", help="Fail on the first unusable image instead of skipping it."
+)
+FRESH = typer.Option(False, "--fresh", help="Read every file again and ignore the cache.")
 
 
 @app.command()
 def inspect(
     path: Path | None = PATH,
     format: str = FORMAT,
-    sheet: Path | None = typer.Option(None, help="Write a contact sheet (PNG) here."),
+    sheet: Path | None = typer.Option(None, help="Write a contact sheet to this file (PNG)."),
     as_json: bool = JSON,
     options: list[str] = OPTIONS,
     strict: bool = STRICT,
     fresh: bool = FRESH,
 ) -> None:
-    """Count images, sizes, captions, unreadable files, empty captions and exact duplicates.
+    """Summarise images, sizes, captions, unusable files and exact duplicates.
 
     Example: untrain data inspect photos/ --sheet sheet.png
     """
@@ -81,12 +83,12 @@ def show(
     path: Path | None = PATH,
     format: str = FORMAT,
     options: list[str] = OPTIONS,
-    rows: int = typer.Option(10, min=1, help="How many pairs."),
+    rows: int = typer.Option(10, min=1, help="Number of pairs to show."),
     as_json: bool = JSON,
     strict: bool = STRICT,
     fresh: bool = FRESH,
 ) -> None:
-    """Show the first pairs as a run would get them: ids, captions and attributes.
+    """Show the first pairs as a run reads them: ids, captions and attributes.
 
     Example: untrain data show table.csv --option caption="{brand} {colour}" -o where.year.min=2012
     """
@@ -115,8 +117,10 @@ def show(
 
 @app.command()
 def export(
-    path: Path = typer.Argument(help="The data: as for the other commands."),
-    out: Path = typer.Argument(help="Folder to write; must not exist or be empty."),
+    path: Path = typer.Argument(
+        help="Folder, file or pattern to read, as for `untrain data inspect`."
+    ),
+    out: Path = typer.Argument(help="Folder to write; must be new or empty."),
     to: str = typer.Option(
         "parquet",
         "--to",
@@ -128,7 +132,7 @@ def export(
     strict: bool = STRICT,
     fresh: bool = FRESH,
 ) -> None:
-    """Write a data set in another format, with the same ids, captions and bytes of the images.
+    """Write a data set in another format, with the same ids, captions and image bytes.
 
     Example: untrain data export photos/ shards/ --to webdataset
     """
@@ -148,13 +152,15 @@ def duplicates(
     path: Path | None = PATH,
     format: str = FORMAT,
     options: list[str] = OPTIONS,
-    exact: bool = typer.Option(False, "--exact", help="Byte-identical images alone."),
+    exact: bool = typer.Option(False, "--exact", help="Find only byte-identical images."),
     as_json: bool = JSON,
-    csv: Path | None = typer.Option(None, help="Write the groups as a table (CSV) here."),
-    sheet: Path | None = typer.Option(None, help="Write the groups side by side (PNG) here."),
+    csv: Path | None = typer.Option(None, help="Write the groups to this file (CSV)."),
+    sheet: Path | None = typer.Option(
+        None, help="Write the groups side by side to this file (PNG)."
+    ),
     fresh: bool = FRESH,
 ) -> None:
-    """Find images that are copies of one another: byte for byte, and nearly.
+    """Find exact and near duplicates of images.
 
     Example: untrain data duplicates photos/ --sheet copies.png
     """

@@ -26,15 +26,15 @@ def doctor(
     encoder: str = typer.Option(
         "",
         "--encoder",
-        help="Try to load this one, too: a name, a model's folder or hub id, module:function.",
+        help="Also try this encoder: a name, a model's folder or hub id, or module:function.",
         autocompletion=completion.encoders,
     ),
-    runs: Path = typer.Option(Path("runs"), help="Folder of run folders."),
+    runs: Path = typer.Option(Path("runs"), help="Folder that holds the runs."),
     as_json: bool = JSON,
 ) -> None:
-    """Say what is installed and whether it works: packages, threads, memory, disk, GPU, encoders.
+    """Check the installation: packages, threads, memory, disk, GPU and encoders.
 
-    Nothing is downloaded. The exit code is 1 if something is broken, so that scripts can ask.
+    Nothing is downloaded. The exit code is 1 if something is broken.
 
     Example: untrain doctor --encoder google/mobilenet_v2_1.0_224
     """

@@ -28,13 +28,15 @@ def add_to(app: typer.Typer) -> None:
 
 def export(
     run: Path = RUN,
-    out: Path = typer.Argument(help="Folder to write; must not exist or be empty."),
+    out: Path = typer.Argument(help="Folder to write; must be new or empty."),
     model: str = typer.Option(
-        "", help="The data this model was trained on (such as B03); default: all targeted out."
+        "",
+        help="Write what this model, such as B03, was trained on; default: without all "
+        "targeted images.",
     ),
     layout: Layout = typer.Option(
         Layout.PAIRS,
-        help="pairs: the retained data. study: pictures, tables and lists as the seed study's.",
+        help="pairs: the retained data; study: the whole run in the files of the seed study.",
     ),
     to: str = typer.Option(
         "folder",
@@ -43,12 +45,13 @@ def export(
         autocompletion=completion.exports,
     ),
 ) -> None:
-    """Write the retained images and captions as <id>.jpg|png + <id>.txt, or --to another format.
+    """Write the images and captions that a model was trained on.
 
-    With --layout study, write the whole run in the files of the study that it follows: generated
-    and retrieved images by prompt, raw_comparison<k>.csv, similarities_gen_image<k>.csv,
-    all_selected_images.txt, the images before and after, and similarity_results__<n>.csv; a
-    README.txt beside them explains. Nothing in the original data is touched.
+    They are written as <id>.jpg or <id>.png beside <id>.txt, or in the format given by --to. With
+    --layout study the whole run is written in the files of the seed study: generated and
+    retrieved images by prompt, raw_comparison<k>.csv, similarities_gen_image<k>.csv,
+    all_selected_images.txt, the images before and after, similarity_results__<n>.csv, and a
+    README.txt that explains them. The original data is not changed.
 
     Example: untrain export runs/demo retained/
     """
@@ -67,7 +70,10 @@ def export(
     opened = open_run(folder)
     if layout is Layout.STUDY:
         if model:
-            raise InputError("--model goes with --layout pairs: the study's shows a model a prompt")
+            raise InputError(
+                "--model works only with --layout pairs: "
+                "the study's layout has one model for each prompt"
+            )
         count = export_study(folder, opened.catalog, opened.encoder, out)
         typer.echo(f"{count} prompts in the study's layout: {out}")
         return
@@ -79,12 +85,12 @@ def export(
 def sheet(
     run: Path = RUN,
     out: Path = typer.Argument(help="PNG to write."),
-    cell: int = typer.Option(96, help="Side of a picture in pixels."),
-    rows: int | None = typer.Option(None, min=1, help="Show the first so many prompts."),
+    cell: int = typer.Option(96, help="Side of each picture in pixels."),
+    rows: int | None = typer.Option(None, min=1, help="Show only the first ROWS prompts."),
 ) -> None:
-    """Draw one sheet of generated pictures: by A, then with and without the forget set.
+    """Draw a sheet of generated pictures: by model A, then with and without the forget set.
 
-    No training image is on it.
+    It shows no training images.
 
     Example: untrain sheet runs/demo demo.png
     """

@@ -17,23 +17,24 @@ def add_to(app: typer.Typer) -> None:
 
 def init(
     path: Path = typer.Argument(
-        Path("experiment.yaml"), help="The file to write, or a folder for an experiment.yaml."
+        Path("experiment.yaml"),
+        help="File to write, or a folder in which to write experiment.yaml.",
     ),
     data: Path | None = typer.Option(None, "--data", help="Your images: a folder or a zip."),
     format: str = typer.Option(
         "",
-        help="rendered, folder, fashion, csv, …; guessed from --data, rendered without it.",
+        help="Format of the data: folder, fashion, csv, …; guessed from --data if left out.",
         autocompletion=completion.formats,
     ),
-    name: str = typer.Option("", "--name", help="Name of the run folder; default: the file's."),
+    name: str = typer.Option("", "--name", help="Name of the run; default: that of the file."),
     schema: bool = typer.Option(
         False, "--schema", help="Print the JSON schema of experiment files and write nothing."
     ),
 ) -> None:
-    """Write an experiment file with every setting, its default and what it is.
+    """Write an experiment file that lists and explains every setting.
 
-    A JSON schema is written beside it: editors that read it complete and check the settings. What
-    is there already is left alone.
+    A JSON schema is written beside it, with which editors complete and check the settings. Existing
+    files are not replaced.
 
     Example: untrain init mine.yaml --data photos/
     """
@@ -48,7 +49,7 @@ def init(
     typer.echo(f"written: {written}, and its schema for editors")
     step = 1
     if kind != "rendered":
-        typer.echo(f"{step}. in it, see that data.path and prompts.file name yours")
+        typer.echo(f"{step}. set data.path and prompts.file in it to your own")
         step += 1
-    typer.echo(f"{step}. untrain plan {written}    what it would cost")
+    typer.echo(f"{step}. untrain plan {written}    estimates the cost")
     typer.echo(f"{step + 1}. untrain run {written}")

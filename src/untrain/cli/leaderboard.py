@@ -1,4 +1,4 @@
-"""``untrain leaderboard``: every attributor at hand, held against a bank of random halves."""
+"""``untrain leaderboard``: every attributor compared on a bank of random halves."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ def add_to(app: typer.Typer) -> None:
 def leaderboard(
     read: Read,
     file: Path,
-    k: int = typer.Option(10, "--k", help="Images whose loss the effect is of."),
+    k: int = typer.Option(10, "--k", help="Number of top images whose removal is measured."),
     ranking: list[str] = typer.Option(
         [],
         "--ranking",
-        help="One more, such as scores:influence.parquet; may be given often.",
+        help="A further ranking, such as scores:influence.parquet; repeatable.",
         autocompletion=completion.rankings,
     ),
     encoder: list[str] = typer.Option(
         [],
         "--encoder",
-        help="One more encoder, for the cosine of features; may be given often.",
+        help="A further encoder, for the cosine of its features; repeatable.",
         autocompletion=completion.encoders,
     ),
     candidates: int = typer.Option(
-        5000, help="Images that a prompt's pictures are compared with; the others count as lowest."
+        5000,
+        help="Number of images compared with the pictures of each prompt; others rank last.",
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Hold every way to search the training images against what models do without them.
+    """Compare rankings of training images with what models do without those images.
 
     Needs a finished run and its bank of models trained on random halves of the data (untrain bank).
-    Captions, each metric, each ranking, your own scores and chance: who knows what a picture
-    stands on (LDS), and what it costs to lose the images named first. Writes results/leaderboard as
-    Parquet, CSV, Markdown and SVG, and the page of the run again, where there is one.
+    Scores captions, each metric, each ranking, your own scores and chance by how well they predict
+    the models (LDS), and by the effect of removing the images ranked first. Writes
+    results/leaderboard as Parquet, CSV, Markdown and SVG, and updates an existing report.
 
     Example: untrain leaderboard experiment.yaml --ranking scores:influence.parquet
     """

@@ -1,4 +1,4 @@
-"""What several commands take: an experiment file and what replaces its settings, run folders."""
+"""Arguments that several commands share: an experiment file, its settings, a run folder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from untrain.settings.config import Config
 
 _FILE = typer.Argument(
-    help="The experiment file (YAML); untrain init writes one.",
+    help="The experiment file (YAML); `untrain init` writes one.",
     show_default=False,
     autocompletion=completion.experiment_files,
 )
 _OPTIONS: dict[str, tuple[Any, Any]] = {
-    "seed": (int | None, typer.Option(None, "--seed", help="Replaces the file's seed.")),
+    "seed": (int | None, typer.Option(None, "--seed", help="Replace the seed in the file.")),
     "name": (
         str | None,
-        typer.Option(None, "--name", help="Replaces the file's name: the run folder."),
+        typer.Option(
+            None, "--name", help="Replace the name in the file, which names the run folder."
+        ),
     ),
     "runs": (
         Path | None,
-        typer.Option(None, "--runs", help="Folder for run folders (default: ./runs)."),
+        typer.Option(None, "--runs", help="Folder that holds the runs (default: ./runs)."),
     ),
     "settings": (
         list[str],
@@ -36,7 +38,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
             [],
             "--set",
             metavar="KEY=VALUE",
-            help="Replaces one setting, such as data.path=photos; may be given often.",
+            help="Replace one setting, such as data.path=photos; repeatable.",
             autocompletion=completion.settings,
         ),
     ),
@@ -45,30 +47,37 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         typer.Option(
             None,
             "--engine",
-            help="What trains models: local, or ray (pip install 'untrain\\[ray]').",
+            help="Where models are trained: local, or ray (pip install 'untrain\\[ray]').",
             autocompletion=completion.engines,
         ),
     ),
     "address": (
         str | None,
         typer.Option(
-            None, "--address", help="The Ray cluster: auto, host:port or ray://host:port."
+            None,
+            "--address",
+            help="Address of the Ray cluster: auto, host:port or ray://host:port.",
         ),
     ),
     "workers": (
         int | None,
-        typer.Option(None, "--workers", help="How many models to train at once."),
+        typer.Option(None, "--workers", help="Number of models to train at the same time."),
     ),
     "threads": (
         int | None,
-        typer.Option(None, "--threads", help="Threads of model A, the frozen parts and features."),
+        typer.Option(None, "--threads", help="Threads for model A, the frozen parts and features."),
     ),
-    "strict": (bool, typer.Option(False, "--strict", help="One bad image is an error.")),
+    "strict": (
+        bool,
+        typer.Option(
+            False, "--strict", help="Fail on the first unusable image instead of skipping it."
+        ),
+    ),
 }
 FEW = ("seed", "name", "runs", "settings")
 ALL = tuple(_OPTIONS)
 
-JSON = typer.Option(False, "--json", help="Print JSON, and nothing else, on standard output.")
+JSON = typer.Option(False, "--json", help="Print only JSON on standard output.")
 RUN = typer.Argument(
     help="A run folder, its name in ./runs, or its experiment file.",
     show_default=False,
@@ -116,7 +125,7 @@ def _read(given: dict[str, Any], file: Path) -> Config:
     strict, address = given.get("strict"), given.get("address")
     changes = {name: given.get(name) for name in ("seed", "name", "runs", "workers", "threads")}
     engine = given.get("engine")
-    # An address alone means Ray.
+    # An address without an engine means Ray.
     changes["engine"] = {"name": engine or "ray", "address": address} if address else engine
     config = load_config(file, given.get("settings") or (), **changes)
     if strict:

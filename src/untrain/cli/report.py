@@ -1,4 +1,4 @@
-"""``untrain report``: the page of a finished run, written again."""
+"""``untrain report``: write the report of a finished run again."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def report(
     training_images: bool = typer.Option(
         True,
         "--training-images/--no-training-images",
-        help="Show them, or ids and captions only: for data that may not be shown.",
+        help="Show training images, or only their ids and captions if they must not be shown.",
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Write the page, tables and figures of a finished run again; nothing is computed anew.
+    """Write the report, tables and figures of a finished run again, without computing anything.
 
     Example: untrain report runs/demo --no-training-images
     """

@@ -25,7 +25,7 @@ PRESETS = ("demo", "micro")
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file but the stages."""
+    """Add the commands of this file except the stages."""
     app.command("plan", rich_help_panel="Start")(plan)
     app.command("run", rich_help_panel="Start")(run)
     app.command("demo", rich_help_panel="Start")(demo)
@@ -50,10 +50,10 @@ def demo(
         autocompletion=lambda incomplete: [p for p in PRESETS if p.startswith(incomplete)],
     ),
 ) -> None:
-    """Run the whole chain on pictures that untrain renders itself.
+    """Run the whole experiment on pictures that untrain renders itself.
 
-    Trains 9 small models on 1,728 rendered product pictures and shows which training images its
-    pictures lean on, and what happens without them. Needs nothing; takes minutes on two cores.
+    Trains 9 small models on 1,728 rendered product pictures and shows which training images the
+    generated pictures depend on. Needs no data and no network; takes minutes on two cores.
 
     Example: untrain demo --seed 3 --set design.models=16
     """
@@ -69,18 +69,18 @@ UntilOption = typer.Option(
     "report",
     "--until",
     metavar="STAGE",
-    help="Stop after this stage: fit, generate, …",
+    help="Stop after this stage, such as retrieve.",
     autocompletion=lambda incomplete: [s for s in STAGE_HELP if s.startswith(incomplete)],
 )
-AgainOption = typer.Option(False, "--again", help="Run the last stage even if it is done.")
+AgainOption = typer.Option(False, "--again", help="Repeat the last stage even if it is done.")
 
 
 @takes_experiment(*ALL)
 def run(read: Read, file: Path, until: str = UntilOption, again: bool = AgainOption) -> None:
-    """Run an experiment from its file; run it again to continue after a stop.
+    """Run an experiment; run it again to continue after an interruption.
 
-    Stages that are done and whose settings did not change are skipped; models are found again by
-    what they were trained on. What it says is kept in log.txt of the run folder.
+    Stages that are done and whose settings have not changed are skipped, and trained models are
+    reused. Messages are kept in log.txt of the run folder.
 
     Example: untrain run experiment.yaml --set generations=3
     """
@@ -94,13 +94,13 @@ def plan(
     noise: float | None = typer.Option(
         None,
         "--noise",
-        help="Noise of a query between paired models, in the run's unit, for the power.",
+        help="Noise of one query between paired models, in the run's unit, for the power.",
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Say what a run would cost, and what it could find, before it starts.
+    """Estimate what a run will cost and which effects it can detect.
 
-    Trainings, minutes, disk; and the smallest effects that the trial finds with 80 %.
+    Models to train, minutes, memory and disk; and the smallest effects detected with 80 % power.
 
     Example: untrain plan experiment.yaml
     """
@@ -115,7 +115,7 @@ def plan(
 
 def _help(name: str, told: str) -> str:
     return (
-        f"{told}\n\nRuns what must come before, where it is not done."
+        f"{told}\n\nRuns earlier stages first where they are not done."
         f"\n\nExample: untrain {name} experiment.yaml"
     )
 
@@ -129,7 +129,7 @@ def _stage_command(stage: str) -> Callable[..., None]:
 
 
 def _run(config: Config, until: str = "report", again: bool = False) -> None:
-    """Run up to a stage; of a whole run, print the answer and a table a newcomer understands."""
+    """Run up to a stage; after a whole run, print the answer and its main table."""
     from untrain.experiment.pipeline import run_stages
     from untrain.runs.run import Run
 

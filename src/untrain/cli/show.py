@@ -22,15 +22,15 @@ def show(
     images: bool | None = typer.Option(
         None,
         "--images/--no-images",
-        help="Pictures as coloured half blocks; default: where the terminal has true colour.",
+        help="Draw pictures with coloured blocks; default: if the terminal has true colour.",
         show_default=False,
     ),
-    prompts: int = typer.Option(3, min=0, help="How many prompts to show with pictures."),
+    prompts: int = typer.Option(3, min=0, help="Number of prompts to show with pictures."),
     as_json: bool = JSON,
 ) -> None:
     """Show what a finished run found: the answer, effects, verdicts, warnings, a few pictures.
 
-    Training images are among the pictures, unless the page was last written without them
+    Pictures include training images unless the report was last written without them
     (untrain report RUN --no-training-images).
 
     Example: untrain show runs/demo --prompts 5

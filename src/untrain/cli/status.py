@@ -1,4 +1,4 @@
-"""``untrain status``: how far a run is, or all of them."""
+"""``untrain status``: the progress of one run, or of all."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def status(
         help="A run folder, its name in ./runs, or its experiment file; all runs if left out.",
         autocompletion=completion.runs,
     ),
-    runs: Path = typer.Option(Path("runs"), help="Folder of run folders."),
+    runs: Path = typer.Option(Path("runs"), help="Folder that holds the runs."),
     as_json: bool = JSON,
 ) -> None:
-    """Say how far a run is: its stages, seconds, models, what is next, whether it is at work.
+    """Show the progress of a run: stages, seconds, models, what is next, whether it is running.
 
-    Reads the folder alone, also while the run goes on in another terminal.
+    Reads only the run folder, and also works while the run continues in another terminal.
 
     Example: untrain status runs/demo
     """
@@ -114,5 +114,5 @@ def _next(found: Status) -> str:
     if found.next is None:
         return f"next: [bold]untrain show {folder}[/], or open {folder}/report.html"
     if found.running:
-        return f"next: {found.next}; it is at work, and log.txt says what it does"
-    return f"next: {found.next}; to go on: [bold]untrain run {folder}/config.yaml[/]"
+        return f"next: {found.next}; it is running; see log.txt"
+    return f"next: {found.next}; to continue: [bold]untrain run {folder}/config.yaml[/]"

@@ -35,51 +35,52 @@ def add_to(app: typer.Typer) -> None:
 
 
 def trace(
-    images: list[Path] = typer.Argument(help="Pictures, in any format that Pillow reads."),
+    images: list[Path] = typer.Argument(help="Pictures to trace, in any format that Pillow reads."),
     catalog: str = typer.Option(
-        "", "--catalog", "-c", help="Training images: a folder, a zip, or 'rendered'."
+        "", "--catalog", "-c", help="Training images: a folder, a file, or 'rendered'."
     ),
     format: str = typer.Option(
         "",
-        help="rendered, folder or fashion; guessed if left out.",
+        help="Format of the catalogue, such as folder or csv; guessed if left out.",
         autocompletion=completion.formats,
     ),
     run: Path | None = typer.Option(
         None,
-        help="A run folder: its training images and its encoder, instead of --catalog.",
+        help="Use the training images and the encoder of this run, instead of --catalog.",
         autocompletion=completion.runs,
     ),
     prompt: str | None = typer.Option(
-        None, "--prompt", "-p", help="What the pictures were drawn for: captions count, too."
+        None, "--prompt", "-p", help="Prompt of the pictures: captions are then compared as well."
     ),
     encoder: str = typer.Option(
         "",
-        help="layout (default), a model's folder or hub id, or module:function.",
+        help="layout (default), a model's folder or hub id, or your own module:function.",
         autocompletion=completion.encoders,
     ),
     pooling: str = typer.Option(
-        "", help="Of a model's features: mean, flatten, cls, pooler or projection."
+        "", help="Pooling of the encoder's features: mean, flatten, cls, pooler or projection."
     ),
-    top: int = typer.Option(10, min=1, help="Training images to show."),
-    candidates: int = typer.Option(200, min=1, help="Images to compare by every metric."),
-    index: str = typer.Option("exact", help="exact, hnsw or ivfpq."),
+    top: int = typer.Option(10, min=1, help="Number of training images to show."),
+    candidates: int = typer.Option(200, min=1, help="Number of images to compare by every metric."),
+    index: str = typer.Option("exact", help="Vector index: exact, hnsw or ivfpq (approximate)."),
     ranking: str = typer.Option(
         "fusion",
-        help="How metrics become one score: fusion, study, zscore, rrf, text, pixel_cosine, "
-        "metric:NAME (such as metric:feature_cosine) or fitted:FILE (of untrain weights).",
+        help="How metrics are combined: fusion, study, zscore, rrf, text, pixel_cosine, "
+        "metric:NAME (such as metric:feature_cosine) or fitted:FILE (see untrain weights).",
         autocompletion=completion.rankings,
     ),
     out: list[Path] = typer.Option(
-        [], "--out", "-o", help="Write .csv, .parquet, .json or .html; may be given often."
+        [], "--out", "-o", help="File to write (.csv, .parquet, .json or .html); repeatable."
     ),
     as_json: bool = JSON,
-    fresh: bool = typer.Option(False, "--fresh", help="Read the catalogue and index it anew."),
+    fresh: bool = typer.Option(
+        False, "--fresh", help="Read and index the catalogue again and ignore the cache."
+    ),
 ) -> None:
-    """Find the training images nearest to a picture, out of a whole catalogue.
+    """Find the training images nearest to a picture in a whole catalogue.
 
-    The first call indexes the catalogue; a later one has about a second of work to do, beside
-    starting up, for some ten thousand images. Nearness is no proof of influence: `untrain run`
-    measures that.
+    The first call indexes the catalogue; later calls take about a second for ten thousand images.
+    Similarity does not prove influence: `untrain run` measures that.
 
     Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
     """
@@ -118,9 +119,7 @@ def _check_outputs(out: Sequence[Path], sources: Sequence[Path]) -> None:
 
     for path in out:
         if path.suffix.lower() not in KINDS:
-            raise InputError(
-                f"cannot write {path}: expected a name that ends in {', '.join(KINDS)}"
-            )
+            raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
         check_file_target(path, sources)
 
 
@@ -131,7 +130,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     for names in ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths]):
         if len(set(names)) == len(names):
             return names
-    raise InputError("a picture was given twice; name each once")
+    raise InputError("the same picture was given twice; give each only once")
 
 
 def _open(
@@ -142,7 +141,7 @@ def _open(
     from untrain.encoders import load_encoder
 
     if bool(catalog) == (run is not None):
-        raise InputError("where are the training images? Expected either --catalog or --run")
+        raise InputError("the training images were not named once; give either --catalog or --run")
     if run is not None:
         from untrain.runs.find import find_run
         from untrain.runs.inputs import open_catalog, open_inputs, run_config
@@ -164,7 +163,7 @@ def _encoder(name: str, pooling: str) -> Encoder | None:
 
     if not name:
         if pooling:
-            raise InputError("--pooling needs --encoder, a model's folder or hub id")
+            raise InputError("--pooling works only with --encoder; give a model's folder or hub id")
         return None
     return load_encoder(name, **({"pooling": pooling} if pooling else {}))
 

@@ -1,4 +1,4 @@
-"""``untrain weights``: fit the weights of a ranking on what finished runs have measured."""
+"""``untrain weights``: fit the weights of a ranking to measured effects."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def weights(
     runs: list[Path] = typer.Argument(
         help="Folders of finished runs, or their names in ./runs.", autocompletion=completion.runs
     ),
-    out: Path = typer.Option(Path("weights.json"), help="JSON to write."),
+    out: Path = typer.Option(Path("weights.json"), help="JSON file to write."),
 ) -> None:
-    """Fit weights of the metrics on the measured effects of forget sets.
+    """Fit weights of the metrics to the measured effects of forget sets.
 
-    Use them with ranking: {method: "fitted:weights.json"} in an experiment. Try them on runs that
-    they were not fitted on before you trust them.
+    Use them with ranking: {method: "fitted:weights.json"} in an experiment file. Before you rely on
+    them, test them on runs that they were not fitted to.
 
     Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
     """
@@ -52,7 +52,7 @@ def weights(
 
 
 def _table(fitted: Weights) -> Table:
-    table = Table("metric", title="what a standard deviation nearer adds to the score")
+    table = Table("metric", title="added to the score for each standard deviation nearer")
     table.add_column("weight", justify="right")
     for metric, weight in sorted(fitted.weights.items(), key=lambda item: -item[1]):
         table.add_row(metric, f"{weight:.4f}")
@@ -73,8 +73,8 @@ def _summary(fitted: Weights) -> list[str]:
         + ", ".join(f"{arm} {_number(r)}" for arm, r in quality["spearman_by_arm"].items()),
     ]
     if quality["r2"] < USEFUL:
-        lines.append(f"R² below {USEFUL}: these weights predict next to nothing; do not use them")
-    for key, words in (("without_weight", "without weight"), ("left_out", "not in all runs")):
+        lines.append(f"R² below {USEFUL}: these weights predict almost nothing; do not use them")
+    for key, words in (("without_weight", "zero weight"), ("left_out", "not in all runs")):
         if about[key]:
             lines.append(f"{words}: {', '.join(about[key])}")
     return lines
