@@ -38,8 +38,8 @@ from PIL import Image
 import plain_way as plain
 from study_inputs import Study, make_study, random_resnet
 from timing import memory, seconds
-from untrain.catalogs.formats.folder import in_threads
 from untrain.core.cache import VARIABLE as CACHE_VARIABLE
+from untrain.core.parallel import in_threads
 from untrain.encoders import Encoder, load_encoder
 from untrain.encoders.store import FeatureStore
 from untrain.search.compare.comparison import compare

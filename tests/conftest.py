@@ -54,12 +54,12 @@ def tier_of(item: pytest.Item) -> str:
 
 
 @pytest.fixture(scope="session")
-def micro_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run; tests that change anything take a copy (`micro_copy`).
 
     It is trained once, whatever the number of workers: the others wait for the first.
     """
-    if worker_id == "master":  # no workers
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         return finished_micro(tmp_path_factory.mktemp("micro"))
     shared = tmp_path_factory.getbasetemp().parent / "micro"
     with FileLock(f"{shared}.lock"):

@@ -258,8 +258,7 @@ def test_the_plan_counts_what_is_missing_and_trains_nothing(
 ) -> None:
     before = dict(plan_bank(Run(config()), 4, [0.5, 0.1]).lines())
     assert (
-        before["models"]
-        == "9: 4 without 0.5 of the data, 4 without 0.1 of the data, 1 with everything"
+        before["models"] == "9: 4 without 0.5 of the data, 4 without 0.1 of the data, 1 on all data"
     )
     assert before["to be trained"].startswith("9, 1 at a time")
     assert "MB a model" in before["disk"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from untrain.catalogs import columns
 from untrain.catalogs.columns import Ids, Lookup, Places, Texts, fingerprint_of, first_of_equals
-from untrain.catalogs.formats.folder import natural_bytes, natural_key
+from untrain.catalogs.reading import natural_bytes, natural_key
 from untrain.core.files import fingerprint
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=6), max_size=12)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.helpers.catalogs import FILES, picture, unpacked, zipped
 from tests.helpers.places import REAL
-from untrain.catalogs import Catalog, guess_format, listing, load_catalog
+from untrain.catalogs import Catalog, guess_format, listing, load_catalog, reading
 from untrain.catalogs.formats import fashion, folder
 from untrain.core.cache import cache_folder
 from untrain.core.errors import InputError
@@ -38,13 +38,13 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the images that were decoded to check them."""
     seen: list[str] = []
-    decode = folder.decode
+    decode = reading.decode
 
     def noting(data: bytes, image_id: str) -> Image.Image:
         seen.append(image_id)
         return decode(data, image_id)
 
-    monkeypatch.setattr(folder, "decode", noting)
+    monkeypatch.setattr(reading, "decode", noting)
     return seen
 
 

@@ -97,13 +97,14 @@ def test_a_picture_given_twice_is_refused(photo: Path) -> None:
         call(photo, photo, "-c", "photos")
 
 
-def test_a_rendered_catalogue_needs_no_path(monkeypatch: pytest.MonkeyPatch, photo: Path) -> None:
-    from untrain.catalogs import CATALOGS, rendered
+def test_a_rendered_catalogue_needs_no_path(photo: Path) -> None:
+    from untrain.catalogs import CATALOGS, Catalog, rendered
 
-    monkeypatch.setitem(
-        CATALOGS._targets, "rendered", lambda: rendered(families=4, size_of_family=3, resolution=16)
-    )
-    assert "12 images of rendered" in call(photo, "--catalog", "rendered")
+    def few() -> Catalog:
+        return rendered(families=4, size_of_family=3, resolution=16)
+
+    with CATALOGS.temporary(rendered=few):
+        assert "12 images of rendered" in call(photo, "--catalog", "rendered")
 
 
 def test_a_run_gives_its_training_images_and_its_encoder(micro_run: Path) -> None:

@@ -42,3 +42,11 @@ def test_what_is_registered_is_found(registry: Registry) -> None:
     assert registry["power"](2, 3) == 8
     registry.register("one", 11)
     assert registry["one"] == 11
+
+
+def test_what_is_registered_for_a_while_is_gone_again(registry: Registry) -> None:
+    with pytest.raises(RuntimeError), registry.temporary(one=11, two=2):
+        assert registry["one"] == 11 and registry["two"] == 2
+        raise RuntimeError
+    assert registry["one"] == 1
+    assert "two" not in registry

@@ -64,14 +64,10 @@ latest: list[Notes] = []
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     latest.clear()
-    monkeypatch.setattr(
-        TRACKERS,
-        "_targets",
-        {**TRACKERS._targets, "notes": Notes, "away": Away},
-    )
     for name in ("MLFLOW_ALLOW_FILE_STORE", "MLFLOW_DISABLE_TELEMETRY", "WANDB_SILENT"):
         monkeypatch.setenv(name, "true")
-    yield
+    with TRACKERS.temporary(notes=Notes, away=Away):
+        yield
 
 
 def tell_all(run: Run) -> None:

@@ -14,9 +14,9 @@ import pandas as pd
 
 from untrain import __version__
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.formats.folder import in_threads
 from untrain.core.cache import cached
 from untrain.core.files import fingerprint, read_json, write_json, write_parquet
+from untrain.core.parallel import in_threads
 from untrain.core.progress import bar
 from untrain.encoders.base import Encoder, encode_text, pooled
 from untrain.encoders.float16 import widen

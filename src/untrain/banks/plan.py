@@ -64,7 +64,7 @@ class BankPlan:
         words = [
             f"{n} without {share:.3g} of the data" for share, n in self.models.items() if share
         ]
-        words += ["1 with everything"] * (0.0 in self.models)
+        words += ["1 on all data"] * (0.0 in self.models)
         lines = [
             ("training pairs", str(self.pairs)),
             ("models", f"{sum(self.models.values())}: {', '.join(words)}"),

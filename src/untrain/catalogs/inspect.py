@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from untrain.catalogs.base import Catalog, decode
-from untrain.catalogs.formats.folder import by_reason, in_threads
+from untrain.catalogs.reading import by_reason
 from untrain.catalogs.sheet import contact_sheet
 from untrain.core.files import atomic_file, rng
+from untrain.core.parallel import in_threads
 
 NEAR_BLANK = 3.0  # standard deviation of all pixel values, 0–255: nothing to be seen below it
 EXAMPLES = 5

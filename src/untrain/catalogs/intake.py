@@ -22,15 +22,15 @@ import pyarrow.compute as pc
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
 from untrain.catalogs.choice import Choice, Values, as_text, numbered
 from untrain.catalogs.columns import Ids, Lookup, Places, Texts
-from untrain.catalogs.formats.folder import (
+from untrain.catalogs.reading import (
     bombs_refused,
     check_image,
-    in_threads,
     natural_bytes,
     natural_key,
     refuse_if_unusable,
 )
 from untrain.core.errors import InputError
+from untrain.core.parallel import in_threads
 from untrain.core.progress import bar, console
 
 Kind = Callable[..., Any]

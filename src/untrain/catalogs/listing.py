@@ -21,12 +21,12 @@ from rich.markup import escape
 
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
 from untrain.catalogs.columns import Lookup, Places, Texts
-from untrain.catalogs.formats.folder import FolderReader, folders_of, refuse_if_unusable
 from untrain.catalogs.formats.huggingface import DatasetReader, Named
 from untrain.catalogs.formats.parquet import Cell, ParquetReader
 from untrain.catalogs.formats.webdataset import Piece, TarReader
 from untrain.catalogs.formats.zipped import Member, ZipReader
 from untrain.catalogs.intake import ATTRIBUTE, PLACE, TEXT, catalog_of
+from untrain.catalogs.reading import FolderReader, folders_of, refuse_if_unusable
 from untrain.core.cache import cached
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json

@@ -14,9 +14,9 @@ import numpy as np
 from untrain.catalogs.base import PAD, Catalog, Skipped
 from untrain.catalogs.choice import Choice
 from untrain.catalogs.formats import huggingface, parquet, tables, webdataset
-from untrain.catalogs.formats.folder import refuse_if_unusable
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.listing import Origin, below, remembered
+from untrain.catalogs.reading import refuse_if_unusable
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.rendered.drawing import remembered_drawing
 from untrain.core.errors import InputError, did_you_mean

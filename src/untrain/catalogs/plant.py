@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import ImageOps
 
 from untrain.catalogs.base import Catalog, ReadBytes
-from untrain.catalogs.formats.folder import natural_key
+from untrain.catalogs.reading import natural_key
 from untrain.catalogs.rendered.catalog import MAX_FAMILIES, MAX_SIZE, rendered
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, rng

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.formats.folder import natural_key
+from untrain.catalogs.reading import natural_key
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
 

@@ -44,7 +44,7 @@ def exports(incomplete: str) -> list[str]:
 
 def encoders(incomplete: str) -> list[str]:
     """Names of encoders; folders and hub ids are up to the user."""
-    return _registered(incomplete, "untrain.encoders:ENCODERS")
+    return _registered(incomplete, "untrain.encoders.registry:ENCODERS")
 
 
 def rankings(incomplete: str) -> list[str]:

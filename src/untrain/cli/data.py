@@ -92,7 +92,7 @@ def show(
 
     Example: untrain data show table.csv --option caption="{brand} {colour}" -o where.year.min=2012
     """
-    from untrain.catalogs.formats.folder import reasons
+    from untrain.catalogs.reading import reasons
 
     catalog = open_catalogue(path, format, strict, fresh, options)
     pairs = [

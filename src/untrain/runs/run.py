@@ -20,7 +20,7 @@ from rich.markup import escape
 
 import untrain
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.formats.folder import reasons
+from untrain.catalogs.reading import reasons
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import (
     discard_leftovers,

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.formats.folder import in_threads
+from untrain.core.parallel import in_threads
 from untrain.search.compare.extra import perceptual_hashes
 
 HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ

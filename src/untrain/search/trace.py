@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.formats.folder import in_threads
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
+from untrain.core.parallel import in_threads
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search.catalog_index import CatalogIndex, open_calibration, open_index

@@ -79,7 +79,7 @@ def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Format = Annotated[str, NameIn("untrain.catalogs:CATALOGS")]
-EncoderName = Annotated[str, NameIn("untrain.encoders:ENCODERS")]
+EncoderName = Annotated[str, NameIn("untrain.encoders.registry:ENCODERS")]
 EngineName = Annotated[str, NameIn("untrain.training.engines:ENGINES")]
 TrackerName = Annotated[str, NameIn("untrain.training.trackers:TRACKERS")]
 Retriever = Annotated[str, NameIn("untrain.search.retrieve.candidates:RETRIEVERS")]

@@ -12,7 +12,8 @@ from PIL import Image
 
 from tests.helpers.catalogs import picture
 from untrain.catalogs import CATALOGS, load_catalog
-from untrain.catalogs.formats.folder import from_folder, natural_key
+from untrain.catalogs.formats.folder import from_folder
+from untrain.catalogs.reading import natural_key
 from untrain.core.errors import InputError
 
 

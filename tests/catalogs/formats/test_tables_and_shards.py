@@ -27,9 +27,8 @@ from PIL import Image
 from tests.helpers.catalogs import encoded, picture, small_catalog
 from untrain.catalogs import Catalog, guess_format, intake, listing, load_catalog
 from untrain.catalogs.export import EXPORTS, export
-from untrain.catalogs.formats import folder
-from untrain.catalogs.formats.folder import natural_key
 from untrain.catalogs.formats.shards import braces
+from untrain.catalogs.reading import natural_key
 from untrain.core.cache import cache_folder
 from untrain.core.errors import InputError
 
@@ -487,6 +486,6 @@ def test_decompression_bombs_are_skipped_in_tables_too(
 ) -> None:
     files = {"1": picture(1), "2": picture(2, size=(40, 40))}
     path = written(catalog_of(files, FACTS[:2]), "parquet", tmp_path / "data")
-    monkeypatch.setattr(folder.Image, "MAX_IMAGE_PIXELS", 500)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     found = load_catalog("parquet", path=path)
     assert found.ids == ("1",) and "too large" in found.skipped[0].reason

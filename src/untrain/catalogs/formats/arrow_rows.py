@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from untrain.catalogs.choice import require, there_are
-from untrain.catalogs.formats.folder import FolderReader
+from untrain.catalogs.reading import FolderReader
 from untrain.core.errors import InputError
 
 IMAGES = ("image", "img", "jpg", "jpeg", "png", "picture", "image_bytes", "bytes")

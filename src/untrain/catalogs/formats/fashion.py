@@ -12,13 +12,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
-from untrain.catalogs.formats.folder import (
-    FolderReader,
-    check_images,
-    natural_key,
-    refuse_if_unusable,
-)
 from untrain.catalogs.formats.zipped import Member, ZipReader, members
+from untrain.catalogs.reading import FolderReader, check_images, natural_key, refuse_if_unusable
 from untrain.core.errors import InputError
 
 COLUMNS = (

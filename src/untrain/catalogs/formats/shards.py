@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-from untrain.catalogs.formats.folder import natural_key
+from untrain.catalogs.reading import natural_key
 from untrain.core.errors import InputError
 
 RANGE = re.compile(r"(\d+)\.\.(\d+)")

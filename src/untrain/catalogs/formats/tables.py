@@ -11,8 +11,8 @@ from typing import Any
 
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.choice import Choice, require, there_are
-from untrain.catalogs.formats.folder import FolderReader, folders_of
 from untrain.catalogs.intake import Row, Source, refuse, take_in
+from untrain.catalogs.reading import FolderReader, folders_of
 from untrain.core.errors import InputError
 
 IMAGES = ("image", "image_path", "path", "file", "filename", "file_name", "filepath", "img")

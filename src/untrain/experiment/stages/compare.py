@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.formats.folder import in_threads
+from untrain.core.parallel import in_threads
 from untrain.core.progress import bar, track
 from untrain.encoders import load_encoder
 from untrain.encoders.base import Encoder, encode_text, pooled
