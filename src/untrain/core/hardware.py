@@ -25,6 +25,8 @@ def device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for `deterministic`, beforehand
+    # By default convolutions round float32 to TF32's ten bits; here float32 means float32.
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda")
 
 

@@ -37,8 +37,9 @@ def train_stacked(
     Each sees what `train_transformer` would show it, with gradients clipped for itself, and
     becomes the same model up to rounding. Not to the bit: models that are compared must all be
     trained in stacks of one size, or all one by one. In stacks of one size a row gives the same
-    bits whatever the others are and wherever it stands. (Tested on CPUs; on a GPU it rests on
-    kernels that treat all parts of a batch alike.)
+    bits whatever the others are and wherever it stands. (Tested on
+    CPUs, and on an H200 by `benchmarks/gpu.py`; it rests on kernels that treat all parts of a batch
+    alike.)
 
     Parameters
     ----------
