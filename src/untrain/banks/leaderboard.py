@@ -185,7 +185,7 @@ def _check(run: Run, k: int, candidates: int) -> None:
             "run it again, or put the file back as it was"
         )
     if not (run.prompts["role"] == "query").any():
-        raise InputError("there are control prompts alone; a leaderboard needs other prompts too")
+        raise InputError("there are only control prompts; a leaderboard needs other prompts too")
     if not 1 <= k <= len(run.catalog):
         raise InputError(f"k is {k}; choose 1 to {len(run.catalog)}, the number of images")
     if candidates < 1:

@@ -1,7 +1,7 @@
 """Listings of catalogues, kept: what was read and checked once is not read again.
 
 To check 44,000 images takes a quarter of a minute, to look whether any file changed a moment. A
-long listing is mapped into memory, not read: a million pairs open like one, but for the look at
+long listing is mapped into memory, not read: a million pairs open like one, except for the look at
 their files.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from inspect import Parameter, signature
 from pathlib import Path
@@ -36,6 +36,7 @@ CATALOGS: Registry[Callable[..., Catalog]] = Registry(
         "imagefolder": "untrain.catalogs.formats.huggingface:from_imagefolder",
     },
 )
+OF_ROWS = tuple(field.name for field in fields(Choice) if field.init)
 OF_ANY = ("where", "caption", "captions", "empty_caption")  # done here for formats without them
 SUFFIXES = {
     ".zip": "fashion",
@@ -92,8 +93,11 @@ def load_catalog(
         Unknown format, unknown or missing option, or what the format itself raises.
     """
     build = CATALOGS[format]
-    known = signature(build).parameters
+    known = dict(signature(build).parameters)
     open_ended = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in known.values())
+    if known.pop("choice", None):
+        build = partial(_with_choice, build)
+        known |= {name: Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in OF_ROWS}
     options = {name: value for name, value in options.items() if value is not None}
     later = {n: options.pop(n) for n in OF_ANY if n in options and n not in known}
     for option in options:
@@ -113,6 +117,12 @@ def load_catalog(
     if later:
         catalog = refine(catalog, Choice(**later), strict)
     return replace(catalog, resize=resize) if resize != PAD else catalog
+
+
+def _with_choice(build: Callable[..., Catalog], **options: Any) -> Catalog:
+    """Build a catalogue of rows; the options of the choice among them become one."""
+    chosen = {name: options.pop(name) for name in OF_ROWS if name in options}
+    return build(choice=Choice(**chosen), **options)
 
 
 def takes_path(format: str) -> bool:

@@ -15,7 +15,7 @@ from untrain.core.files import fingerprint
 def hold_out(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Catalog]:
     """Split into (train, held out); byte-identical copies stay on one side.
 
-    A pair's side depends on its id (for copies: the first id among them) and the seed alone, so
+    A pair's side depends only on its id (for copies: the first id among them) and the seed, so
     that it stays where it is when other pairs come or go. The held-out share is therefore close
     to ``fraction``, not exactly it; either side has at least one image.
 
@@ -82,5 +82,5 @@ def subset(catalog: Catalog, size: int, seed: int, keep: Collection[str] = ()) -
 
 
 def _uniform(purpose: str, seed: int, image_id: str) -> float:
-    """Return a number in [0, 1) that depends on the arguments alone."""
+    """Return a number in [0, 1) that depends only on the arguments."""
     return int(fingerprint(purpose, seed, image_id), 16) / 2**64

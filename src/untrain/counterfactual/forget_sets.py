@@ -80,7 +80,7 @@ def build_forget_sets(
 
     and m₁ + m₂ = Y(1,1) − Y(0,0): both out minus both in. (m₁ by itself is the effect of the top
     10 averaged over ranks 11–100 being in or out. With three increments the sum leaves out the
-    three-way interaction alone.)
+    three-way interaction only.)
 
     Parameters
     ----------

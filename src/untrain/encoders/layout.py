@@ -1,6 +1,6 @@
 """A descriptor of what is where in a picture: no weights, no network, about a millisecond.
 
-It stands in for a neural encoder where none is at hand. Three blocks, each of length one and
+It stands in for a neural encoder where none is available. Three blocks, each of length one and
 weighted: a colour layout (what colour is where), a histogram of oriented gradients (Dalal &
 Triggs, 2005: what shape is where) and a soft colour histogram (which colours, wherever).
 """

@@ -46,7 +46,7 @@ class TransformersEncoder:
         instructions for it, and many times slower on one that has not.
     batch_size : "auto" or int
         Images a forward pass; "auto" measures what is quickest here, threads included, once
-        (`untrain.encoders.tuning`). It changes features by rounding alone: about 1e-6 in float32,
+        (`untrain.encoders.tuning`). It changes features only by rounding: about 1e-6 in float32,
         1e-2 in bfloat16.
 
     Raises

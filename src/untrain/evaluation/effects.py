@@ -56,7 +56,7 @@ def trial_effects(
     whole nested set (see `untrain.counterfactual.forget_sets`). A set without a prompt (a user's
     list) is read on every prompt, and overall on their mean. A set that stands for several prompts
     together is read on each of them: their effects rest on its one assignment, and so does the test
-    of their mean, whose precision comes from the models alone.
+    of their mean, whose precision comes only from the models.
 
     The control arms are adjusted for the targeted (or family) set of the same prompt, which moves
     the query most and is out in a random half of the models too; it was drawn independently, so

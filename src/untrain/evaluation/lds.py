@@ -1,4 +1,4 @@
-"""Attributors held against a bank of models trained on random subsets of the data.
+"""Attributors compared with a bank of models trained on random subsets of the data.
 
 Each model lacks a random half of the images, drawn on its own. Whoever knows which images a query
 stands on can predict in which models it does well (the linear datamodeling score, LDS), and names
@@ -80,13 +80,6 @@ class Estimate:
         reach = math.sqrt(total) * student.ppf((1 + confidence) / 2, freedom)
         return self.mean - reach, self.mean + reach
 
-    def interval_by_query(self, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Return limits, (queries,) each, over models alone: the jackknife's."""
-        models = len(self.without)
-        error = np.sqrt((self._pull**2).sum(axis=0) / (models * (models - 1)))
-        reach = student.ppf((1 + confidence) / 2, models - 1) * error
-        return self.by_query - reach, self.by_query + reach
-
     @cached_property
     def _known(self) -> Estimate:
         known = ~np.isnan(self.by_query)
@@ -138,7 +131,7 @@ def lds(scores: np.ndarray, kept: np.ndarray, nll: np.ndarray) -> Estimate:
     that a model was trained on, and −NLL; 1 is perfect, 0 chance. A query without any order in its
     scores has 0.
 
-    Paired models differ through their images alone, which raises all LDS: do not set them beside
+    Paired models differ only in their images, which raises all LDS: do not set them beside
     figures of banks that are not paired. Nor are figures of two banks to be compared: fewer images,
     or pictures averaged to one query, raise them too.
 
@@ -295,7 +288,7 @@ def _ranks(x: np.ndarray) -> np.ndarray:
     The first row is of all; in the others one model is left out, whose own entry is 0.
     """
     n = len(x)
-    below = (x[:, None] < x) + 0.5 * (x[:, None] == x)  # row: whom it is held against
+    below = (x[:, None] < x) + 0.5 * (x[:, None] == x)  # row: whom it is compared with
     ranks = below.sum(axis=0)
     others = ranks - below - (n - 1) / 2
     np.fill_diagonal(others, 0.0)

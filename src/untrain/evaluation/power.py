@@ -1,11 +1,11 @@
-"""Power of a randomised trial, before it is run: which effects would its tests find?
+"""SimulatedPower of a randomised trial, before it is run: which effects would its tests find?
 
 Trials are simulated in worlds of Gaussian noise and put through the tests that are used: the exact
 one for a query, the one against re-drawn assignments for all. A world in which a constant effect θ
 is added moves each drawn statistic by no more than the observed one, in proportion to θ, so that
 every world has one *critical effect*: the smallest that is found in it. It is an order statistic,
 as the ends of the interval are (see `untrain.evaluation.randomisation`), and in units of the noise
-it depends on the design alone: one simulation gives power at all effects and all sizes of noise.
+it depends only on the design: one simulation gives power at all effects and all sizes of noise.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Power:
+class SimulatedPower:
     """What the tests of a trial say in simulated worlds, in standard deviations of the noise.
 
     Attributes
@@ -75,7 +75,7 @@ def simulate(
     worlds: int = 1000,
     draws: int = 999,
     seed: int = 0,
-) -> Power:
+) -> SimulatedPower:
     """Simulate the test of one query, or of the mean over queries that each have a forget set.
 
     Parameters
@@ -83,7 +83,7 @@ def simulate(
     n_models : int
         M, even and at least 4.
     n_queries : int
-        1 for a query alone, tested against all halves of the models where they can be enumerated;
+        1 for a single query, tested against all halves of the models where they can be enumerated;
         more for the overall test against ``draws`` re-drawn assignments.
     alpha : float
         Level of the one-sided test.
@@ -107,7 +107,7 @@ def simulate(
         out = balanced_halves((n, n_queries, n_models), generator).reshape(n, -1) - 0.5
         y = simulated_noise(generator, noise, (n, n_queries, n_models)).reshape(n, -1)
         parts.append(_limits(y, out, contrast, alpha, observed_in_null=one))
-    return Power(*np.concatenate(parts, axis=1))
+    return SimulatedPower(*np.concatenate(parts, axis=1))
 
 
 def simulated_noise(

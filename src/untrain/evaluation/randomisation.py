@@ -22,6 +22,7 @@ import numpy as np
 from untrain.evaluation.least_squares import NOTHING_GIVEN, TIE, Adjustment, set_effects
 
 ENUMERATION_LIMIT = 20_000
+TAIL = 0.025  # what each end of an interval leaves out
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,6 @@ class Inference:
     p_value: float
     two_sided_p: float
     null_sd: float
-
-    @property
-    def standardised(self) -> float:
-        """The estimate in standard deviations of its null distribution; NaN if that has none."""
-        return self.estimate / self.null_sd if self.null_sd > 0 else math.nan
 
 
 @lru_cache(maxsize=8)
@@ -82,7 +78,6 @@ def randomisation_test(
     weights: np.ndarray | None = None,
     shift: np.ndarray | None = None,
     adjustment: Adjustment = NOTHING_GIVEN,
-    confidence: float = 0.95,
 ) -> Inference:
     """Test a weighted sum of effects of forget sets by re-drawing the assignment.
 
@@ -94,7 +89,7 @@ def randomisation_test(
     The interval is of θ in the model of a constant additive effect, y = y₀ + θ · shift. For each θ
     the statistic of y − θ · shift is tested; it is linear in θ, a_d − θ b_d for draw d, so draw d
     joins the tail at one value of θ and the limits are order statistics of these values: the
-    inversion needs no search. Both tails get half of 1 − confidence.
+    inversion needs no search. Each tail gets 2.5 %.
 
     Parameters
     ----------
@@ -131,7 +126,7 @@ def randomisation_test(
     if known <= TIE:
         return Inference(math.nan, -math.inf, math.inf, math.nan, math.nan, math.nan)
     slope = (of_shift - set_effects(moved, null, adjustment)) @ weights
-    return _inverted(float(estimate), drawn, slope, known, (1 - confidence) / 2)
+    return _inverted(float(estimate), drawn, slope, known)
 
 
 def _known_share(out: np.ndarray, weights: np.ndarray, adjustment: Adjustment) -> float:
@@ -147,9 +142,7 @@ def _known_share(out: np.ndarray, weights: np.ndarray, adjustment: Adjustment) -
     return float(told @ weights / weights.sum())
 
 
-def slope_test(
-    y: np.ndarray, x: np.ndarray, null: np.ndarray, confidence: float = 0.95
-) -> Inference:
+def slope_test(y: np.ndarray, x: np.ndarray, null: np.ndarray) -> Inference:
     """Test the slope of an outcome on an amount that the assignment decides.
 
     The statistic is the correlation, up to y's own spread, Σ xₘ yₘ / |x| with x centred, so that
@@ -180,13 +173,10 @@ def slope_test(
         drawn=unit @ (y - y.mean()),
         slope=length * (1 - unit @ centred),
         scale=length,
-        tail=(1 - confidence) / 2,
     )
 
 
-def _inverted(
-    estimate: float, drawn: np.ndarray, slope: np.ndarray, scale: float, tail: float
-) -> Inference:
+def _inverted(estimate: float, drawn: np.ndarray, slope: np.ndarray, scale: float) -> Inference:
     """Compare a statistic with its drawn values; ``slope`` is how each gap to it moves with θ.
 
     ``scale`` divides the statistic to give θ.
@@ -197,22 +187,22 @@ def _inverted(
     slope[np.abs(slope) <= TIE] = 0.0
     return Inference(
         estimate=estimate / scale,
-        low=_lower_limit(gap, slope, tail),
-        high=-_lower_limit(-gap, slope, tail),
+        low=_lower_limit(gap, slope),
+        high=-_lower_limit(-gap, slope),
         p_value=float(np.mean(gap >= 0)),
         two_sided_p=float(np.mean(np.abs(drawn) >= abs(estimate) - tie)),
         null_sd=float(drawn.std()) / scale,
     )
 
 
-def _lower_limit(gap: np.ndarray, slope: np.ndarray, tail: float) -> float:
-    """Return the smallest θ at which the share of draws with gap + θ · slope ≥ 0 exceeds tail."""
+def _lower_limit(gap: np.ndarray, slope: np.ndarray) -> float:
+    """Return the smallest θ at which the share of draws with gap + θ · slope ≥ 0 exceeds 2.5 %."""
     fixed, moving = slope == 0, slope != 0
     always = np.count_nonzero(gap[fixed] >= 0)
     # As θ falls without end the draws of negative slope (there are some only where several sets
     # share a query) are in the tail, and the others are not.
     count = always + np.count_nonzero(slope < 0)
-    needed = math.floor(tail * len(gap) + 1e-9) + 1
+    needed = math.floor(TAIL * len(gap) + 1e-9) + 1
     if count >= needed:
         return -math.inf
     joins = -gap[moving] / slope[moving]

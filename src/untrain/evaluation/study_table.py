@@ -1,4 +1,4 @@
-"""The seed study's result table, column for column, so that our numbers can be held against it."""
+"""The seed study's result table, column for column, so that our numbers can be compared with it."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def expected_memory(run: Run, cost: Cost | None, workers: int) -> Memory:
 
 
 def _training(cost: Cost | None) -> int:
-    """Return the bytes of one training: as the generator says, or of its weights alone."""
+    """Return the bytes of one training: as the generator says, or only of its weights."""
     if cost is None:
         return 0
     return 4 * COPIES_OF_WEIGHTS * cost.parameters if cost.bytes is None else cost.bytes

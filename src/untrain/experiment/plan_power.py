@@ -22,7 +22,7 @@ AS_GIVEN, AS_IN_RUNS, AS_IN_DEMO = "given", "finished-runs", "demo"
 
 
 @dataclass(frozen=True)
-class Noise:
+class ModelNoise:
     """How much the outcome of a query varies between models.
 
     Attributes
@@ -54,7 +54,7 @@ class Power:
 
     Attributes
     ----------
-    noise : Noise
+    noise : ModelNoise
     unit : str
         Of noise, effects and margin.
     models, queries : int
@@ -74,7 +74,7 @@ class Power:
         Models needed so that a single query can stay attributable over all prompts.
     """
 
-    noise: Noise
+    noise: ModelNoise
     unit: str
     models: int
     queries: int
@@ -154,7 +154,7 @@ def expected_power(
     )
 
 
-def _noise(config: Config, given: float | None, paired: bool, unit: str) -> Noise | None:
+def _noise(config: Config, given: float | None, paired: bool, unit: str) -> ModelNoise | None:
     """Return the noise that was given, or measured in finished runs beside this one, or the demo's.
 
     Runs count whose data and model are set the same, and whose models are paired as these are.
@@ -162,7 +162,7 @@ def _noise(config: Config, given: float | None, paired: bool, unit: str) -> Nois
     if given is not None:
         if not given > 0:
             raise InputError(f"--noise is {given}; it must be above 0 ({unit}), such as 0.25")
-        return Noise(given, power.DEMO_CORRELATION, AS_GIVEN)
+        return ModelNoise(given, power.DEMO_CORRELATION, AS_GIVEN)
     recipe = config.data, config.generator
     found = []
     for folder in sorted(path.parent for path in config.runs.glob("*/config.yaml")):
@@ -174,11 +174,11 @@ def _noise(config: Config, given: float | None, paired: bool, unit: str) -> Nois
             noise = power.trial_noise(trial.measures, trial.sets, trial.assignment)
             found += [noise] if noise.total > 0 else []
     if not found:
-        demo = Noise(power.DEMO_NOISE, power.DEMO_CORRELATION, AS_IN_DEMO)
+        demo = ModelNoise(power.DEMO_NOISE, power.DEMO_CORRELATION, AS_IN_DEMO)
         return demo if unit == BITS else None
     total = float(np.mean([noise.total for noise in found]))
     shared = float(np.mean([noise.shared for noise in found]))
-    return Noise(math.sqrt(total), shared / total, AS_IN_RUNS, len(found))
+    return ModelNoise(math.sqrt(total), shared / total, AS_IN_RUNS, len(found))
 
 
 def _sections(values: Any) -> tuple[Data, GeneratorConfig] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from untrain.evaluation import power
 from untrain.evaluation.measurement import amount
 from untrain.experiment.plan_memory import Memory
-from untrain.experiment.plan_power import AS_GIVEN, AS_IN_DEMO, Noise, Power
+from untrain.experiment.plan_power import AS_GIVEN, AS_IN_DEMO, ModelNoise, Power
 
 Line = tuple[str, str]
 
@@ -196,7 +196,7 @@ def _effect(size: float, models: int, unit: str) -> str:
     return f"an effect of {amount(f'{size:.2f}', unit)}"
 
 
-def _source(noise: Noise, paired: bool) -> str:
+def _source(noise: ModelNoise, paired: bool) -> str:
     """Return whose noise it is."""
     if noise.source == AS_GIVEN:
         return "as given"

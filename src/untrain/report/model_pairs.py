@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from untrain.core.vocabulary import SAMPLER
 from untrain.report.arms import arm_label, arm_order
-from untrain.runs.results import SAMPLER, RunResults, rows
+from untrain.runs.results import RunResults, rows
 
 CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
 

@@ -31,7 +31,6 @@ from untrain.core.tables import (
     SIMILARITY,
     VERDICTS,
 )
-from untrain.core.vocabulary import SAMPLER as SAMPLER
 from untrain.evaluation.measurement import BITS
 
 DEFAULT_ALPHA = 0.05

@@ -133,7 +133,7 @@ def _connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
             raise InputError(
                 f"cannot use Ray at the address '{address}': {error}\nStart a cluster with `ray "
                 "start --head`, with the same Ray and Python on all its nodes, or leave the "
-                "address out to use this machine alone"
+                "address out to use only this machine"
             ) from None
         yield ray, address == LOCAL
     finally:
@@ -150,7 +150,7 @@ def _current() -> str:
         raise InputError(
             "engine.address is 'auto', but no Ray cluster was started on this machine: start one "
             "with `ray start --head`, join one with `ray start --address`, name its address, or "
-            "leave the address out to use this machine alone"
+            "leave the address out to use only this machine"
         ) from None
 
 

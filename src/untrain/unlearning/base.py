@@ -36,7 +36,7 @@ class Method(Protocol):
     Returns
     -------
     Generator
-        Fitted, to be held to an exact retraining without ``forget``.
+        Fitted, to be compared with an exact retraining without ``forget``.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from untrain.core.files import write_json
 from untrain.report.tables import effects as tables
-from untrain.report.tables.exports import Table, escaped, latex, report_tables, save_tables
+from untrain.report.tables.exports import ReportTable, escaped, latex, report_tables, save_tables
 from untrain.runs.results import read_results
 
 NAMES = {
@@ -22,7 +22,7 @@ NAMES = {
 }
 
 
-def by_name(run: Path) -> dict[str, Table]:
+def by_name(run: Path) -> dict[str, ReportTable]:
     return {table.name: table for table in report_tables(read_results(run))}
 
 
@@ -94,7 +94,7 @@ def test_no_text_can_act_in_tex(text: str) -> None:
 
 def test_a_long_table_breaks_over_pages_and_says_a_prompt_once() -> None:
     words = [(f"prompt {row // 5}", "1") for row in range(50)]
-    table = Table("long", "Many.", pd.DataFrame({"a": range(50)}), ("Prompt", "k"), words)
+    table = ReportTable("long", "Many.", pd.DataFrame({"a": range(50)}), ("Prompt", "k"), words)
     text = latex(table)
     assert r"\begin{longtable}{p{0.36\linewidth}r}" in text
     assert text.count("prompt 3 &") == 1

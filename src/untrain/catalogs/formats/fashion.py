@@ -54,12 +54,12 @@ def from_fashion(
         Refuse the data set if any row or image cannot be used, instead of skipping it.
         (As published it has rows without an image.)
     ids : collection of str, optional
-        Read these alone.
+        Read only these.
 
     Returns
     -------
     Catalog
-        In natural order of the ids; ``attributes`` are the columns of ``styles.csv`` but for the
+        In natural order of the ids; ``attributes`` are the columns of ``styles.csv`` except the
         id, as they stand there; what was left out is in ``skipped``.
 
     Raises
@@ -165,7 +165,7 @@ def _open(source: Path) -> tuple[str, ZipReader | FolderReader]:
 
 
 def _list(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder)) if folder.is_dir() else []  # noqa: PTH208 - names alone
+    return sorted(os.listdir(folder)) if folder.is_dir() else []  # noqa: PTH208 - only names
 
 
 def _text(read: ReadBytes, source: Path) -> str:

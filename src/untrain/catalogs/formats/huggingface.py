@@ -54,15 +54,11 @@ class DatasetReader:
 
 
 def from_datasets(
+    choice: Choice,
     path: Path | str | None = None,
     strict: bool = False,
     hub: str | None = None,
     image: str | None = None,
-    caption: str | None = None,
-    id: str | None = None,
-    where: Mapping[str, Any] | None = None,
-    captions: str = "first",
-    empty_caption: str = "",
     split: str | None = None,
     config: str | None = None,
     revision: str | None = None,
@@ -77,14 +73,14 @@ def from_datasets(
     ----------
     path : Path, optional
         A folder that ``Dataset.save_to_disk`` wrote.
+    choice : Choice
+        Which rows and captions.
     strict : bool
         Refuse the data if any row cannot be used, instead of skipping it.
     hub : str, optional
         In place of ``path``: an id on the hub, which the library downloads once.
     image : str, optional
         Column of the images; default: the one that can be it.
-    id, caption, where, captions, empty_caption
-        As of `untrain.catalogs.choice.Choice`.
     split : str, optional
         Needed if there are several, e.g. ``"train"`` or ``"train[:1000]"`` (of the hub).
     config, revision : str, optional
@@ -96,19 +92,14 @@ def from_datasets(
         `datasets` is not installed or cannot open the data, a split must be named, and as
         `take_in`.
     """
-    choice = Choice(id, caption, where, captions, empty_caption)
     return _from(named(path, hub, config, split, revision), image, choice, strict)
 
 
 def from_imagefolder(
     path: Path | str,
+    choice: Choice,
     strict: bool = False,
     image: str | None = None,
-    caption: str | None = None,
-    id: str | None = None,
-    where: Mapping[str, Any] | None = None,
-    captions: str = "first",
-    empty_caption: str = "",
     split: str | None = None,
 ) -> Catalog:
     """Read a folder as ``imagefolder`` of `datasets` does; needs ``untrain[datasets]``.
@@ -119,7 +110,6 @@ def from_imagefolder(
 
     Parameters and errors are those of `from_datasets`.
     """
-    choice = Choice(id, caption, where, captions, empty_caption)
     return _from(in_folder(path, split), image, choice, strict)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -75,13 +75,9 @@ class ParquetReader:
 
 def from_parquet(
     path: Path | str,
+    choice: Choice,
     strict: bool = False,
     image: str | None = None,
-    caption: str | None = None,
-    id: str | None = None,
-    where: Mapping[str, Any] | None = None,
-    captions: str = "first",
-    empty_caption: str = "",
 ) -> Catalog:
     """Read Parquet files with encoded images; every image is decoded once to check it.
 
@@ -92,12 +88,12 @@ def from_parquet(
     ----------
     path : Path
         A file, a folder of them, or a pattern such as ``train-*.parquet``; all of one schema.
+    choice : Choice
+        Which rows and captions.
     strict : bool
         Refuse the data if any row cannot be used, instead of skipping it.
     image : str, optional
         Column of the images; default: the one that can be it.
-    id, caption, where, captions, empty_caption
-        As of `untrain.catalogs.choice.Choice`.
 
     Raises
     ------
@@ -117,7 +113,6 @@ def from_parquet(
         reader=lambda files: ParquetReader(paths, column, files),
         total=total,
     )
-    choice = Choice(id, caption, where, captions, empty_caption)
     return take_in(_rows(paths, column), source, choice, strict)
 
 

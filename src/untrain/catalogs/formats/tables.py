@@ -20,13 +20,9 @@ IMAGES = ("image", "image_path", "path", "file", "filename", "file_name", "filep
 
 def from_csv(
     path: Path | str,
+    choice: Choice,
     strict: bool = False,
     image: str | None = None,
-    caption: str | None = None,
-    id: str | None = None,
-    where: Mapping[str, Any] | None = None,
-    captions: str = "first",
-    empty_caption: str = "",
     root: Path | str | None = None,
     separator: str | None = None,
 ) -> Catalog:
@@ -39,12 +35,12 @@ def from_csv(
     ----------
     path : Path
         CSV, or TSV by its suffix, UTF-8, with a line of names.
+    choice : Choice
+        Which rows and captions.
     strict : bool
         Refuse the data if any row cannot be used, instead of skipping it.
     image : str, optional
         Column of the paths; default: the first of `IMAGES` that is there.
-    id, caption, where, captions, empty_caption
-        As of `untrain.catalogs.choice.Choice`.
     root : Path, optional
         What the paths are relative to, itself relative to the table's folder; that folder if left
         out.
@@ -65,7 +61,7 @@ def from_csv(
     return take_in(
         found,
         _source(table, folder, [name for name in names if name != column], total),
-        Choice(id, caption, where, captions, empty_caption),
+        choice,
         strict,
     )
 
@@ -178,12 +174,8 @@ def _read(folder: Path, name: str, image_id: str) -> bytes:
 
 def from_coco(
     path: Path | str,
+    choice: Choice,
     strict: bool = False,
-    caption: str | None = None,
-    id: str | None = None,
-    where: Mapping[str, Any] | None = None,
-    captions: str = "first",
-    empty_caption: str = "",
     root: Path | str | None = None,
 ) -> Catalog:
     """Read the captions of COCO, ``captions_*.json``; every image is decoded once to check it.
@@ -196,10 +188,10 @@ def from_coco(
     ----------
     path : Path
         JSON with ``images`` (id, file_name, …) and ``annotations`` (image_id, caption).
+    choice : Choice
+        Which rows and captions; columns are ``caption`` and the fields of images.
     strict : bool
         Refuse the data if any image cannot be used, instead of skipping it.
-    id, caption, where, captions, empty_caption
-        As of `untrain.catalogs.choice.Choice`; columns are ``caption`` and the fields of images.
     root : Path, optional
         Folder of the images, relative to the JSON's; default: that folder, ``images`` in it, or
         the one that COCO has for it, ``../train2017`` for ``captions_train2017.json``.
@@ -216,7 +208,7 @@ def from_coco(
     del columns["file_name"]
     found = (_coco_row(image, texts.get(image["id"], []), folder) for image in images)
     source = _source(file, folder, list(columns), len(images))
-    return take_in(found, source, Choice(id, caption, where, captions, empty_caption), strict)
+    return take_in(found, source, choice, strict)
 
 
 def _coco_row(image: Mapping[str, Any], captions: list[str], folder: Path) -> Row:

@@ -52,13 +52,9 @@ class TarReader:
 
 def from_webdataset(
     path: Path | str,
+    choice: Choice,
     strict: bool = False,
     image: str | None = None,
-    caption: str | None = None,
-    id: str | None = None,
-    where: Mapping[str, Any] | None = None,
-    captions: str = "first",
-    empty_caption: str = "",
 ) -> Catalog:
     """Read tar shards of image–caption pairs; every image is decoded once to check it.
 
@@ -70,12 +66,12 @@ def from_webdataset(
     ----------
     path : Path
         A shard, a folder of them, or a pattern such as ``train-{000..127}.tar``; not compressed.
+    choice : Choice
+        Which rows and captions.
     strict : bool
         Refuse the data if any pair cannot be used, instead of skipping it.
     image : str, optional
         Suffix of the images, such as ``"png"``; default: the first of jpg, jpeg, png, webp.
-    id, caption, where, captions, empty_caption
-        As of `untrain.catalogs.choice.Choice`.
 
     Raises
     ------
@@ -95,7 +91,6 @@ def from_webdataset(
         label="reading shards, MiB",
         total=sum(p.stat().st_size // MIB for p in paths),
     )
-    choice = Choice(id, caption, where, captions, empty_caption)
     return take_in(_rows(paths, suffixes), source, choice, strict)
 
 

@@ -99,7 +99,7 @@ def _check(name: str, value: int, low: int, high: int) -> None:
 def family_prompt(catalog: Catalog, family: str) -> str:
     """Return a new caption for a family: its words with a season, year and usage it never had.
 
-    Depends on the family's shared words alone, so it is the same for any subset of the catalogue
+    Depends only on the family's shared words, so it is the same for any subset of the catalogue
     that holds one of the family's pictures; `InputError` if none is there.
     """
     table = catalog.attributes

@@ -21,7 +21,7 @@ UNPAIRED = (
 UNPAIRED_BUT = {
     "randomised": "Tests and intervals hold, as the assignment was drawn without regard to the "
     "seeds, but smaller effects go unseen.",
-    "before-after": "How much the seed alone does is seen in the row of the other seed.",
+    "before-after": "What another seed changes by itself is seen in the row of the other seed.",
 }
 
 

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from untrain.core.files import read_json
+from untrain.core.vocabulary import SAMPLER
 from untrain.report.figures.style import BLUE, GREEN, ORANGE, Plot, canvas, plot, styled
 from untrain.report.words import number
-from untrain.runs.results import SAMPLER, RunResults, rows
+from untrain.runs.results import RunResults, rows
 
 KINDS = {  # kind: colour, dashes, words for one and for several
     "sampler": (ORANGE, "-", "the model that drew the pictures"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from untrain.core.vocabulary import SAMPLER
 from untrain.evaluation import measurement as units
 from untrain.report.copies import copy_words
 from untrain.report.ranking import ranking_name
 from untrain.report.tables import effects as tables
-from untrain.runs.results import SAMPLER, RunResults
+from untrain.runs.results import RunResults
 
 CATALOG = {
     "images": "training images",

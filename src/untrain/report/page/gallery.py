@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from untrain.core.vocabulary import SAMPLER
 from untrain.report.copies import copied_from
 from untrain.report.page.embedded import EmbeddedPictures
-from untrain.runs.results import SAMPLER, RunResults
+from untrain.runs.results import RunResults
 
 REFERENCE = "reference"
 

@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from untrain.core.vocabulary import SAMPLER
 from untrain.evaluation.measurement import head, measure_of
 from untrain.report.arms import arm_label
 from untrain.report.page.gallery import REFERENCE, Gallery
 from untrain.report.page.influence import uses_of
 from untrain.report.ranking import main_ranking, metric_label
 from untrain.report.words import number
-from untrain.runs.results import SAMPLER, RunResults, rows
+from untrain.runs.results import RunResults, rows
 
 MOST_USES = 12
 LIKENESS = {

@@ -41,11 +41,12 @@ from untrain.catalogs.base import Catalog, decode
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, check_folder_target
 from untrain.core.progress import track
+from untrain.core.vocabulary import SAMPLER
 from untrain.encoders.base import Encoder
 from untrain.evaluation.study_table import folder_name, study_table
 from untrain.report.model_pairs import with_and_without
 from untrain.report.study.readme import readme
-from untrain.runs.results import SAMPLER, RunResults, read_results, rows
+from untrain.runs.results import RunResults, read_results, rows
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.pixel import resize_folder
 

@@ -147,7 +147,7 @@ def group_rows(groups: pd.DataFrame) -> list[tuple[str, ...]]:
     Parameters
     ----------
     groups : DataFrame
-        The run's ``results/groups.parquet``; empty where there is one group of prompts alone.
+        The run's ``results/groups.parquet``; empty where there is only one group of prompts.
     """
     found = []
     for group, words in GROUPS.items():

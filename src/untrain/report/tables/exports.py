@@ -67,7 +67,7 @@ LATEX = str.maketrans(
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table of the report.
 
     Attributes
@@ -106,12 +106,12 @@ def save_tables(run: RunResults) -> None:
         table.save(run.folder / "results" / "tables")
 
 
-def report_tables(run: RunResults) -> list[Table]:
+def report_tables(run: RunResults) -> list[ReportTable]:
     """Return the tables that the run has rows for."""
     return [table for make in TABLES if (table := make(run)) is not None and len(table.numbers)]
 
 
-def latex(table: Table) -> str:
+def latex(table: ReportTable) -> str:
     """Return a table in LaTeX: booktabs, or a longtable that breaks across pages if it is long.
 
     ``\\usepackage{booktabs}`` is needed, and ``longtable`` for the long ones.
@@ -136,7 +136,7 @@ def latex(table: Table) -> str:
     )
 
 
-def _once(table: Table) -> list[list[str]]:
+def _once(table: ReportTable) -> list[list[str]]:
     """Return the words of a table that says a prompt once, above the rows that belong to it."""
     lines, last = [list(line) for line in table.words], ""
     for line in lines if table.heads[0] == "Prompt" else []:
@@ -152,43 +152,43 @@ def escaped(text: str) -> str:
     return "{}" + line if line.startswith(("[", "*")) else line  # no option of the row's end
 
 
-def _overall(run: RunResults) -> Table:
+def _overall(run: RunResults) -> ReportTable:
     table = tables.overall_table(run.effects)
     caption = f"Overall effect of each removal. {worse(run.unit)} p is one-sided."
-    return Table("effects-by-arm", caption, table, OVERALL, tables.overall_rows(table))
+    return ReportTable("effects-by-arm", caption, table, OVERALL, tables.overall_rows(table))
 
 
-def _groups(run: RunResults) -> Table | None:
+def _groups(run: RunResults) -> ReportTable | None:
     parts = [
         tables.overall_table(run.groups[run.groups["group"] == group]).assign(group=group)
         for group in tables.GROUPS
     ]
     caption = f"Overall effects by group of prompts. {worse(run.unit)} p is one-sided."
     numbers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-    return Table("effects-by-group", caption, numbers, OVERALL, tables.group_rows(run.groups))
+    return ReportTable("effects-by-group", caption, numbers, OVERALL, tables.group_rows(run.groups))
 
 
-def _others(run: RunResults) -> Table:
+def _others(run: RunResults) -> ReportTable:
     table = tables.other_table(run.effects)
     caption = "Overall effects on the other measures."
-    return Table("other-measures", caption, table, OTHERS, tables.other_rows(table))
+    return ReportTable("other-measures", caption, table, OTHERS, tables.other_rows(table))
 
 
-def _beyond(run: RunResults) -> Table:
+def _beyond(run: RunResults) -> ReportTable:
     caption = f"Effects compared. {worse(run.unit)} p is two-sided."
     words = difference_rows(run.effects)
-    return Table("effects-compared", caption, difference_table(run.effects), BEYOND, words)
+    return ReportTable("effects-compared", caption, difference_table(run.effects), BEYOND, words)
 
 
-def _prompts(run: RunResults) -> Table | None:
+def _prompts(run: RunResults) -> ReportTable | None:
     table = tables.prompt_table(run)
     if table["effect"].isna().all() and table["verdict"].eq("").all():
         return None
     caption = f"Each prompt without its own images, the strongest effect first. {worse(run.unit)}"
-    return Table("effects-by-prompt", caption, table, PROMPTS, tables.prompt_rows(table))
+    return ReportTable("effects-by-prompt", caption, table, PROMPTS, tables.prompt_rows(table))
 
 
-def _arms(run: RunResults) -> Table:
+def _arms(run: RunResults) -> ReportTable:
     """Effects of every arm on every prompt, as on the page's cards."""
     chosen = run.effects[
         (run.effects["design"] == tables.designs(run.effects)[0])
@@ -210,10 +210,12 @@ def _arms(run: RunResults) -> Table:
         for r in rows(numbers)
     ]
     caption = f"Effect of every removal on every prompt. {worse(run.unit)}"
-    return Table("effects-by-prompt-and-arm", caption, numbers.reset_index(drop=True), ARMS, words)
+    return ReportTable(
+        "effects-by-prompt-and-arm", caption, numbers.reset_index(drop=True), ARMS, words
+    )
 
 
-def _verdicts(run: RunResults) -> Table:
+def _verdicts(run: RunResults) -> ReportTable:
     parts = zip(
         ("prompts", "positive controls"),
         tables.split_controls(run.effects, run.verdicts),
@@ -227,10 +229,10 @@ def _verdicts(run: RunResults) -> Table:
     numbers = pd.DataFrame(found, columns=["prompts", "verdict", "n"])
     words = [(name, verdict, str(n)) for name, verdict, n in found]
     heads = ("Prompts", "Verdict", "n")
-    return Table("verdicts", "How many prompts have each verdict.", numbers, heads, words)
+    return ReportTable("verdicts", "How many prompts have each verdict.", numbers, heads, words)
 
 
-def _influential(run: RunResults) -> Table:
+def _influential(run: RunResults) -> ReportTable:
     """The training images that the run's ranking puts first for each prompt."""
     top = main_ranking(run).groupby("prompt_id", sort=False).head(TOP)
     texts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
@@ -245,29 +247,29 @@ def _influential(run: RunResults) -> Table:
         for r in rows(numbers)
     ]
     caption = f"The {TOP} training images that the ranking puts first for each prompt."
-    return Table("influential", caption, numbers, INFLUENTIAL, words)
+    return ReportTable("influential", caption, numbers, INFLUENTIAL, words)
 
 
-def _equivalent(run: RunResults) -> Table | None:
+def _equivalent(run: RunResults) -> ReportTable | None:
     path = run.folder / "results" / "equivalent.json"
     if not path.is_file():
         return None
     kept = [{k: v for k, v in row.items() if k != "curve"} for row in read_json(path)]
     caption = f"How many random images have the effect of the chosen ones. {worse(run.unit)}"
-    return Table("equivalent", caption, pd.DataFrame(kept), EQUIVALENT, equivalent_rows(run))
+    return ReportTable("equivalent", caption, pd.DataFrame(kept), EQUIVALENT, equivalent_rows(run))
 
 
-def _leaderboard(run: RunResults) -> Table | None:
+def _leaderboard(run: RunResults) -> ReportTable | None:
     text = leaderboard_text(run)
     if text is None:
         return None
     heads = ("Attributor", *text["heads"][1:])
-    return Table(
+    return ReportTable(
         "leaderboard", text["how"], read_leaderboard(run.folder).table, heads, text["rows"]
     )
 
 
-TABLES: tuple[Callable[[RunResults], Table | None], ...] = (
+TABLES: tuple[Callable[[RunResults], ReportTable | None], ...] = (
     *(_overall, _groups, _beyond, _others, _prompts, _arms),
     *(_verdicts, _influential, _equivalent, _leaderboard),
 )
