@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("bank", rich_help_panel="Who knows best")(bank)
+    app.command("bank", rich_help_panel="Compare attributors")(bank)
 
 
 @takes_experiment(*(option for option in ALL if option != "strict"))

@@ -16,7 +16,7 @@ from untrain.cli.run import Read
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("leaderboard", rich_help_panel="Who knows best")(leaderboard)
+    app.command("leaderboard", rich_help_panel="Compare attributors")(leaderboard)
 
 
 @takes_experiment(*FEW)

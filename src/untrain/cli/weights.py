@@ -20,7 +20,7 @@ USEFUL = 0.1  # of the variance of effects, least; weights fitted on noise have 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("weights", rich_help_panel="Who knows best")(weights)
+    app.command("weights", rich_help_panel="Compare attributors")(weights)
 
 
 def weights(

@@ -154,7 +154,7 @@ def _power_lines(plan: Plan) -> list[Line]:
     if plan.power:
         return power_lines(plan.power)
     if plan.design != "randomised":
-        return [("power", "unknown: one pair of models says nothing about its own luck")]
+        return [("power", "unknown: the noise cannot be estimated from one pair of models")]
     return [
         ("power", f"unknown until a run in this unit ({plan.unit}) is done, or --noise is given")
     ]

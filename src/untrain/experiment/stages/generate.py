@@ -19,7 +19,7 @@ def settings(run: Run) -> Any:
 
 
 def generate(run: Run) -> None:
-    """Draw some pictures a prompt, and one more as the study's reference."""
+    """Draw some pictures for each prompt, and one more as the study's reference."""
     run.trainer.prepare()
     model = run.trainer.load(run.table("model_a")["path"].iloc[0])
     reference = run.config.per_prompt  # the last generation of each prompt

@@ -315,7 +315,7 @@ class DalleGenerator(Generator):
         words = max(len(caption.split()) for caption in catalog.captions[:2000])
         length = round(1.3 * words)
         seconds, parameters = seconds_of_pair(self.preset, length, self.precision)
-        said = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens a picture"
+        said = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens per picture"
         memory = int(bytes_of_one(self.preset, length))
         return Cost(seconds * self.fit_work(catalog), parameters, said, memory)
 

@@ -80,7 +80,7 @@ class Preset:
 
     @property
     def positions(self) -> int:
-        """Image tokens a picture."""
+        """Image tokens per picture."""
         return self.grid[0] * self.grid[1]
 
     @property

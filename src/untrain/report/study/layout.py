@@ -4,7 +4,7 @@ The layout is that of Aivalis et al. (2025) and its published scripts. In the fo
 
     README.txt                    what is what, and what differs
     folders.csv                   folder, prompt and models of each prompt
-    descriptions_<n>.txt          the prompts, one a line
+    descriptions_<n>.txt          the prompts, one per line
     merged_images/                what stage 1 and 2 saw and found
         all_selected_images.txt   <id>.jpg of what was removed, by prompt, the most similar last
         <prompt>/                 the prompt with _ for spaces, cut at 100
