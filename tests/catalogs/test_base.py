@@ -200,7 +200,7 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
         "": "is a folder",
         "empty.png": "is empty",
         "half.png": "cannot be decoded",
-        "text.jpg": "in no image format",
+        "text.jpg": "not in an image format",
     }
     for name, fault in faults.items():
         with pytest.raises(InputError, match=fault) as caught:

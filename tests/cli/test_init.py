@@ -65,10 +65,10 @@ def test_nothing_is_overwritten(untrain: Untrain) -> None:
     Path("experiment.yaml").write_text("mine")
     said = untrain("init")
     assert said.code == 2
-    assert "experiment.yaml is there already" in said.err
+    assert "experiment.yaml already exists" in said.err
     assert Path("experiment.yaml").read_text() == "mine"
     Path("a.schema.json").write_text("{}")
-    assert "a.schema.json is there already" in untrain("init", "a.yaml").err
+    assert "a.schema.json already exists" in untrain("init", "a.yaml").err
     assert not Path("a.yaml").exists()
 
 
@@ -76,7 +76,7 @@ def test_nothing_is_overwritten(untrain: Untrain) -> None:
     ("arguments", "words"),
     [
         (("--format", "foldr"), "unknown format 'foldr' — did you mean 'folder'?"),
-        (("mine.txt",), "ends in .yaml"),
+        (("mine.txt",), "ending in .yaml"),
         (("--data", "nowhere"), "nowhere does not exist"),
     ],
 )

@@ -86,8 +86,8 @@ def test_an_experiment_file_stands_for_its_run(untrain: Untrain, micro_copy: Cop
             "micr",
             "micr is neither a run folder nor the name of a run in runs — did you mean 'micro'",
         ),
-        ("runs", "runs is no run folder: it has no run.json; the runs in it: runs/micro"),
-        ("empty", "empty is no run folder: it has no run.json"),
+        ("runs", "runs is not a run folder: it has no run.json; the runs in it: runs/micro"),
+        ("empty", "empty is not a run folder: it has no run.json"),
     ],
 )
 def test_what_is_no_run(
@@ -106,7 +106,7 @@ def test_what_is_no_run(
 def test_an_experiment_that_was_not_run(untrain: Untrain) -> None:
     said = untrain("status", MICRO)
     assert said.code == 2
-    assert "was not run yet" in said.err
+    assert "has not been run yet" in said.err
 
 
 def test_a_record_that_cannot_be_read(untrain: Untrain, tmp_path: Path) -> None:

@@ -157,10 +157,10 @@ def test_what_untrain_did_not_write_is_not_replaced(
     path = tmp_path / "folder"
     make(path)
     began = False
-    with pytest.raises(InputError, match="move it away"), atomic_folder(path):
+    with pytest.raises(InputError, match="move it elsewhere"), atomic_folder(path):
         began = True
     assert not began
-    with pytest.raises(InputError, match="move it away"):
+    with pytest.raises(InputError, match="move it elsewhere"):
         discard_folder(path)
     for writer in (atomic_file, atomic_folder):
         with pytest.raises(InputError), writer(path) as temporary:
@@ -180,7 +180,7 @@ def test_a_folder_is_checked_again_after_the_block(tmp_path: Path) -> None:
 
 def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("mine")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         write_folder(tmp_path / "a", "b")
     assert (tmp_path / "a").read_text() == "mine"
 
@@ -189,7 +189,7 @@ def test_an_unmarked_folder_stays_for_good(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "export", marked=False) as temporary:
         (temporary / "a").touch()
     assert [p.name for p in (tmp_path / "export").iterdir()] == ["a"]
-    with pytest.raises(InputError, match="move it away"):
+    with pytest.raises(InputError, match="move it elsewhere"):
         write_folder(tmp_path / "export", "b")
 
 

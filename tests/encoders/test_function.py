@@ -108,7 +108,7 @@ def test_an_unknown_module_says_where_it_is_looked_for() -> None:
 
 def test_features_whose_length_depends_on_the_picture_are_refused() -> None:
     encoder = CallableEncoder(lambda images: [[1.0] * len(images)] * len(images), "odd")
-    with pytest.raises(InputError, match="returned 2 numbers a picture, and 3 before"):
+    with pytest.raises(InputError, match="returned 2 numbers per picture, and 3 before"):
         encoder.encode(pictures())
 
 

@@ -216,7 +216,7 @@ def test_an_unreadable_or_older_store_is_made_anew(
     found = FeatureStore(tmp_path, encoder).features(catalog, catalog.ids, "embedding")
     np.testing.assert_array_equal(found, expected(catalog, catalog.ids))
     assert encoder.seen == 2
-    assert "made anew" in " ".join(capsys.readouterr().err.split())
+    assert "computed again" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_an_encoder_whose_features_change_length_is_refused(tmp_path: Path, ten:
             return np.zeros((len(images), 5), np.float32)
 
     shutil.copytree(ten, tmp_path / "store")
-    with pytest.raises(InputError, match="5 numbers a picture, and 4"):
+    with pytest.raises(InputError, match="5 numbers per picture, and 4"):
         FeatureStore(tmp_path / "store", Wide()).index(catalog_of([77]), "embedding")
 
 

@@ -135,7 +135,7 @@ def test_a_moved_run_folder_opens_and_continues(
 
 
 def test_no_run_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is no run folder: it has no run\.json"):
+    with pytest.raises(InputError, match=r"is not a run folder: it has no run\.json"):
         open_run(tmp_path)
 
 
@@ -170,7 +170,7 @@ def test_what_was_put_into_a_run_is_not_lost(micro_copy: Callable[..., Path], na
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text("mine")
     (folder / ".notes.tmp").write_text("mine")
-    with pytest.raises(InputError, match=r"did not write.*move it away"):
+    with pytest.raises(InputError, match=r"did not write.*move it elsewhere"):
         run_stages(open_run(folder))
     assert (folder / name).read_text() == (folder / ".notes.tmp").read_text() == "mine"
 

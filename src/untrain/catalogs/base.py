@@ -166,7 +166,7 @@ def decode(data: bytes, name: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"image '{name}' is too large to be decoded safely ({error})") from None
     except UnidentifiedImageError:
-        raise InputError(f"image '{name}' is in no image format that Pillow knows") from None
+        raise InputError(f"image '{name}' is not in an image format that Pillow can read") from None
     except Exception as error:  # on broken files Pillow raises nearly anything
         raise InputError(f"image '{name}' cannot be decoded ({error})") from None
     canvas = Image.new("RGBA", rgba.size, "white")

@@ -74,7 +74,10 @@ class Template:
         self._parts = [(fixed, name) for fixed, name, _, _ in parts]
         names = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
         if not names:
-            raise InputError(f"caption template '{self.text}' names no column")
+            raise InputError(
+                f"caption template '{self.text}' names no column; "
+                "put one in braces, such as {title}"
+            )
         return names
 
 
@@ -94,7 +97,7 @@ class Where:
     def __init__(self, conditions: Mapping[str, Any] | None) -> None:
         if conditions is not None and not isinstance(conditions, Mapping):
             raise InputError(
-                f"where is {conditions!r}; expected columns and what they must be, such as "
+                f"where is {conditions!r}; expected columns with the values to keep, such as "
                 "{gender: [Men, Women], year: {min: 2012}}"
             )
         self.tests = {name: _test(name, wanted) for name, wanted in (conditions or {}).items()}
@@ -230,7 +233,7 @@ class Choice:
         if caption is None:
             raise InputError(
                 f"{source}: no {what} that looks like a caption ({', '.join(CAPTIONS)}); name it "
-                f"(caption), or make one of several, such as '{{brand}} {{colour}}'; "
+                f"(caption), or combine several, such as '{{brand}} {{colour}}'; "
                 f"{there_are(columns)}"
             )
         image_id = self.id or next((name for name in IDS if name in columns), None)
@@ -260,7 +263,7 @@ def require(name: str, columns: Iterable[str], whose: str, what: str = "column")
         close = did_you_mean(name, known)
         hint = close if close.startswith(" ") else ""
         raise InputError(
-            f"{whose} names the {what} '{name}', which is not there{hint}; {there_are(known)}"
+            f"{whose} names the {what} '{name}', which does not exist{hint}; {there_are(known)}"
         )
 
 

@@ -150,8 +150,8 @@ def take_in(rows: Iterable[Row], source: Source, choice: Choice, strict: bool) -
     places, twice = Places.of(Texts(table["id"]))
     if twice is not None:
         raise InputError(
-            f"{source.where}: image id '{twice}' occurs more than once; expected ids that differ: "
-            "name a column of such (id)"
+            f"{source.where}: image id '{twice}' occurs more than once; expected unique ids: "
+            "name a column that has them (id)"
         )
     return catalog_of(table, places, source.name, source.reader, source.kind, tuple(skipped))
 

@@ -148,7 +148,7 @@ def _read(folder: Path, origin: Origin) -> Catalog:
     """
     meta = read_json(folder / LISTING)
     if fingerprint(_states(map(Path, meta["places"]))) != meta["stamp"]:
-        raise InputError(f"{origin.name} has changed since it was read")
+        raise InputError(f"{origin.name} has changed since it was read; run the command again")
     table = pa.ipc.open_file(pa.memory_map(str(folder / "images.arrow"))).read_all()
     places = Places(np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False))
     if not len(table) == places.table.shape[1] == meta["rows"]:

@@ -121,7 +121,9 @@ def check_file_target(path: Path | str, sources: Iterable[Path] = ()) -> Path:
     if target.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; expected the name of a file")
     if target.exists() and not target.is_file():
-        raise InputError(f"cannot write {path}: it is a device or the like; expected a plain file")
+        raise InputError(
+            f"cannot write {path}: it is a device, pipe or socket; expected a regular file"
+        )
     if target.exists():
         if not os.access(target, os.W_OK):
             raise InputError(f"cannot write {path}: the file there is read-only")
@@ -156,7 +158,7 @@ def _resolved(path: Path) -> Path:
     except (OSError, RuntimeError, ValueError):
         looping = True
     if looping:
-        raise InputError(f"cannot write {path}: it is a link that leads nowhere, or no path at all")
+        raise InputError(f"cannot write {path}: it is a broken link, or not a valid path")
     return target
 
 
@@ -166,7 +168,7 @@ def _check_parents(target: Path, given: Path | str) -> None:
     if not parent.is_dir():
         raise InputError(f"cannot write {given}: {parent} is a file, not a folder")
     if not os.access(parent, os.W_OK):
-        raise InputError(f"cannot write {given}: the folder {parent} may not be written to")
+        raise InputError(f"cannot write {given}: the folder {parent} is not writable")
 
 
 def mark(folder: Path, names: Iterable[str] = ()) -> None:
@@ -206,9 +208,10 @@ def _refuse_foreign(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISDIR(mode):
-        what = "a link" if stat.S_ISLNK(mode) else "no folder"
+        what = "a link" if stat.S_ISLNK(mode) else "not a folder"
         raise InputError(
-            f"{path} is {what}, and untrain needs this place for a folder of its own: move it away"
+            f"{path} is {what}, and untrain needs this path for a folder of its own: "
+            "move it elsewhere"
         )
     if is_leftover(path):
         return

@@ -172,7 +172,7 @@ class Table:
                 blank = table.index.to_series().astype(object).map(lambda _: None)
                 found[column.name] = column.conform(blank, where)
             elif not column.optional:
-                raise InputError(f"{where} has no column {column.name}; expected it")
+                raise InputError(f"{where} has no column {column.name}")
         import pandas as pd
 
         for name in strange:

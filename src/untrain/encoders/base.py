@@ -37,7 +37,7 @@ class Encoder(Protocol):
 def pooled(encoder: Encoder) -> Encoder:
     """Return the form of ``encoder`` to search a whole catalogue with.
 
-    An encoder of whole feature maps (100,352 numbers a picture in the study) gives its mean over
+    An encoder of whole feature maps (100,352 numbers per picture in the study) gives its mean over
     positions, with the same weights in memory; any other is returned itself.
     """
     pool = getattr(encoder, "pooled", None)

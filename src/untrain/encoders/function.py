@@ -87,7 +87,7 @@ class CallableEncoder:
         for part in parts:
             if part.shape[1] != size:
                 raise InputError(
-                    f"encoder '{self.name}' returned {part.shape[1]} numbers a picture, and "
+                    f"encoder '{self.name}' returned {part.shape[1]} numbers per picture, and "
                     f"{size} before; their number must not depend on the picture"
                 )
         return np.concatenate(parts)

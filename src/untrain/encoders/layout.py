@@ -25,7 +25,7 @@ VERSION = 1  # raise it when the numbers change
 
 
 class LayoutEncoder:
-    """Colour layout, oriented gradients and colour histogram: 896 non-negative numbers a picture.
+    """Colour layout, oriented gradients and colour histogram: 896 non-negative numbers per picture.
 
     Of two pictures, the cosine is the weighted mean of the three blocks' cosines.
     """

@@ -152,7 +152,8 @@ class FeatureStore:
         if version > VERSION:
             raise InputError(
                 f"feature store: {self.folder} was written by a newer untrain (format {version}, "
-                f"this one reads {VERSION}); upgrade, or delete that folder: features are made anew"
+                f"this one reads {VERSION}); upgrade, or delete that folder "
+                "to compute the features again"
             )
         return meta if version == VERSION and d > 0 else None
 
@@ -164,7 +165,7 @@ class FeatureStore:
                 self._begin(features.shape[1])
             elif self._meta["d"] != features.shape[1]:
                 raise InputError(
-                    f"feature store: the encoder returned {features.shape[1]} numbers a picture, "
+                    f"feature store: the encoder returned {features.shape[1]} numbers per picture, "
                     f"and {self._meta['d']} are in {self.folder}; delete that folder"
                 )
             new = self._table.find(digests) < 0  # others may have been quicker
@@ -179,12 +180,14 @@ class FeatureStore:
             if found := {path.name for path in self.folder.iterdir()} - {"lock"}:
                 raise InputError(
                     f"feature store: {self.folder} holds {min(found)}, which untrain did not write "
-                    "or no longer knows; move that folder away"
+                    "or no longer knows; move that folder elsewhere"
                 )
             mark(self.folder, FILES)
         for name in ("features.bin", "hashes.bin"):
             if (self.folder / name).exists():
-                console.print(f"feature store: {self.folder} cannot be read and is made anew")
+                console.print(
+                    f"feature store: {self.folder} cannot be read; its features are computed again"
+                )
                 (self.folder / name).unlink()
         created = datetime.now(UTC).isoformat()
         description = describe(self.encoder)

@@ -43,7 +43,7 @@ def find_run(given: Path, runs: Path = RUNS) -> Path:
         raise InputError(words + _known(given.name, runs_in(runs)))
     inside = runs_in(given) if given.is_dir() else []
     hint = f"; the runs in it: {_named(str(path) for path in inside)}" if inside else ""
-    raise InputError(f"{given} is no run folder: it has no {RECORD}{hint}")
+    raise InputError(f"{given} is not a run folder: it has no {RECORD}{hint}")
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -78,7 +78,9 @@ def _of_file(file: Path) -> Path:
 
     folder = load_config(file).folder
     if not (folder / RECORD).is_file():
-        raise InputError(f"{file} was not run yet (there is no {folder}): `untrain run {file}`")
+        raise InputError(
+            f"{file} has not been run yet (there is no {folder}): run `untrain run {file}`"
+        )
     return folder
 
 

@@ -55,7 +55,7 @@ def run_config(folder: Path) -> Config:
     """
     for name in ("run.json", "config.yaml"):
         if not (folder / name).exists():
-            raise InputError(f"{folder} is no run folder: it has no {name}")
+            raise InputError(f"{folder} is not a run folder: it has no {name}")
     here = folder.resolve()
     config = load_config(folder / "config.yaml")
     return config.model_copy(update={"runs": here.parent, "name": here.name})
@@ -140,7 +140,7 @@ def read_lines(path: Path, what: str) -> list[str]:
     except UnicodeDecodeError:
         raise InputError(f"the {what} file {path} is not text (UTF-8)") from None
     if not text.strip():
-        raise InputError(f"the {what} file {path} is empty: write one {what} a line")
+        raise InputError(f"the {what} file {path} is empty: write one {what} per line")
     lines = [line.strip() for line in text.rstrip().split("\n")]
     if "" in lines:
         raise InputError(

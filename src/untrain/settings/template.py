@@ -73,15 +73,15 @@ def write_template(
     path = path / "experiment.yaml" if path.is_dir() else path
     schema_path = path.with_name(f"{path.stem}.schema.json")
     if path.suffix not in (".yaml", ".yml"):
-        raise InputError(f"cannot write {path}: expected a name that ends in .yaml")
+        raise InputError(f"cannot write {path}: expected a name ending in .yaml")
     if data is not None and not data.exists():
         raise InputError(f"{data} does not exist; expected the folder or zip of your images")
     for target in (path, schema_path):
         check_file_target(target)
     if path.exists():
-        raise InputError(f"{path} is there already: choose another name, or delete it first")
+        raise InputError(f"{path} already exists: choose another name, or delete it first")
     if schema_path.exists() and not _is_ours(schema_path):
-        raise InputError(f"{schema_path} is there already and is no schema of untrain's")
+        raise InputError(f"{schema_path} already exists and was not written by untrain")
     text = template(format, name or path.stem, _beside(path, data), f"./{schema_path.name}")
     write_json(schema_path, schema())
     write_text(path, text)

@@ -115,7 +115,7 @@ def test_no_file_and_no_zip_are_input_errors(tmp_path: Path) -> None:
         from_fashion(tmp_path / "a.zip")
     half = zipped(tmp_path / "a.zip", FILES).read_bytes()[:-60]
     (tmp_path / "half.zip").write_bytes(half)
-    with pytest.raises(InputError, match="no readable zip"):
+    with pytest.raises(InputError, match="not a readable zip file"):
         from_fashion(tmp_path / "half.zip")
 
 

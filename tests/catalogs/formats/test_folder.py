@@ -87,8 +87,8 @@ BAD = {
     "caption without image": ({"bad.txt": b"words"}, "bad.txt"),
     "empty caption": ({"bad.jpg": picture(5), "bad.txt": b" \n\t"}, "bad.txt"),
     "caption cannot be read": ({"bad.jpg": picture(5), "bad.txt": b"caf\xe9"}, "bad.txt"),
-    "image is in no image format": ({"bad.jpg": b"<html>", "bad.txt": b"words"}, "bad"),
-    "image is in no image format that": ({"bad.png": b"", "bad.txt": b"words"}, "bad"),
+    "image is not in an image format": ({"bad.jpg": b"<html>", "bad.txt": b"words"}, "bad"),
+    "image is not in an image format that": ({"bad.png": b"", "bad.txt": b"words"}, "bad"),
     "image cannot be decoded": ({"bad.jpg": TRUNCATED, "bad.txt": b"words"}, "bad"),
 }
 

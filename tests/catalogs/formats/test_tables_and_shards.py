@@ -159,7 +159,7 @@ def test_rows_are_chosen_and_captions_made_of_columns(
     ("options", "message"),
     [
         ({"caption": "brnd"}, r"caption names the (column|field) 'brnd', .*did you mean 'brand'\?"),
-        ({"caption": "{brnd}"}, r"'brnd', which is not there"),
+        ({"caption": "{brnd}"}, r"'brnd', which does not exist"),
         ({"where": {"colour": "red"}}, r"where names the .*'colour'.*there are: .*brand"),
         ({"id": "sku"}, r"id names the .*'sku'"),
         ({"where": {"brand": "X"}}, r"none of 6 rows passes where: 'brand' holds 'Acme' \(3\)"),
@@ -191,7 +191,7 @@ def test_a_broken_image_is_skipped_or_refused(
     found = load_catalog(format, path=path)
     assert found.fingerprint == catalog.subset({"1", "2", "9", "11"}).fingerprint
     assert [s.name for s in found.skipped] == ["5", "10"]
-    assert "no image format that Pillow knows" in found.skipped[1].reason
+    assert "not in an image format that Pillow can read" in found.skipped[1].reason
     with pytest.raises(InputError, match="2 entries cannot be used: "):
         load_catalog(format, path=path, strict=True)
 
@@ -280,10 +280,10 @@ def test_shards_are_read_as_webdataset_has_them(tmp_path: Path) -> None:
 
 def test_a_tar_that_is_none_or_compressed_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"words" * 300)
-    with pytest.raises(InputError, match=r"a.tar is no readable tar"):
+    with pytest.raises(InputError, match=r"a.tar is not a readable tar file"):
         load_catalog("webdataset", path=tmp_path / "a.tar")
     tar(tmp_path / "b.tar", {"1.jpg": picture(1)}, "w:gz")
-    with pytest.raises(InputError, match=r"compressed: gunzip it"):
+    with pytest.raises(InputError, match=r"compressed: unpack it with gunzip"):
         load_catalog("webdataset", path=tmp_path / "b.tar")
     whole = tar(tmp_path / "c.tar", {"1.jpg": picture(1), "1.txt": b"x"}).read_bytes()
     (tmp_path / "c.tar").write_bytes(whole[:700])
@@ -321,7 +321,7 @@ def test_parquet_takes_bytes_structs_and_paths(tmp_path: Path) -> None:
     assert every.ids == ("p/b#0", "x/a#0", "x/a#1") and every.duplicates() == [("x/a#0", "x/a#1")]
     joined = load_catalog("parquet", path=tmp_path, caption="words", captions="join")
     assert joined.captions == ("three", "one two")
-    with pytest.raises(InputError, match=r"'words' holds list<.*>, no encoded images .*are: img"):
+    with pytest.raises(InputError, match=r"'words' holds list<.*>, not encoded images .*are: img"):
         load_catalog("parquet", path=tmp_path, image="words")
     with pytest.raises(InputError, match=r"no column that looks like a caption .*are: words"):
         load_catalog("parquet", path=tmp_path)
@@ -331,7 +331,7 @@ def test_parquet_takes_bytes_structs_and_paths(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected files of one schema"):
         load_catalog("parquet", path=tmp_path)
     (tmp_path / "no.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(InputError, match="no readable Parquet"):
+    with pytest.raises(InputError, match="not a readable Parquet"):
         load_catalog("parquet", path=tmp_path / "no.parquet")
 
 
@@ -353,10 +353,10 @@ def test_a_table_of_paths(tmp_path: Path) -> None:
     }
     with pytest.raises(InputError, match=r"image names the column 'title2', .*mean 'title'"):
         load_catalog("csv", path=tmp_path / "t.tsv", image="title2")
-    with pytest.raises(InputError, match=r"root .*nowhere is no folder"):
+    with pytest.raises(InputError, match=r"root .*nowhere is not a folder"):
         load_catalog("csv", path=tmp_path / "t.tsv", root="nowhere")
     for text, message in (
-        ("", "is empty; expected a line of names"),
+        ("", "is empty; expected a line of column names"),
         ("a,a\n", "names the column 'a' twice"),
         ("a,b\n", r"looks like the images' paths .*there are: a, b"),
     ):
@@ -426,7 +426,7 @@ def test_a_data_set_with_splits_and_labels(tmp_path: Path) -> None:
         load_catalog("datasets", path=tmp_path / "d", caption="label")
     with pytest.raises(InputError, match=r"no split 'dev'; there are train, test"):
         load_catalog("datasets", path=tmp_path / "d", split="dev")
-    with pytest.raises(InputError, match="needs one of path and hub"):
+    with pytest.raises(InputError, match="needs either path or hub"):
         load_catalog("datasets")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"was not written by Dataset.save_to_disk"):

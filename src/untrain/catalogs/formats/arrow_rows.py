@@ -28,7 +28,7 @@ def image_column(schema: pa.Schema, wanted: str | None, where: str) -> str:
         require(wanted, schema.names, f"{where}: image")
         if wanted not in possible:
             raise InputError(
-                f"{where}: the column '{wanted}' holds {schema.field(wanted).type}, no encoded "
+                f"{where}: the column '{wanted}' holds {schema.field(wanted).type}, not encoded "
                 f"images (bytes, or a struct of bytes and path); {there_are(possible)} of that kind"
             )
         return wanted

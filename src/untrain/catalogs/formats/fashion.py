@@ -132,8 +132,8 @@ def _open(source: Path) -> tuple[str, ZipReader | FolderReader]:
             names = inside = members(source)
         except (OSError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{source} is no readable zip ({error}); expected Fashion Product Images as "
-                "downloaded from Kaggle, or its unpacked folder"
+                f"{source} is not a readable zip file ({error}); expected Fashion Product Images "
+                "as downloaded from Kaggle, or its unpacked folder"
             ) from None
     else:
         raise InputError(

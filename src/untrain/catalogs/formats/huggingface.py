@@ -132,7 +132,7 @@ def named(
 ) -> Named:
     """Return which data set options name; `InputError` if not exactly one is named."""
     if (path is None) == (hub is None):
-        raise InputError("a catalogue of format 'datasets' needs one of path and hub")
+        raise InputError("a catalogue of format 'datasets' needs either path or hub")
     if hub is not None:
         return Named("hub", "", hub, config, split, revision)
     folder = Path(path or "").expanduser()

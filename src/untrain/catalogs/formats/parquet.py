@@ -124,7 +124,7 @@ def _schema(paths: tuple[Path, ...]) -> tuple[pa.Schema, int]:
             with pq.ParquetFile(path) as file:
                 schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path} is no readable Parquet file ({error})") from None
+            raise InputError(f"{path} is not a readable Parquet file ({error})") from None
         first = first or schema
         if schema.names != first.names:
             raise InputError(

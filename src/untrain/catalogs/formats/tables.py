@@ -105,7 +105,9 @@ def _file(path: Path | str, what: str) -> Path:
 def _root(table: Path, root: Path | str | None) -> Path:
     folder = (table.parent / Path(root or "").expanduser()).resolve()
     if not folder.is_dir():
-        raise InputError(f"{table}: root {folder} is no folder; expected that of the images")
+        raise InputError(
+            f"{table}: root {folder} is not a folder; expected the folder of the images"
+        )
     return folder
 
 
@@ -121,7 +123,9 @@ def _read_csv(
     if not names or len(set(names)) < len(names):
         twice = next((name for name in names if names.count(name) > 1), None)
         fault = f"names the column '{twice}' twice" if twice else "is empty"
-        raise InputError(f"{table} {fault}; expected a line of names, then a row an image")
+        raise InputError(
+            f"{table} {fault}; expected a line of column names, then one row per image"
+        )
     return names, rows
 
 

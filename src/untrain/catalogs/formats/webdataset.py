@@ -104,7 +104,7 @@ def read_piece(paths: tuple[Path, ...], piece: Piece, image_id: str) -> bytes:
         raise InputError(f"image '{image_id}' cannot be read ({error.strerror})") from None
     if len(data) != piece.size:
         name = paths[piece.shard].name
-        raise InputError(f"image '{image_id}' cannot be read ({name} ends before its end)")
+        raise InputError(f"image '{image_id}' cannot be read ({name} is truncated)")
     return data
 
 
@@ -163,9 +163,10 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
                     yield info
     except (OSError, tarfile.TarError, EOFError) as error:
         packed = path.open("rb").read(2) == b"\x1f\x8b"
-        hint = "it is compressed: gunzip it, images in it are compressed already"
+        hint = "it is compressed: unpack it with gunzip; its images are compressed already"
         raise InputError(
-            f"{path} is no readable tar ({hint if packed else error}); expected a WebDataset shard"
+            f"{path} is not a readable tar file ({hint if packed else error}); "
+            "expected a WebDataset shard"
         ) from None
 
 
@@ -183,7 +184,7 @@ def _values(file: BinaryIO, members: Members) -> tuple[dict[str, Any], str]:
             text = file.read(info.size).decode("utf-8-sig")
             found = json.loads(text) if suffix == "json" else {suffix: text}
             if not isinstance(found, dict):
-                raise ValueError("no object of fields")
+                raise ValueError("not a JSON object")
             values |= found
         except ValueError as error:
             fault = f"{suffix} cannot be read ({error})"

@@ -104,7 +104,7 @@ def family_prompt(catalog: Catalog, family: str) -> str:
     """
     table = catalog.attributes
     if "family" not in table:
-        raise InputError(f"{catalog.name}: has no families; only the rendered catalogue has")
+        raise InputError(f"{catalog.name}: has no families; only the rendered catalogue has them")
     members = table.index[table["family"] == family]
     if not len(members):
         raise InputError(f"{catalog.name}: no picture of a family '{family}'")
