@@ -221,8 +221,8 @@ def _refuse_foreign(path: Path) -> None:
         before, foreign = now, _foreign(path)
     if foreign:
         raise InputError(
-            f"{path} holds {foreign}, which untrain did not write, and has to be replaced: move "
-            "it away first"
+            f"{path} holds {foreign}, which untrain did not write and will not replace: "
+            "move it elsewhere first"
         )
 
 
