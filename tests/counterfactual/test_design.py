@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers.forget_sets import sets_of
 from untrain.core.errors import InputError
 from untrain.core.files import rng
 from untrain.counterfactual.design import (
@@ -18,27 +19,16 @@ from untrain.counterfactual.design import (
 )
 
 
-def sets(n_prompts: int, arms=("targeted", "random_uniform"), ks=(10,), draws=1) -> pd.DataFrame:
-    rows = [
-        (f"{arm}/p{i}/k{k}/d{d}", arm, f"p{i}", d, k)
-        for arm in arms
-        for i in range(n_prompts)
-        for k in ks
-        for d in range(draws)
-    ]
-    return pd.DataFrame(rows, columns=["forget_set_id", "arm", "prompt_id", "draw", "k"])
-
-
 @pytest.mark.parametrize("n_prompts", [1, 4, 7])
 def test_each_set_is_out_in_half_of_the_models(n_prompts):
-    assignment = randomised(sets(n_prompts, ks=(10, 100)), 10, seed=0)
+    assignment = randomised(sets_of(n_prompts, ks=(10, 100)), 10, seed=0)
     assert assignment.model_ids[0] == "B00" and assignment.model_ids[-1] == "B09"
     assert (assignment.out.sum(axis=1) == 5).all()
     assert (redraw(assignment, rng(1), 20).sum(axis=2) == 5).all()
 
 
 def test_redrawn_assignments_are_uniform_and_independent_over_sets():
-    assignment = randomised(sets(4, arms=("targeted",)), 4, seed=0)
+    assignment = randomised(sets_of(4, arms=("targeted",)), 4, seed=0)
     drawn = redraw(assignment, rng("test"), 12_000)
     halves, counts = np.unique(drawn[:, 2], axis=0, return_counts=True)
     assert len(halves) == math.comb(4, 2)
@@ -49,7 +39,7 @@ def test_redrawn_assignments_are_uniform_and_independent_over_sets():
 
 def test_a_cost_of_any_removal_shows_in_the_random_arm():
     """Every set out costs every query 0.3: the control must read 0.3, not nothing."""
-    table = sets(8)
+    table = sets_of(8)
     means = []
     for seed in range(400):
         out = randomised(table, 8, seed).out.astype(float)
@@ -60,7 +50,7 @@ def test_a_cost_of_any_removal_shows_in_the_random_arm():
 
 
 def test_the_assignment_follows_the_same_law_as_the_redrawn_ones():
-    table = sets(3, arms=("targeted",))
+    table = sets_of(3, arms=("targeted",))
     first = np.stack([randomised(table, 4, seed=s).out for s in range(800)])
     again = redraw(randomised(table, 4, seed=0), rng("law"), 800)
     codes = [np.packbits(o.reshape(len(o), -1), axis=1).view(">u2").ravel() for o in (first, again)]
@@ -70,7 +60,7 @@ def test_the_assignment_follows_the_same_law_as_the_redrawn_ones():
 
 
 def test_same_seed_same_assignment_other_seed_another():
-    table = sets(6)
+    table = sets_of(6)
     same = [randomised(table, 10, seed=s).out for s in (0, 0, 1)]
     assert (same[0] == same[1]).all() and (same[0] != same[2]).any()
 
@@ -78,11 +68,11 @@ def test_same_seed_same_assignment_other_seed_another():
 @pytest.mark.parametrize("n_models", [2, 5, 0])
 def test_an_odd_or_small_number_of_models_is_refused(n_models):
     with pytest.raises(InputError, match="even and at least 4"):
-        randomised(sets(3), n_models, seed=0)
+        randomised(sets_of(3), n_models, seed=0)
 
 
 def test_before_after_takes_everything_targeted_out_of_one_model():
-    table = sets(3, arms=("targeted", "random_uniform", "least_similar"), draws=2)
+    table = sets_of(3, arms=("targeted", "random_uniform", "least_similar"), draws=2)
     assignment = before_after(table)
     assert assignment.model_ids == ("full", "targeted", "random", "reseed")
     assert assignment.seed_offsets == (0, 0, 0, 1)
@@ -91,11 +81,11 @@ def test_before_after_takes_everything_targeted_out_of_one_model():
     out = table[assignment.out[:, 2]]
     assert set(out["arm"]) == {"random_uniform"} and set(out["draw"]) == {0}
     with pytest.raises(InputError, match="random_uniform"):
-        before_after(sets(3, arms=("targeted",)))
+        before_after(sets_of(3, arms=("targeted",)))
 
 
 def test_removals_and_removed_ids_say_what_is_out():
-    images = sets(4).merge(pd.DataFrame({"n": range(3)}), how="cross")
+    images = sets_of(4).merge(pd.DataFrame({"n": range(3)}), how="cross")
     images["image_id"] = [f"i{i:03d}" for i in range(len(images))]
     table = forget_set_table(images)
     assert list(table["size"]) == [3] * 8
@@ -110,16 +100,16 @@ def test_removals_and_removed_ids_say_what_is_out():
 
 
 def test_models_that_are_not_paired_have_seeds_of_their_own_and_the_same_assignment():
-    table = sets(4)
+    table = sets_of(4)
     paired, unpaired = (randomised(table, 6, 0, paired=paired) for paired in (True, False))
     assert paired.seed_offsets == (0,) * 6 and unpaired.seed_offsets == tuple(range(6))
     assert (paired.out == unpaired.out).all()
-    table = sets(3, arms=("targeted", "random_uniform"))
+    table = sets_of(3, arms=("targeted", "random_uniform"))
     assert before_after(table, paired=False).seed_offsets == (0, 1, 2, 3)
 
 
 def test_equal_models_are_refused_unless_seeds_tell_them_apart():
-    table = sets(1)
+    table = sets_of(1)
     with pytest.raises(InputError, match=r"of 8 models would differ.* 8 sets are nearly always"):
         refuse_repeated_models(randomised(table, 8, 0))
     refuse_repeated_models(randomised(table, 8, 0, paired=False))
@@ -127,7 +117,7 @@ def test_equal_models_are_refused_unless_seeds_tell_them_apart():
 
 @pytest.mark.parametrize("n_models", [4, 8, 10])
 def test_enough_forget_sets_are_nearly_always_enough(n_models):
-    table = sets(enough_forget_sets(n_models), arms=("targeted",))
+    table = sets_of(enough_forget_sets(n_models), arms=("targeted",))
     drawn = redraw(randomised(table, n_models, 0), rng("enough"), 2000)
     repeated = [np.unique(out, axis=1).shape[1] < n_models for out in drawn]
     assert np.mean(repeated) < 0.05
@@ -135,7 +125,7 @@ def test_enough_forget_sets_are_nearly_always_enough(n_models):
 
 def test_a_seed_gives_the_assignment_that_it_always_gave():
     """Published results rest on these bits: never draw them in another order."""
-    out = randomised(sets(3), 8, seed=5).out
+    out = randomised(sets_of(3), 8, seed=5).out
     assert ["".join(map(str, row.astype(int))) for row in out] == [
         *("11110000", "00101101", "01110100"),
         *("01001101", "10011010", "00110110"),

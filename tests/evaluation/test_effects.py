@@ -6,22 +6,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.helpers.forget_sets import sets_of
 from untrain.core.errors import InputError
 from untrain.core.tables import EFFECTS
 from untrain.counterfactual.design import Assignment, randomised
 from untrain.evaluation.before_after import before_after_effects
 from untrain.evaluation.effects import group_effects, trial_effects
-
-
-def sets(n_prompts: int, ks=(10,), arms=("targeted", "random_uniform"), draws=1) -> pd.DataFrame:
-    rows = [
-        (f"{arm}/p{i}/k{k}/d{d}", arm, f"p{i}", d, k)
-        for arm in arms
-        for i in range(n_prompts)
-        for k in ks
-        for d in range(draws)
-    ]
-    return pd.DataFrame(rows, columns=["forget_set_id", "arm", "prompt_id", "draw", "k"])
 
 
 def measured(y: dict[str, np.ndarray], models, measure="nll") -> pd.DataFrame:
@@ -63,7 +53,7 @@ def pick(effects: pd.DataFrame, **where) -> pd.Series:
 
 
 def test_the_trial_finds_the_arm_that_matters():
-    table = sets(12)
+    table = sets_of(12)
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, lambda arm, k: 0.5 * (arm == "targeted"))
     effects = effects_of(measured(y, assignment.model_ids), table, assignment)
@@ -78,7 +68,7 @@ def test_the_trial_finds_the_arm_that_matters():
 
 
 def test_a_prompts_effect_is_the_exact_test_on_generation_means():
-    table = sets(4)
+    table = sets_of(4)
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, lambda arm, k: 0.2, luck=0.3)
     effects = effects_of(measured(y, assignment.model_ids), table, assignment)
@@ -99,7 +89,7 @@ def test_a_prompts_effect_is_the_exact_test_on_generation_means():
 
 def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
     # All four combinations of two increments equally often: a full factorial for one prompt.
-    table = sets(1, ks=(10, 100), arms=("targeted",))
+    table = sets_of(1, ks=(10, 100), arms=("targeted",))
     out = np.array([[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1]], bool)
     assignment = Assignment(
         tuple(table["forget_set_id"]),
@@ -116,7 +106,7 @@ def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
 
 def test_sums_of_increments_are_unbiased_and_covered():
     covered, estimates = [], []
-    table = sets(5, ks=(10, 100), arms=("targeted",))
+    table = sets_of(5, ks=(10, 100), arms=("targeted",))
     for seed in range(60):
         assignment = randomised(table, 10, seed)
         y = outcomes(table, assignment, lambda arm, k: 0.6 if k == 10 else 0.2, seed, 0.3, 0.5)
@@ -130,7 +120,7 @@ def test_sums_of_increments_are_unbiased_and_covered():
 
 
 def test_nested_sets_of_a_query_are_told_apart():
-    table = sets(6, ks=(10, 100, 300), arms=("targeted",))
+    table = sets_of(6, ks=(10, 100, 300), arms=("targeted",))
     assignment = randomised(table, 10, 3)
     y = outcomes(table, assignment, lambda arm, k: 2.0 if k == 10 else 0.0, 3, 0.1, 0.1)
     effects = effects_of(measured(y, assignment.model_ids), table, assignment, 400)
@@ -147,7 +137,7 @@ def test_nested_sets_of_a_query_are_told_apart():
 
 
 def test_four_models_cannot_tell_nested_sets_apart():
-    table = sets(3, ks=(10, 100), arms=("targeted",))
+    table = sets_of(3, ks=(10, 100), arms=("targeted",))
     assignment = randomised(table, 4, 1)
     y = outcomes(table, assignment, lambda arm, k: 1.0, 1, 0.1, 0.1)
     effects = effects_of(measured(y, assignment.model_ids), table, assignment, 50)
@@ -157,7 +147,7 @@ def test_four_models_cannot_tell_nested_sets_apart():
 
 
 def test_p_of_one_arm_is_valid_though_another_arm_has_an_effect():
-    table = sets(3)
+    table = sets_of(3)
     p_values = []
     for seed in range(120):
         assignment = randomised(table, 10, seed)
@@ -168,7 +158,7 @@ def test_p_of_one_arm_is_valid_though_another_arm_has_an_effect():
 
 
 def test_several_draws_of_a_prompt_are_averaged():
-    table = sets(3, arms=("random_uniform",), draws=2)
+    table = sets_of(3, arms=("random_uniform",), draws=2)
     assignment = randomised(table, 8, seed=5)
     y = outcomes(table, assignment, lambda arm, k: 0.4, noise=0.0, luck=0.0)
     effects = effects_of(measured(y, assignment.model_ids), table, assignment, draws=200)
@@ -180,8 +170,8 @@ def test_several_draws_of_a_prompt_are_averaged():
 def test_a_users_list_is_held_against_every_prompt():
     table = pd.concat(
         [
-            sets(3, arms=("targeted",)),
-            pd.DataFrame([("ids/k5", "ids", None, 0, 5)], columns=list(sets(1))),
+            sets_of(3, arms=("targeted",)),
+            pd.DataFrame([("ids/k5", "ids", None, 0, 5)], columns=list(sets_of(1))),
         ],
         ignore_index=True,
     )
@@ -198,7 +188,7 @@ def test_a_users_list_is_held_against_every_prompt():
 
 
 def test_measured_against_the_sampler_everything_looks_worse():
-    table = sets(10)
+    table = sets_of(10)
     assignment = randomised(table, 10, seed=2)
     y = outcomes(table, assignment, lambda arm, k: 0.0)
     models = [*assignment.model_ids, "A"]
@@ -215,7 +205,7 @@ def test_measured_against_the_sampler_everything_looks_worse():
 
 
 def test_the_order_of_the_measures_changes_nothing_and_missing_ones_are_told():
-    table = sets(4)
+    table = sets_of(4)
     assignment = randomised(table, 6, seed=0)
     measures = measured(outcomes(table, assignment, lambda arm, k: 0.1), assignment.model_ids)
     effects = effects_of(measures, table, assignment, draws=100)
@@ -236,7 +226,7 @@ def test_the_order_of_the_measures_changes_nothing_and_missing_ones_are_told():
 
 
 def test_few_models_leave_a_query_without_limits():
-    table = sets(3, arms=("targeted",))
+    table = sets_of(3, arms=("targeted",))
     assignment = randomised(table, 4, seed=0)
     y = outcomes(table, assignment, lambda arm, k: 1.0)
     row = pick(
@@ -331,7 +321,7 @@ def test_adjusted_controls_are_not_called_harmful_too_often():
 
 
 def test_groups_have_overall_effects_of_their_own():
-    table = sets(6)
+    table = sets_of(6)
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, lambda arm, k: 0.5 * (arm == "targeted"))
     for p in ("p4", "p5"):

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from tests.helpers.exact import exact_test
+from tests.helpers.forget_sets import targeted_sets
 from untrain.counterfactual.design import randomised, redraw
 from untrain.evaluation.power import (
     _limits,
@@ -19,17 +20,6 @@ from untrain.evaluation.randomisation import (
     randomisation_test,
     with_observed,
 )
-
-
-def sets(n: int) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "forget_set_id": [f"u{i}" for i in range(n)],
-            "arm": "targeted",
-            "prompt_id": [f"p{i}" for i in range(n)],
-            "k": 10,
-        }
-    )
 
 
 def test_the_critical_effect_is_where_the_exact_test_begins_to_find() -> None:
@@ -51,7 +41,7 @@ def test_the_critical_effect_is_where_the_exact_test_begins_to_find() -> None:
 def test_so_it_is_for_the_overall_test(n_models: int, n_sets: int) -> None:
     generator = np.random.default_rng(1)
     for seed in range(10):
-        assignment = randomised(sets(n_sets), n_models, seed)
+        assignment = randomised(targeted_sets(n_sets), n_models, seed)
         drawn = redraw(assignment, generator, 199)
         y, out = generator.normal(size=(n_sets, n_models)), assignment.out
         contrast = (drawn.reshape(len(drawn), -1) - 0.5) * (4 / (n_sets * n_models))
@@ -149,7 +139,7 @@ def test_holm_needs_models_for_its_smallest_p() -> None:
 
 def test_noise_is_what_differs_between_models_that_have_a_prompts_own_set() -> None:
     generator = np.random.default_rng(0)
-    table, sds, correlations = sets(16), [], []
+    table, sds, correlations = targeted_sets(16), [], []
     for seed in range(60):
         assignment = randomised(table, 8, seed)
         shared = 0.15 * generator.normal(size=8)
@@ -169,7 +159,9 @@ def test_noise_is_what_differs_between_models_that_have_a_prompts_own_set() -> N
 
 
 def test_further_increments_are_no_noise() -> None:
-    table = pd.concat([sets(12).assign(k=10), sets(12).assign(k=100)], ignore_index=True)
+    table = pd.concat(
+        [targeted_sets(12).assign(k=10), targeted_sets(12).assign(k=100)], ignore_index=True
+    )
     table["forget_set_id"] += table["k"].astype(str)
     assignment, generator = randomised(table, 12, 0), np.random.default_rng(0)
     y = (

@@ -2,11 +2,11 @@ import math
 from itertools import permutations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 from tests.helpers.exact import exact_test
+from tests.helpers.forget_sets import targeted_sets
 from untrain.core.files import rng
 from untrain.counterfactual.design import randomised, redraw
 from untrain.evaluation.least_squares import Adjustment, set_effects
@@ -19,19 +19,8 @@ from untrain.evaluation.randomisation import (
 )
 
 
-def sets(n: int) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "forget_set_id": [f"u{i}" for i in range(n)],
-            "arm": "targeted",
-            "prompt_id": [f"p{i}" for i in range(n)],
-            "k": 10,
-        }
-    )
-
-
 def trial(n_sets: int, n_models: int, seed: int, draws: int = 400):
-    assignment = randomised(sets(n_sets), n_models, seed)
+    assignment = randomised(targeted_sets(n_sets), n_models, seed)
     null = with_observed(assignment.out, redraw(assignment, rng("null", seed), draws))
     return assignment.out, null
 

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from untrain.core.tables import EFFECTS
+from untrain.core.vocabulary import Design
 from untrain.evaluation.measurement import BITS, amount, primary
 from untrain.report.arms import arm_words
 from untrain.report.notes import NOTHING_REMOVED
@@ -15,6 +16,7 @@ from untrain.report.tables.effects import (
     designs,
     is_overall,
     overall_table,
+    single_effects,
     split_controls,
     verdict_counts,
 )
@@ -157,13 +159,8 @@ def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame, alpha: flo
     if len(controls):
         found = verdict_counts(controls)["attributable"]
         sentences.append(f"Positive controls attributable: {found} of {len(controls)}.")
-    random = effects[
-        (effects["design"] == "randomised")
-        & effects["arm"].str.startswith("random")
-        & (effects["measure"] == primary(effects))
-        & ~is_overall(effects)
-        & effects["p_value"].notna()
-    ]
+    random = single_effects(effects, Design.RANDOMISED)
+    random = random[random["arm"].str.startswith("random") & random["p_value"].notna()]
     if len(random):
         wrong = int((random["p_value"] <= alpha).sum())
         whose = "Prompts that random removals would also have labelled attributable"

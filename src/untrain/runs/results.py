@@ -87,6 +87,17 @@ class RunResults:
         return float((self.config.get("evaluation") or {}).get("alpha", DEFAULT_ALPHA))
 
     @cached_property
+    def texts(self) -> dict[str, str]:
+        """The text of each prompt by its id."""
+        return dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
+
+    @property
+    def equivalent(self) -> list[dict[str, Any]]:
+        """``results/equivalent.json``: what `untrain.evaluation.equivalent` found on a bank."""
+        path = self.folder / "results" / "equivalent.json"
+        return list(read_json(path)) if path.is_file() else []
+
+    @cached_property
     def comparison(self) -> pd.DataFrame:
         """Every metric of every generated picture against its candidates; larger than the rest."""
         return _read(COMPARISON, self.folder)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from untrain.core.files import rng
-from untrain.evaluation.measurement import in_full, primary
+from untrain.evaluation.measurement import in_full
 from untrain.report.arms import VERDICTS, arm_label, arm_order
 from untrain.report.figures.style import (
     BLUE,
@@ -31,7 +31,7 @@ from untrain.report.figures.style import (
     short,
     styled,
 )
-from untrain.report.tables.effects import designs, is_overall, overall_table, prompt_table
+from untrain.report.tables.effects import overall_table, prompt_table, single_effects
 from untrain.report.words import number, uncertainty
 from untrain.runs.results import RunResults, rows
 
@@ -82,14 +82,8 @@ def prompt_effects(run: RunResults) -> pd.DataFrame:
 
     The primary measure under the design that the answer rests on.
     """
-    effects = run.effects
-    chosen = effects[
-        (effects["design"] == designs(effects)[0])
-        & ~is_overall(effects)
-        & (effects["measure"] == primary(effects))
-        & np.isfinite(effects["estimate"].astype(float))
-    ]
-    chosen = chosen.rename(columns={"estimate": "effect"})
+    chosen = single_effects(run.effects).rename(columns={"estimate": "effect"})
+    chosen = chosen[np.isfinite(chosen["effect"].astype(float))]
     return chosen[["prompt_id", "arm", "k", "effect"]].reset_index(drop=True)
 
 

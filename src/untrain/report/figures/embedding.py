@@ -146,10 +146,9 @@ def embedding_map(run: RunResults) -> Plot | str:
     everyone = points[points["kind"] != "generated"].drop_duplicates("name")
     some = rng("embedding-map").permutation(len(everyone))[:BACKGROUND]
     everyone = everyone.iloc[some]
-    prompts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
     for axes, prompt_id in zip(panels.flat, shown, strict=False):
         _panel(axes, everyone, points[points["prompt_id"] == prompt_id])
-        title = _two_lines(f"{short(prompt_id, 8)}  {prompts.get(prompt_id, '')}")
+        title = _two_lines(f"{short(prompt_id, 8)}  {run.texts.get(prompt_id, '')}")
         axes.set_title(title, fontsize=7.5, loc="left")
     for axes in panels.flat[len(shown) :]:
         axes.set_axis_off()

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from untrain.core.files import read_json
 from untrain.evaluation.measurement import BITS, in_full
 from untrain.report.arms import arm_label
 from untrain.report.figures.style import BLUE, FAINT, GREEN, INK, ORANGE, Plot, canvas, plot, styled
@@ -18,10 +17,9 @@ COLOURS = {"targeted": BLUE, "family": GREEN}
 
 def equivalent(run: RunResults) -> Plot | str:
     """How many random images have the effect of the chosen ones, if a bank was trained."""
-    path = run.folder / "results" / "equivalent.json"
-    if not path.is_file():
+    if not run.equivalent:
         return "no bank holds models without random subsets of several sizes"
-    return equivalent_figure(read_json(path), run.unit)
+    return equivalent_figure(run.equivalent, run.unit)
 
 
 def equivalent_figure(rows: list[dict[str, Any]], unit: str = BITS) -> Plot:

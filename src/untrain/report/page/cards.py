@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.core.notes import Note
-from untrain.evaluation.measurement import amount, primary
+from untrain.evaluation.measurement import amount
 from untrain.report.arms import arm_label, arm_order
 from untrain.report.model_pairs import sides
 from untrain.report.page.gallery import REFERENCE, Gallery
@@ -150,9 +150,7 @@ def effect_words(line: Any, unit: str) -> str:
 
 def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
     """Return, for each prompt, its effect by arm, placed on a scale that all cards share."""
-    chosen = tables.designs(run.effects)[0]
-    found = run.effects[~tables.is_overall(run.effects) & (run.effects["design"] == chosen)]
-    found = found[found["measure"] == primary(run.effects)]
+    found = tables.single_effects(run.effects)
     found = found.assign(order=found["arm"].map(arm_order))
     found = found.sort_values(["order", "k"], kind="stable")
     controls = run.prompts.loc[run.prompts["role"] == "control", "prompt_id"]

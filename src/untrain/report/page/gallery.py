@@ -56,7 +56,7 @@ class Gallery:
             known = run.captions["family"].fillna("")
             self.families = dict(zip(run.captions["image_id"], known, strict=True))
         self.copied = copied_from(run)
-        self.texts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
+        self.texts = run.texts
         self.shown: dict[str, Shown] = {}
         self.about: dict[str, tuple[Any, ...]] = {}
 

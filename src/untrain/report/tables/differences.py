@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from untrain.core.files import read_json
 from untrain.core.tables import EFFECTS
 from untrain.core.vocabulary import Arm, Design
 from untrain.evaluation.measurement import primary
@@ -76,9 +75,7 @@ def difference_sentence(effects: pd.DataFrame) -> str:
 
 def equivalent_rows(run: RunResults) -> list[tuple[str, str, str, str]]:
     """Return arm, images, effect and how many random images do as much; nothing without a bank."""
-    path = run.folder / "results" / "equivalent.json"
-    found = read_json(path) if path.is_file() else []
     return [
         (arm_label(row["arm"]), f"{row['removed']:.0f}", number(row["effect"], 3), row["words"])
-        for row in found
+        for row in run.equivalent
     ]

@@ -29,6 +29,15 @@ def is_overall(table: pd.DataFrame) -> pd.Series:
     return table["prompt_id"].isna()
 
 
+def single_effects(effects: pd.DataFrame, design: str = "") -> pd.DataFrame:
+    """Return the rows on single prompts, on the primary measure; by default the answer's design."""
+    return effects[
+        (effects["design"] == (design or designs(effects)[0]))
+        & ~is_overall(effects)
+        & (effects["measure"] == primary(effects))
+    ]
+
+
 def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
     """Return the overall effects, one row an arm and size, the naive figures beside them.
 
@@ -97,11 +106,7 @@ def prompt_table(run: RunResults) -> pd.DataFrame:
 
 def own_rows(effects: pd.DataFrame, design: str) -> pd.DataFrame:
     """Return each prompt's effect of its own images on the primary measure, by prompt_id."""
-    rows = effects[
-        (effects["design"] == design)
-        & ~is_overall(effects)
-        & (effects["measure"] == primary(effects))
-    ]
+    rows = single_effects(effects, design)
     rows = rows.assign(order=rows["arm"].map(arm_order)).sort_values(["order", "k"])
     return rows.drop_duplicates("prompt_id").set_index("prompt_id")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from untrain.core.files import read_json, write_text
-from untrain.evaluation.measurement import in_full, primary
+from untrain.core.files import write_text
+from untrain.evaluation.measurement import in_full
 from untrain.report.arms import arm_label, arm_order
 from untrain.report.ranking import main_ranking
 from untrain.report.tables import effects as tables
@@ -190,15 +190,10 @@ def _prompts(run: RunResults) -> ReportTable | None:
 
 def _arms(run: RunResults) -> ReportTable:
     """Effects of every arm on every prompt, as on the page's cards."""
-    chosen = run.effects[
-        (run.effects["design"] == tables.designs(run.effects)[0])
-        & ~tables.is_overall(run.effects)
-        & (run.effects["measure"] == primary(run.effects))
-    ]
+    chosen = tables.single_effects(run.effects)
     chosen = chosen.rename(columns={"estimate": "effect", "p_value": "p"})
-    names = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
     chosen = chosen.assign(
-        prompt=chosen["prompt_id"].map(names).fillna(""), order=chosen["arm"].map(arm_order)
+        prompt=chosen["prompt_id"].map(run.texts).fillna(""), order=chosen["arm"].map(arm_order)
     )
     chosen = chosen.sort_values(["prompt_id", "order", "k"], kind="stable")
     numbers = chosen[["prompt_id", "prompt", "arm", "k", "effect", "low", "high", "p"]]
@@ -235,10 +230,9 @@ def _verdicts(run: RunResults) -> ReportTable:
 def _influential(run: RunResults) -> ReportTable:
     """The training images that the run's ranking puts first for each prompt."""
     top = main_ranking(run).groupby("prompt_id", sort=False).head(TOP)
-    texts = dict(zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True))
     captions = dict(zip(run.captions["image_id"], run.captions["caption"], strict=True))
     numbers = top.assign(
-        prompt=top["prompt_id"].map(texts).fillna(""),
+        prompt=top["prompt_id"].map(run.texts).fillna(""),
         caption=top["image_id"].map(captions).fillna(""),
     )
     numbers = numbers[["prompt_id", "prompt", "method", "rank", "image_id", "caption", "score"]]
@@ -250,11 +244,8 @@ def _influential(run: RunResults) -> ReportTable:
     return ReportTable("influential", caption, numbers, INFLUENTIAL, words)
 
 
-def _equivalent(run: RunResults) -> ReportTable | None:
-    path = run.folder / "results" / "equivalent.json"
-    if not path.is_file():
-        return None
-    kept = [{k: v for k, v in row.items() if k != "curve"} for row in read_json(path)]
+def _equivalent(run: RunResults) -> ReportTable:
+    kept = [{k: v for k, v in row.items() if k != "curve"} for row in run.equivalent]
     caption = f"How many random images have the effect of the chosen ones. {worse(run.unit)}"
     return ReportTable("equivalent", caption, pd.DataFrame(kept), EQUIVALENT, equivalent_rows(run))
 

@@ -9,7 +9,7 @@ from untrain.report.copies import copy_words
 from untrain.report.notes import warnings
 from untrain.report.tables import effects as tables
 from untrain.report.tables.differences import difference_rows
-from untrain.report.tables.exports import worse
+from untrain.report.tables.exports import BEYOND, OTHERS, OVERALL, PROMPTS, worse
 from untrain.runs.results import RunResults
 
 _WORDS = {"Compared", "Removed", "Measure", "Prompt", "Verdict"}
@@ -38,19 +38,16 @@ def _effects(run: RunResults) -> list[str]:
         "## Overall",
         f"{worse(run.unit)} p is one-sided.",
         _table(
-            ("Removed", "k", "Effect", "95 % interval", "p", "Naive", "Naive interval"),
+            OVERALL,
             tables.overall_rows(tables.overall_table(run.effects)) + tables.group_rows(run.groups),
         ),
     ]
     beyond = difference_rows(run.effects)
     if beyond:
-        compared = ("Compared", "Difference", "95 % interval", "p, two-sided")
-        parts += ["## Beyond random sets, and beyond smaller ones", _table(compared, beyond)]
+        parts += ["## Beyond random sets, and beyond smaller ones", _table(BEYOND, beyond)]
     if others:
-        heads = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
-        parts += ["## Other measures", _table(heads, others)]
-    heads = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
-    return [*parts, "## Each prompt", _table(heads, tables.prompt_rows(tables.prompt_table(run)))]
+        parts += ["## Other measures", _table(OTHERS, others)]
+    return [*parts, "## Each prompt", _table(PROMPTS, tables.prompt_rows(tables.prompt_table(run)))]
 
 
 def _cell(text: Any) -> str:
