@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,14 @@ def judged(row: dict[str, Any]) -> str:
 
 
 def measured_noise(trials: Sequence[FinishedTrial], having: bool = True) -> VarianceComponents:
-    """Return the mean variances of the runs' trials, as `untrain.evaluation.power.trial_noise`."""
-    found = [power.trial_noise(t.measures, t.sets, t.assignment, having) for t in trials]
+    """Return the mean variances of the runs' trials, as `untrain.evaluation.power.trial_noise`.
+
+    With ``having=False``, among the models that lack a prompt's smallest own set.
+    """
+    found = []
+    for trial in trials:
+        drawn = trial.assignment if having else replace(trial.assignment, out=~trial.assignment.out)
+        found.append(power.trial_noise(trial.measures, trial.sets, drawn))
     return VarianceComponents(
         float(np.mean([noise.shared for noise in found])),
         float(np.mean([noise.own for noise in found])),

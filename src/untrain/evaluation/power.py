@@ -191,7 +191,7 @@ def models_for_holm(n_queries: int, alpha: float = 0.05) -> int:
 
 
 def trial_noise(
-    measures: pd.DataFrame, sets: pd.DataFrame, assignment: Assignment, having: bool = True
+    measures: pd.DataFrame, sets: pd.DataFrame, assignment: Assignment
 ) -> VarianceComponents:
     """Return the variances of a query's mean NLL between the paired models of a finished trial.
 
@@ -204,8 +204,6 @@ def trial_noise(
     ----------
     measures, sets, assignment
         As for `untrain.evaluation.effects.trial_effects`.
-    having : bool
-        False: among the models that lack the prompt's smallest own set, instead.
 
     Returns
     -------
@@ -222,6 +220,6 @@ def trial_noise(
     makers = []
     for prompt_id in table.index:
         own = assignment.out[decisive.index[decisive["prompt_id"] == prompt_id]]
-        chosen = np.ones(y.shape[1], bool) if not len(own) else own[0] != having
+        chosen = np.ones(y.shape[1], bool) if not len(own) else ~own[0]
         makers.append(centring(chosen, own[1:]))  # nested sizes have further increments
     return variance_components(y, np.stack(makers))

@@ -35,7 +35,7 @@ def verdicts(
     models no query can be attributable at 5 %.
 
     The verdict is about the training algorithm averaged over assignments with half of the other
-    units out, not about the one set of weights that drew the query. Each verdict errs at ``alpha``
+    sets out, not about the one set of weights that drew the query. Each verdict errs at ``alpha``
     on its own; to claim particular queries read ``p_holm``, adjusted over the queries of the arm
     (Holm 1979). It is at least n / C(M, M/2) for n queries: 16 need 12 models to come below 5 %.
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from tests.helpers.pictures import noise, smooth
 from untrain.search.compare import extra as module
 from untrain.search.compare.extra import (
     hamming,
@@ -16,15 +17,6 @@ from untrain.search.compare.extra import (
     perceptual_hashes,
     standard_ssim,
 )
-
-
-def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), np.uint8)
-
-
-def smooth(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    blurred = [cv2.GaussianBlur(image, (0, 0), 3) for image in noise(count, height, width, seed)]
-    return np.stack(blurred)
 
 
 @settings(max_examples=15, derandomize=True, deadline=None)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from tests.helpers.pictures import noise, smooth
 from tests.helpers.places import REAL
 from untrain.search.compare import pixel as module
 from untrain.search.compare.pixel import pixel_metrics, resize_folder
@@ -52,15 +53,6 @@ def assert_equal_to_pairs(generated: np.ndarray, candidates: np.ndarray) -> None
                     atol=1e-12 if name == "ssim" else 1e-10,
                     err_msg=name,
                 )
-
-
-def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), np.uint8)
-
-
-def smooth(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    blurred = [cv2.GaussianBlur(image, (0, 0), 3) for image in noise(count, height, width, seed)]
-    return np.stack(blurred)
 
 
 @settings(max_examples=15, derandomize=True, deadline=None)
