@@ -27,7 +27,7 @@ install-dev: $(VENV)/.installed-dev  ## the same, with what development needs
 demo: install  ## run the whole chain on the embedded default; prints where the report is
 	$(BIN)/untrain demo
 
-unit: install-dev  ## the tests that train nothing, in less than a minute
+unit: install-dev  ## the tests that train nothing: about a minute on two cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'unit and not slow'
 
 test: install-dev  ## the fast tests, a worker a core

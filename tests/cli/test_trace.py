@@ -244,7 +244,7 @@ def test_what_is_no_picture_is_named(photo: Path, spoil: Callable[[Path], None])
         (("-c", "nowhere"), "nowhere"),
         ((), "--catalog or --run"),
         (("-c", "photos", "--run", "runs/x"), "--catalog or --run"),
-        (("--run", "photos"), "no run folder"),
+        (("--run", "photos"), "not a run folder"),
         (("-c", "photos", "-p", " "), "the prompt is empty"),
         (("-c", "photos", "--format", "fodler"), "did you mean 'folder'"),
         (("-c", "photos", "--format", "rendered"), "takes no path"),
