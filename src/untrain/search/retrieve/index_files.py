@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +67,6 @@ def read_index(
             arrays[name] = array
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from None
-    with suppress(OSError):
-        (folder / META).touch()  # last used
     return meta, arrays
 
 
