@@ -209,7 +209,7 @@ def test_other_pictures_are_measured_again_by_the_same_models(
     assert len(trained) == 2
     assert set(found.outcomes["generation"]) == {0}
     (folder / "queries.safetensors").write_bytes(b"others")
-    with pytest.raises(InputError, match="other pictures"):
+    with pytest.raises(InputError, match="have changed since"):
         read_bank(folder)
 
 
@@ -234,8 +234,8 @@ def test_other_settings_make_another_bank(
         (2, [1.0], "between 0 and 1"),
         (2, [-0.5], "between 0 and 1"),
         (2, [float("nan")], "between 0 and 1"),
-        (2, [0.001], "takes out 0 of the"),
-        (2, [0.999], "takes out 1"),
+        (2, [0.001], "removes 0 of the"),
+        (2, [0.999], "removes 1"),
         (500, [0.01], "different subsets"),
         (2, [], "found none"),
     ],
@@ -261,7 +261,7 @@ def test_the_plan_counts_what_is_missing_and_trains_nothing(
         before["models"] == "9: 4 without 0.5 of the data, 4 without 0.1 of the data, 1 on all data"
     )
     assert before["to be trained"].startswith("9, 1 at a time")
-    assert "MB a model" in before["disk"]
+    assert "MB per model" in before["disk"]
     assert not trained
     micro_copy()
     train_bank(Run(config()), 3)

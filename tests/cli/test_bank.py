@@ -27,7 +27,7 @@ def test_a_bank_is_planned_trained_and_extended(untrain: Untrain, experiment: Pa
     [
         (["--models", 1], "at least 2 models"),
         (["--share", 1.5], "between 0 and 1"),
-        (["--share", 0.0001], "takes out 0 of the"),
+        (["--share", 0.0001], "removes 0 of the"),
         (["--share", "half"], "Invalid value for '--share'"),
         (["--set", "generator.preset=nano"], "nano"),
         (["--address", "auto", "--engine", "local"], "engine.address"),

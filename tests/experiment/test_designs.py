@@ -122,7 +122,8 @@ def test_one_set_for_all_prompts_together(config: Make, micro_copy: Copy) -> Non
     assert len(pd.read_parquet(folder / "results/verdicts.parquet")) == 6
     assert read_json(folder / "results/summary.json")["together"]
     assert any(
-        "The sets of all prompts leave together" in w["text"] for w in record(folder)["warnings"]
+        "The sets of all prompts are removed together" in w["text"]
+        for w in record(folder)["warnings"]
     )
     words = "the 3 images found for each prompt, of all prompts together, are"
     assert words in answer(read_results(folder))

@@ -253,7 +253,7 @@ def test_one_that_only_this_process_has_is_trained_here(
     done = run(config("workers=2", "generator=mine"), "retrain")
     assert any("trained one after another" in w["text"] for w in done.record["warnings"])
     assert len(done.table("models")) == 5
-    with pytest.raises(InputError, match="no other machine has"):
+    with pytest.raises(InputError, match="other machines do not have"):
         run(config("workers=2", "generator=mine", "engine=ray", name="other"), "fit")
 
 

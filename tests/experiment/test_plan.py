@@ -71,7 +71,7 @@ def test_a_finished_run_of_the_same_data_and_model_lends_its_noise(
     trial = read_trial(folder)
     sd = power.trial_noise(trial.measures, trial.sets, trial.assignment).total ** 0.5
     text = lines_of(config(name="next"), 4)["power"]
-    assert f"noise between models {sd:.2f}, as in the finished run beside it" in text
+    assert f"noise between models {sd:.2f}, as in the finished run in the same folder" in text
     other = config("generator.settings.epochs=7", name="next")
     assert "as in the demo" in lines_of(other, 4)["power"]
 

@@ -3,14 +3,14 @@
 It compares attributions with what training does (`untrain leaderboard`), and targeted removals with
 random ones (`untrain.evaluation.equivalent`). The folder ``bank`` of a run holds
 
-- ``models.parquet``: model_id, share (of the data taken out), draw, seed, fingerprint, path;
+- ``models.parquet``: model_id, share (of the data removed), draw, seed, fingerprint, path;
 - ``kept.safetensors``: ``kept``, uint8 (models, images), rows as that table, columns as the run's
   ``catalog.parquet``;
 - ``outcomes.parquet``: model_id, prompt_id, generation, measure, value: the primary measure of
   every query;
 - ``bank.json``: what the models and the measures depend on.
 
-Rows are only ever added, so that a bank can grow and an interrupted one continues.
+Rows are only ever added, so a bank can grow and an interrupted one can be resumed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Measure = Callable[[str, Any], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """Models trained without random subsets of the data, and how they find A's pictures.
+    """Models trained without random subsets of the data, and their measures of A's pictures.
 
     Attributes
     ----------
@@ -77,9 +77,9 @@ class Bank:
 def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> Bank:
     """Train the models of a bank that are missing, and measure those that are not measured.
 
-    Stages up to ``generate`` are run first where they are not done. Models are of seed B, paired,
-    and found again by fingerprint; asking for more later trains only those. Where there are
-    several shares the model on everything, ``full``, belongs to the bank too.
+    Stages up to ``generate`` that are not done are run first. Models have seed B, are paired, and
+    are identified by their fingerprint, so a larger bank trains only the models that are missing.
+    With several shares, the model trained on everything, ``full``, belongs to the bank too.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
     models : int
         How many of each share, at least 2.
     shares : sequence of float
-        Shares of the training images to take out, each in (0, 1).
+        Shares of the training images to remove, each in (0, 1).
 
     Raises
     ------
     InputError
-        A share or a number of models that cannot be, or what `run_stages` finds wrong.
+        A share or a number of models is impossible, or `run_stages` finds a fault.
     """
     if run.given_pictures:
         raise InputError(
@@ -127,14 +127,14 @@ def _train(run: Run, subsets: Sequence[RandomSubset], kept: np.ndarray) -> pd.Da
 
 
 def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
-    """Write what the bank consists of; measures of models that are others now are dropped."""
+    """Write what the bank consists of; measures of models that have changed are dropped."""
     before = _read(BANK_MODELS, run.folder)
     same = before.merge(table, on=["model_id", "fingerprint"])["model_id"]
     outcomes = _read(BANK_OUTCOMES, run.folder)
     valid = outcomes["model_id"].isin(same)
     if not valid.all():
         BANK_OUTCOMES.write(run.folder, outcomes[valid])
-    # The table last: rows beyond it count as not there.
+    # The table comes last: rows beyond it do not count.
     with atomic_file(run.path("bank", "kept.safetensors")) as temporary:
         save_file({"kept": kept.astype(np.uint8)}, temporary)
     BANK_MODELS.write(run.folder, table)
@@ -166,7 +166,7 @@ def _likelihoods(queries: Queries) -> Measure:
 
 
 def _likeness(run: Run, queries: Queries) -> Measure:
-    """Return how they are measured by one that does not: by what it draws with the same noise."""
+    """Return how they are measured by one that does not: by its pictures from the same noise."""
     encoder, seed = run.encoder, run.config.seed
     features = encoder.encode(list(queries.pictures))
 
@@ -179,12 +179,12 @@ def _likeness(run: Run, queries: Queries) -> Measure:
 
 
 def _renew(run: Run) -> None:
-    """Discard what was made by other settings, or measured on other queries."""
+    """Discard what was made with other settings, or measured on other queries."""
     now, before = depends_on(run), remembered(run.path("bank"))
     if now == before:
         return
     if before:
-        console.print("  bank: settings or pictures have changed; it is made anew where need be")
+        console.print("  bank: settings or pictures have changed; the bank is updated")
     run.path("bank", "outcomes.parquet").unlink(missing_ok=True)
     if now["models"] != before.get("models"):
         run.path("bank", "models.parquet").unlink(missing_ok=True)
@@ -198,7 +198,7 @@ def depends_on(run: Run) -> dict[str, str]:
 
 
 def _queries(folder: Path) -> str:
-    """Return the fingerprint of the pictures that A drew, and of what was asked for."""
+    """Return the fingerprint of the pictures that A generated, and of their prompts."""
     files = [folder / "queries.safetensors", folder / "prompts.csv"]
     return fingerprint(*(file.read_bytes() for file in files))
 
@@ -220,7 +220,7 @@ def _read(table: Table, folder: Path) -> pd.DataFrame:
 
 
 def read_bank(folder: Path) -> Bank:
-    """Read the bank of a run: the models of it that are measured.
+    """Read the bank of a run: its measured models.
 
     Parameters
     ----------
@@ -230,14 +230,14 @@ def read_bank(folder: Path) -> Bank:
     Raises
     ------
     InputError
-        There is none, no model of it is measured yet, or the pictures were drawn anew since.
+        There is no bank, none of its models is measured yet, or the pictures have changed since.
     """
     remedy = "make it with `untrain bank FILE`"
     if not (folder / "bank" / "models.parquet").exists():
         raise InputError(f"found no bank of random subsets in {folder}: {remedy}")
     if remembered(folder / "bank").get("queries") != _queries(folder):
         raise InputError(
-            f"the bank in {folder} was measured on other pictures than are there now: "
+            f"the bank in {folder} was measured on pictures that have changed since: "
             "measure it again with `untrain bank FILE`"
         )
     models, outcomes = BANK_MODELS.read(folder), _read(BANK_OUTCOMES, folder)
@@ -253,12 +253,12 @@ def read_bank(folder: Path) -> Bank:
 
 
 def keep_equivalent(run: Run, found: Bank) -> list[dict[str, Any]]:
-    """Write how many random images do as much as the removals of the run, with a figure.
+    """Write how many random images have the same effect as the run's removals, with a figure.
 
     Writes ``results/equivalent.json`` and ``results/figures/equivalent.*``. Returns nothing where
     the bank has a single share, or the run no effects yet.
     """
-    several = found.models["share"].nunique() > 2  # one is 0, of the model on everything
+    several = found.models["share"].nunique() > 2  # one is 0: the model trained on everything
     if not several or not run.path("results", "effects.parquet").exists():
         return []
     from untrain.report.figures.equivalent import equivalent_figure

@@ -1,4 +1,4 @@
-"""The leaderboard: attributors compared on one bank of models of random halves of the data."""
+"""The leaderboard: attributors compared on a bank of models without random halves of the data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Truth:
 
     kept: np.ndarray  # (models, images)
     outcomes: np.ndarray  # (models, queries), higher is worse
-    groups: np.ndarray  # (images,), equal for those that leave together
+    groups: np.ndarray  # (images,), equal for those removed together
     members: np.ndarray | None  # (queries, images), of the prompt's family
     k: int
 
@@ -51,11 +51,11 @@ def leaderboard(
     encoders: Sequence[str] = (),
     candidates: int = CANDIDATES,
 ) -> Leaderboard:
-    """Benchmark every available attributor on models of random halves of the data.
+    """Benchmark every available attributor on models trained on random halves of the data.
 
-    A query is a prompt, its outcome the mean over the pictures that A drew for it; control prompts
-    are left aside. Attributors: captions (``text``, by TF-IDF, and ``bm25``), every metric of the
-    comparison, every ranking, the run's own rankings, those and the encoders given, chance (the
+    A query is a prompt, its outcome the mean over the pictures that A generated for it; control
+    prompts are left out. Attributors: captions (``text``, by TF-IDF, and ``bm25``), every metric of
+    the comparison, every ranking, the run's own rankings, those and the encoders given, chance (the
     mean of 20 draws) and, where families are known, ``family``: 1 for images of the prompt's own
     family and 0 for others, an upper reference that knows what no attributor does.
 
@@ -64,9 +64,9 @@ def leaderboard(
     run : Run
         Done up to ``generate`` at least.
     bank : Bank
-        As `untrain.banks.bank.read_bank` returns it; models of other shares are left aside.
+        As `untrain.banks.bank.read_bank` returns it; models of other shares are left out.
     k : int
-        How many images the effect and the family precision are of.
+        How many of the first images count for the effect and the family precision.
     rankings : sequence of str
         Further ones, such as ``fitted:weights.json`` or ``scores:influence.parquet``.
     encoders : sequence of str
@@ -133,7 +133,7 @@ def leaderboard(
 
 
 def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATES) -> Evidence:
-    """Return what attributors may look at: the pictures that A drew for some prompts of a run."""
+    """Return what attributors may use: the pictures that A generated for some prompts of a run."""
     queries = read_queries(run.folder).of(*prompt_ids)
 
     def compare() -> WholeComparison:
@@ -144,7 +144,7 @@ def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATE
 
 
 def _check_method(run: Run, method: str) -> tuple[Note, ...]:
-    """Check a ranking that was asked for; weights must not have seen this run."""
+    """Check a requested ranking; weights must not have been fitted on this run."""
     check_method(method)
     parsed = parse_method(method)
     if parsed.kind != "fitted":
@@ -193,7 +193,7 @@ def _check(run: Run, k: int, candidates: int) -> None:
 
 
 def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the models of halves were trained on, and their mean measure of each query."""
+    """Return what each half's model was trained on, and its mean measure of each query."""
     half = np.isclose(bank.models["share"].to_numpy(np.float64), HALF)
     if half.sum() < LEAST_MODELS:
         raise InputError(
@@ -221,7 +221,7 @@ def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, 
 def _judged(
     attributor: Attributor, evidence: Evidence, truth: _Truth
 ) -> tuple[Estimate, dict[str, Any], tuple[Note, ...]]:
-    """Return an attributor's LDS, its row and its notes; of several draws the means."""
+    """Return an attributor's LDS, its row and its notes; means over draws if there are several."""
     kept, outcomes = truth.kept, truth.outcomes
     draws: list[Scores] = [draw.scores(evidence) for draw in attributor.draws()]
     values = [draw.values.astype(np.float64) for draw in draws]

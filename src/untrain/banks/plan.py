@@ -26,7 +26,7 @@ class BankPlan:
     pairs : int
         Training pairs.
     models : dict of float to int
-        How many models there will be of each share of the data taken out; 0 is the model on
+        How many models there will be for each share of the data removed; 0 is the model trained on
         everything.
     missing : int
         How many of them are still to be trained.
@@ -49,7 +49,7 @@ class BankPlan:
 
     @property
     def seconds(self) -> float | None:
-        """Of all training; None if unknown."""
+        """Of all training together; None if unknown."""
         if self.seconds_per_model is None:
             return None
         return -(-self.missing // self.workers) * self.seconds_per_model
@@ -72,8 +72,8 @@ class BankPlan:
         training = f"{self.missing}, {self.workers} at a time"
         each, size = self.seconds_per_model, self.megabytes_per_model
         if each is None or size is None or self.seconds is None or self.megabytes is None:
-            return [*lines, ("to be trained", f"{training}, of unknown length")]
-        disk = f"about {self.megabytes:.0f} MB ({size:.1f} MB a model); "
+            return [*lines, ("to be trained", f"{training}, for an unknown time")]
+        disk = f"about {self.megabytes:.0f} MB ({size:.1f} MB per model); "
         return [
             *lines,
             ("to be trained", f"{training}, each {in_words(each)}"),
@@ -85,7 +85,8 @@ class BankPlan:
 def plan_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> BankPlan:
     """Return what `train_bank` would train and what that would cost.
 
-    Models that a run beside this one has are not looked for: they would cost nothing. The cost of
+    Models that another run in the same folder already has are not taken into account; they would
+    cost nothing. The cost of
     the stages up to ``generate`` is not included; `untrain plan` states it.
 
     Raises
@@ -110,7 +111,7 @@ def plan_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> B
 
 
 def _trained(run: Run) -> pd.DataFrame:
-    """Return the models of the bank that are there and would be used again."""
+    """Return the models of the bank that exist and would be reused."""
     known = known_models(run)
     needed = (run.trainer.shared / "shared.json", run.path("queries.safetensors"))
     if known.empty or not all(path.exists() for path in needed):

@@ -1,4 +1,4 @@
-"""Random subsets of the training images, for a bank: drawn, told apart, refused."""
+"""Random subsets of the training images, for a bank: how they are drawn and checked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from untrain.core.errors import InputError
 from untrain.core.files import rng
 
 FULL = "full"
-MOST_DRAWS = 20  # for each subset of a bank: enough to meet all that exist, if there are few
+MOST_DRAWS = 20  # for each subset of a bank: enough to find all that exist, if there are few
 
 
 @dataclass(frozen=True)
 class RandomSubset:
-    """A random subset of the images to be taken out.
+    """A random subset of the images to be removed.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class RandomSubset:
 
 
 def kept_without(subset: RandomSubset, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Return which images remain when a subset is taken out.
+    """Return which images remain when a subset is removed.
 
-    A subset is drawn on its own, so that it is the same in a bank of any size; uniformly among all
-    of its size. Images of a group leave together; where a group does not fit, the size is the
-    nearest there is.
+    Each subset is drawn independently, so it is the same in a bank of any size, and uniformly
+    among all of its size. Images of a group are removed together; where a group does not fit, the
+    size is the nearest possible.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ def kept_without(subset: RandomSubset, groups: np.ndarray, seed: int) -> np.ndar
 
 
 def check_bank(catalog: Catalog, models: int, shares: Sequence[float], seed: int) -> None:
-    """Refuse a bank that cannot be."""
+    """Raise `InputError` if a bank is impossible."""
     if models < 2:
         raise InputError(
             f"a bank of {models}: expected at least 2 models; 64 (the default) give an LDS with a "
             "useful interval"
         )
     if not shares:
-        raise InputError("a bank needs a share of the data to take out, such as 0.5; found none")
+        raise InputError("a bank needs a share of the data to remove, such as 0.5; found none")
     distinct = len(set(catalog.hashes))
     for share in shares:
         if not 0 < share < 1:
@@ -83,8 +83,8 @@ def check_bank(catalog: Catalog, models: int, shares: Sequence[float], seed: int
         removed = round(share * len(catalog))
         if not 0 < removed < len(catalog) or distinct < 2:
             raise InputError(
-                f"a share of {share} takes out {removed} of the {len(catalog)} training images "
-                f"({distinct} of them different): expected at least one to leave and one to stay; "
+                f"a share of {share} removes {removed} of the {len(catalog)} training images "
+                f"({distinct} of them different): expected at least one removed and one kept; "
                 "choose a share nearer to 0.5"
             )
         different_subsets(float(share), models, copy_groups(catalog), seed)
@@ -98,10 +98,10 @@ def copy_groups(catalog: Catalog) -> np.ndarray:
 def different_subsets(
     share: float, models: int, groups: np.ndarray, seed: int
 ) -> list[RandomSubset]:
-    """Return the first draws of a share of which no two are the same images.
+    """Return the first distinct draws of a share.
 
-    A draw that repeats an earlier one is passed over: its model would be that one's, counted twice.
-    So it depends only on earlier draws, and a bank that grows stays what it was.
+    A draw that repeats an earlier one is skipped, because the same model would be counted twice.
+    That depends only on earlier draws, so the models of a bank stay the same as it grows.
 
     Raises
     ------
@@ -116,15 +116,15 @@ def different_subsets(
             return list(drawn.values())
     raise InputError(
         f"a bank of {models} models without {share:g} of {len(groups)} training images: only "
-        f"{len(drawn)} different subsets of that size were found, and a model counted twice is no "
-        f"evidence; ask for at most {len(drawn)} models, or choose a share nearer to 0.5"
+        f"{len(drawn)} different subsets of that size were found, and counting a model twice adds "
+        f"no evidence; ask for at most {len(drawn)} models, or choose a share nearer to 0.5"
     )
 
 
 def requested_subsets(
     known: pd.DataFrame, models: int, shares: Sequence[float], groups: np.ndarray, seed: int
 ) -> list[RandomSubset]:
-    """Return the subsets of a bank: those it has, in their order, then those that are new.
+    """Return the subsets of a bank: those it has, in their order, then the new ones.
 
     Parameters
     ----------

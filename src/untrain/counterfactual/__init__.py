@@ -1,1 +1,1 @@
-"""Which images leave which models: forget sets, and the designs that assign them."""
+"""Which images are removed from which models: forget sets, and the designs that assign them."""

@@ -1,4 +1,4 @@
-"""Arms: how the images of forget sets are chosen, a function each.
+"""Arms: how the images of forget sets are chosen, one function per arm.
 
 An arm takes its images from the ledger. The order of `ARMS` is the order in which arms take them.
 """
@@ -18,7 +18,7 @@ from untrain.core.registry import Registry
 from untrain.core.vocabulary import Arm
 from untrain.counterfactual.ledger import ForgetSet, ForgetSetLedger
 
-_CHUNK = 10_000  # rows of a ranking looked at at once: most of a long one never are
+_CHUNK = 10_000  # rows of a ranking read at a time: most rows of a long one are never read
 
 
 def families_of(ledger: ForgetSetLedger) -> np.ndarray:
@@ -27,12 +27,12 @@ def families_of(ledger: ForgetSetLedger) -> np.ndarray:
     Raises
     ------
     InputError
-        There are no control prompts, or the catalogue knows no families.
+        There are no control prompts, or the catalogue has no families.
     """
     catalog = ledger.catalog
     if not ledger.families or "family" not in catalog.attributes:
         raise InputError(
-            f"the arm family needs control prompts and a catalogue that knows families; there are "
+            f"the arm family needs control prompts and a catalogue with families; there are "
             f"{len(ledger.families)} such prompts and {catalog.name} has the attributes "
             f"{list(catalog.attributes.columns)}; use the rendered catalogue or drop the arm"
         )
@@ -73,7 +73,7 @@ def _family(ledger: ForgetSetLedger) -> None:
         if family in owners:
             raise InputError(
                 f"prompts {owners[family]} and {prompt_id} share the family '{family}', but forget "
-                "sets must be disjoint; give each control prompt a family of its own"
+                "sets must be disjoint; give each control prompt its own family"
             )
         owners[family] = prompt_id
         whole = ledger.open(Arm.FAMILY, prompt_id, k, len(rows[family]))
@@ -101,7 +101,7 @@ def _targeted(ledger: ForgetSetLedger) -> None:
         if owner is not None:
             if owner != prompt_id:  # else a copy of an image that it holds
                 lost[prompt_id].append((rank, owner))
-                gone = ledger.together and owner in sets  # it leaves with this set all the same
+                gone = ledger.together and owner in sets  # it is removed with this set anyway
                 displaced[into.id] += rank <= into.k and not gone
             continue
         reason = f"rank {rank}"
@@ -121,7 +121,7 @@ def _displaced(displaced: Counter[str], sets: list[ForgetSet]) -> list[Note]:
         Note(
             "forget-set-displaced",
             f"{s.id}: {displaced[s.id]} of its {s.target} images went to other sets; "
-            "it stands for lower ranks, so use less similar prompts or a smaller k",
+            "it holds lower ranks instead, so use less similar prompts or a smaller k",
             (s.id,),
         )
         for s in sets
@@ -137,7 +137,7 @@ def _least_similar(ledger: ForgetSetLedger) -> None:
 
 
 def _random_candidate(ledger: ForgetSetLedger) -> None:
-    """Draw from what was retrieved for the prompt and is not held by any set."""
+    """Draw from the images retrieved for the prompt that no set holds."""
     priority = np.empty(len(ledger.candidates), np.int64)
     rows_of = ledger.candidates.groupby("place").indices
     for place, prompt_id in enumerate(ledger.prompts):
@@ -149,7 +149,7 @@ def _random_candidate(ledger: ForgetSetLedger) -> None:
 
 
 def _random_uniform(ledger: ForgetSetLedger) -> None:
-    """Draw from the whole catalogue what is not held by any set."""
+    """Draw from the images of the whole catalogue that no set holds."""
     order = rng("random_uniform", ledger.seed).permutation(len(ledger.members))
     pool = deque(int(group) for group in order if int(group) not in ledger.owner)
     for sets in ledger.open_like_targeted(Arm.RANDOM_UNIFORM).values():
@@ -189,7 +189,7 @@ def _allocate(
 
 
 def _allocate_exactly(ledger: ForgetSetLedger, arm: str, queue: pd.DataFrame, reason: str) -> None:
-    """Fill sets as large as the targeted ones; a group of copies that does not fit is passed."""
+    """Fill sets as large as the targeted ones; a group of copies that does not fit is skipped."""
     for into, index, rank, owner in _allocate(ledger, queue, ledger.open_like_targeted(arm)):
         if owner is None and ledger.sizes[ledger.group_of[index]] <= into.remaining:
             ledger.take(into, index, reason.format(rank=rank))

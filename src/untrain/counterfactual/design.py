@@ -1,11 +1,12 @@
 """Designs: which model is trained without which forget sets.
 
-In the randomised removal trial every forget set is out of a random half of the models, so that one
-group of models measures all sets at once, and re-drawing the assignment gives an exact test (Fisher
-1935, The Design of Experiments).
+In the randomised removal trial every forget set is left out of a random half of the models. One
+group of models thus measures all sets at once, and re-drawing the assignment gives an exact test
+(Fisher 1935, The Design of Experiments).
 
-Two tables of forget sets are meant throughout: the *images*, one row an image
-(`untrain.core.tables.FORGET_SETS`), and the *sets*, one row a set and prompt (`forget_set_table`).
+There are two tables of forget sets: the *images*, one row per image
+(`untrain.core.tables.FORGET_SETS`), and the *sets*, one row per set and prompt
+(`forget_set_table`).
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ class Assignment:
     Attributes
     ----------
     forget_set_ids : tuple of str
-        The forget sets, one a row of ``out``.
+        The forget sets, one per row of ``out``.
     model_ids : tuple of str
-        The models, one a column of ``out``.
+        The models, one per column of ``out``.
     out : ndarray of bool, shape (sets, models)
         True where the model is trained without the set.
     seed_offsets : tuple of int
-        Added to the training seed, one a model; all different where models are not paired.
+        Added to the training seed, one per model; all different where models are not paired.
     is_random : bool
-        Whether the halves were drawn at random, so that they can be drawn again.
+        Whether the halves were drawn at random, so that they can be re-drawn.
     """
 
     forget_set_ids: tuple[str, ...]
@@ -50,12 +51,12 @@ class Assignment:
 def forget_set_table(images: pd.DataFrame) -> pd.DataFrame:
     """Return forget_set_id, arm, prompt_id, draw, k and size (images) of each forget set.
 
-    One row a set; a set that stands for several prompts together has a row for each of them.
+    One row per set; a set of several prompts together has one for each of them.
 
     Parameters
     ----------
     images : DataFrame
-        One row an image, as `untrain.counterfactual.forget_sets.build_forget_sets` makes it.
+        One row per image, as `untrain.counterfactual.forget_sets.build_forget_sets` makes it.
     """
     sizes = images["forget_set_id"].value_counts()
     columns = ["forget_set_id", "arm", "prompt_id", "draw", "k"]
@@ -64,10 +65,9 @@ def forget_set_table(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def aligned(sets: pd.DataFrame, assignment: Assignment) -> pd.DataFrame:
-    """Return forget sets in the order of an assignment, the index being their row of it.
+    """Return forget sets in the order of an assignment; the index is their row in it.
 
-    A set that stands for several prompts together has a row of the table for each, under the same
-    index.
+    A set of several prompts together has a row for each, under the same index.
     """
     ordered = sets.set_index("forget_set_id").loc[list(assignment.forget_set_ids)].reset_index()
     row = {set_id: number for number, set_id in enumerate(assignment.forget_set_ids)}
@@ -77,12 +77,12 @@ def aligned(sets: pd.DataFrame, assignment: Assignment) -> pd.DataFrame:
 def randomised(sets: pd.DataFrame, n_models: int, seed: int, paired: bool = True) -> Assignment:
     """Draw the assignment of a randomised removal trial.
 
-    Every set is out of a uniformly random half of the models, each set's half drawn independently.
+    Every set is left out of a uniformly random half of the models; halves are independent.
 
-    Models are *not* balanced further, for example so that each lacks half of an arm's sets. That
-    would cancel what is common to a model from an arm's mean effect, but also what any removal
-    costs, whichever images are removed: the random arm would read zero by construction, and a
-    control that cannot fail is none.
+    Models are *not* balanced further, for example so that each is trained without half of an arm's
+    sets. That would cancel what is common to a model from an arm's mean effect, but also what any
+    removal costs, whichever images are removed: the random arm would be zero by construction, and
+    a control that cannot fail is no control.
 
     Parameters
     ----------
@@ -93,9 +93,9 @@ def randomised(sets: pd.DataFrame, n_models: int, seed: int, paired: bool = True
     seed : int
         Seed of the assignment.
     paired : bool
-        Whether models share a training seed. If not, each has one of its own. Seeds are given to
-        models in order and the assignment is drawn without regard to them, so that the test is as
-        exact as with pairs; what the seeds do is noise that pairs would not have.
+        Whether models share a training seed. If not, each has its own. Seeds are given to models in
+        order and the assignment is drawn independently of them, so the test is as exact as with
+        pairs; the differences between seeds are noise that pairs would not have.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def randomised(sets: pd.DataFrame, n_models: int, seed: int, paired: bool = True
     if n_models < 4 or n_models % 2:
         raise InputError(
             f"a randomised trial over {n_models} models: the number must be even and at least 4, "
-            "so that each forget set is out in exactly half of them; 10 is a good start"
+            "so that each forget set is left out of exactly half of them; 10 is a good start"
         )
     if sets.empty:
         raise InputError("a randomised trial needs forget sets, there are none; add an arm")
@@ -122,8 +122,8 @@ def randomised(sets: pd.DataFrame, n_models: int, seed: int, paired: bool = True
 def refuse_repeated_models(assignment: Assignment) -> None:
     """Raise `InputError` if two models of one seed are trained without the same images.
 
-    These would be one and the same model, and counting it twice would be no evidence. It happens
-    where there are few sets.
+    They would be the same model, and counting it twice adds no evidence. It happens where there
+    are few sets.
     """
     n_models = len(assignment.model_ids)
     recipes = np.vstack([assignment.seed_offsets, assignment.out])
@@ -131,9 +131,9 @@ def refuse_repeated_models(assignment: Assignment) -> None:
     if different < n_models:
         raise InputError(
             f"with {len(assignment.forget_set_ids)} forget sets only {different} of {n_models} "
-            "models would differ, and one model counted twice is no evidence. "
+            "models would differ, and counting a model twice adds no evidence. "
             f"{enough_forget_sets(n_models)} sets are nearly always enough: raise removal.draws so "
-            "that more random sets are taken out, add prompts or arms, or give each model a seed "
+            "that more random sets are removed, add prompts or arms, or give each model a seed "
             "of its own (design.paired: false), which costs power"
         )
 
@@ -148,14 +148,14 @@ def enough_forget_sets(n_models: int, risk: float = 0.05) -> int:
 
 
 def redraw(assignment: Assignment, generator: np.random.Generator, n: int) -> np.ndarray:
-    """Draw n assignments anew by the mechanism of `randomised`.
+    """Re-draw the assignment n times by the mechanism of `randomised`.
 
     Returns
     -------
     ndarray of bool, shape (n, sets, models)
     """
     if not assignment.is_random:
-        raise ValueError("only a randomised assignment can be drawn again")
+        raise ValueError("only a randomised assignment can be re-drawn")
     return balanced_halves((n, *assignment.out.shape), generator)
 
 
@@ -168,12 +168,12 @@ def balanced_halves(shape: tuple[int, ...], generator: np.random.Generator) -> n
 
 
 def before_after(sets: pd.DataFrame, paired: bool = True) -> Assignment:
-    """Return the study's own design: everything targeted out at once, with the controls it lacked.
+    """Return the study's design: all targeted sets removed at once, with the controls it lacked.
 
-    Models: ``full`` (nothing out), ``targeted`` (all targeted sets out), ``random`` (the first draw
-    of all random_uniform sets out, so that as much is out as in ``targeted``) and ``reseed``
-    (nothing out, another training seed). Where they are not ``paired`` all four have a seed of
-    their own.
+    Models: ``full`` (nothing removed), ``targeted`` (all targeted sets removed), ``random`` (the
+    first draw of all random_uniform sets removed, as many images as for ``targeted``) and
+    ``reseed`` (nothing removed, another training seed). If not ``paired``, all four have their own
+    seeds.
 
     Raises
     ------
@@ -210,14 +210,14 @@ def removals(assignment: Assignment) -> pd.DataFrame:
 def assignment_from(
     sets: pd.DataFrame, models: pd.DataFrame, removed: pd.DataFrame, is_random: bool
 ) -> Assignment:
-    """Return the assignment that models were trained by, from the tables of a run.
+    """Return the assignment that models were trained under, from the tables of a run.
 
     Parameters
     ----------
     sets : DataFrame
         As `forget_set_table` returns them.
     models : DataFrame
-        model_id and seed of the models compared, without the one that drew the pictures.
+        model_id and seed of the models compared, without the one that generated the pictures.
     removed : DataFrame
         As `removals` returns it.
     is_random : bool

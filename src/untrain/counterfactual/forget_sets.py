@@ -1,7 +1,7 @@
-"""Forget sets: which images leave together, for which prompt, in which arm, and why.
+"""Forget sets: which images are removed together, for which prompt, in which arm, and why.
 
-They are pairwise disjoint, copies leave together, and controls are as large as what they control
-for.
+Sets are pairwise disjoint, copies are removed together, and control sets are as large as the set
+that they are compared with.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ForgetSets:
     Attributes
     ----------
     table : DataFrame
-        One row an image: `untrain.core.tables.FORGET_SETS`.
+        One row per image: `untrain.core.tables.FORGET_SETS`.
     notes : tuple of Note
         ``forget-set-short``: a set holds fewer images than it should; ``forget-set-displaced``:
         most of its images went to other sets. Each is about a forget_set_id.
@@ -49,7 +49,7 @@ def build_forget_sets(
     copies: pd.DataFrame | None = None,
     together: bool = False,
 ) -> ForgetSets:
-    r"""Return the disjoint forget sets of all arms and prompts, one row an image.
+    r"""Return the disjoint forget sets of all arms and prompts, one row per image.
 
     Arms: ``targeted`` (top K of the ranking), ``random_uniform`` (K of the whole catalogue),
     ``random_candidate`` (K of the prompt's retrieved candidates outside its targeted set),
@@ -60,27 +60,27 @@ def build_forget_sets(
     want in their targeted sets goes to the prompt that ranks it highest (ties: the prompt that
     comes first in ``ranking``), and the others continue down their rankings, so that sizes stay
     equal; least_similar likewise from the bottom. Random arms come last, in the order
-    random_candidate, random_uniform, and draw from what nobody holds; the targeted sets are set
-    aside for this even if their arm is not asked for.
+    random_candidate, random_uniform, and draw from the images that no set holds; the targeted sets
+    are set aside for this even if their arm is not requested.
 
-    **Copies.** Byte-identical images, and those of a group in ``copies``, leave together and all
-    count toward K, so that no copy of what left stays, nor a copy of a copy; ``reason`` says of
-    which image they are copies. A targeted set that
-    ends within such a group takes it whole and is larger than K by the rest of it. Random and
+    **Copies.** Byte-identical images, and those of a group in ``copies``, are removed together and
+    all count toward K, so that no copy of a removed image stays, nor a copy of a copy; ``reason``
+    says of which image they are copies. A targeted set that ends within such a group takes all of
+    it and is larger than K by the rest of it. Random and
     least_similar sets match the size of their prompt's targeted set, copies included.
 
     **Nested K.** Sets are increments: with ``ks = [10, 100]`` the set ``targeted/p03/k10`` holds
     ranks 1–10 and ``targeted/p03/k100`` holds ranks 11–100, assigned independently. The effect of
     the whole top 100 is the sum of the two main effects, exactly and without assuming that effects
-    add up. Let Y(a, b) be the mean outcome with the first increment out if a and the second out if
-    b. Each is out in a random half, independently, so the main effects are
+    add up. Let Y(a, b) be the mean outcome with the first increment removed if a and the second if
+    b. Each is left out of a random half, independently, so the main effects are
 
         m₁ = ½[Y(1,0) − Y(0,0)] + ½[Y(1,1) − Y(0,1)]
         m₂ = ½[Y(0,1) − Y(0,0)] + ½[Y(1,1) − Y(1,0)]
 
-    and m₁ + m₂ = Y(1,1) − Y(0,0): both out minus both in. (m₁ by itself is the effect of the top
-    10 averaged over ranks 11–100 being in or out. With three increments the sum leaves out the
-    three-way interaction only.)
+    and m₁ + m₂ = Y(1,1) − Y(0,0): both removed minus both kept. (m₁ by itself is the effect of the
+    top 10, averaged over ranks 11–100 being kept or removed. With three increments the sum leaves
+    out only the three-way interaction.)
 
     Parameters
     ----------
@@ -98,17 +98,17 @@ def build_forget_sets(
         Seed of the random arms.
     families : mapping from prompt_id to family, optional
         The control prompts of the family arm (``catalog.attributes["family"]``); where that arm is
-        asked for they get no other. The k of this arm is the size of its largest family.
+        requested they get no other. The k of this arm is the size of its largest family.
     user_ids : sequence of str
         The list of the ids arm, whose k is its size with copies.
     draws : int
-        Number of sets a prompt in each random arm, disjoint like all others.
+        Number of sets per prompt in each random arm, disjoint like all others.
     copies : DataFrame, optional
         Groups of near copies in the catalogue, as `untrain.search.duplicates.duplicate_groups`
         gives them; without it copies are byte-identical.
     together : bool
         Join the sets of all prompts, of one arm, size and draw, into one forget set
-        (`joined`); family sets stay each its own.
+        (`joined`); family sets stay separate.
 
     Returns
     -------
@@ -140,8 +140,8 @@ def build_forget_sets(
 def joined(sets: pd.DataFrame) -> pd.DataFrame:
     """Join the sets of all prompts, of one arm, size and draw: ``targeted/all/k10``.
 
-    Each image keeps the prompt that it was taken for. The families of control prompts stay sets of
-    their own, being positive controls, and a user's list is one set already.
+    Each image keeps the prompt that it was taken for. The families of control prompts stay
+    separate sets, because they are positive controls, and a user's list is one set already.
     """
     names = zip(sets["forget_set_id"], sets["arm"], sets["prompt_id"], strict=True)
     ids = [
@@ -158,7 +158,7 @@ def sets_per_prompt(arms: Iterable[str], draws: int) -> int:
 
 
 def _check_size(ledger: ForgetSetLedger, arms: Sequence[str]) -> None:
-    """Refuse to remove more than there is, before anything is taken."""
+    """Raise `InputError` if more is to be removed than there is, before any image is taken."""
     per_prompt = sets_per_prompt(arms, ledger.draws)
     asked = per_prompt * len(ledger.prompts) * ledger.ks[-1]
     asked += len(ledger.user_ids) if Arm.IDS in arms else 0

@@ -1,4 +1,4 @@
-"""The ledger of the trial: which forget set holds which image, and the sets that are being made."""
+"""The ledger of the trial: which forget set holds which image, and the sets under construction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from untrain.core.vocabulary import Arm
 
 @dataclass
 class ForgetSet:
-    """A forget set in the making; ``images`` holds (index in the catalogue, reason)."""
+    """A forget set under construction; ``images`` holds (index in the catalogue, reason)."""
 
     id: str
     arm: str
@@ -29,7 +29,7 @@ class ForgetSet:
 
     @property
     def remaining(self) -> int:
-        """How many images it still lacks; below 0 if copies made it larger than its target."""
+        """How many images are missing to its target; below 0 if copies made it larger."""
         return self.target - len(self.images)
 
 
@@ -65,7 +65,7 @@ class CopyGroups:
         return cls(pd.factorize(merged[content])[0], near)
 
     def reason(self, catalog: Catalog, index: int, copy: int) -> str:
-        """Say why ``copy`` leaves with image ``index``, of the same group."""
+        """Say why ``copy`` is removed with image ``index`` of the same group."""
         name, hashes = catalog.ids[index], catalog.hashes
         if hashes[copy] == hashes[index]:
             return f"copy of {name}"
@@ -80,7 +80,7 @@ class CopyGroups:
 
 
 def indexes(catalog: Catalog, image_ids: pd.Series, holder: str) -> np.ndarray:
-    """Return the place in the catalogue of each image.
+    """Return the index of each image in the catalogue.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class ForgetSetLedger:
     ) -> None:
         self.catalog, self.seed, self.ks, self.draws = catalog, seed, ks, draws
         self.user_ids = list(dict.fromkeys(user_ids))
-        self.together = together  # the sets of all prompts leave together
+        self.together = together  # the sets of all prompts are removed together
         self.families = families or {}
         self.copies = CopyGroups.of(catalog, copies)
         self.group_of = self.copies.group_of
@@ -137,7 +137,7 @@ class ForgetSetLedger:
         self.ranking = self.candidates = pd.DataFrame()
 
     def take_rankings(self, ranking: pd.DataFrame, retrieval: pd.DataFrame) -> None:
-        """Take the ranking and the candidates of all prompts that are not a family's."""
+        """Take the ranking and the candidates of all prompts except those of the family arm."""
         self.prompts = [p for p in ranking["prompt_id"].unique() if p not in self.families]
         self.ranking, self.candidates = self._queue(ranking), self._queue(retrieval)
 
@@ -182,7 +182,7 @@ class ForgetSetLedger:
         into.images += [(i, self.copies.reason(self.catalog, index, i)) for i in others]
 
     def finish(self, arms: Sequence[str]) -> pd.DataFrame:
-        """Return the sets of ``arms``, one row an image, with the ranks of the images."""
+        """Return the sets of ``arms``, one row per image, with the ranks of the images."""
         kept = [s for arm in arms for s in self.sets if s.arm == arm]
         self.notes += [
             Note(

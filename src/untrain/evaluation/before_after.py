@@ -18,7 +18,7 @@ def before_after_effects(measures: pd.DataFrame, draws: int = 2000, seed: int = 
 
     Design ``before-after``: the models ``targeted``, ``random`` and ``reseed`` minus ``full``, all
     of which are other models than A. Design ``before-after-naive``: the same models, and ``full``,
-    minus A; what ``full`` shows there is due to nothing that was removed. Tests are Wilcoxon
+    minus A; for ``full``, nothing was removed, so its figure is not an effect. Tests are Wilcoxon
     signed-rank tests over prompts and intervals are percentile bootstraps over prompts: prompts
     share the two models, so both are **conditional on this pair of models** and blind to its luck.
 

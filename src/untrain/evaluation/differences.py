@@ -22,11 +22,11 @@ ARM = Arm.TARGETED
 
 
 def compare_arms(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
-    """Return how much more the targeted sets do than those of each control arm, of each size.
+    """Return how much larger the effect of the targeted sets is than each control arm's, by size.
 
-    The sets of both arms that move a query are fitted together. All are drawn again at once, so
-    that the test is exact where neither arm does anything. The interval is of what the targeted
-    sets do beyond, by inversion as in `randomisation_test`.
+    The sets of both arms that affect a query are fitted together. All are re-drawn at once, so the
+    test is exact where neither arm has an effect. The interval is for the difference, by inversion
+    as in `randomisation_test`.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def compare_arms(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[s
     Returns
     -------
     list of dict
-        Rows of the table of effects, of the design ``randomised-difference``, over all prompts that
-        have sets of both arms; ``control`` is the other arm. None where the models are too few to
-        tell the sets of a prompt apart.
+        Rows of the table of effects, with the design ``randomised-difference``, over all prompts
+        that have sets of both arms; ``control`` is the other arm. None where there are too few
+        models to separate the sets of a prompt.
     """
     arms = trial.sets.loc[trial.sets["prompt_id"].notna(), "arm"].unique()
     controls = [str(arm) for arm in arms if arm not in DECISIVE]
@@ -95,10 +95,10 @@ def _difference(
 
 
 def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
-    """Return what each larger targeted set does that the next smaller one in it does not.
+    """Return how much larger the effect of each targeted set is than that of the next smaller one.
 
-    The other increments of the prompt stay as they were and are adjusted for: the null hypothesis
-    is that this increment does nothing, whatever the others do.
+    The other increments of the prompt keep their assignment and are adjusted for: the null
+    hypothesis is that this increment has no effect, whatever the others have.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[
     Returns
     -------
     list of dict
-        Rows of the table of effects, of the design ``randomised-increment``; k is that of the
+        Rows of the table of effects, with the design ``randomised-increment``; k is that of the
         larger set.
     """
     sets = trial.sets

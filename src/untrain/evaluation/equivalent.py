@@ -1,7 +1,7 @@
 """Equivalent random removal: how many random images do as much harm as the chosen ones?
 
 Wang et al. (2024, Data Attribution for Text-to-Image Models by Unlearning Synthesized Images) put
-an attribution into images: taking out the 500 that they chose did as much as 57,500 at random.
+an attribution into images: removing the 500 that they chose had the effect of 57,500 random ones.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from untrain.core.vocabulary import Arm, Baseline, Design
 from untrain.evaluation.measurement import primary
 
 FULL = Baseline.FULL
-CHOSEN = (Arm.TARGETED, Arm.FAMILY, Arm.IDS)  # arms that somebody chose
-DESIGNS = (Design.RANDOMISED, Design.BEFORE_AFTER)  # cross-fitted: not against the model that drew
+CHOSEN = (Arm.TARGETED, Arm.FAMILY, Arm.IDS)  # arms whose images were chosen, not drawn
+DESIGNS = (
+    Design.RANDOMISED,
+    Design.BEFORE_AFTER,
+)  # cross-fitted: not compared with the model that generated the pictures
 
 
 class RandomBank(Protocol):
-    """What is read of a bank of random subsets (`untrain.banks.bank.Bank`)."""
+    """What is needed of a bank of random subsets (`untrain.banks.bank.Bank`)."""
 
     @property
     def models(self) -> pd.DataFrame: ...
@@ -37,18 +40,18 @@ class RandomBank(Protocol):
 
 @dataclass(frozen=True)
 class Equivalent:
-    """How many images taken out at random do as much as a removal.
+    """How many images, removed at random, have the same effect as a removal.
 
     Attributes
     ----------
     effect : float
-        Of the removal: bits an image token, mean over prompts.
+        Of the removal: bits per image token, mean over prompts.
     images : float
-        As many random ones; infinite where even ``most`` do less, 0 where there is no harm.
+        The equivalent number; infinite where even ``most`` do less, 0 where there is no harm.
     low, high : float
         95 % interval over models and prompts; infinite as ``images``.
     most : int
-        The largest number that was taken out at random.
+        The largest number that was removed at random.
     """
 
     effect: float
@@ -70,17 +73,17 @@ class Equivalent:
 
 @dataclass(frozen=True)
 class _Levels:
-    """Changes in NLL by share of the data taken out, smallest first.
+    """Changes in NLL by share of the data removed, smallest first.
 
-    ``removed``: images taken out, the mean of a share's models; ``changes``: for each share an
-    array (models, prompts), bits a token more than under the model trained on everything.
+    ``removed``: images removed, the mean over a share's models; ``changes``: for each share an
+    array (models, prompts), bits per token more than under the model trained on everything.
     """
 
     removed: np.ndarray
     changes: list[np.ndarray]
 
     def means(self, prompts: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        """Return each share's mean over ``prompts`` (columns) and its models, drawn anew or not."""
+        """Return each share's mean over ``prompts`` (columns) and its models, resampled or not."""
         found = []
         for change in self.changes:
             by_model = change[:, prompts].mean(axis=1)
@@ -106,9 +109,10 @@ def random_curve(
     Returns
     -------
     DataFrame
-        One row a share: share, removed (images), models, change (bits an image token more than the
-        model on everything, mean over models and prompts), low, high (95 %: percentile bootstrap
-        over models and prompts), level (the change made monotone, as `equivalent_removal` has it).
+        One row per share: share, removed (images), models, change (bits per image token more than
+        the model trained on everything, mean over models and prompts), low, high (95 %: percentile
+        bootstrap over models and prompts), level (the change made monotone, as in
+        `equivalent_removal`).
     """
     levels = _levels(bank, list(prompts))
     generator = rng("random-curve", seed)
@@ -139,24 +143,24 @@ def equivalent_removal(
     draws: int = 2000,
     seed: int = 0,
 ) -> Equivalent:
-    """Return how many images taken out at random do as much harm as a removal did.
+    """Return how many images, removed at random, do as much harm as a removal did.
 
-    The mean change in NLL of the prompts' queries, against the model on everything, is an
-    increasing function of the number taken out: isotonic regression over the shares of the bank,
-    linear between them, through nothing for none. It is solved for the effect. Nothing is said
-    beyond the largest share.
+    The mean change in NLL of the prompts' queries, relative to the model trained on everything, is
+    modelled as an increasing function of the number removed: isotonic regression over the shares
+    of the bank, linear between them, zero at zero. It is solved for the effect. It is not
+    extrapolated beyond the largest share.
 
-    The interval is a percentile bootstrap over the models of each share and over the prompts, of
-    which the curve and the effects are drawn together. The model on everything is one, and paired
-    with all others: its luck is not in the interval. Few shares make the curve coarse: below the
-    smallest it is a straight line.
+    The interval is a percentile bootstrap over the models of each share and over the prompts, which
+    are resampled together for the curve and the effects. There is one model trained on everything,
+    paired with all others: its luck is not in the interval. Few shares make the curve coarse:
+    below the smallest it is a straight line.
 
     Parameters
     ----------
     bank : Bank
         With the model ``full`` and, better, several shares.
     effects : Series
-        Bits an image token by prompt_id: how much worse the removal made each prompt's queries.
+        Bits per image token by prompt_id: how much worse the removal made each prompt's queries.
     spread : float
         Standard deviation of the mean effect that prompts share, such as the trial's ``null_sd``,
         added to the bootstrap; NaN counts as none.
@@ -168,10 +172,10 @@ def equivalent_removal(
     Raises
     ------
     InputError
-        There are no effects, the bank has no model on everything, or lacks a prompt.
+        There are no effects, or the bank lacks the model trained on everything or a prompt.
     """
     if effects.empty:
-        raise InputError("no effect to be compared with random removals: expected one a prompt")
+        raise InputError("no effect to compare with random removals: expected one per prompt")
     levels = _levels(bank, [str(prompt_id) for prompt_id in effects.index])
     values = effects.to_numpy(np.float64)
     everyone = np.arange(len(values))
@@ -204,7 +208,7 @@ def _levels(bank: RandomBank, prompts: list[str]) -> _Levels:
     models = bank.models
     if FULL not in set(models["model_id"]) or not (models["share"] > 0).any():
         raise InputError(
-            "the bank has no model on everything to compare with: give `untrain bank` several "
+            "the bank has no model trained on everything: give `untrain bank` several "
             "--share, such as --share 0.05 --share 0.2 --share 0.5"
         )
     cells = bank.outcomes.groupby(["model_id", "prompt_id"])["value"].mean().unstack("prompt_id")
@@ -230,7 +234,7 @@ def equivalent_table(
     draws: int = 2000,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Return, for each arm that was chosen and each size, the equivalent random removal.
+    """Return the equivalent random removal for each arm of chosen images and each size.
 
     Parameters
     ----------
@@ -238,7 +242,7 @@ def equivalent_table(
     effects : DataFrame
         As ``results/effects.parquet``: rows of the randomised or the before–after design count.
     sets : DataFrame
-        The run's forget sets, one row an image.
+        The run's forget sets, one row per image.
     draws, seed : int
         Of the bootstrap.
 

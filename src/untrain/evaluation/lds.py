@@ -1,9 +1,9 @@
-"""Attributors compared with a bank of models trained on random subsets of the data.
+"""Attributors evaluated on a bank of models trained on random subsets of the data.
 
-Each model lacks a random half of the images, drawn on its own. Whoever knows which images a query
-stands on can predict in which models it does well (the linear datamodeling score, LDS), and names
-images whose absence hurts (the effect of the top k). Sources: Ilyas et al. (2022), Datamodels;
-Park et al. (2023), TRAK.
+Each model is trained without a random half of the images, drawn independently. An attributor that
+knows which images a query depends on can predict in which models the query does well (the linear
+datamodeling score, LDS), and names images whose absence hurts (the effect of the top k). Sources:
+Ilyas et al. (2022), Datamodels; Park et al. (2023), TRAK.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from scipy.stats import t as student
 
 from untrain.core.errors import InputError
 
-LEAST_MODELS = 4  # fewer rank nothing
-DIGITS = 9  # of a sum of scores that count: beyond is the order of summation, which breaks ties
+LEAST_MODELS = 4  # with fewer, a rank correlation means nothing
+DIGITS = 9  # digits of a sum of scores that count: the rest depends on the order of summation
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """A figure of each query, their mean, and its interval over models *and* queries.
 
-    The same models serve all queries, so that neither may be taken as given: the mean moves with
+    The same models serve all queries, so neither may be taken as fixed: the mean changes with
     another draw of models (for all queries at once) and with another draw of queries. Its variance
     is V_models + max(V_queries − V_both, 0): the jackknife over models, the variance over queries,
     less what each query's own luck with the models puts into both. The interval is Student's with
-    as many degrees of freedom as the fewer of models and queries have, as for standard errors
+    the degrees of freedom of the smaller of the two numbers, as for standard errors
     clustered both ways (Cameron, Gelbach & Miller 2011).
 
-    Why no bootstrap: resampling models and queries together counts that luck up to three times
-    (Owen 2007, The pigeonhole bootstrap), and with few queries it is too sure. In simulations of 16
-    to 64 models and 4 to 16 queries (8 settings, 600 each, other seeds than those by which the
-    degrees of freedom were chosen) 95 % intervals of the LDS covered 91 to 97 %, least with 4
-    queries, and those of effects 94 to 100 %; the bootstrap covered 87 to 100 % (150 each).
+    Why not a bootstrap: resampling models and queries together counts that luck up to three times
+    (Owen 2007, The pigeonhole bootstrap), and with few queries its intervals are too narrow. In
+    simulations of 16 to 64 models and 4 to 16 queries (8 settings, 600 each, other seeds than those
+    by which the degrees of freedom were chosen) 95 % intervals of the LDS covered 91 to 97 %, least
+    with 4 queries, and those of effects 94 to 100 %; the bootstrap covered 87 to 100 % (150 each).
 
     Parameters
     ----------
     by_query : ndarray of float, shape (queries,)
-        NaN where the bank says nothing of a query, which then counts nowhere.
+        NaN where the bank says nothing about a query, which then does not count.
     without : ndarray of float, shape (models, queries)
         The same figures with one model left out.
     filled : float
@@ -103,7 +103,7 @@ class Estimate:
         return of_models, max(0.0, float(of_queries))
 
     def __sub__(self, other: Estimate) -> Estimate:
-        """Return the difference on the same models and queries, which is what they share less."""
+        """Return the difference on the same models and queries; what both share cancels."""
         return Estimate(
             self.by_query - other.by_query,
             self.without - other.without,
@@ -114,7 +114,7 @@ class Estimate:
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of estimates on the same models and queries, such as several random ones."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no estimate of a query: NaN it stays
+        warnings.simplefilter("ignore", RuntimeWarning)  # no estimate for a query: it stays NaN
         by_query = np.nanmean([e.by_query for e in estimates], axis=0)
         without = np.nanmean([e.without for e in estimates], axis=0)
     return Estimate(
@@ -127,24 +127,24 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 def lds(scores: np.ndarray, kept: np.ndarray, nll: np.ndarray) -> Estimate:
     """Return the linear datamodeling score of an attributor.
 
-    For each query, Spearman's correlation over the models of the sum of the scores of the images
-    that a model was trained on, and −NLL; 1 is perfect, 0 chance. A query without any order in its
-    scores has 0.
+    For each query, Spearman's correlation over the models between the sum of the scores of the
+    images that a model was trained on and −NLL; 1 is perfect, 0 chance. A query whose scores are
+    all equal has 0.
 
-    Paired models differ only in their images, which raises all LDS: do not set them beside
-    figures of banks that are not paired. Nor are figures of two banks to be compared: fewer images,
-    or pictures averaged to one query, raise them too.
+    Paired models differ only in their images, which raises every LDS: do not compare with figures
+    from unpaired banks. Nor compare figures from two banks: fewer images, or pictures averaged to
+    one query, raise them too.
 
     Parameters
     ----------
     scores : ndarray of float, shape (queries, images)
-        Higher is more influential. NaN counts as the query's lowest score. Sums are of the scores
-        less the query's mean, so that a constant says nothing even where the parts are not quite
-        equal in size.
+        Higher is more influential. NaN counts as the query's lowest score. Scores are summed
+        after subtracting the query's mean, so a constant has no influence even where the subsets
+        are not quite equal in size.
     kept : ndarray of bool, shape (models, images)
         True where the model was trained on the image.
     nll : ndarray of float, shape (models, queries)
-        Outcome of the query in the model, lower the better.
+        Outcome of the query in the model, lower is better.
 
     Returns
     -------
@@ -173,16 +173,16 @@ def removal_effect(
 ) -> Estimate:
     """Return what it costs a query to lose the k images that an attributor scores highest.
 
-    The sum of their main effects, Σᵢ (mean NLL where i is out − mean where it is in), estimated
-    jointly: k times the slope of the NLL on how many of them are out. As images leave at random and
-    alike, both have the same expectation (to the share of k in all images); the slope has the lower
-    variance, as it divides by the spread that the counts happen to have and not by the one expected
-    (the tests compare them).
+    The sum of their main effects, Σᵢ (mean NLL without i − mean NLL with i), estimated jointly: k
+    times the slope of the NLL on how many of them are removed. As all images are equally likely to
+    be removed, both have the same expectation (up to the share of k in all images); the slope has
+    the lower variance, because it divides by the spread that the counts happen to have and not by
+    the expected one (the tests compare them).
 
     It is **not** the effect of the removal from all of the data: the background is half of it,
-    interactions are averaged over it, and, as all parts are of one size, other images have come in
-    for those that are out: it is the effect beyond that of as many average images. For images at
-    random it is 0 by construction.
+    interactions are averaged over it, and, as all subsets have one size, other images take the
+    place of those removed: it is the effect beyond that of as many average images. For random
+    images it is 0 by construction.
 
     Parameters
     ----------
@@ -191,18 +191,18 @@ def removal_effect(
     k : int
         How many images.
     groups : ndarray of int, shape (images,), optional
-        Images with the same number leave together (byte-identical ones) and count once.
+        Images with the same number (byte-identical ones) are removed together and count once.
 
     Returns
     -------
     Estimate
-        In the units of ``nll``, above 0 where it is worse without. Queries of which the bank says
-        nothing (as many of the images are out in all models) have NaN.
+        In the units of ``nll``, above 0 where it is worse without. Queries about which the bank
+        says nothing (all models lack as many of the images) have NaN.
 
     Raises
     ------
     InputError
-        Fewer than 4 models, more images asked for than there are, or the bank says nothing at all.
+        Fewer than 4 models, more images requested than there are, or the bank says nothing at all.
     """
     _check(scores, kept, nll)
     complete, filled = fill(scores)
@@ -212,7 +212,7 @@ def removal_effect(
     squares, products = (x**2).sum(axis=0), (x * y).sum(axis=0)
     if not squares.any():
         raise InputError(
-            f"in every model as many of the top {k} images are out: this bank says nothing about "
+            f"every model lacks as many of the top {k} images: this bank says nothing about "
             "them; train more models"
         )
     sizes = np.where(squares > 0, [len(own) for own in units], np.nan)
@@ -232,16 +232,16 @@ def best(scores: np.ndarray, k: int) -> np.ndarray:
     Raises
     ------
     InputError
-        More are asked for than there are.
+        More are requested than there are.
     """
     images = scores.shape[1]
     if not 1 <= k <= images:
-        raise InputError(f"the top {k} of {images} images were asked for; choose 1 to {images}")
+        raise InputError(f"the top {k} of {images} images were requested; choose 1 to {images}")
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
 def fill(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the scores with each query's lowest in place of NaN, and the share that was NaN.
+    """Return the scores with NaN replaced by each query's lowest score, and the share that was NaN.
 
     A query without any score gets zeros.
     """
@@ -288,7 +288,7 @@ def _ranks(x: np.ndarray) -> np.ndarray:
     The first row is of all; in the others one model is left out, whose own entry is 0.
     """
     n = len(x)
-    below = (x[:, None] < x) + 0.5 * (x[:, None] == x)  # row: whom it is compared with
+    below = (x[:, None] < x) + 0.5 * (x[:, None] == x)  # row: what it is compared with
     ranks = below.sum(axis=0)
     others = ranks - below - (n - 1) / 2
     np.fill_diagonal(others, 0.0)
@@ -296,7 +296,7 @@ def _ranks(x: np.ndarray) -> np.ndarray:
 
 
 def _once(top: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Return the first of those that leave together."""
+    """Return the first of those that are removed together."""
     if groups is None:
         return top
     return top[np.sort(np.unique(groups[top], return_index=True)[1])]

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TIE = 1e-9  # relative; sums in another order must not turn a tie into a difference
+TIE = 1e-9  # relative; the order of summation must not turn a tie into a difference
 
 
 @dataclass(frozen=True, eq=False)
 class Adjustment:
-    """What is taken out of outcomes and assignments before an effect is read.
+    """What is adjusted for in outcomes and assignments before an effect is estimated.
 
     Attributes
     ----------
     given : tuple of ndarray of bool, each of shape (others, models)
-        For each tested set the assignments of others that move the same query; may have no rows.
-        Empty: nothing is given for any.
+        For each tested set the assignments of other sets that affect the same query; may have no
+        rows. Empty: there is no adjustment.
     together : ndarray of int, shape (sets,), optional
-        Tested sets with the same number move the same query and are fitted together, each
-        adjusted for the others; they have outcome and given ones in common.
+        Tested sets with the same number affect the same query and are fitted together, each
+        adjusted for the others; they share the outcome and the given assignments.
     """
 
     given: tuple[np.ndarray, ...] = ()
@@ -28,7 +28,7 @@ class Adjustment:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no other assignment is taken out of any."""
+        """Whether nothing is adjusted for."""
         return self.together is None and not any(len(others) for others in self.given)
 
     def basis(self, n_sets: int, n_models: int) -> np.ndarray:
@@ -56,11 +56,11 @@ NOTHING_GIVEN = Adjustment()
 def set_effects(
     y: np.ndarray, out: np.ndarray, adjustment: Adjustment = NOTHING_GIVEN
 ) -> np.ndarray:
-    """Return mean outcome out minus mean outcome in, for balanced assignments.
+    """Return mean outcome without minus mean outcome with, for balanced assignments.
 
     With an adjustment it is the coefficient of ``out`` in the least-squares fit on ``out`` and the
-    given ones: what else is known to move a query is taken out of both (Frisch and Waugh 1933). An
-    assignment that the given ones determine tells nothing apart: it gets a zero.
+    given ones: what else is known to affect a query is projected out of both (Frisch and Waugh
+    1933). An assignment that the given ones determine cannot be separated from them: it gets zero.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def set_effects(
     -------
     ndarray of float64, shape (..., sets)
     """
-    centred = y - y.mean(axis=1, keepdims=True)  # changes nothing but the rounding
+    centred = y - y.mean(axis=1, keepdims=True)  # changes only the rounding
     if adjustment.is_empty:
         sums = np.einsum("...um,um->...u", out.astype(np.float64), centred)
-        return sums * (4 / y.shape[1])  # the sum where in is minus the sum where out
+        return sums * (4 / y.shape[1])  # the sum with is minus the sum without
     known = adjustment.basis(*y.shape)
     if adjustment.together is not None:
         return _fitted_together(centred, out, known, adjustment.together)
@@ -94,7 +94,7 @@ def _fitted_together(
 ) -> np.ndarray:
     """Return the coefficients of the fits of `set_effects`, one fit for each number.
 
-    What the assignments of one fit cannot tell apart is split evenly among them.
+    An effect that the assignments of one fit cannot separate is split evenly among them.
     """
     effects = np.zeros(out.shape[:-1])
     for number in np.unique(together):

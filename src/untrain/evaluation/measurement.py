@@ -1,8 +1,8 @@
 """Measurement: what the primary measure of a run is called, its unit, and its margin.
 
-A generator says its unit (`untrain.generators.base.Generator.unit`): ``bits/token`` of a model that
-gives each token a probability, something like ``loss`` of one that is measured by its training
-loss, ``similarity`` where pictures are compared because there is no likelihood.
+A generator declares its unit (`untrain.generators.base.Generator.unit`): ``bits/token`` if it gives
+each token a probability, something like ``loss`` if it is measured by its training loss, and
+``similarity`` where pictures are compared because there is no likelihood.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ LONG = {
 EXPLAINED = {
     BITS: (
         "Bits per token",
-        "How surprised a model is by a picture, which it reads as a row of tokens. One bit "
+        "How surprised a model is by a picture, which it reads as a sequence of tokens. One bit "
         "more means that each token has become half as likely to the model.",
     ),
     SIMILARITY: (
         "Similarity",
-        "The model does not say how likely a picture is. So each model draws it again with the "
-        "same noise, and the cosine of the two pictures’ features says how much stayed: an effect "
-        "of 0.1 means that the cosine is lower by 0.1.",
+        "The model does not say how likely a picture is. So each model draws it again from the "
+        "same noise, and the cosine of the two pictures’ features says how similar they are: an "
+        "effect of 0.1 means that the cosine is lower by 0.1.",
     ),
 }
 
@@ -54,12 +54,12 @@ def primary(table: pd.DataFrame) -> Measure:
 
 
 def is_bits(unit: str) -> bool:
-    """Tell whether a unit is of probabilities: ``bits/token``, ``bits/dim``."""
+    """Tell whether a unit measures probabilities: ``bits/token``, ``bits/dim``."""
     return unit.startswith("bits/")
 
 
 def margin_of(unit: str) -> float | None:
-    """Return the equivalence margin of a unit, None where nobody can know one."""
+    """Return the equivalence margin of a unit; None where none is known."""
     return MARGINS.get(unit.partition("/")[0])
 
 

@@ -1,4 +1,4 @@
-"""Measures: what is read off a model, for each query, before any statistics."""
+"""Measures: what is measured of a model, for each query, before any statistics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Surprise:
     log_likelihood : callable
         The generator's: samples (n, …) and n prompts → float (n, terms), larger is likelier.
     unit : str
-        The generator's; of ``bits/…`` the terms are natural logarithms and are turned into bits.
+        The generator's; for ``bits/…`` the terms are natural logarithms and are converted to bits.
     """
 
     log_likelihood: LogLikelihood
@@ -44,7 +44,7 @@ class Surprise:
         samples: np.ndarray,
         prompts: Sequence[str],
     ) -> list[Row]:
-        """Return one row a query."""
+        """Return one row per query."""
         values, measure = self(samples, prompts), measure_of(self.unit)
         return [(model_id, *key, measure, float(v)) for key, v in zip(keys, values, strict=True)]
 
@@ -56,7 +56,7 @@ class Surprise:
         captions: Sequence[str],
         name: Callable[[str], str],
     ) -> Row:
-        """Return one row, the mean over many pairs; ``name`` makes its measure of the primary."""
+        """Return one row, the mean over many pairs; ``name`` gives the measure its name."""
         value = float(self(samples, captions).mean())
         return (model_id, prompt_id, None, name(measure_of(self.unit)), value)
 
@@ -67,7 +67,7 @@ def dissimilarity_rows(
     original_features: np.ndarray,
     again_features: np.ndarray,
 ) -> list[Row]:
-    """Return 1 − cosine of each query with what a model draws with the same noise."""
+    """Return 1 − cosine of each query with what a model generates from the same noise."""
     lost = 1 - cosine_rows(original_features, again_features)
     return [
         (model_id, *key, Measure.DISSIMILARITY, float(v)) for key, v in zip(keys, lost, strict=True)
@@ -83,12 +83,12 @@ def deviation_rows(
     again_features: np.ndarray,
     reference_features: np.ndarray,
 ) -> list[Row]:
-    """Return how far pictures drawn again with the same noise are from the queries.
+    """Return how far pictures generated again from the same noise are from the queries.
 
     Parameters
     ----------
     original, again : ndarray of uint8, (n, height, width, 3)
-        The queries and what this model draws for them.
+        The queries and what this model generates for them.
     original_features, again_features, reference_features : ndarray of float, (n, d)
         Of the query, of the new picture, and of the reference picture of the query's prompt.
 

@@ -30,7 +30,7 @@ class Pairs:
 
 
 class ModelMeasures:
-    """What is measured of each model of a run.
+    """What to measure of each model of a run.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class ModelMeasures:
         self.reference_features = np.stack([encoded[prompt_id] for prompt_id, _ in queries.keys])
 
     def of_sampler(self, model_id: str, model: Generator) -> list[ms.Row]:
-        """Measure the model that drew the queries; return rows of measures."""
+        """Measure the model that generated the queries; return rows of measures."""
         cosines = ms.cosine_rows(self.reference_features, self.features)
         rows = self._surprise(model_id, model)
         rows += [
@@ -73,7 +73,7 @@ class ModelMeasures:
     def of_model(
         self, model_id: str, model: Generator, redrawn: Sequence[np.ndarray]
     ) -> list[ms.Row]:
-        """Measure another model by what it drew instead of the queries, aligned with them."""
+        """Measure another model by what it generated instead of the queries, aligned with them."""
         pictures = np.stack(list(redrawn))
         features = self.encoder.encode(list(pictures))
         rows = self._surprise(model_id, model)
@@ -89,7 +89,7 @@ class ModelMeasures:
         return rows + self._dissimilarity(model_id, model, features)
 
     def _surprise(self, model_id: str, model: Generator) -> list[ms.Row]:
-        """Return how surprised a model is by all of it, where it can say so."""
+        """Return how surprised a model is by all of them, if it has a likelihood."""
         if not has_likelihood(model):
             return []
         surprise = ms.Surprise(model.log_likelihood, model.unit)  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ class ModelMeasures:
         return rows
 
     def _dissimilarity(self, model_id: str, model: Generator, features: np.ndarray) -> list[ms.Row]:
-        """Return how unlike the queries its pictures are, where a model has no likelihood."""
+        """Return how dissimilar a model's pictures are to the queries, if it has no likelihood."""
         if has_likelihood(model):
             return []
         return ms.dissimilarity_rows(model_id, self.queries.keys, self.features, features)

@@ -1,4 +1,4 @@
-"""Outcomes that effects are made of: prompts × models, over the same pictures in each."""
+"""Outcomes that effects are computed from: prompts × models, over the same pictures in each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def complete(
 ) -> tuple[pd.DataFrame, list[Note]]:
     """Return the prompts measured in all models, and a note on each of the others.
 
-    An effect over fewer models would break the balance.
+    An effect over fewer models would be unbalanced.
 
     Raises
     ------

@@ -1,11 +1,11 @@
 """SimulatedPower of a randomised trial, before it is run: which effects would its tests find?
 
-Trials are simulated in worlds of Gaussian noise and put through the tests that are used: the exact
-one for a query, the one against re-drawn assignments for all. A world in which a constant effect θ
-is added moves each drawn statistic by no more than the observed one, in proportion to θ, so that
+Trials are simulated in worlds of Gaussian noise and tested as real ones are: by the exact test for
+a query, and against re-drawn assignments for all queries. A world in which a constant effect θ
+is added moves each drawn statistic by no more than the observed one, in proportion to θ, so
 every world has one *critical effect*: the smallest that is found in it. It is an order statistic,
 as the ends of the interval are (see `untrain.evaluation.randomisation`), and in units of the noise
-it depends only on the design: one simulation gives power at all effects and all sizes of noise.
+it depends only on the design: one simulation gives the power for all effects and noise levels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEMO_CORRELATION = 0.0
 
 POWER = 0.8
 _CELLS = 4_000_000  # numbers in memory at once
-_SIMULATED_MODELS = 32  # beyond, the formula is as good
+_SIMULATED_MODELS = 32  # above that, the formula is as good
 _TIE = 1e-9
 
 
@@ -53,7 +53,7 @@ class SimulatedPower:
     high: np.ndarray
 
     def found(self, effect: float, sd: float = 1.0) -> float:
-        """Return how probably an effect is found; ``sd`` is the noise, in the effect's units."""
+        """Return the probability that an effect is found; ``sd`` is the noise in the same units."""
         return float(np.mean(self.critical * sd <= effect))
 
     def detectable(self, sd: float = 1.0, power: float = POWER) -> float:
@@ -61,7 +61,7 @@ class SimulatedPower:
         return float(np.quantile(self.critical, power, method="inverted_cdf")) * sd
 
     def not_attributable(self, margin: float, sd: float = 1.0, effect: float = 0.0) -> float:
-        """Return how probably the verdict is "not attributable" for the margin ±``margin``."""
+        """Return the probability of the verdict "not attributable" for the margin ±``margin``."""
         inside = (self.low * sd + effect > -margin) & (self.high * sd + effect < margin)
         return float(np.mean(inside & (self.critical * sd > effect)))
 
@@ -88,8 +88,8 @@ def simulate(
     alpha : float
         Level of the one-sided test.
     correlation : float
-        Of the noise of two queries over models, from 0 to 1. It hardly matters: sets are out of
-        different models, which averages what queries share like the rest. What it does is make the
+        Of the noise of two queries over models, from 0 to 1. It hardly matters: sets are left
+        out of different models, which averages what queries share like the rest. It only makes the
         spread of the null distribution vary more from trial to trial.
     worlds, draws, seed : int
         Number of simulated trials and of re-drawn assignments; seed of both.
@@ -123,7 +123,7 @@ def _limits(
 ) -> np.ndarray:
     """Return critical effect, low and high of each world, shape (3, worlds).
 
-    With the effect θ, draw d is in the tail of p while gap_d ≥ θ · (1 − overlap_d), so that it
+    With the effect θ, draw d is in the tail of p while gap_d ≥ θ · (1 − overlap_d), so it
     leaves the tail at θ = gap_d / (1 − overlap_d); draws equal to the observed one never leave.
     """
     scale = 4 / out.shape[1]
@@ -140,7 +140,7 @@ def _limits(
 
 
 def _ranked(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return of each row the value at its place from the top (0 is the largest); below 0, ∞."""
+    """Return, for each row, the value at a place from the top (0 is the largest); ∞ below 0."""
     known = np.unique(places[places >= 0])
     if not len(known):
         return np.full(len(values), np.inf)
@@ -154,9 +154,9 @@ def needed_models(
 ) -> int:
     """Return the smallest even number of models with which an effect is found.
 
-    Where that is at most 32 it is simulated. Beyond, it is the normal approximation: the estimate
-    varies by 4σ²/(Mn) and the null distribution by 4(σ² + θ²/4)/(Mn), the effect being part of what
-    is re-drawn, so that M = (4/n) · ((z_power σ + z_α √(σ² + θ²/4)) / θ)².
+    Up to 32 models it is simulated, above that it is the normal approximation: the estimate
+    varies by 4σ²/(Mn) and the null distribution by 4(σ² + θ²/4)/(Mn), because the effect is part of
+    what is re-drawn, so M = (4/n) · ((z_power σ + z_α √(σ² + θ²/4)) / θ)².
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def needed_models(
     n_queries, alpha
         As for `simulate`.
     power : float
-        Probability with which it shall be found.
+        Probability with which it should be found.
     """
     reach = norm.ppf(power) * sd + norm.ppf(1 - alpha) * math.hypot(sd, effect / 2)
     guess = max(4, 2 * math.ceil(2 * (reach / effect) ** 2 / n_queries))
@@ -183,7 +183,7 @@ def needed_models(
 
 
 def models_for_holm(n_queries: int, alpha: float = 0.05) -> int:
-    """Return the smallest even M with which one query of n can stay significant after Holm."""
+    """Return the smallest even M with which one query of n can be significant after Holm."""
     n_models = 4
     while n_queries / math.comb(n_models, n_models // 2) > alpha:
         n_models += 2
@@ -195,10 +195,10 @@ def trial_noise(
 ) -> VarianceComponents:
     """Return the variances of a query's mean NLL between the paired models of a finished trial.
 
-    They are taken among the models that *have* the prompt's own images. All else that differs
-    between those, other sets being out for the most part, is noise here as it is in the trial. What
-    the own images do is not: a large effect differs between models too, which is no guide to
-    whether a small one would be found.
+    They are taken among the models that *have* the prompt's own images. Everything else that
+    differs between those (mostly which other sets were removed) is noise, as it is in the trial.
+    The effect of the prompt's own images is not: a large effect varies between models too, which
+    says little about whether a small one would be found.
 
     Parameters
     ----------

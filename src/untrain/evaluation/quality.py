@@ -28,9 +28,9 @@ def judge(
     """Return how often pictures show the article and the colour that their prompts ask for.
 
     A linear discriminant probe on small pictures learns both from the catalogue's own attributes.
-    What a prompt asks for is its family's attribute where that is known, else the commonest one
-    among its ten nearest captions. The probe's own accuracy on real pictures (five-fold) is given
-    beside it: no generator can be judged better than that.
+    What a prompt asks for is its family's attribute where that is known, otherwise the
+    commonest one among its ten nearest captions. The probe's own accuracy on real pictures
+    (five-fold) is returned too: no generator can be judged better than that.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def judge(
     Returns
     -------
     dict or None
-        For each attribute its share of right pictures, ``<attribute>_probe`` the probe's accuracy
-        on real pictures, ``n`` pictures, ``passed`` (article ≥ 0.9 and colour ≥ 0.8) and a
+        For each attribute the share of pictures that show it, ``<attribute>_probe`` the probe's
+        accuracy on real pictures, ``n`` pictures, ``passed`` (article ≥ 0.9 and colour ≥ 0.8) and a
         ``summary``. None where the catalogue has no such attributes.
     """
     columns = {
@@ -78,7 +78,7 @@ def judge(
 
 
 def _small(pixels: np.ndarray) -> np.ndarray:
-    """Return pictures as small vectors, (n, 768) float32: enough to tell a shoe from a shirt."""
+    """Return pictures as small vectors, (n, 768) float32: enough to tell shoes from shirts."""
     import cv2
 
     small = [cv2.resize(p, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for p in pixels]
@@ -86,7 +86,7 @@ def _small(pixels: np.ndarray) -> np.ndarray:
 
 
 def _frequent(labels: np.ndarray) -> np.ndarray:
-    """Return where the label is frequent enough (ten times) to be learnt and cross-validated."""
+    """Return where the label is frequent enough (ten times) to be learned and cross-validated."""
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return counts[inverse] >= 10
 

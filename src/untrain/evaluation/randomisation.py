@@ -1,9 +1,9 @@
 """Exact inference for the randomised removal trial: re-draw the assignment, compare.
 
-The only randomness that the inference uses is that of the assignment, which we made ourselves.
-Prompts may share models, luck and training data as they please: under the sharp null (the outcome
-of a query is the same whichever sets of the arm are out) the outcomes are fixed numbers and the
-statistic's null distribution is known exactly.
+The only randomness that the inference uses is that of the assignment, which we drew ourselves.
+Prompts may share models, luck and training data: under the sharp null (the outcome of a query is
+the same whichever sets of the arm are removed) the outcomes are fixed numbers, and the statistic's
+null distribution is known exactly.
 
 Sources: R. A. Fisher, The Design of Experiments (1935): the test. P. R. Rosenbaum, Observational
 Studies (2002), section 2.6: intervals by inversion. B. Phipson and G. K. Smyth (2010),
@@ -27,18 +27,18 @@ TAIL = 0.025  # what each end of an interval leaves out
 
 @dataclass(frozen=True)
 class Inference:
-    """What a randomisation test says of one effect.
+    """The result of a randomisation test of one effect.
 
     Attributes
     ----------
     estimate : float
-        Mean outcome where out minus mean where in; NaN where the given assignments determine it.
+        Mean outcome without minus mean with; NaN where the given assignments determine it.
     low, high : float
         95 % interval; infinite where so few assignments exist that no value can be rejected.
     p_value : float
         One-sided, against effects above zero; NaN, as the next two, where the estimate is.
     two_sided_p : float
-        The share of assignments whose statistic is as large or larger in size.
+        The share of assignments whose statistic is as large in absolute value.
     null_sd : float
         Standard deviation of the statistic over assignments under the sharp null.
     """
@@ -81,12 +81,12 @@ def randomisation_test(
 ) -> Inference:
     """Test a weighted sum of effects of forget sets by re-drawing the assignment.
 
-    The statistic is T = Σᵤ wᵤ (mean of yᵤ out − mean of yᵤ in) and
+    The statistic is T = Σᵤ wᵤ (mean of yᵤ without − mean of yᵤ with) and
     p = #{T* ≥ T} / #{T*} over the assignments in ``null``, the observed one among them: exact where
     ``null`` holds all assignments, and equal to (1 + #{T* ≥ T}) / (1 + draws) where it holds the
     observed one and re-drawn ones.
 
-    The interval is of θ in the model of a constant additive effect, y = y₀ + θ · shift. For each θ
+    The interval is for θ in the model of a constant additive effect, y = y₀ + θ · shift. For each θ
     the statistic of y − θ · shift is tested; it is linear in θ, a_d − θ b_d for draw d, so draw d
     joins the tail at one value of θ and the limits are order statistics of these values: the
     inversion needs no search. Each tail gets 2.5 %.
@@ -96,7 +96,7 @@ def randomisation_test(
     y : ndarray, shape (sets, models)
         Outcome of each set's query in each model.
     out : ndarray of bool, shape (sets, models)
-        The assignment that was used, each set out in half of the models.
+        The assignment that was used, each set left out of half of the models.
     null : ndarray of bool, shape (draws, sets, models)
         Assignments by the same mechanism, **including the observed one**.
     weights : ndarray, shape (sets,), optional
@@ -104,9 +104,9 @@ def randomisation_test(
     shift : ndarray, shape (sets, models), optional
         What one unit of θ adds to ``y``; ``out`` if left out.
     adjustment : Adjustment
-        Assignments of other sets that move the same query, drawn independently of ``out``. Every
-        statistic, drawn or observed, is adjusted for them in the same way, so that the test stays
-        exact; it only loses noise (Rosenbaum 2002, Covariance adjustment in randomized
+        Assignments of other sets that affect the same query, drawn independently of ``out``. Every
+        statistic, drawn or observed, is adjusted for them in the same way, so the test stays
+        exact and becomes less noisy (Rosenbaum 2002, Covariance adjustment in randomized
         experiments and observational studies).
 
     Returns
@@ -130,11 +130,11 @@ def randomisation_test(
 
 
 def _known_share(out: np.ndarray, weights: np.ndarray, adjustment: Adjustment) -> float:
-    """Return the weight of the sets whose effect can be told from those of the given ones.
+    """Return the weight of the sets whose effect can be separated from that of the given ones.
 
-    With few models a control's half is now and then that of its prompt's own set, or the other
-    half (2 of 70 with 8 models). The test is exact all the same, such a set being a zero in every
-    statistic; an average that counted the zero as an effect would be too small.
+    With few models, a control's half is sometimes that of its prompt's own set, or the other half
+    (2 of 70 with 8 models). The test is still exact, because such a set is zero in every statistic;
+    an average that counted the zero as an effect would be too small.
     """
     if adjustment.is_empty:
         return 1.0
@@ -143,10 +143,10 @@ def _known_share(out: np.ndarray, weights: np.ndarray, adjustment: Adjustment) -
 
 
 def slope_test(y: np.ndarray, x: np.ndarray, null: np.ndarray) -> Inference:
-    """Test the slope of an outcome on an amount that the assignment decides.
+    """Test the slope of an outcome on an amount that the assignment determines.
 
-    The statistic is the correlation, up to y's own spread, Σ xₘ yₘ / |x| with x centred, so that
-    no assignment counts for more because its amounts spread more. The interval inverts it under
+    The statistic is the correlation, up to y's own spread, Σ xₘ yₘ / |x| with x centred, so
+    no assignment counts for more because its amounts vary more. The interval inverts it under
     y = y₀ + θ · x: for draw d it is linear in θ with the slope |x| − x·x_d / |x_d|, never negative.
 
     Parameters
@@ -154,14 +154,14 @@ def slope_test(y: np.ndarray, x: np.ndarray, null: np.ndarray) -> Inference:
     y : ndarray, shape (models,)
         Outcome.
     x : ndarray, shape (models,)
-        Amount, such as the number of sets that a model lacks; not the same in all models.
+        Amount, such as the number of sets that a model lacks; not equal in all models.
     null : ndarray, shape (draws, models)
         Amounts under assignments by the same mechanism, **including the observed one**.
 
     Returns
     -------
     Inference
-        Of the least-squares slope, in units of y for one of x.
+        Of the least-squares slope, in units of y per unit of x.
     """
     length = float(np.linalg.norm(x - x.mean()))
     drawn_x = null - null.mean(axis=1, keepdims=True)
@@ -199,8 +199,8 @@ def _lower_limit(gap: np.ndarray, slope: np.ndarray) -> float:
     """Return the smallest θ at which the share of draws with gap + θ · slope ≥ 0 exceeds 2.5 %."""
     fixed, moving = slope == 0, slope != 0
     always = np.count_nonzero(gap[fixed] >= 0)
-    # As θ falls without end the draws of negative slope (there are some only where several sets
-    # share a query) are in the tail, and the others are not.
+    # As θ → −∞, draws of negative slope (which exist only where several sets share a query) are
+    # in the tail, and the others are not.
     count = always + np.count_nonzero(slope < 0)
     needed = math.floor(TAIL * len(gap) + 1e-9) + 1
     if count >= needed:

@@ -1,8 +1,8 @@
 """Side effects: what a removal does to other prompts' pictures and to pairs that no model saw.
 
 Specificity: the effect of a prompt's own set on the pictures of the *other* prompts. Utility: the
-effect of a set, whichever it is, on the likelihood of held-out pairs. Both are tested by drawing
-the assignment again, as the effects themselves are.
+effect of a set, whichever it is, on the likelihood of held-out pairs. Both are tested by
+re-drawing the assignment, as the effects themselves are.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ def specificity_effects(
     draws: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return what the targeted (and family) sets do to the pictures of other prompts.
+    """Return the effects of the targeted (and family) sets on the pictures of other prompts.
 
-    The outcome of prompt p in a model is the mean of the other prompts' NLL, after what *their* own
-    sets do to them was fitted and taken out (`without_own`); p's set is then tested on it as on p's
-    own pictures. Prompts whose sets leave together are not others to each other.
+    The outcome of prompt p in a model is the mean of the other prompts' NLL, after the effect of
+    *their* own sets was fitted and subtracted (`without_own`); p's set is then tested on it as on
+    p's own pictures. Prompts whose sets are removed together do not count as others to each other.
 
     The test of one prompt is exact, because the others' sets were drawn independently of its own.
-    Overall, each assignment is tested, and for other pairs of prompts taken out as it was observed:
-    the null distribution then has the right mean and spread, though not by construction.
+    Overall, each assignment is tested, and for other pairs of prompts subtracted as observed: the
+    null distribution then has the right mean and spread, though not by construction.
 
     Parameters
     ----------
     measures, sets, assignment, draws, seed
         As for `trial_effects`; the primary measure is read.
     nearest : mapping
-        prompt_id → the prompt that is most like it (`nearest_prompts`), which gets rows of its own.
+        prompt_id → the prompt most similar to it (`nearest_prompts`), which gets its own rows.
 
     Returns
     -------
     DataFrame
-        As `trial_effects`, of the measures ``nll_other_prompts`` and ``nll_nearest_prompt``, where
-        the primary one is ``nll``. Above zero: the removal harms others, too. Empty where there are
-        no others.
+        As `trial_effects`, with the measures ``nll_other_prompts`` and ``nll_nearest_prompt``,
+        where the primary one is ``nll``. Above zero: the removal harms others too. Empty if there
+        are no others.
     """
     trial = Trial.of(sets, assignment, draws, seed)
     decisive = trial.sets[trial.sets["arm"].isin(DECISIVE) & trial.sets["prompt_id"].notna()]
@@ -71,7 +71,7 @@ def specificity_effects(
     if len(rest) < 2 or decisive.empty:
         return EFFECTS.empty()
     own = {p: set(decisive.index[decisive["prompt_id"] == p]) for p in rest.index}
-    # A prompt whose images leave with those of p is no other prompt.
+    # A prompt whose images are removed with those of p is not another prompt.
     others = np.array([[p != q and not own[p] & own[q] for q in rest.index] for p in rest.index])
     likest = np.array([[nearest.get(p) == q for q in rest.index] for p in rest.index])
     count = np.maximum(others.sum(axis=1, keepdims=True), 1)
@@ -92,11 +92,11 @@ def specificity_effects(
 def without_own(
     table: pd.DataFrame, decisive: pd.DataFrame, assignment: Assignment
 ) -> pd.DataFrame:
-    """Return outcomes less what each prompt's own decisive sets do to it.
+    """Return outcomes minus the effect of each prompt's own decisive sets.
 
     They are the residuals of the least-squares fit on the prompt's own assignments, c of them,
-    times (M − 1) / (M − 1 − c): the fit takes c of the M − 1 parts of any other assignment with it
-    on average, and so the effect of another prompt's set is estimated without bias over the draws.
+    times (M − 1) / (M − 1 − c): on average the fit absorbs c of the M − 1 parts of any other
+    assignment, so with this factor the effect of another prompt's set is unbiased over the draws.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def without_own(
     Returns
     -------
     DataFrame, shape (prompts, models)
-        Without prompts whose own assignments leave nothing over.
+        Without prompts whose own assignments leave no residual.
     """
     rest = {}
     for prompt_id, values in zip(table.index, table.to_numpy(np.float64), strict=True):
@@ -124,7 +124,7 @@ def without_own(
 def nearest_prompts(texts: Mapping[str, str]) -> dict[str, str]:
     """Return, for each prompt, the other prompt with which it shares most of its words.
 
-    The share is of the words that either has (Jaccard); a prompt that shares none is left out.
+    The share is of the words that occur in either (Jaccard); prompts that share none are left out.
     """
     words = {prompt_id: set(text.casefold().split()) for prompt_id, text in texts.items()}
     nearest = {}
@@ -143,16 +143,16 @@ def utility_effects(
     draws: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return what removing a set does to the likelihood of held-out pairs, mean over the sets.
+    """Return the effect of removing a set on the likelihood of held-out pairs, mean over the sets.
 
-    Of the arm ``any_set`` it is the slope of the held-out NLL on how many images a model lacks, of
-    another arm on how many of that arm's, both in sets of their mean size, tested by re-drawing the
-    assignment (`slope_test`). It is read between models of which each lacks about half.
+    For the arm ``any_set`` it is the slope of the held-out NLL on how many images a model lacks,
+    for another arm on how many of that arm's, both in sets of their mean size, tested by re-drawing
+    the assignment (`slope_test`). It compares models that each lack about half of the sets.
 
     Returns
     -------
     DataFrame
-        As `trial_effects`, of the measure ``heldout_nll`` or ``heldout_loss``, for one set: a row
+        As `trial_effects`, with the measure ``heldout_nll`` or ``heldout_loss``, for one set: a row
         for ``any_set`` and one for each arm at its smallest size, unless all models lack equally
         many. Empty where nothing is held out.
     """

@@ -1,4 +1,4 @@
-"""The seed study's result table, column for column, so that our numbers can be compared with it."""
+"""The study's result table, column by column, so that our numbers can be compared with it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def study_table(
 ) -> pd.DataFrame:
     """Return mean, minimum and maximum reference cosine of each prompt before and after removal.
 
-    Rows are known by prompt_id: prompts whose folder names are the same keep a row each (the study
+    Rows are identified by prompt_id: prompts with the same folder name keep a row each (the study
     paired folders by name and mixed them up).
 
     Parameters
     ----------
     before, after : DataFrame
         prompt_id, generation, cosine of the picture with the prompt's reference picture, −1 to 1,
-        and model_id where several models drew: least and greatest are then means over models.
+        and model_id if there are several models: minimum and maximum are then means over models.
     prompts : mapping from prompt_id to its text
         The rows, in this order.
 
@@ -53,7 +53,7 @@ def study_table(
                 f"prompt '{min(missing)}' has no pictures {when} the removal; "
                 "measure it, or leave the prompt out of the table"
             )
-        # Least and greatest within each model: over more pictures they would lie further apart.
+        # Minimum and maximum within each model: over more pictures they would be further apart.
         models = cosines["model_id"] if "model_id" in cosines else pd.Series("", cosines.index)
         by_model = cosines.groupby(["prompt_id", models])["cosine"].agg(["mean", "min", "max"])
         by_prompt = by_model.groupby(level=0).mean().loc[ids]

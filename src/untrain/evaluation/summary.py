@@ -34,7 +34,7 @@ class Findings:
 def summarise(
     found: Findings, roles: pd.Series, unit: str, alpha: float, removed_share: float
 ) -> dict[str, Any]:
-    """Return the overall effects, the tally of verdicts and what checks them.
+    """Return the overall effects, the tally of verdicts and the checks on them.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
 def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] | None:
     """Return how much worse held-out pairs become for each tenth of the data that is removed.
 
-    A line through the models, which lack different shares; the effect of one set is scaled to that
-    of a tenth by the mean size of a set. A model lacks half of all sets.
+    The slope over models, which lack different shares: the effect of one set is scaled to a tenth
+    by the mean size of a set. A model lacks half of all sets.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] 
 
 
 def false_positives(effects: pd.DataFrame, alpha: float) -> dict[str, list[int]]:
-    """Return, for each random arm, how many of its sets the verdict's rule would name, of all."""
+    """Return, for each random arm, how many of its sets would be called attributable."""
     random = effects[
         (effects["design"] == Design.RANDOMISED)
         & effects["arm"].str.startswith("random")

@@ -1,4 +1,4 @@
-"""The trial: which forget sets an effect is made of, and its test by re-drawing the assignment."""
+"""The trial: which forget sets make up an effect, and its test by re-drawing the assignment."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Contrast:
     prompt_id : str or None
         None: the mean over prompts.
     rows : tuple of int
-        The forget sets, as rows of the assignment; one that stands for several prompts is there
+        The forget sets, as rows of the assignment; a set of several prompts together is repeated
         for each.
     queries : tuple of (str or None)
-        The prompt whose outcome each set is read on; None is the mean over prompts.
+        The prompt whose outcome each set is measured on; None is the mean over prompts.
     weights : tuple of float
         Of each set's effect in the sum.
     n_increments : int
@@ -56,7 +56,7 @@ class Contrast:
     control: str | None = None
 
     def decisive(self, sets: pd.DataFrame, query: str | None) -> list[int]:
-        """Return the rows of the query's targeted or family sets, if they are of other arms."""
+        """Return the rows of the query's targeted or family sets, if they belong to other arms."""
         if query is None:
             return []
         same = (sets["prompt_id"] == query) & sets["arm"].isin(DECISIVE)
@@ -71,7 +71,7 @@ class Contrast:
 
 
 Increments = dict[int, list[int]]
-"""Of each nested size the rows of its sets, one a draw."""
+"""For each nested size the rows of its sets, one per draw."""
 
 
 def contrasts(sets: pd.DataFrame, prompts: list[str]) -> Iterator[Contrast]:
@@ -97,7 +97,7 @@ def contrasts(sets: pd.DataFrame, prompts: list[str]) -> Iterator[Contrast]:
 
 
 def _by_prompt(sets: pd.DataFrame) -> dict[str | None, Increments]:
-    """Return the increments of each prompt; of None those that are for no prompt."""
+    """Return the increments of each prompt; those of None are for no prompt."""
     found: dict[str | None, Increments] = {}
     for row, prompt_id, size in zip(sets.index, sets["prompt_id"], sets["k"], strict=True):
         of_prompt = found.setdefault(None if pd.isna(prompt_id) else prompt_id, {})
@@ -123,7 +123,7 @@ def _contrast(
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A randomised trial, with what its contrasts are tested against.
+    """A randomised trial, with the assignments that its contrasts are tested against.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Trial:
         forget_set_id, arm, prompt_id, k; the index gives the rows of the assignment.
     assignment : Assignment
     redrawn : ndarray of bool, shape (draws, sets, models)
-        Assignments that might have been drawn as well.
+        Assignments that might equally have been drawn.
     """
 
     sets: pd.DataFrame
@@ -140,7 +140,7 @@ class Trial:
 
     @classmethod
     def of(cls, sets: pd.DataFrame, assignment: Assignment, draws: int, seed: int) -> Trial:
-        """Order the sets as the assignment has them, and draw it again."""
+        """Order the sets as in the assignment, and re-draw it."""
         redrawn = redraw(assignment, rng("randomisation", seed), draws)
         return cls(aligned(sets, assignment), assignment, redrawn)
 
@@ -160,9 +160,9 @@ class Trial:
         measure : str
             What they are.
         sets : DataFrame, optional
-            Those of `Trial.sets` to test; all if left out.
+            Those of `Trial.sets` to test; by default all.
         adjust : bool
-            Whether the decisive sets of a control's prompt are taken out of its outcome first.
+            Whether a control's outcome is adjusted for the decisive sets of its prompt.
         """
         return [
             record(contrast, measure, infer(contrast, table, self, adjust))
@@ -184,14 +184,14 @@ def infer(contrast: Contrast, table: pd.DataFrame, trial: Trial, adjust: bool = 
     out, weights = trial.assignment.out[rows], np.array(contrast.weights)
     single = len(set(rows)) == 1 and all(found == others[0] for found in others)
     if single and can_enumerate(out.shape[1]):
-        # What one set does to several queries is, on average, what it does to their average.
+        # The mean effect of one set on several queries is its effect on their mean.
         halves = every_half(out.shape[1])
         return randomisation_test(
             (weights @ y)[None], out[:1], halves, None, None, Adjustment(given[:1])
         )
     numbers = numbered(contrast.queries)
     # Under a constant effect θ of the whole set each of its increments has θ / n. Sets of one query
-    # move that query together; splitting θ evenly where it is not even widens the interval.
+    # affect it together; splitting θ evenly where the effect is uneven widens the interval.
     shift = np.empty(out.shape)
     for number in np.unique(numbers):
         same = numbers == number
@@ -208,13 +208,13 @@ def numbered(queries: Sequence[str | None]) -> np.ndarray:
 
 
 def _others(contrast: Contrast, trial: Trial, query: str | None) -> list[int]:
-    """Return the sets that move the query most, beside those of the contrast."""
+    """Return the sets that affect the query most, besides those of the contrast."""
     larger = contrast.larger(trial.sets, query) if _fits(contrast, trial) else []
     return [*contrast.decisive(trial.sets, query), *larger]
 
 
 def _fits(contrast: Contrast, trial: Trial) -> bool:
-    """Tell whether a decisive arm's nested sets can be told apart with models to spare."""
+    """Tell whether there are enough models to separate a decisive arm's nested sets."""
     of_arm = trial.sets["k"][trial.sets["arm"] == contrast.arm]
     return contrast.arm in DECISIVE and 2 * of_arm.nunique() < len(trial.assignment.model_ids)
 

@@ -1,12 +1,12 @@
-"""How much outcomes differ between paired models whatever was removed on purpose.
+"""How much outcomes differ between paired models, apart from what was removed on purpose.
 
-The outcome of a query q in model m is taken apart as
+The outcome of a query q in model m is decomposed as
 
     Y(m, q) = what was removed on purpose + shared(m) + own(m, q)
 
-A comparison of one pair of models carries shared(m) − shared(m') whole, however many prompts it
-has; a test over prompts cannot see it. In a randomised trial sets are out of different models, so
-that it is averaged like the rest.
+A comparison of one pair of models contains all of shared(m) − shared(m'), however many prompts it
+has; a test over prompts cannot see it. In a randomised trial, sets are left out of different
+models, so it is averaged like the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class VarianceComponents:
     Attributes
     ----------
     shared : float
-        Of what all queries of a model have in common; an estimate may be negative.
+        Of what all queries of a model share; an estimate may be negative.
     own : float
         Of the rest.
     """
@@ -46,13 +46,13 @@ class VarianceComponents:
 
 
 def centring(chosen: np.ndarray, given: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """Return the matrix that keeps only the chosen models and takes out their mean and ``given``.
+    """Return the matrix that keeps the chosen models and projects out their mean and ``given``.
 
     Parameters
     ----------
     chosen : ndarray of bool, shape (models,)
     given : sequence of ndarray, each of shape (models,)
-        Assignments that move the query.
+        Assignments that affect the query.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def centring(chosen: np.ndarray, given: Sequence[np.ndarray] = ()) -> np.ndarray
 
 
 def onto(design: np.ndarray) -> np.ndarray:
-    """Return the projection onto what the rows of a matrix span."""
+    """Return the projection onto the span of a matrix's rows."""
     _, size, rows = np.linalg.svd(design, full_matrices=False)
     kept = rows[size > _NOTHING * size[0]]
     return kept.T @ kept
@@ -74,7 +74,7 @@ def variance_components(y: np.ndarray, makers: np.ndarray) -> VarianceComponents
 
     The residual of a query is r = P y with a projection P. With outcomes that vary by σ² and covary
     between queries by σₛ², E[r·r] = σ² tr P and E[r·r'] = σₛ² tr(P P'): sums over queries, and over
-    pairs of queries, give both without bias, whatever P takes out of each.
+    pairs of queries, give both without bias, whatever P projects out of each.
 
     Parameters
     ----------

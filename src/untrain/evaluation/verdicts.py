@@ -1,4 +1,4 @@
-"""Verdicts: is the query attributable to the images that were taken out?"""
+"""Verdicts: is the query attributable to the images that were removed?"""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from untrain.core.tables import VERDICTS
 from untrain.core.vocabulary import Arm, Design, Measure, Verdict
 
 DEFAULT_MARGIN = 0.1
-"""Bits a token, about a tenth of what it costs a picture of the demo that its model is replaced by
-one of another seed (the naive row "nothing of its own"): nobody would call that a trace."""
+"""Bits per token: about a tenth of the change when the model of a demo picture is replaced by one
+of another seed (the naive row "nothing of its own"), which nobody would call an effect."""
 
 
 def verdicts(
@@ -34,10 +34,11 @@ def verdicts(
     smallest p of a query is 1 / C(M, M/2), 1/70 with 8 models and 1/6 with 4: with fewer than 6
     models no query can be attributable at 5 %.
 
-    The verdict is about the training algorithm averaged over assignments with half of the other
-    sets out, not about the one set of weights that drew the query. Each verdict errs at ``alpha``
-    on its own; to claim particular queries read ``p_holm``, adjusted over the queries of the arm
-    (Holm 1979). It is at least n / C(M, M/2) for n queries: 16 need 12 models to come below 5 %.
+    The verdict is about the training algorithm, averaged over assignments with half of the other
+    sets removed, not about the one set of weights that generated the query. Each verdict has its
+    own error rate ``alpha``; to claim particular queries use ``p_holm``, adjusted over the queries
+    of the arm (Holm 1979). It is at least n / C(M, M/2) for n queries: 16 need 12 models to come
+    below 5 %.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def verdicts(
         Whose effect decides; ``family`` gives the positive control, a random arm the false
         positives.
     k : int, optional
-        The primary size of the forget set; the smallest if left out.
+        The primary size of the forget set; by default the smallest.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def verdicts(
         `untrain.core.tables.VERDICTS`.
     """
     if not 0 < alpha < 1:
-        raise InputError(f"alpha is {alpha}; it must lie between 0 and 1, such as 0.05")
+        raise InputError(f"alpha is {alpha}; it must be between 0 and 1, such as 0.05")
     if margin is not None and not margin > 0:
         raise InputError(f"the equivalence margin is {margin}; it must be above 0, such as 0.05")
     queries = effects[
@@ -80,7 +81,7 @@ def _judge(query: Any, alpha: float, margin: float | None) -> tuple[Verdict, str
     if math.isnan(query.estimate):
         return (
             Verdict.UNDECIDED,
-            "its half of the models is that of the prompt's own images, or the other",
+            "its half of the models is that of the prompt's own images, or the opposite half",
         )
     found = f"effect {query.estimate:+.3f}, p = {query.p_value:.4f}"
     if query.p_value <= alpha:
@@ -88,7 +89,7 @@ def _judge(query: Any, alpha: float, margin: float | None) -> tuple[Verdict, str
         small = f", though smaller than the margin of {margin:g}" if tiny else ""
         return Verdict.ATTRIBUTABLE, f"{found}: at most the level of {alpha:g}{small}"
     if math.isnan(high) or math.isnan(low):
-        return Verdict.UNDECIDED, f"{found}: with so few models the interval has no end"
+        return Verdict.UNDECIDED, f"{found}: with so few models the interval is open-ended"
     between = f"between {low:+.3f} and {high:+.3f}"
     if margin is None:
         return Verdict.UNDECIDED, f"{found}: {between}, and no margin was set (evaluation.margin)"

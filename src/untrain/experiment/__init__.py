@@ -1,1 +1,1 @@
-"""An experiment: its stages, how they are run and resumed, what they cost, where they are told."""
+"""An experiment: its stages, how they run and resume, what they cost, and tracking."""

@@ -1,4 +1,4 @@
-"""What can be found wrong before anything is trained."""
+"""Checks for faults that can be found before anything is trained."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from untrain.settings.sections import Removal
 
 
 def check(run: Run, due: Collection[str]) -> None:
-    """Try what the stages that are ``due`` need and what costs little, before the costly ones.
+    """Check what the stages that are ``due`` need, as far as it is cheap, before the costly ones.
 
     Raises
     ------
     InputError
-        A prompt without a known word, an encoder or engine that cannot be used, more to be removed
-        than there is, or too few forget sets for the number of models.
+        A prompt without a known word, an encoder or engine that cannot be used, more images to
+        remove than there are, or too few forget sets for the number of models.
     """
     check_given_pictures(run, due)
     config = run.config
@@ -43,7 +43,7 @@ def check(run: Run, due: Collection[str]) -> None:
 
 
 def check_given_pictures(run: Run, due: Collection[str]) -> None:
-    """Try what the stages need that search training images; of given pictures there are no others.
+    """Check what the stages that search training images need; given pictures have no others.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def check_given_pictures(run: Run, due: Collection[str]) -> None:
 
 
 def _check_rankings(run: Run) -> None:
-    """Read the files that rankings are made of; refuse what the encoder cannot give."""
+    """Read the files of rankings; raise `InputError` for what the encoder cannot provide."""
     for method in run.config.ranking.methods:
         check_method(method)
         wanted = parse_method(method)
@@ -83,7 +83,7 @@ def count_sets(removal: Removal, prompts: pd.DataFrame) -> int:
 
 
 def count_removed(config: Config, catalog: Catalog, prompts: pd.DataFrame) -> int:
-    """Return how many images all forget sets hold together, copies not counted.
+    """Return how many images all forget sets hold together, without copies.
 
     Raises
     ------
@@ -97,12 +97,12 @@ def count_removed(config: Config, catalog: Catalog, prompts: pd.DataFrame) -> in
             close = did_you_mean(image_id, catalog.ids)
             hint = close if close.startswith(" —") else ""
             raise InputError(
-                f"{removal.ids}: '{image_id}' is none of the {len(catalog)} training images; it "
+                f"{removal.ids}: '{image_id}' is not one of the {len(catalog)} training images; it "
                 f"may be held out, or left out by data.subset{hint}"
             )
     if "family" in arms and not (prompts["role"] == "control").any():
         raise InputError(
-            "the arm 'family' is for control prompts, there are none; set prompts.controls"
+            "the arm 'family' is for control prompts, but there are none; set prompts.controls"
         )
     queries = int((prompts["role"] == "query").sum())
     sets = sets_per_prompt(arms, removal.draws)

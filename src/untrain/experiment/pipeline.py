@@ -1,4 +1,4 @@
-"""Running the stages in order, each once: what is done and unchanged is not done again."""
+"""Running the stages in order: what is done and unchanged is skipped."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def is_done(run: Run, stage: Stage, key: str) -> bool:
 
 
 def _is_here(run: Run, output: str) -> bool:
-    """Tell whether an output is there; a table of models needs its models too."""
+    """Tell whether an output exists; a table of models needs its models too."""
     path = run.path(*output.split("/"))
     if not path.exists() or output not in ("model_a.parquet", "models.parquet"):
         return path.exists()
@@ -94,7 +94,7 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
     Raises
     ------
     InputError
-        An unknown stage, or something wrong with configuration or data.
+        An unknown stage, or a fault in configuration or data.
     UntrainError
         The disk is full.
     """
@@ -119,7 +119,7 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
 
 
 def _position(stages: tuple[Stage, ...], name: str) -> int:
-    """Return where a stage is; refuse one that the experiment has not."""
+    """Return the position of a stage; raise `InputError` if the experiment does not have it."""
     names = [stage.name for stage in stages]
     if name in names:
         return names.index(name)

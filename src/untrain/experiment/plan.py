@@ -15,7 +15,7 @@ from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.training.worker import default_workers
 
-PICTURE_BYTES, FIXED_BYTES = 3000, 5_000_000  # of a generated picture, and of everything else
+PICTURE_BYTES, FIXED_BYTES = 3000, 5_000_000  # per generated picture, and for everything else
 
 
 def plan(config: Config, noise: float | None = None) -> Plan:
@@ -33,7 +33,7 @@ def plan(config: Config, noise: float | None = None) -> Plan:
     Raises
     ------
     InputError
-        What a run would find wrong with its input, or the disk has too little room.
+        A fault in the input that a run would find, or the disk has too little space.
     """
     run = Run(config)
     if run.given_pictures:
@@ -50,7 +50,9 @@ def plan(config: Config, noise: float | None = None) -> Plan:
     needed = _bytes_on_disk(run, 1 + models, cost)
     free = shutil.disk_usage(existing_folder(run)).free
     if needed > free:
-        raise InputError(f"the run needs about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
+        raise InputError(
+            f"the run needs about {needed / 1e6:.0f} MB, but only {free / 1e6:.0f} MB are free"
+        )
     return Plan(
         name=config.name,
         folder=str(run.folder),
@@ -120,7 +122,7 @@ def _features(run: Run) -> int:
 
 
 def _precision(run: Run) -> str:
-    """Return what training computes in, and why."""
+    """Return the precision of training, and why."""
     from untrain.core.hardware import has_fast_bfloat16
 
     if run.generator.precision is None:
@@ -132,7 +134,7 @@ def _precision(run: Run) -> str:
 
 
 def existing_folder(run: Run) -> str:
-    """Return the run folder, or the nearest folder above it that is there."""
+    """Return the run folder, or the nearest existing folder above it."""
     folder = run.folder.absolute()
     while not folder.exists():
         folder = folder.parent

@@ -1,7 +1,8 @@
-"""The most memory that a run will hold, all its processes together, from sizes known beforehand.
+"""Peak memory of a run, all its processes together, estimated from sizes known beforehand.
 
-An estimate, meant to be on the safe side: what libraries take was measured on Linux (proportional
-set size, `benchmarks/bench_memory.py`); no stage holds all that is counted for it at once.
+The estimate is meant to be on the safe side: what libraries take was measured on Linux
+(proportional set size, `benchmarks/bench_memory.py`); no stage holds all that is counted for it at
+once.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from untrain.generators.base import Cost
 from untrain.runs.run import Run
 
 MAIN = 650_000_000
-"""Bytes of a run's own process with everything imported."""
+"""Bytes of a run's main process with everything imported."""
 WORKER = 300_000_000
-"""Bytes of one that only trains."""
+"""Bytes of a process that only trains."""
 PAIR = 1000
-"""Bytes of a pair without its picture: id, caption, hash, and its rows in tables."""
+"""Bytes per pair without its picture: id, caption, hash, and its rows in tables."""
 PIXEL = 11
-"""Bytes of a colour of a pixel while frozen parts are fitted: as read, and its reconstruction."""
+"""Bytes per colour value of a pixel while frozen parts are fitted: as read, and reconstructed."""
 COPIES_OF_WEIGHTS = 6
 """Weights, gradients, two moments, their mean over the training, and one to spare; float32."""
 
@@ -33,13 +34,13 @@ class Memory:
     Attributes
     ----------
     bytes : int
-        Of all processes of this machine together, at their most.
+        Of all processes on this machine together, at the peak.
     stage : str
-        When that is.
+        The stage with the peak.
     bytes_on_gpu : int or None
-        Of what trains at once; None where nothing trains on a GPU.
+        Of the models trained at once; None where nothing trains on a GPU.
     complete : bool
-        Whether what a training takes beside its weights is counted.
+        Whether activations are counted, not only weights.
     """
 
     bytes: int
@@ -49,15 +50,15 @@ class Memory:
 
 
 def expected_memory(run: Run, cost: Cost | None, workers: int) -> Memory:
-    """Return the most memory that a run will hold.
+    """Return the peak memory of a run.
 
     Parameters
     ----------
     run : Run
     cost : Cost or None
-        Of one training.
+        Of training one model.
     workers : int
-        Trainings at once.
+        Models trained at once.
     """
     pairs = len(run.catalog) + len(run.held_out)
     main = MAIN + PAIR * pairs
@@ -77,7 +78,7 @@ def expected_memory(run: Run, cost: Cost | None, workers: int) -> Memory:
 
 
 def _training(cost: Cost | None) -> int:
-    """Return the bytes of one training: as the generator says, or only of its weights."""
+    """Return the bytes of training one model: as the generator says, or only of its weights."""
     if cost is None:
         return 0
     return 4 * COPIES_OF_WEIGHTS * cost.parameters if cost.bytes is None else cost.bytes

@@ -1,4 +1,4 @@
-"""What a trial will be able to find, given the noise between models."""
+"""What a trial will be able to detect, given the noise between models."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ModelNoise:
     correlation : float
         Between queries.
     source : str
-        Whose it is: ``given``, ``finished-runs`` beside this one, or the ``demo``.
+        Where it comes from: ``given``, ``finished-runs`` in the same folder, or the ``demo``.
     runs : int
-        How many finished runs it is from.
+        How many finished runs it is based on.
     """
 
     sd: float
@@ -67,11 +67,11 @@ class Power:
     margin : float or None
         The equivalence margin; without one the next three are None too.
     not_attributable : float or None
-        Probability that a query which nothing moves is called not attributable.
+        Probability that a query without any effect is called not attributable.
     models_for_margin, models_for_margin_mean : int or None
         Models needed to find an effect as large as the margin, on one query and on the mean.
     models_for_holm : int
-        Models needed so that a single query can stay attributable over all prompts.
+        Models needed so that a single query can remain attributable after Holm's correction.
     """
 
     noise: ModelNoise
@@ -96,11 +96,11 @@ def expected_power(
     unit: str = BITS,
     margin: float | None = DEFAULT_MARGIN,
 ) -> Power | None:
-    """Return which effects a randomised trial would find; None where nobody can know.
+    """Return which effects a randomised trial would find; None if unknown.
 
-    Where the sets of all prompts leave together the mean over prompts has one unit, as a query has,
-    and less noise than a query. The before-after design has no power to speak of: one pair of
-    models says nothing about its own luck.
+    Where the sets of all prompts are removed together, the mean over prompts rests on one set, as
+    a query does, with less noise than a query. For the before-after design no power can be stated:
+    one pair of models says nothing about its own luck.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def expected_power(
 
 
 def _noise(config: Config, given: float | None, paired: bool, unit: str) -> ModelNoise | None:
-    """Return the noise that was given, or measured in finished runs beside this one, or the demo's.
+    """Return the given noise, or that of finished runs in the same folder, or else the demo's.
 
-    Runs count whose data and model are set the same, and whose models are paired as these are.
+    Only runs with the same data and model settings and the same pairing count.
     """
     if given is not None:
         if not given > 0:
@@ -182,7 +182,7 @@ def _noise(config: Config, given: float | None, paired: bool, unit: str) -> Mode
 
 
 def _sections(values: Any) -> tuple[Data, GeneratorConfig] | None:
-    """Return data and model of a run's settings; None where they are not of this version."""
+    """Return data and model of a run's settings; None if they are of another version."""
     try:
         return Data.model_validate(values["data"]), GeneratorConfig.model_validate(
             values["generator"]

@@ -24,18 +24,18 @@ class Plan:
         Of the run.
     training_pairs, held_out : int
     given_pictures : int
-        Finished pictures in place of a model; 0 where a model is trained. Where they are given,
-        nothing is trained and everything below but ``queries`` is 0 or None.
+        Finished pictures instead of a model; 0 if a model is trained. If they are given, nothing is
+        trained and everything below except ``queries`` is 0 or None.
     queries, controls : int
-        Prompts of either role.
+        Prompts of each role.
     model : str
         The generator, for people.
     precision : str or None
-        What training computes in; None where the generator's class decides.
+        The precision of training; None where the generator's class decides.
     precision_reason : str
         Why.
     models : int
-        Trainings, model A among them.
+        Models to train, including model A.
     workers : int
         How many at a time.
     seconds_per_model, seconds_of_frozen_parts : float or None
@@ -45,11 +45,11 @@ class Plan:
     forget_sets, removed_images : int
         Forget sets, and the different images in them.
     together : bool
-        Whether the sets of all prompts leave as one.
+        Whether the sets of all prompts are removed as one.
     bytes_on_disk : int
-        That the run folder will take, without models where their size is unknown.
+        What the run folder will take, without models if their size is unknown.
     memory : Memory or None
-        The most that all processes will hold; None where nothing is trained.
+        Peak memory of all processes; None if nothing is trained.
     power : Power or None
         Which effects the trial would find; None where that is unknown.
     design : str
@@ -82,7 +82,7 @@ class Plan:
     unit: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; an effect that no trial of this size finds is None."""
+        """Return the plan as JSON values; an effect that no trial of this size finds is None."""
         values = asdict(self)
         if self.power:
             values["power"] = {name: _finite(value) for name, value in values["power"].items()}
@@ -124,7 +124,7 @@ def _lines(plan: Plan) -> list[Line]:
         (
             "forget sets",
             f"{plan.forget_sets}, {plan.removed_images} images ({share:.1%} of the data)"
-            + (", those of all prompts together" if plan.together else ""),
+            + (", all prompts together" if plan.together else ""),
         ),
         ("time", _time(plan)),
         ("disk", megabytes + (", models not counted" if each is None else "")),
@@ -144,7 +144,7 @@ def _memory_lines(memory: Memory | None) -> list[Line]:
 
 def _time(plan: Plan) -> str:
     if plan.seconds is None:
-        return "unknown: the generator does not say what a training costs (its method `cost`)"
+        return "unknown: the generator does not say what training costs (its method `cost`)"
     first = plan.seconds_of_frozen_parts
     parts = f" ({in_words(first)} of it the frozen parts)" if first else ""
     return f"about {in_words(plan.seconds)} of training{parts}"
@@ -176,16 +176,18 @@ def power_lines(found: Power) -> list[Line]:
         lines.append(
             (
                 "verdicts",
-                "a query that nothing moves is called not attributable (within "
+                "a query without any effect is called not attributable (within "
                 f"±{found.margin:g}) with {found.not_attributable:.0%}; to find an effect as large "
                 f"as the margin takes {found.models_for_margin} models for one query, "
                 f"{found.models_for_margin_mean} for the average",
             )
         )
     if not found.paired:
-        lines.append(("pairing", "none: each model has a seed of its own, so that noise is larger"))
+        lines.append(("pairing", "none: each model has its own seed, so the noise is larger"))
     if found.models_for_holm > models:
-        words = f"with {models} models no single query can stay attributable over {queries} prompts"
+        words = (
+            f"with {models} models no single query can remain attributable over {queries} prompts"
+        )
         lines.append(("Holm", f"{words}; {found.models_for_holm} can"))
     return lines
 
@@ -197,13 +199,13 @@ def _effect(size: float, models: int, unit: str) -> str:
 
 
 def _source(noise: ModelNoise, paired: bool) -> str:
-    """Return whose noise it is."""
+    """Return where the noise comes from."""
     if noise.source == AS_GIVEN:
         return "as given"
     if noise.source == AS_IN_DEMO:
         return "as in the demo" + ("" if paired else ", whose models are paired: too little")
     runs = "the finished run" if noise.runs == 1 else f"{noise.runs} finished runs"
-    return f"as in {runs} beside it"
+    return f"as in {runs} in the same folder"
 
 
 def in_words(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What a run leaves out and keeps, for people who train elsewhere."""
+"""What a run removes and keeps, for training elsewhere."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def removed_of(run: Run, model_id: str = "") -> set[str]:
     Raises
     ------
     InputError
-        The run has no forget sets yet, or not those of its configuration and data as they are
-        now, or no such model.
+        The run has no forget sets yet, or not those of its current configuration and data, or no
+        such model.
     """
     stages = {stage.name: stage for stage in STAGES}
     known = keys(run)
     for name in ("remove", "retrain") if model_id else ("remove",):
         if not is_done(run, stages[name], known[name]):
             raise InputError(
-                f"{run.folder}: the stage '{name}' is not done for its configuration and data as "
-                f"they are now; run the experiment up to it: `untrain {name} …`"
+                f"{run.folder}: the stage '{name}' is not done for its current configuration and "
+                f"data; run the experiment up to it: `untrain {name} …`"
             )
     sets = run.table("forget_sets")
     if not model_id:

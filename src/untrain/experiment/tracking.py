@@ -1,7 +1,7 @@
-"""Experiment tracking: what a run leaves, also sent to TensorBoard, MLflow or Weights & Biases.
+"""Experiment tracking: a run's results are also sent to TensorBoard, MLflow or Weights & Biases.
 
-A tracker hears of a stage when it is done, and reads only the run folder: nothing is computed for
-it, and no result, stage or model depends on it.
+A tracker is called after each stage and reads only the run folder: nothing is computed for it, and
+no result, stage or model depends on it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from untrain.runs.queries import read_queries, read_redrawn
 from untrain.runs.run import Run
 from untrain.training.trackers import TRACKERS, Tracker
 
-CELL = 64  # pixels of a picture on a sheet
+CELL = 64  # pixels per picture on a sheet
 
 
 @contextmanager
 def tracked(run: Run) -> Iterator[Callable[[str], None]]:
-    """Yield what is to be called after every stage: nothing happens unless the run is tracked.
+    """Yield what to call after every stage; it does nothing unless the run is tracked.
 
-    Stages that were done before are told too, so that a resumed run is tracked whole.
+    Stages that were done before are sent too, so a resumed run is tracked completely.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def tracked(run: Run) -> Iterator[Callable[[str], None]]:
             return
         try:
             tell()
-        except Exception as error:  # a server that is away must not cost a training
+        except Exception as error:  # a server that is unreachable must not cost a training
             lost = True
             console.print(f"tracking stopped: {error}", style="yellow", markup=False)
 
@@ -85,7 +85,7 @@ def _others(run: Run) -> pd.DataFrame:
 
 
 def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
-    """Tell the training curves of models."""
+    """Send the training curves of models."""
     from untrain.training.store import read_losses
 
     curves = {
@@ -98,7 +98,7 @@ def _losses(models: pd.DataFrame, run: Run, tracker: Tracker) -> None:
 
 
 def _pictures(name: str, models: Sequence[str], run: Run, tracker: Tracker) -> None:
-    """Tell, for each prompt, a sheet with a row for A and for each model: the same noise in all."""
+    """Send, for each prompt, a sheet with a row for A and each model, all from the same noise."""
     from untrain.catalogs.sheet import contact_sheet
 
     queries = read_queries(run.folder)
@@ -113,7 +113,7 @@ def _pictures(name: str, models: Sequence[str], run: Run, tracker: Tracker) -> N
 
 
 def _evaluate(run: Run, tracker: Tracker) -> None:
-    """Tell every overall effect and its p, and how many prompts have each verdict."""
+    """Send every overall effect and its p, and how many prompts have each verdict."""
     effects = run.table("results/effects")
     effects = effects[effects["prompt_id"].isna() & (effects["design"] == run.config.design.kind)]
     values: dict[str, float] = {}
@@ -141,4 +141,4 @@ _TOLD: dict[str, Callable[[Run, Tracker], None]] = {
     "evaluate": _evaluate,
     "report": _report,
 }
-"""What a tracker is told after each stage."""
+"""What is sent to a tracker after each stage."""

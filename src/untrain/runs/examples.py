@@ -1,4 +1,4 @@
-"""What a finished run teaches: its sets and their effects, for weights to be fitted on."""
+"""Training examples from a finished run: its sets and their effects, to fit weights on."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def read_examples(run: Path) -> Examples:
     Parameters
     ----------
     run : Path
-        A run folder; the randomised design, in whatever it measured.
+        A run folder with the randomised design, whatever its measure.
 
     Raises
     ------
     InputError
-        If the folder lacks a table, there is no such set, or those of all prompts left together.
+        If the folder lacks a table, there is no such set, or all prompts' sets were removed as one.
     """
     comparison, retrieval, sets, effects = (
         _table(run, name) for name in ("comparison", "retrieval", "forget_sets", "results/effects")
     )
     if (sets.groupby("forget_set_id")["prompt_id"].nunique() > 1).any():
         raise InputError(
-            f"{run}: the sets of all prompts left together (removal.together), so that no effect "
-            "is that of one prompt's images; expected a run with a set for each prompt"
+            f"{run}: the sets of all prompts were removed together (removal.together), so no "
+            "effect is that of one prompt's images; expected a run with a set for each prompt"
         )
     measure = primary(effects)
     single = (effects["measure"] == measure) & effects["prompt_id"].notna()
@@ -42,8 +42,8 @@ def read_examples(run: Path) -> Examples:
     found = example_sets(comparison, retrieval, sets, effects[single & known], groups)
     if found.empty:
         raise InputError(
-            f"{run}: no effect of a set of candidates; expected a run with the randomised design "
-            "and an arm such as targeted or random_candidate"
+            f"{run}: no set of candidates has a measured effect; expected a run with the "
+            "randomised design and an arm such as targeted or random_candidate"
         )
     return Examples(
         record.get("name", run.name),
@@ -70,7 +70,7 @@ def _table(run: Path, name: str) -> pd.DataFrame:
 
 
 def _groups(run: Path) -> dict[str, str]:
-    """Return, by prompt, the family or else the text: what cross-validation leaves out whole."""
+    """Return, by prompt, the family or else the text: the groups of the cross-validation."""
     _needed(run, "prompts.csv")
     prompts = PROMPTS.read(run)
     groups = prompts["family"].fillna(prompts["prompt"])

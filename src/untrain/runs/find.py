@@ -1,4 +1,4 @@
-"""Finding the run folder that somebody means, without opening anything heavy."""
+"""Finding the run folder that a user names, without loading anything heavy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def find_run(given: Path, runs: Path = RUNS) -> Path:
-    """Return the run folder that is meant.
+    """Return the run folder that a user names.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def find_run(given: Path, runs: Path = RUNS) -> Path:
     Raises
     ------
     InputError
-        There is no such run: the message names those that there are.
+        There is no such run; the message lists the existing ones.
     """
     if given.is_file() and given.suffix in (".yaml", ".yml"):
         return _of_file(given)
@@ -47,7 +47,7 @@ def find_run(given: Path, runs: Path = RUNS) -> Path:
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raise `InputError` if a folder holds anything, and is not the folder of a run."""
+    """Raise `InputError` if a folder is not empty and not the folder of a run."""
     if not folder.exists() or _is_record(folder / RECORD):
         return
     if not folder.is_dir():
@@ -63,7 +63,7 @@ def refuse_foreign(folder: Path) -> None:
 
 
 def _is_record(path: Path) -> bool:
-    """Tell whether a file is the record of a run, of whatever version."""
+    """Tell whether a file is the record of a run of any version."""
     try:
         return {"schema_version", "stages"} <= read_json(path).keys()
     except (OSError, ValueError, AttributeError):
@@ -71,7 +71,7 @@ def _is_record(path: Path) -> bool:
 
 
 def _of_file(file: Path) -> Path:
-    """Return the folder of an experiment, which a run folder's own config.yaml stands for, too."""
+    """Return the run folder of an experiment file; a run's own config.yaml is one too."""
     if file.name == "config.yaml" and (file.parent / RECORD).is_file():
         return file.parent
     from untrain.settings.load import load_config

@@ -1,4 +1,4 @@
-"""Finished pictures with their prompts, in place of a model: what can be traced, not removed."""
+"""Finished pictures with their prompts instead of a model: nothing can be retrained."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class GivenPictures:
     Attributes
     ----------
     catalog : Catalog
-        The pictures; their captions are the prompts they were drawn for.
+        The pictures; their captions are the prompts they were generated for.
     """
 
     catalog: Catalog
 
     @classmethod
     def open(cls, given: Given) -> GivenPictures:
-        """Read what the setting ``generations`` names.
+        """Read the pictures that the setting ``generations`` names.
 
         Raises
         ------
         InputError
-            It cannot be read, or holds no picture with a prompt.
+            They cannot be read, or none has a prompt.
         """
         return cls(load_catalog(given.format, path=given.path))
 
@@ -56,7 +56,7 @@ class GivenPictures:
 
     @cached_property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) of the first picture, which all are brought to."""
+        """(height, width) of the first picture, to which all are resized."""
         width, height = self.catalog.image(self.catalog.ids[0]).size
         return height, width
 
@@ -66,7 +66,7 @@ class GivenPictures:
         return self.catalog.fingerprint
 
     def queries(self) -> Queries:
-        """Return the pictures, brought to one size."""
+        """Return the pictures, resized to one size."""
         keys, pictures = [], []
         for prompt_id, ids in self.ids.items():
             for generation, image_id in enumerate(ids):

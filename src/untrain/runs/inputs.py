@@ -36,7 +36,7 @@ class Inputs:
         Columns prompt_id, prompt, family (empty where unknown), role (query or control), seen (is
         it the caption of a training image?).
     given : GivenPictures, optional
-        Finished pictures in place of a model.
+        Finished pictures instead of a model.
     """
 
     train: Catalog
@@ -46,7 +46,7 @@ class Inputs:
 
 
 def run_config(folder: Path) -> Config:
-    """Read the configuration of an existing run folder, wherever it was moved to.
+    """Read the configuration of an existing run folder, even if it was moved.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def run_config(folder: Path) -> Config:
 
 
 def open_inputs(config: Config) -> Inputs:
-    """Open the catalogue of a configuration and make its prompts."""
+    """Open the catalogue of a configuration and build its prompts."""
     data = config.data
     catalog = open_catalog(config)
     given = GivenPictures.open(config.given) if config.given else None
@@ -74,7 +74,7 @@ def open_inputs(config: Config) -> Inputs:
     if data.plant and given is None:
         catalog = plant(catalog, data.plant.items, data.plant.copies, data.seed)
         prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
-    # Of a finished model nobody knows which images it did not see: all of them are searched.
+    # Which images a finished model did not see is unknown: all of them are searched.
     train, held_out = _split(catalog, 0.0 if given else data.holdout, data.seed)
     prompts = prompts.assign(seen=seen_in(train, prompts["prompt"]))
     return Inputs(train, held_out, prompts, given)
@@ -83,31 +83,31 @@ def open_inputs(config: Config) -> Inputs:
 def measured_precision(
     settings: GeneratorConfig, seed: int, known: Mapping[str, Any] | None = None
 ) -> MeasuredPrecision:
-    """Return what ``generator.precision: auto`` stands for; see `measure_precision`."""
+    """Return the precision that ``generator.precision: auto`` chooses; see `measure_precision`."""
     from untrain.generators.precision import measure_precision
 
     return measure_precision(settings.name, seed, settings.arguments(), known)
 
 
 def open_training_catalog(settings: Mapping[str, Any]) -> Catalog:
-    """Open the training catalogue of an experiment, given as plain values: in another process."""
+    """Open the training catalogue of an experiment from plain values, in another process."""
     return open_inputs(Config.model_validate(dict(settings))).train
 
 
 def _neighbours(config: Config, prompts: pd.DataFrame, catalog: Catalog) -> set[str]:
-    """Return the ids that a subset must hold: the nearest captions of every prompt."""
+    """Return the ids that a subset must contain: the nearest captions of every prompt."""
     settings = config.data.subset
     if settings is None or not settings.neighbours:
         return set()
     if (
         settings.neighbours_of
-    ):  # runs over different prompts can share one subset, and so their models
+    ):  # runs with different prompts can share one subset, and therefore models
         prompts = _as_prompts(read_lines(settings.neighbours_of, "prompt"))
     return set(retrieve(catalog, prompts, top=settings.neighbours).table["image_id"])
 
 
 def seen_in(catalog: Catalog, prompts: Iterable[str]) -> list[bool]:
-    """Return, for each prompt, whether it is a caption, whatever the case and the white space."""
+    """Return, for each prompt, whether it is a caption, ignoring case and white space."""
     captions = {_folded(caption) for caption in catalog.captions}
     return [_folded(prompt) in captions for prompt in prompts]
 
@@ -117,7 +117,7 @@ def _folded(text: str) -> str:
 
 
 def open_catalog(config: Config, fresh: bool = False) -> Catalog:
-    """Open the catalogue that a configuration names, whole; ``fresh``: whatever is remembered."""
+    """Open the whole catalogue that a configuration names; ``fresh`` ignores cached listings."""
     data = config.data
     given = data.chosen()
     if data.format == "rendered":
@@ -126,12 +126,12 @@ def open_catalog(config: Config, fresh: bool = False) -> Catalog:
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """Read a file with one ``what`` ("prompt", "image id") a line.
+    """Read a file with one ``what`` ("prompt", "image id") per line.
 
     Raises
     ------
     InputError
-        The file cannot be read or is empty, or a line among the others is blank: it is named.
+        The file cannot be read, is empty, or has a blank line between others.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -174,10 +174,12 @@ def _as_prompts(texts: list[str]) -> pd.DataFrame:
 
 def _family_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     families = sorted(set(catalog.attributes["family"]))
-    controls = 0 if config.data.plant else config.prompts.controls  # else the planted items are
+    controls = 0 if config.data.plant else config.prompts.controls  # otherwise the planted items
     wanted = config.prompts.families + controls
     if wanted > len(families):
-        raise InputError(f"{wanted} prompts for families asked for, there are {len(families)}")
+        raise InputError(
+            f"{wanted} prompts for families were requested, but there are only {len(families)}"
+        )
     chosen = rng("prompts", config.seed).permutation(families)[:wanted]
     roles = ["query"] * config.prompts.families + ["control"] * controls
     numbers = [*range(config.prompts.families), *range(controls)]
@@ -198,7 +200,7 @@ def _planted_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     first = captions.groupby(catalog.attributes["family"][planted].to_numpy()).first()
     wanted = config.prompts.controls or len(first)
     if wanted > len(first):
-        raise InputError(f"prompts.controls asks for {wanted}, data.plant.items is {len(first)}")
+        raise InputError(f"prompts.controls is {wanted}, but data.plant.items is {len(first)}")
     first = first.iloc[:wanted]
     return pd.DataFrame(
         {
@@ -211,7 +213,7 @@ def _planted_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
 
 
 def _split(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Catalog]:
-    """Hold a share out, but never a planted image: a positive control needs all its copies."""
+    """Hold out a share, but no planted images: a positive control needs all its copies."""
     if not fraction:
         return catalog, catalog.subset([])
     train, held_out = hold_out(catalog, fraction, seed)

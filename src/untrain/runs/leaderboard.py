@@ -19,7 +19,7 @@ COLUMNS = [
 
 @dataclass(frozen=True, eq=False)
 class Leaderboard:
-    """A table with a row for each attributor, best first, and what it was made from.
+    """A table with a row for each attributor, best first, and what it is based on.
 
     Attributes
     ----------
@@ -29,14 +29,14 @@ class Leaderboard:
         queries; ``effect`` of the top k and its limits, in ``unit``
         (`untrain.evaluation.lds.removal_effect`); ``family_precision``, the share of the top k
         that is of the prompt's family, NaN where families are not known; ``seconds_per_query``, of
-        this attributor on its own, NaN if unknown; ``filled``, the share of images without a score,
+        this attributor by itself, NaN if unknown; ``filled``, the share of images without a score,
         which count as the lowest.
     name : str
         Of the run.
     k : int
-        How many images effect and family precision are of.
+        How many of the first images count for effect and family precision.
     models, queries, images : int
-        How many models of random halves, prompts and training images there are.
+        The numbers of models trained on random halves, of prompts, and of training images.
     candidates : int
         How many images a prompt's pictures were compared with.
     reference : str
@@ -78,7 +78,7 @@ def read_leaderboard(folder: Path) -> Leaderboard:
     Raises
     ------
     InputError
-        There is none.
+        There is no leaderboard.
     """
     if not has_leaderboard(folder):
         raise InputError(f"found no leaderboard in {folder}: make it with `untrain leaderboard`")

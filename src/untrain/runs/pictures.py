@@ -31,7 +31,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 class PictureFiles(Sequence[np.ndarray]):
-    """Pictures in files, each read when it is asked for: a sequence of uint8 arrays."""
+    """Pictures in files, each read on access: a sequence of uint8 arrays."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
@@ -44,7 +44,7 @@ class PictureFiles(Sequence[np.ndarray]):
     @overload
     def __getitem__(self, position: slice) -> PictureFiles: ...
     def __getitem__(self, position: int | slice) -> np.ndarray | PictureFiles:
-        """Read one picture; of a slice, none yet."""
+        """Read one picture; a slice reads none yet."""
         if isinstance(position, slice):
             return PictureFiles(self.paths[position])
         return read_picture(self.paths[position])

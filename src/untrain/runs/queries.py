@@ -1,12 +1,12 @@
-"""The pictures of a run folder: those that are asked about, and what other models draw instead.
+"""The pictures of a run folder: the queries, and what other models generate instead.
 
 - ``prompts.csv``: prompt_id, prompt, family, role, seen.
-- ``queries/<prompt_id>/<generation>.png``: the queries; ``reference.png`` is one more picture of
-  model A, which the study's similarities refer to.
+- ``queries/<prompt_id>/<generation>.png``: the queries; ``reference.png`` is one more picture by
+  model A, the reference of the study's similarities.
 - ``queries.safetensors``: what model A sampled for each of them, by ``prompt_id/generation``;
   absent where pictures were given.
-- ``generations/<model_id>/<prompt_id>/<generation>.png``: the same prompts and noise, drawn by
-  another model.
+- ``generations/<model_id>/<prompt_id>/<generation>.png``: the same prompts and noise, by another
+  model.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write_queries(folder: Path, queries: Queries, references: Queries | None = N
         The run folder.
     queries : Queries
     references : Queries, optional
-        One picture a prompt.
+        One picture per prompt.
     """
     names = [f"{prompt_id}/{generation}" for prompt_id, generation in queries.keys]
     pictures = dict(zip(names, queries.pictures, strict=True))
@@ -95,7 +95,7 @@ def read_references(folder: Path, prompt_ids: Iterable[str]) -> list[np.ndarray]
 
 
 def write_redrawn(folder: Path, model_id: str, queries: Queries) -> None:
-    """Write what a model drew with the prompts and the noise of the queries."""
+    """Write what a model generated from the prompts and noise of the queries."""
     names = [f"{prompt_id}/{generation}" for prompt_id, generation in queries.keys]
     pictures: Mapping[str, np.ndarray] = dict(zip(names, queries.pictures, strict=True))
     save_pictures(folder / "generations" / model_id, pictures)

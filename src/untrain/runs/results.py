@@ -34,18 +34,18 @@ from untrain.core.tables import (
 from untrain.evaluation.measurement import BITS
 
 DEFAULT_ALPHA = 0.05
-"""The level of a run whose folder does not say."""
+"""The level of a run whose folder does not state one."""
 
 _TABLES = (
     *(PROMPTS, RANKING, COPIES, FORGET_SETS, MODELS, REMOVALS, CAPTIONS),
     *(MEASURES, EFFECTS, VERDICTS, SIMILARITY, GROUPS),
 )
-"""The tables that are read at once, in the order of the fields of `RunResults`."""
+"""The tables that are read immediately, in the order of the fields of `RunResults`."""
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """A finished run folder, read: a table or value for each file, empty where there is none.
+    """The contents of a finished run folder: a table or value for each file, empty if absent.
 
     Tables have the columns of `untrain.core.tables`.
     """
@@ -68,7 +68,7 @@ class RunResults:
 
     @property
     def generator(self) -> dict[str, Any]:
-        """What the run says of its generator: name, unit, measure, margin, frozen parts."""
+        """The run's record of its generator: name, unit, measure, margin, frozen parts."""
         return self.meta.get("generator") or {}
 
     @property
@@ -83,7 +83,7 @@ class RunResults:
 
     @property
     def alpha(self) -> float:
-        """The level of the run's tests, by which verdicts were given."""
+        """The level of the run's tests and verdicts."""
         return float((self.config.get("evaluation") or {}).get("alpha", DEFAULT_ALPHA))
 
     @cached_property
@@ -99,12 +99,12 @@ class RunResults:
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
-        """Every metric of every generated picture against its candidates; larger than the rest."""
+        """Every metric of every generated picture against its candidates; the largest table."""
         return _read(COMPARISON, self.folder)
 
     @cached_property
     def retrieval(self) -> pd.DataFrame:
-        """The candidates of each prompt and how well their captions fit it."""
+        """The candidates of each prompt and how well their captions match it."""
         return _read(RETRIEVAL, self.folder)
 
     @cached_property
@@ -114,7 +114,7 @@ class RunResults:
 
 
 def rows(table: pd.DataFrame) -> Iterator[Any]:
-    """Iterate over a table's rows as named tuples, whose types nobody can know."""
+    """Iterate over a table's rows as named tuples of unknown types."""
     return table.itertuples()
 
 
@@ -146,7 +146,7 @@ def read_results(folder: Path) -> RunResults:
 
 
 def _read(table: Table, folder: Path) -> pd.DataFrame:
-    """Read a table, empty where there is none; of numbers that may be missing NaN is the sign."""
+    """Read a table, empty if there is none; missing numbers are NaN."""
     found = table.read(folder) if table.path(folder).is_file() else table.empty()
     nullable = [c.name for c in table.columns if c.kind == Kind.INTEGER and c.nullable]
     return found.astype(dict.fromkeys(nullable, float))

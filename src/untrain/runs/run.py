@@ -1,4 +1,4 @@
-"""The run folder: where stages keep their results, and how a killed run finds its place again."""
+"""The run folder: where stages keep their results, and how an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ SCHEMA_VERSION = 1
 class Run:
     """One experiment and its folder.
 
-    Everything that is costly is read or built when first asked for and kept in memory; everything
-    that a stage finds out is a file of the folder, written whole or not at all.
+    Everything costly is read or built on first use and kept in memory; every result of a stage is
+    a file of the folder, written completely or not at all.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Run:
 
     @property
     def given_pictures(self) -> GivenPictures | None:
-        """The finished pictures that stand in for a model, if any do."""
+        """The finished pictures that replace a model, if there are any."""
         return self._data.given
 
     @cached_property
@@ -121,7 +121,7 @@ class Run:
 
     @cached_property
     def trainer(self) -> Trainer:
-        """What trains the models of the run, or finds them; not where pictures are given."""
+        """What trains the models of the run, or finds them; unused where pictures are given."""
         config, settings = self.config, self.config.generator
         measured = self.measured_precision
         precision = measured.chosen if measured else settings.precision
@@ -137,7 +137,7 @@ class Run:
 
     @cached_property
     def measured_precision(self) -> MeasuredPrecision | None:
-        """What ``generator.precision: auto`` stands for, once for the run; None unless asked."""
+        """The precision that ``generator.precision: auto`` chose for the run; None without auto."""
         if self.config.generator.precision != "auto" or self.given_pictures:
             return None
         known = self.record.get("generator", {}).get("measured_precision")
@@ -156,7 +156,7 @@ class Run:
 
     @property
     def paired(self) -> bool:
-        """Whether the models that are compared share start and order of the data."""
+        """Whether the models that are compared share initial weights and the order of the data."""
         return self.config.design.paired and self.generator.paired
 
     @cached_property
@@ -187,7 +187,7 @@ class Run:
 
     def describe(self) -> None:
         """Record configuration, versions, machine and data, as they are now."""
-        self.save_record()  # first: by it the folder is known as a run's
+        self.save_record()  # first: it marks the folder as that of a run
         measured = self.measured_precision
         write_text(self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         self.record.update(
@@ -223,7 +223,7 @@ class Run:
         self.save_record()
 
     def warn(self, note: Note) -> None:
-        """Add a warning of the stage that runs, if any, to the record (and so the report), once."""
+        """Add a warning, once, to the record (and so the report), with the current stage if any."""
         known = self.record["stages"].get(self.stage, {}).setdefault("warnings", [])
         if note.to_dict() not in known:
             known.append(note.to_dict())
@@ -231,16 +231,16 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run folder; a second run in it at the same time is refused.
+        """Lock the run folder; a second run in it at the same time is refused.
 
-        What a killed run left half-written is discarded at the start, and at the end a folder
-        in which nothing came about. A folder with anything in it that is not a run's is refused.
+        What an interrupted run left incomplete is discarded at the start, and at the end a folder
+        that stayed empty. A folder that holds anything but a run is refused.
         """
         refuse_foreign(self.folder)
         lock = FileLock(self.path(".lock"))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0.2)  # `untrain status` holds it for a moment
+            lock.acquire(timeout=0.2)  # `untrain status` holds the lock for a moment
         except Timeout:
             raise InputError(
                 f"another process is running in {self.folder}: wait for it, or choose another name"
@@ -277,7 +277,7 @@ def _warnings(part: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _skipped(catalog: Catalog) -> list[Note]:
-    """Return a warning if something of the data was left out."""
+    """Return a warning if part of the data was skipped."""
     if not catalog.skipped:
         return []
     text = (

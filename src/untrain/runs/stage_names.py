@@ -6,15 +6,15 @@
 from collections.abc import Mapping
 
 STAGE_HELP: Mapping[str, str] = {
-    "fit": "train model A, which draws the pictures",
+    "fit": "train model A, which generates the pictures",
     "generate": "draw the pictures",
-    "retrieve": "find candidates among the captions",
+    "retrieve": "find candidates by their captions",
     "compare": "compare every picture with every candidate",
     "rank": "rank the candidates",
-    "remove": "name the forget sets; nothing is deleted",
-    "retrain": "train the models that are compared, without them",
-    "regenerate": "draw the pictures again with the same noise",
-    "evaluate": "measure, test and judge",
+    "remove": "choose the forget sets; nothing is deleted",
+    "retrain": "train the models to compare, without them",
+    "regenerate": "generate the pictures again from the same noise",
+    "evaluate": "measure effects, test them, give verdicts",
     "report": "write the report",
 }
 """The stages of an experiment, in order."""

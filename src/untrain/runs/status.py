@@ -18,7 +18,7 @@ DONE, RUNNING, STOPPED, WAITING = "done", "running", "stopped", "waiting"
 
 @dataclass(frozen=True)
 class StageState:
-    """A stage: ``state`` is done, running, stopped (begun, and nothing is at work) or waiting."""
+    """A stage: ``state`` is done, running, stopped (begun, but no process runs) or waiting."""
 
     name: str
     state: str
@@ -33,13 +33,13 @@ class Status:
     ----------
     folder : str
     running : bool
-        A process holds the folder now.
+        Whether a process is running in the folder now.
     stages : tuple of StageState
         All, in order.
     next : str or None
         The first stage that is not done.
     models, models_wanted : int or None
-        Trained so far, model A and the paired ones, of how many; None where nobody can know.
+        Models trained so far, A and the paired ones, and of how many; None if unknown.
     bank : int
         Models of the bank of random subsets.
     warnings : tuple of str
@@ -80,8 +80,8 @@ class Status:
 def status(folder: Path) -> Status:
     """Return how far the run in a folder is.
 
-    A stage that is done counts as done even if a setting was changed since: whether it has to be
-    done again, `untrain run` finds out when it opens the data.
+    A finished stage counts as done even if a setting was changed since: only `untrain run`, which
+    opens the data, finds out whether it must run again.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def status(folder: Path) -> Status:
 
 
 def is_running(folder: Path) -> bool:
-    """Tell whether a process holds the run folder, by trying its lock for a moment."""
+    """Tell whether a process is running in the run folder, by briefly trying its lock."""
     from filelock import FileLock, Timeout
 
     path = folder / ".lock"
@@ -123,7 +123,7 @@ def is_running(folder: Path) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:  # somebody else's folder: nothing here can know
+    except OSError:  # another user's folder: cannot be known
         return False
     lock.release()
     return False
@@ -137,10 +137,10 @@ def _state(name: str, entry: dict[str, Any], running: bool) -> StageState:
 
 
 def _models(folder: Path, bank: list[str]) -> tuple[int, int | None]:
-    """Return how many models of the trial are there, and of how many.
+    """Return how many models of the trial are trained, and of how many.
 
-    Until the table of models is written, folders are counted: those of the bank are not the
-    trial's, and those of earlier settings cannot be told from them.
+    Until the table of models is written, folders are counted: those of the bank are excluded, but
+    those of earlier settings cannot be distinguished.
     """
     here = {path.parent.name for path in (folder / "models").glob("*/removed.json")}
     known = _rows(folder / "models.parquet")
@@ -161,7 +161,7 @@ def _wanted(folder: Path) -> int | None:
 
 
 def _rows(table: Path) -> list[str]:
-    """Return the fingerprints in a table of models, none where there is no table."""
+    """Return the fingerprints in a table of models; none if there is no table."""
     if not table.is_file():
         return []
     import pyarrow.parquet as pq

@@ -39,7 +39,7 @@ def read_trial(folder: Path) -> FinishedTrial:
     Raises
     ------
     InputError
-        It is no run folder, its design is not randomised, or it was not measured yet.
+        It is no run folder, its design is not randomised, or it has not been measured yet.
     """
     if not is_finished_trial(folder):
         raise InputError(
@@ -51,7 +51,7 @@ def read_trial(folder: Path) -> FinishedTrial:
 
 
 def read_assignment(folder: Path) -> design.Assignment:
-    """Read which model of a run was trained without which forget sets, as it was drawn.
+    """Read the assignment of a run: which model was trained without which forget sets.
 
     Parameters
     ----------

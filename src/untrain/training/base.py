@@ -1,4 +1,4 @@
-"""The contract of an engine: it is handed a batch of models and leaves each in its folder."""
+"""The contract of an engine: it gets a batch of models and trains each into its folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from untrain.core.notes import Note
 
 
 class ModelRequest(NamedTuple):
-    """A model that is wanted.
+    """A model to be trained.
 
     Attributes
     ----------
     model_id : str
-        What the experiment calls it; to an engine, the fingerprint that names its folder.
+        Its name in the experiment; for an engine, the fingerprint that names its folder.
     seed : int
         Of its initial weights and of the order of its data.
     removed : tuple of str
@@ -30,7 +30,7 @@ class ModelRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingMode:
-    """How models are trained, as far as it decides their bits: an engine must keep to it.
+    """How models are trained, as far as it affects their bits: an engine must keep to it.
 
     Attributes
     ----------
@@ -62,8 +62,8 @@ class Batch:
     Attributes
     ----------
     job : callable
-        ``job(folder, shared, group, mode)`` trains models from what two folders hold,
-        ``catalog.parquet`` the one and the frozen parts the other, and leaves each whole in
+        ``job(folder, shared, group, mode)`` trains models from the ``catalog.parquet`` of the one
+        folder and the frozen parts of the other, and writes each model completely to
         ``folder/models/<model_id>``. It is sent to other processes: a function of a module, or a
         `functools.partial` of one.
     folder, shared : Path
@@ -95,12 +95,12 @@ class Batch:
 class Engine(Protocol):
     """Trains models; made from the address of the experiment's ``engine`` setting.
 
-    Results do not depend on the engine: neither models nor stages are known by it.
+    Results do not depend on the engine: it is part of no fingerprint.
     """
 
     @property
     def remote(self) -> bool:
-        """Whether other machines may train, which then need the generator's code."""
+        """Whether other machines may do the training; they then need the generator's code."""
         ...
 
     def check(self) -> None:
@@ -108,10 +108,10 @@ class Engine(Protocol):
         ...
 
     def train(self, batch: Batch) -> None:
-        """Have every model of the batch in ``batch.folder/models``.
+        """Train every model of the batch into ``batch.folder/models``.
 
-        Each is there as soon as it is done, complete or not at all, so that interrupting loses
-        only models still training. The first failure ends the others and is raised; nothing that
-        was started outlives the call, however it ends.
+        Each is there as soon as it is done, complete or not at all, so interrupting loses only
+        models still training. The first failure stops the others and is raised; nothing that was
+        started outlives the call, however it ends.
         """
         ...

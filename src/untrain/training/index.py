@@ -1,4 +1,4 @@
-"""``catalog.parquet``: the training catalogue of a run without its pictures, which workers read."""
+"""``catalog.parquet``: a run's training catalogue without its pictures, for workers."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def train_group(
     Raises
     ------
     InputError
-        The pictures are not those of the run: they changed, or this machine has others.
+        The pictures are not those of the run: they have changed, or differ on this machine.
     UntrainError
         The GPU has too little memory.
     """
@@ -50,7 +50,7 @@ def train_group(
         catalog = _with_pictures(catalog, reopen)
     made.prepare(catalog, shared, lambda n: None)
     fitted = _fit(made, catalog, group, mode)
-    for model, each in zip(group, fitted, strict=False):  # not those that filled a stack up
+    for model, each in zip(group, fitted, strict=False):  # not those that only filled up a stack
         with atomic_folder(folder / "models" / model.model_id) as temporary:
             each.save(temporary)
             if not (temporary / "model.json").exists():
@@ -65,7 +65,7 @@ def _with_pictures(index: Catalog, reopen: Reopen) -> Catalog:
     if found.fingerprint != index.fingerprint:
         raise InputError(
             f"the data of this run ({found.name}, {len(found)} images) are not what they were when "
-            f"it began ({len(index)} images): they changed meanwhile, or this machine has others"
+            f"it began ({len(index)} images): they have changed since, or differ on this machine"
         )
     return found
 
@@ -73,10 +73,10 @@ def _with_pictures(index: Catalog, reopen: Reopen) -> Catalog:
 def _fit(
     generator: Generator, catalog: Catalog, group: Group, mode: TrainingMode
 ) -> list[Generator]:
-    """Return a fitted generator for each model of a group, and for what fills its stack up."""
+    """Return a fitted generator for each model of a group, and for each that fills up its stack."""
     import torch
 
-    stacked: Any = generator  # which has these methods if it says so
+    stacked: Any = generator  # which has these methods if it declares a stack size
     seed, removed = group[0].seed, [model.removed for model in group]
     try:
         if mode.stack > 1:

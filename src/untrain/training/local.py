@@ -16,7 +16,7 @@ class LocalEngine:
         self.address = address
 
     def check(self) -> None:
-        """Refuse an address: there is nothing to reach."""
+        """Raise `InputError` if there is an address: there is nothing to reach."""
         if self.address is not None:
             raise InputError(
                 f"engine.address is '{self.address}', but the engine 'local' trains only on "
@@ -24,7 +24,7 @@ class LocalEngine:
             )
 
     def train(self, batch: Batch) -> None:
-        """Train in ``workers`` processes; by default one a core, or one where there is a GPU."""
+        """Train in ``workers`` processes; by default one per core, or one if there is a GPU."""
         arguments = [(batch.folder, batch.shared, group, batch.mode) for group in batch.groups]
         workers = batch.workers or default_workers()
         run_jobs(batch.job, arguments, workers, batch.mode.threads, batch.label, batch.work)

@@ -1,4 +1,4 @@
-"""The models of a run: found by fingerprint, trained by an engine where they are missing."""
+"""The models of a run: found by their fingerprint, or trained by an engine if missing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Trainer:
 
     @cached_property
     def generator(self) -> Generator:
-        """The generator, not prepared before `prepare` is called."""
+        """The generator, unprepared until `prepare` is called."""
         return self.spec.make()
 
     @property
@@ -67,12 +67,12 @@ class Trainer:
         return self.store.shared(self.generator.shared_key(self.catalog))
 
     def prepare(self) -> None:
-        """Fit the generator's frozen parts, or find them in this run or one beside it."""
+        """Fit the generator's frozen parts, or reuse those of this run or one beside it."""
         folder = self.shared
         self.store.has_shared(folder.name)
         with bar("frozen parts", self.generator.prepare_work(self.catalog)) as advance:
             self.generator.prepare(self.catalog, folder, advance)
-        if not (folder / "shared.json").exists():  # nothing is kept, or nothing that says so
+        if not (folder / "shared.json").exists():  # nothing was kept, or nothing with a description
             write_json(folder / "shared.json", {"fingerprint": folder.name})
 
     def train(
@@ -80,9 +80,9 @@ class Trainer:
     ) -> pd.DataFrame:
         """Train the requested models that are missing and return the table of models.
 
-        A model is known by catalogue, recipe, frozen parts, seed, removed ids, machine and mode of
-        training; one that this run or a run beside it has is not trained again. Models that differ
-        only in their name are one. The generator must be prepared.
+        A model is identified by catalogue, recipe, frozen parts, seed, removed ids, machine and
+        mode of training; one that this run or a run in the same folder already has is not trained
+        again. Models that differ only in their name are one. The generator must be prepared.
 
         Parameters
         ----------
@@ -90,14 +90,14 @@ class Trainer:
         label : str
             For the progress bar.
         paired : bool
-            Whether models are compared with each other. They must then be trained in one mode,
-            which is one thread a model or, on a GPU, stacks of one size. A model that is not
+            Whether models are compared with each other. They must then be trained in one mode:
+            one thread per model or, on a GPU, stacks of one size. A model that is not
             compared may have all threads, or several GPUs.
 
         Returns
         -------
         DataFrame
-            Columns model_id, seed, fingerprint, path (relative to the run folder), one row a
+            Columns model_id, seed, fingerprint, path (relative to the run folder), one row per
             request.
 
         Raises
@@ -107,13 +107,13 @@ class Trainer:
 
         Notes
         -----
-        A model's bits must follow from its fingerprint, and asking for more models, or for those
-        that a kill left undone, must find the others again. In a stack the rounding depends on how
-        many models there are, but not on which they are. So the fingerprint has the size of a
-        stack and nothing else of it; the size follows from recipe and GPU, never from how many
-        models are wanted or missing; and a stack that is short of models is filled up with some
-        that lack nothing, which are thrown away. On a GPU whose memory allows another size, models
-        are trained anew.
+        A model's bits must follow from its fingerprint, and requesting more models, or those that
+        an interruption left undone, must find the others again. In a stack the rounding depends on
+        how many models there are, but not on which they are. So the fingerprint includes the size
+        of a stack and nothing else about it; the size follows from recipe and GPU, never from how
+        many models are requested or missing; and an incomplete stack is filled up with models
+        trained on everything, which are discarded. On a GPU whose memory allows another size,
+        models are trained again.
         """
         mode = self._mode(paired)
         keys = [self.fingerprint(request, mode) for request in requests]
@@ -149,7 +149,7 @@ class Trainer:
         return generator.load(self.store.folder / path)
 
     def fingerprint(self, request: ModelRequest, mode: TrainingMode) -> str:
-        """Return what a model is known by."""
+        """Return the fingerprint of a model."""
         recipe = self.generator.fingerprint(self.catalog)
         where = {**platform(mode.precision), "threads": str(mode.threads)}
         where |= {"stack": str(mode.stack)} if mode.stack > 1 else {}
@@ -173,11 +173,11 @@ class Trainer:
         if self.engine.remote:
             raise InputError(
                 f"the generator '{self.spec.name}' is defined in the script or notebook itself, "
-                "which no other machine has: put it into a module, or use the engine 'local'"
+                "which other machines do not have: put it into a module, or use the engine 'local'"
             )
         text = (
             f"The generator '{self.spec.name}' is defined in the script or notebook itself, so its "
-            "models are trained one after another; in a module of its own, other processes would "
+            "models are trained one after another; in a module, other processes would "
             "find it."
         )
         self.warn(Note("trained-in-turn", text))
@@ -185,7 +185,7 @@ class Trainer:
 
 
 def _groups(missing: Mapping[str, ModelRequest], size: int) -> tuple[Group, ...]:
-    """Return which models are trained in one pass: of one seed, ``size`` at most."""
+    """Return which models are trained in one pass: at most ``size``, all of one seed."""
     of_seed: dict[int, list[ModelRequest]] = {}
     for key, request in missing.items():
         of_seed.setdefault(request.seed, []).append(request._replace(model_id=key))

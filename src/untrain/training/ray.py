@@ -1,9 +1,9 @@
-"""The engine ``ray``: one Ray task a model or stack, on this machine or on a cluster.
+"""The engine ``ray``: one Ray task per model or stack, on this machine or on a cluster.
 
 The nodes share no file system with the run. What a training reads is put into Ray's object store
 as bytes, which go to each node once; a finished model comes back as bytes, and the machine of the
-run writes it as it arrives. A task whose process or node dies is started again elsewhere, from its
-beginning, so that the result is the same.
+run writes it as it arrives. A task whose process or node dies is restarted elsewhere from the
+beginning, so the result is the same.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from untrain.core.progress import bar, console
 from untrain.core.threads import cores
 from untrain.training.base import Batch, Group, Job, TrainingMode
 
-LOCAL = "local"  # Ray's own word for a cluster that is this machine, and ends with us
-RETRIES = 3  # of a model whose process or node died
+LOCAL = "local"  # Ray's word for a cluster on this machine that ends with this process
+RETRIES = 3  # for a model whose process or node died
 REACH_SECONDS = 10.0  # for a cluster to answer
-ARRIVE_SECONDS = 1.0  # for results that are on their way
-CANCEL_SECONDS = 10.0  # for trainings to tidy up before they are killed
+ARRIVE_SECONDS = 1.0  # for results in transit
+CANCEL_SECONDS = 10.0  # for trainings to clean up before they are killed
 CLIENT_PORT = 10001  # of ray://host
 
 Files = dict[str, bytes]
@@ -55,7 +55,7 @@ class RayEngine:
         self.address = address or os.environ.get("RAY_ADDRESS") or LOCAL
 
     def check(self) -> None:
-        """Import Ray, and reach the cluster if there is to be one."""
+        """Import Ray, and connect to the cluster if one is configured."""
         import_ray()
         if self.address != LOCAL:
             with _connected(self.address, threads=1):
@@ -141,7 +141,7 @@ def _connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
 
 
 def _current() -> str:
-    """Return the address of the cluster that is meant by ``auto``: this machine remembers it."""
+    """Return the address of the cluster that ``auto`` refers to; Ray keeps it on this machine."""
     from ray._private.services import canonicalize_bootstrap_address_or_die
 
     try:
@@ -155,7 +155,7 @@ def _current() -> str:
 
 
 def _reach(address: str) -> None:
-    """Refuse an address that nobody answers at: Ray itself would try for minutes."""
+    """Raise `InputError` if no cluster answers at an address: Ray itself would try for minutes."""
     meant = _current() if address == "auto" else address
     try:
         parts = urlsplit(meant if "://" in meant else f"tcp://{meant}")
@@ -177,7 +177,7 @@ def _reach(address: str) -> None:
 
 
 def _tell_if_too_small(ray: Any, needs: dict[str, int]) -> None:
-    """Say so if no node can hold a task: it waits for one, as clusters may grow."""
+    """Tell the user if no node can hold a task: it waits for one, because clusters may grow."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(all(node.get(name, 0) >= n for name, n in needs.items()) for node in nodes):
         wanted = " and ".join(f"{n} {name}" for name, n in needs.items() if n)
@@ -196,7 +196,7 @@ def _run(
     keep: Callable[..., None],
     cancel: bool,
 ) -> None:
-    """Hand the result of each call to ``keep`` as it is done; if anything fails, end the others.
+    """Pass the result of each call to ``keep`` as it finishes; if anything fails, stop the others.
 
     Without ``cancel`` they are left to end with the cluster: Ray can abort this process if a
     result arrives for a task that it has just written off (seen with 2.60).
@@ -227,15 +227,15 @@ def _result(ray: Any, reference: Any) -> tuple[list[Files], str]:
     except ray.exceptions.RayError as error:
         raise UntrainError(
             f"a model could not be trained on the Ray cluster: {error}\nWhere a process dies "
-            f"(out of memory?) the training is tried {RETRIES} times more; run the same command "
+            f"(out of memory?) the training is tried {RETRIES} more times; run the same command "
             "again to continue, with fewer workers if it happens again"
         ) from None
 
 
 def _cancel(ray: Any, references: list[Any]) -> None:
-    """End tasks: with a chance to tidy up, then without.
+    """End tasks: first with a chance to clean up, then without.
 
-    First those are let go whose results are about to arrive, see `_run`.
+    Tasks whose results are about to arrive are allowed to finish, see `_run`.
     """
     left = references
     if left:  # Ray waits for something or not at all
@@ -256,9 +256,9 @@ def _train(
     expected: dict[str, str],
     scratch: str | None,
 ) -> tuple[list[Files], str]:
-    """Train a group on a node, in a folder of its own; return each one's files, the processor.
+    """Train a group on a node, in a temporary folder; return each model's files and the processor.
 
-    That folder is in ``scratch``, or where the node keeps what is temporary.
+    That folder is in ``scratch``, or in the node's default for temporary files.
     """
     import torch
 
@@ -287,7 +287,7 @@ def _train(
 
 
 def _machine(mode: TrainingMode) -> dict[str, str]:
-    """What must be the same on every node for a model to be what its fingerprint says.
+    """What must be the same on every node for a model to match its fingerprint.
 
     In bfloat16 nodes must also agree on whether it is computed in hardware: emulation rounds
     differently, and takes a hundred times as long.
@@ -305,7 +305,7 @@ def _machine(mode: TrainingMode) -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return what decides the rounding: the kind of GPU, or the CPU's vector instructions."""
+    """Return what determines the rounding: the kind of GPU, or the CPU's vector instructions."""
     import torch
 
     if torch.cuda.is_available():
@@ -314,7 +314,7 @@ def _processor() -> str:
 
 
 def _inputs(batch: Batch) -> Files:
-    """Return what a training reads: the catalogue without its pictures, and the frozen parts."""
+    """Return what training reads: the catalogue without its pictures, and the frozen parts."""
     catalog = batch.folder / "catalog.parquet"
     shared = {f"shared/{name}": data for name, data in _pack(batch.shared).items()}
     return {"run/catalog.parquet": catalog.read_bytes(), **shared}

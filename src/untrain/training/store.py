@@ -14,8 +14,8 @@ from untrain.core.files import atomic_folder, read_json
 class ModelStore:
     """``models/<fingerprint>`` and ``shared/<key>`` of a run folder.
 
-    What a run beside this one has is adopted, not trained again: by hard links where the disk
-    allows it, so that it takes no room and outlives the other run.
+    What another run in the same folder has is reused, not trained again: by hard links where the
+    disk allows them, so it takes no space and survives deletion of the other run.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ class ModelStore:
         return self.folder / "shared" / key
 
     def has_model(self, key: str) -> bool:
-        """Tell whether a model is trained, adopting it from a run beside this one if need be."""
+        """Tell whether a model is trained, taking it over from another run if necessary."""
         return (self.model(key) / "removed.json").exists() or self._adopt("models", key)
 
     def has_shared(self, key: str) -> bool:
-        """Tell whether frozen parts are fitted, adopting them likewise."""
+        """Tell whether frozen parts are fitted, taking them over likewise."""
         return self.shared(key).exists() or self._adopt("shared", key)
 
     def _adopt(self, kind: str, key: str) -> bool:

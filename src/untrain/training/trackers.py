@@ -1,4 +1,4 @@
-"""Trackers: tools that a run's curves, pictures and results are also sent to.
+"""Trackers: tools that also receive a run's curves, pictures and results.
 
 TensorBoard, MLflow and Weights & Biases; each is imported when a run asks for it.
 """
@@ -124,7 +124,7 @@ class WandB:
 
         defaults = {"project": PROJECT, "name": folder.name, "dir": str(folder)}
         self.run = wandb.init(config=dict(settings), **{**defaults, **options})
-        # Curves have steps of their own: W&B's must never fall, and each stage begins at 0.
+        # Curves have their own steps: W&B's must never decrease, and each stage begins at 0.
         self.run.define_metric("epoch", hidden=True)
         self.run.define_metric("loss/*", step_metric="epoch")
 

@@ -1,8 +1,8 @@
-"""Training several models at once: one single-threaded process a core.
+"""Training several models at once: one single-threaded process per core.
 
 Not by joblib: workers of loky 3.6, its back end, were still training twelve seconds after their
 parent was killed (SIGKILL), and a job cannot report progress. Ours notice within a second that
-their parent is gone, do not hear Ctrl-C, which the parent answers, and share a counter.
+their parent is gone, ignore Ctrl-C, which the parent handles, and share a counter.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Job = Callable[..., object]
 
 
 def _nowhere(n: int) -> None:
-    """Take a report of progress that nobody waits for."""
+    """Ignore a report of progress."""
 
 
 _advance: Callable[[int], None] = _nowhere  # where `report` goes in this process
 
 
 def default_workers() -> int:
-    """Return how many models to train at once: one a core, or one where there is a GPU."""
+    """Return how many models to train at once: one per core, or one if there is a GPU."""
     from untrain.core.hardware import device
 
     if device().type == "cuda":
@@ -48,9 +48,9 @@ def run_jobs(
 ) -> None:
     """Run ``job(*arguments[i])`` for every i, in spawned processes where there are several.
 
-    Single-threaded processes side by side train more models an hour than one process with all
-    the threads. A job reports its progress through `report`; ``work`` is the total. The first
-    failure ends the others and is raised.
+    Single-threaded processes side by side train more models per hour than one process with
+    all the threads. A job reports its progress through `report`; ``work`` is the total. The first
+    failure stops the others and is raised.
     """
     if not arguments:
         return
@@ -86,7 +86,7 @@ def _run_in_processes(
         initargs=(counter, os.getpid(), threads),
     )
     try:
-        # The workers, born here, do not hear Ctrl-C either: the parent ends them.
+        # The workers, started here, ignore Ctrl-C too: the parent ends them.
         with _deaf_to_ctrl_c(), _without_main():
             pending: set[Future] = {pool.submit(job, *a) for a in arguments}
         with bar(label, work) as advance:
@@ -113,7 +113,7 @@ def _run_in_processes(
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back until the block ends; processes started in it never hear it."""
+    """Hold Ctrl-C back until the block ends; processes started in it ignore it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -123,7 +123,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Hide the user's script from processes started in the block: each would run it once more."""
+    """Hide the user's script from processes started in the block, which would each run it again."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -133,12 +133,12 @@ def _without_main() -> Iterator[None]:
 
 
 def report(n: int) -> None:
-    """Tell whoever waits that ``n`` more units of work are done."""
+    """Report that ``n`` more steps of work are done."""
     _advance(n)
 
 
 def _start(counter: Any, parent: int, threads: int) -> None:
-    """Prepare a worker: its threads, and that it is gone with its parent."""
+    """Prepare a worker: set its threads, and end it when its parent ends."""
     global _advance
 
     def count(n: int) -> None:

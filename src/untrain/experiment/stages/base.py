@@ -1,8 +1,8 @@
-"""What a stage is, and what the settings of several are known by.
+"""What a stage is, and fingerprints of settings that several stages share.
 
-A stage is one file of this folder: its record, and beside it the function that does its work. The
-work reads values from the run, hands them to functions that know nothing of runs, and writes what
-these return into the run folder.
+Each stage is one file of this folder: its record, and the function that does its work. The work
+reads values from the run, hands them to functions that know nothing about runs, and writes what
+they return into the run folder.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Stage:
     help : str
         What it does, in a few words.
     work : callable
-        Does it, leaving files in the run folder.
+        Does the work and writes files into the run folder.
     settings : callable
         The part of the configuration and of the data that its result depends on.
     after : tuple of str
         The stages whose results it reads.
     outputs : tuple of str
-        Files or folders of the run folder that it leaves.
+        Files or folders that it writes into the run folder.
     """
 
     name: str
@@ -45,17 +45,17 @@ class Stage:
 
 
 def section(run: Run, name: str) -> dict[str, Any]:
-    """Return the settings of a section, as JSON can hold them."""
+    """Return the settings of a section as JSON values."""
     values: dict[str, Any] = getattr(run.config, name).model_dump(mode="json")
     return values
 
 
 def encoder_identity(settings: EncoderConfig) -> list[Any]:
-    """Return what an encoder's features depend on, without loading its weights: their files."""
+    """Return what an encoder's features depend on (its files), without loading its weights."""
     folder = Path(str(settings.options.get("path") or settings.name))
     files = sorted(folder.glob("*")) if folder.is_dir() else []
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    # A function of the user's is quick to load, and known by what it returns.
+    # A user's function is quick to load, and identified by what it returns.
     own = ":" in settings.name
     known = load_encoder(settings.name, **settings.options).fingerprint if own else ""
     return [settings.model_dump(mode="json"), stamps, known]

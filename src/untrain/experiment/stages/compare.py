@@ -29,7 +29,7 @@ from untrain.search.copies import PictureReaders, copy_test
 from untrain.search.query_features import encode_queries
 from untrain.search.retrieve.candidates import needs_pictures, text_similarity
 
-BATCH = 256  # images drawn again at a time
+BATCH = 256  # images redrawn at a time
 
 
 def settings(run: Run) -> Any:
@@ -47,7 +47,7 @@ def compare(run: Run) -> None:
 def compare_given(run: Run) -> None:
     """Compare pictures of a generator that needs no preparation."""
     queries = read_queries(run.folder)
-    # Where pictures were searched, their pooled features are in the store already.
+    # If pictures were searched, their pooled features are already in the store.
     searched = needs_pictures(run.config.retrieval.method)
     table = compare_queries(
         queries, run.table("retrieval"), run.catalog, run.encoder, with_pooled=searched
@@ -141,10 +141,10 @@ def run_copy_test(
     encoder: Encoder,
     alpha: float,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Ask whether queries are nearer to training images than held-out images are.
+    """Test whether queries are nearer to training images than held-out images are.
 
     Training and held-out images are first redrawn by the generator's frozen parts: compared with a
-    crisp photograph, whatever a coarse generator draws looks new, even what it memorised.
+    crisp photograph, anything a coarse generator produces looks new, even what it memorised.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def run_copy_test(
     generator : Generator
         With its frozen parts prepared.
     encoder : Encoder
-        With one vector an image (`untrain.encoders.base.pooled`).
+        With one vector per image (`untrain.encoders.base.pooled`).
     alpha : float
         Share of held-out images flagged in error.
 
@@ -174,8 +174,8 @@ def run_copy_test(
         encoder.encode(pictures),
         np.array([first.setdefault(content, i) for i, content in enumerate(catalog.hashes)]),
         alpha,
-        # Laid over each other: redrawn; and as they were, to find true copies, as a coarse
-        # generator redraws many different pictures alike.
+        # Overlaid twice: redrawn, and as they were, to find true copies, because a coarse
+        # generator redraws many different pictures in the same way.
         PictureReaders(
             _redraw(generator, catalog),
             _redraw(generator, held_out),

@@ -124,7 +124,7 @@ def before_after_findings(
     measures: pd.DataFrame, prompts: pd.DataFrame, asked: Evaluation, seed: int
 ) -> Findings:
     """Return effects, effects by group and no verdicts."""
-    # A control's own set is removed from no model of this design: it has nothing to say here.
+    # No model of this design is trained without a control's own set, so controls are left out.
     controls = set(prompts[prompts["role"] == Role.CONTROL]["prompt_id"])
     estimate = partial(before_after_effects, draws=asked.draws, seed=seed)
     effects: Effects = estimate(measures[~measures["prompt_id"].isin(controls)])
@@ -142,7 +142,7 @@ def trial_findings(
     first: int,
     seed: int,
 ) -> Findings:
-    """Return effects (on other prompts and held-out pairs, too), those by group, and verdicts."""
+    """Return effects (including other prompts and held-out pairs), those by group, and verdicts."""
     draws = asked.draws
     estimate = partial(trial_effects, sets=sets, assignment=assignment, draws=draws, seed=seed)
     own: Effects = estimate(measures)
@@ -173,7 +173,7 @@ def study_results(
     assignment: Assignment,
     naive: bool,
 ) -> pd.DataFrame:
-    """Return the study's table; naive, as the study published it, "before" is of A's own pictures.
+    """Return the study's table; if naive, "before" uses A's own pictures, as the study did.
 
     The reference picture is A's. See `untrain.evaluation.study_table.before_after_cosines`.
     """

@@ -1,4 +1,4 @@
-"""The stage ``fit``: train the frozen parts and model A, which draws the queries."""
+"""The stage ``fit``: train the frozen parts and model A, which generates the queries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def fit(run: Run) -> None:
     """Train model A."""
     run.trainer.prepare()
     request = ModelRequest(SAMPLER, run.config.seed)
-    # A is paired with no other model, so that it may have all the threads.
+    # A is not paired with another model, so it may use all threads.
     run.keep("model_a", run.trainer.train([request], "model A", paired=False))
 
 

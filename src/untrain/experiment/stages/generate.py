@@ -1,4 +1,4 @@
-"""The stage ``generate``: draw the queries from model A."""
+"""The stage ``generate``: generate the queries with model A."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def settings(run: Run) -> Any:
 
 
 def generate(run: Run) -> None:
-    """Draw some pictures for each prompt, and one more as the study's reference."""
+    """Generate some pictures per prompt, and one more as the study's reference."""
     run.trainer.prepare()
     model = run.trainer.load(run.table("model_a")["path"].iloc[0])
     reference = run.config.per_prompt  # the last generation of each prompt
@@ -34,7 +34,7 @@ def generate(run: Run) -> None:
 
 
 def judge_quality(run: Run, pictures: Queries, remedy: str = "") -> None:
-    """Record whether pictures show what was asked for, control prompts aside."""
+    """Record whether pictures show what their prompts ask for, without control prompts."""
     asked = run.prompts[run.prompts["role"] == "query"]
     known = set(asked["prompt_id"])
     shown = [

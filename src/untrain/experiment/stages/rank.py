@@ -1,4 +1,4 @@
-"""The stage ``rank``: score and order the candidates of each prompt, by every ranking asked for."""
+"""The stage ``rank``: score and order the candidates of each prompt by every requested ranking."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def rank_all(
     prompts: pd.DataFrame,
     image_ids: Sequence[str],
 ) -> tuple[list[pd.DataFrame], list[Note]]:
-    """Return a table for each ranking, and what is missing of which.
+    """Return a table for each ranking, and notes on those that are missing.
 
-    The first decides what is removed and must be defined; another that cannot be computed, as the
-    study's cannot from negative features, is left out with a note.
+    The first determines what is removed and must be defined; another that cannot be computed (the
+    study's with negative features, for example) is left out with a note.
 
     Raises
     ------

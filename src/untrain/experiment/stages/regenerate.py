@@ -1,4 +1,4 @@
-"""The stage ``regenerate``: every prompt from every other model, with the noise that A had."""
+"""The stage ``regenerate``: every prompt with every other model, from the same noise as A."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def regenerate(run: Run) -> None:
 
 
 def _discard_others(generations: Path, models: Container[str]) -> None:
-    """Remove pictures of models that an earlier design had and this one has not."""
+    """Remove pictures of models that belong only to an earlier design."""
     for folder in generations.glob("*"):
-        if folder.name not in models and is_marked(folder):  # what is not ours stays
+        if folder.name not in models and is_marked(folder):  # files that untrain did not write stay
             discard_folder(folder)
 
 

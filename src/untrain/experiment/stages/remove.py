@@ -1,4 +1,4 @@
-"""The stage ``remove``: name the forget sets. Nothing is deleted anywhere."""
+"""The stage ``remove``: choose the forget sets. Nothing is deleted anywhere."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from untrain.search.duplicates import duplicate_groups
 from untrain.settings.sections import Removal
 
 TOGETHER = (
-    "The sets of all prompts leave together: an effect on a prompt is that of all of them, its own "
-    "among them. All prompts rest on one assignment, so that their verdicts are no separate "
+    "The sets of all prompts are removed together: an effect on a prompt is that of all of them, "
+    "its own included. All prompts rest on one assignment, so their verdicts are not independent "
     "evidence: they tend to be right, or wrong, together."
 )
 
 
 def settings(run: Run) -> Any:
-    """Return the settings of the removal, the listed ids and the ranking that decides."""
+    """Return the settings of the removal, the listed ids and the ranking that it uses."""
     decides = run.config.ranking.method
     return [section(run, "removal"), listed_ids(run.config), decides, run.config.seed]
 
 
 def arms_of(removal: Removal, prompts: pd.DataFrame) -> list[str]:
-    """Return the arms asked for, and those that control prompts and a list of ids bring along."""
+    """Return the requested arms, plus those that control prompts and a list of ids add."""
     arms = list(removal.arms)
     arms += [Arm.FAMILY.value] if (prompts["role"] == Role.CONTROL).any() else []
     arms += [Arm.IDS.value] if removal.ids else []

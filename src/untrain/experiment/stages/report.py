@@ -14,11 +14,11 @@ from untrain.runs.pictures import save_pictures
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
 
-SHOWN, SIDE = 10, 96  # images of a ranking that have a thumbnail, and its pixels a side
+SHOWN, SIDE = 10, 96  # images of a ranking that get a thumbnail, and its side in pixels
 
 
 def report(run: Run) -> None:
-    """Write the report of a trial, which also shows images that were removed by name."""
+    """Write the report of a trial, which also shows removed images from a list of ids."""
     sets = run.table("forget_sets")
     _report(run, sets[sets["arm"].isin(["family", "ids"])]["image_id"])
 

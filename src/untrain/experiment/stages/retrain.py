@@ -15,13 +15,13 @@ from untrain.settings.sections import Design
 from untrain.training.base import ModelRequest
 
 UNPAIRED = (
-    "Unpaired models: each has a seed of its own, and differs from the others through it as well "
-    "as through what was removed. Do not set these figures beside those of paired models. "
+    "Unpaired models: each has its own seed, so models differ in their seed as well as in what was "
+    "removed. Do not compare these figures with those of paired models. "
 )
 UNPAIRED_BUT = {
-    "randomised": "Tests and intervals hold, as the assignment was drawn without regard to the "
-    "seeds, but smaller effects go unseen.",
-    "before-after": "What another seed changes by itself is seen in the row of the other seed.",
+    "randomised": "Tests and intervals are valid, because the assignment was drawn independently "
+    "of the seeds, but smaller effects go undetected.",
+    "before-after": "The row with the other seed shows the effect of the seed by itself.",
 }
 
 
@@ -33,12 +33,12 @@ def settings(run: Run) -> Any:
 def draw_assignment(
     chosen: Design, forget_sets: pd.DataFrame, seed: int, paired: bool
 ) -> design.Assignment:
-    """Draw which model is trained without which forget sets.
+    """Draw which models are trained without which forget sets.
 
     Raises
     ------
     InputError
-        The design cannot be made of these sets, or two models would be the same.
+        The design is impossible with these sets, or two models would be the same.
     """
     sets = design.forget_set_table(forget_sets)
     if chosen.kind == "before-after":

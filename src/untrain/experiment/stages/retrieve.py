@@ -1,4 +1,4 @@
-"""The stage ``retrieve``: the candidates of each prompt, among the captions, pictures, or both."""
+"""The stage ``retrieve``: find the candidates of each prompt by captions, pictures, or both."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from untrain.search.retrieve import candidates
 
 
 def settings(run: Run) -> Any:
-    """Return data, prompts and method; where pictures are searched, what they depend on."""
+    """Return data, prompts and method; if pictures are searched, also what they depend on."""
     model = [run.generator.recipe(), run.generator.precision]
     return _settings(run, [*model, run.config.seed, run.config.generations])
 
 
 def settings_of_given_pictures(run: Run) -> Any:
-    """Return the same where pictures are given: they depend on themselves only."""
+    """Return the same for given pictures, which depend only on themselves."""
     assert run.given_pictures is not None
     return _settings(run, [run.given_pictures.fingerprint])
 

@@ -1,4 +1,4 @@
-"""The stage ``generate`` where pictures are given: take them for those a model would have drawn."""
+"""The stage ``generate`` where pictures are given: use them instead of those of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def settings(run: Run) -> Any:
 
 
 def take_pictures(run: Run) -> None:
-    """Bring the pictures to one size and write them as queries."""
+    """Resize the pictures to one size and write them as queries."""
     assert run.given_pictures is not None
     queries = run.given_pictures.queries()
     write_index(run.folder, run.catalog)
