@@ -24,7 +24,7 @@ LABELS = {"none": "nothing of its own", "full": "nothing", "reseed": "nothing, o
 
 
 def arm_order(arm: str) -> tuple[int, str]:
-    """Sort key of an arm: what was chosen first, then its controls, then unknown ones by name."""
+    """Sort key of an arm: chosen images first, then controls, then unknown arms by name."""
     return (list(ARMS).index(arm) if arm in ARMS else len(ARMS), arm)
 
 

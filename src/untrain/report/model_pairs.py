@@ -11,7 +11,7 @@ from untrain.core.vocabulary import SAMPLER
 from untrain.report.arms import arm_label, arm_order
 from untrain.runs.results import RunResults, rows
 
-CHOSEN = ("targeted", "family", "ids")  # arms that somebody chose
+CHOSEN = ("targeted", "family", "ids")  # arms whose images were chosen, not drawn
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def sides(run: RunResults, prompt_id: str) -> list[Side]:
 
 
 def _label(arm: str, k: int, images: int) -> str:
-    """With several sizes the larger set holds only what the smaller one has not."""
+    """With several sizes, the larger set holds only what the smaller one does not."""
     return f"{arm_label(arm)}, {k}" if images >= k else f"{arm_label(arm)}, next {images}"
 
 

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a run, the gravest first."""
+"""What a reader must know before trusting a run, most serious first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GRAVITY = {
     "pictures-left-out": 7,
     "frozen-parts": 9,
 }
-"""Place of a note by its code, the gravest first."""
+"""Place of a note by its code, most serious first."""
 ELSEWHERE = 3
 """Place of every other note: what the stages of the run recorded, in their order."""
 
@@ -41,7 +41,7 @@ def by_gravity(notes: Iterable[Note]) -> list[Note]:
 
 
 def warnings(run: RunResults) -> list[Note]:
-    """Return what a reader must know before believing the run, the gravest first."""
+    """Return what a reader must know before trusting the run, most serious first."""
     recorded = [Note.from_dict(record) for record in run.meta.get("warnings") or []]
     if run.given:
         return by_gravity([NOTHING_REMOVED, *recorded])

@@ -1,4 +1,4 @@
-"""The ranking that chose what was removed, and the metrics that it is made of."""
+"""The ranking that chose what was removed, and the metrics that it combines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main_ranking(run: RunResults) -> pd.DataFrame:
 
 
 def ranking_metrics(run: RunResults) -> tuple[str, ...]:
-    """Return the metrics that decided.
+    """Return the metrics that the ranking uses.
 
     None where scores came from a file, or weights from one that cannot be read any more.
     """

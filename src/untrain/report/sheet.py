@@ -1,4 +1,4 @@
-"""One picture that shows a run: what was drawn, and drawn again with and without the images."""
+"""One picture that shows a run: the pictures, and those redrawn with and without the images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CAPTIONS = (
 
 
 def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Image.Image:
-    """Return a sheet of generated pictures only, one row a prompt.
+    """Return a sheet of generated pictures only, one row per prompt.
 
     From the left: pictures of A, the same noise in a model trained with the prompt's forget set,
     and in one trained without it. No training image is shown.
@@ -31,7 +31,7 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
     cell : int
         Side of a picture in pixels.
     rows : int, optional
-        How many prompts to show; all if left out.
+        How many prompts to show; by default all.
     """
     run = read_results(folder)
     asked = run.config.get("generations", _EACH)

@@ -349,7 +349,7 @@ def test_another_catalogue_is_refused(finished: Path, catalog: Catalog) -> None:
 def test_a_run_without_targeted_sets_is_refused(finished: Path, catalog: Catalog) -> None:
     sets = pd.read_parquet(finished / "forget_sets.parquet")
     sets[sets["arm"] != "targeted"].to_parquet(finished / "forget_sets.parquet")
-    with pytest.raises(InputError, match="nothing after to write"):
+    with pytest.raises(InputError, match="no pictures after removal"):
         export_study(finished, catalog, LayoutEncoder(), finished / "out")
 
 

@@ -1,4 +1,4 @@
-"""The figure of equivalent random removal: random subsets, and the chosen images beside them."""
+"""The figure of equivalent random removal: random subsets, and the chosen images."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def equivalent_figure(rows: list[dict[str, Any]], unit: str = BITS) -> Plot:
 
 
 def _random(axes: Axes, curve: list[dict[str, Any]], label: str, colour: str, first: float) -> None:
-    """Draw what random parts did, and the monotone curve, straight between them on a plain axis."""
+    """Draw the effects of random subsets, and the monotone curve, linear between them."""
     removed, change, level = ([row[c] for row in curve] for c in ("removed", "change", "level"))
     axes.vlines(
         removed, [r["low"] for r in curve], [r["high"] for r in curve], color=colour, lw=1.4

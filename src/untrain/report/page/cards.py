@@ -1,4 +1,4 @@
-"""The cards of the page, one a prompt: its pictures, its training images, what removal did."""
+"""The cards of the page, one per prompt: its pictures, its training images, effects of removal."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from untrain.report.words import bare_p, interval, number, open_ends, uncertaint
 from untrain.runs.results import RunResults, rows
 
 TOP = 10
-LISTED = 100  # candidates a prompt, beyond the top in a list
+LISTED = 100  # candidates per prompt listed after the top
 Card = dict[str, Any]
 
 
 def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[Card]:
-    """Return one card a prompt, the strongest effect first, controls last.
+    """Return one card per prompt, the strongest effect first, controls last.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def _aliases(prompt_ids: pd.Series) -> dict[str, list[str]]:
 
 
 def _pictures(run: RunResults, gallery: Gallery, prompt_id: str) -> Card:
-    """Return what was drawn for a prompt, and redrawn by pairs of models."""
+    """Return the pictures generated for a prompt, and those redrawn by pairs of models."""
     numbers = gallery.numbers(prompt_id)
     copied = [gallery.copied.get((prompt_id, n), "") for n in numbers]
     for source in filter(None, copied):
-        gallery.training(source)  # so that the large view can set it beside the copy
+        gallery.training(source)  # so that the large view can show it next to the copy
     again = []
     for side in sides(run, prompt_id):
         columns = [
@@ -124,7 +124,7 @@ def _influential(
 
 
 def _listed(gallery: Gallery, line: Any) -> Card:
-    """Return a candidate after the top, with its picture where there is one."""
+    """Return a candidate after the top, with its picture if there is one."""
     shown = gallery.training(line.image_id) if gallery.has_thumbnail(line.image_id) else None
     return {**_named(gallery, line), "shown": shown}
 
@@ -177,16 +177,16 @@ def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str
     values : DataFrame
         Columns ``estimate, low, high``.
     scaled : Series of bool
-        Which rows the scale must hold; others may be cut off at its edge. Beside a positive
-        control of 3 bits nobody would see an effect of 0.1.
+        Which rows the scale must hold; others may be cut off at its edge. On the scale of a
+        positive control of 3 bits, an effect of 0.1 would be invisible.
 
     Returns
     -------
     zero : float
-        Where zero lies.
+        Position of zero.
     bars : list of dict
-        ``at, start, stop``; an open end lies at the edge; None where there is no estimate.
-        ``beyond``: whether the estimate lies off the scale, and is drawn at its edge.
+        ``at, start, stop``; an open end is at the edge; None if there is no estimate.
+        ``beyond``: whether the estimate is off the scale, and drawn at its edge.
     """
     finite = (values[scaled.to_numpy()] if scaled.any() else values).to_numpy(float)
     finite = finite[np.isfinite(finite)]

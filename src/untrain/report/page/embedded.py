@@ -16,7 +16,7 @@ QUALITY = 92
 class EmbeddedPictures:
     """Pictures as classes of one style sheet, so that those shown twice are embedded once.
 
-    A class works without a script, and what is not on the screen is not decoded.
+    A class works without a script, and pictures that are not on the screen are not decoded.
     """
 
     def __init__(self, budget: int = BUDGET) -> None:
@@ -26,7 +26,7 @@ class EmbeddedPictures:
         self._known: dict[Path, str] = {}
 
     def add(self, folder: Path, name: str) -> str:
-        """Return the class that shows a picture; "" if there is none below ``folder`` or no room.
+        """Return the class that shows a picture; "" if it is not below ``folder`` or does not fit.
 
         Pictures with the same bytes share a class.
         """
@@ -54,7 +54,7 @@ class EmbeddedPictures:
 
 
 def data_uri(path: Path) -> str:
-    """Return a picture as a small WebP, or "" if it is no PNG."""
+    """Return a picture as a small WebP, or "" if it is not a PNG."""
     try:
         with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
             image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)

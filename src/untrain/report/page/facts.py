@@ -59,11 +59,11 @@ def explained(run: RunResults) -> list[tuple[str, str]]:
         (
             "Attributable",
             "Without the images found for it, models are worse at the prompt’s pictures. If those "
-            "images did nothing, a run would say so in at most "
+            "images had no effect, a run would say so in at most "
             f"{100 * run.alpha:g}\N{NO-BREAK SPACE}% of cases.",
         ),
         ("Not attributable", _ruled_out(run)),
-        ("Undecided", "Neither of the two: the run is too small, or its models too noisy, to say."),
+        ("Undecided", "Neither: the run is too small, or its models too noisy, to tell."),
         (
             "95\N{NO-BREAK SPACE}% interval, p",
             "The interval holds the effects that the run does not rule out; p is how often a "
@@ -72,11 +72,11 @@ def explained(run: RunResults) -> list[tuple[str, str]]:
         ),
         (
             "Random images",
-            "As many images, removed at random: what any removal of this size does.",
+            "As many images, removed at random: the effect of any removal of this size.",
         ),
         (
             "Positive control",
-            "A prompt whose images are known to matter. A run that misses their effect is blind.",
+            "A prompt whose images are known to matter. A run that misses it can detect nothing.",
         ),
         (
             "Naive figure",

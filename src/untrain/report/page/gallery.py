@@ -1,4 +1,4 @@
-"""The pictures of the page: whether they may be shown, and under which key more is known."""
+"""The pictures of the page: whether they may be shown, and the key to their details."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Shown:
     Attributes
     ----------
     key : str
-        Of what is known about it (`untrain.report.page.picture_details`).
+        Key of its details (`untrain.report.page.picture_details`).
     picture : str
         The class that shows it, or "" if it is not shown.
     alt : str
         What it is, in words.
     instead : str
-        What stands in its place where it is not shown.
+        What is shown in its place if it may not be shown.
     """
 
     key: str
@@ -36,10 +36,10 @@ class Shown:
 
 
 class Gallery:
-    """Hands out the pictures of a run; training images only if they may be shown.
+    """Provides the pictures of a run; training images only if they may be shown.
 
-    Where they may not, what a model drew as a near copy of one is withheld too, by every model that
-    drew it again from the same noise, and so is the reference, which no copy test looks at.
+    If they may not, generated near copies of one are withheld too, together with what other models
+    drew from the same noise, and so is the reference, which the copy test does not cover.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ def bars(
     Returns
     -------
     dict
-        Of each pair a list of ``label, value, percent``: 0 % is the mean candidate or farther,
+        For each pair a list of ``label, value, percent``: 0 % is the mean candidate or farther,
         100 % the nearest value that any of the pairs has.
     """
     shown = [name for name in metrics if name in near][:MOST_BARS]
@@ -62,7 +62,7 @@ def own_images(run: RunResults, prompt_id: str, family: str, families: dict[str,
 
 
 def uses_of(ranking: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return of each image the rows of the ranking that name it, the best rank first."""
+    """Return, for each image, the rows of the ranking that name it, the best rank first."""
     found: dict[str, list[Any]] = {}
     for line in rows(ranking.sort_values("rank", kind="stable")):
         found.setdefault(line.image_id, []).append(line)

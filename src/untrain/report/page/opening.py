@@ -27,8 +27,8 @@ Example = dict[str, Any]
 def trial_examples(run: RunResults, gallery: Gallery) -> list[Example]:
     """Return up to three prompts of a trial with their pictures, the clearest first.
 
-    Clear is a small p; of equal p, a large effect. Positive controls are left out, and so are
-    prompts without a picture.
+    Clearer means a smaller p and, for equal p, a larger effect. Positive controls and prompts
+    without a picture are left out.
     """
     table = prompt_table(run)
     table = table[(table["role"] != "control") & table["effect"].notna()]
@@ -103,7 +103,7 @@ def _example(
 
 
 def _number(gallery: Gallery, prompt_id: str, copies_first: bool = False) -> str:
-    """Return the number of the picture to show of a prompt: the first that may be shown."""
+    """Return the number of the picture to show for a prompt: the first that may be shown."""
     numbers = gallery.numbers(prompt_id)
     copies = [n for n in numbers if (prompt_id, n) in gallery.copied]
     if copies_first and copies and gallery.training_images:
@@ -113,7 +113,7 @@ def _number(gallery: Gallery, prompt_id: str, copies_first: bool = False) -> str
 
 
 def _top(run: RunResults) -> dict[str, list[str]]:
-    """Return the candidates of each prompt, those that rank first at the head."""
+    """Return the candidates of each prompt, highest-ranked first."""
     ranking: pd.DataFrame = main_ranking(run)
     ranking = ranking[ranking["rank"].notna()]
     return {str(p): [str(i) for i in ids] for p, ids in ranking.groupby("prompt_id")["image_id"]}

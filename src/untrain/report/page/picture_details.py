@@ -1,4 +1,4 @@
-"""Everything that a run knows of each picture on its page: the data of the large view."""
+"""Everything that a run records about each picture on its page: the data of the large view."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Entry = dict[str, Any]
 
 
 class PictureDetails:
-    """Looks up what a run knows of a training image or a generated picture."""
+    """Looks up what a run records about a training image or a generated picture."""
 
     def __init__(self, gallery: Gallery, near: pd.DataFrame) -> None:
         self.gallery, self.run = gallery, gallery.run
@@ -82,7 +82,7 @@ class PictureDetails:
         }
 
     def _removed_in(self, image_id: str) -> str:
-        """In which removals the image is."""
+        """The removals that the image is part of."""
         sets = self.sets.get(image_id, [])
         return "; ".join(
             f"{arm_label(s.arm)}, {s.k:g}, of {'all' if pd.isna(s.prompt_id) else s.prompt_id}"
@@ -98,7 +98,7 @@ class PictureDetails:
         return f"{len(without)} of {len(paired)} models: {', '.join(without) or 'none'}"
 
     def _uses(self, image_id: str) -> list[dict[str, str]]:
-        """For which prompts the image is a candidate, where it stands highest first."""
+        """The prompts for which the image is a candidate, the highest rank first."""
         lines = self.uses.get(image_id, [])
         found = [
             {
@@ -131,7 +131,7 @@ class PictureDetails:
         }
 
     def _drawn(self, model: str, prompt_id: str, which: str) -> Entry:
-        """A picture that model A drew, or that another drew again from the same noise."""
+        """A picture drawn by model A, or redrawn by another from the same noise."""
         again = model != SAMPLER
         prompt = {"href": f"#prompt-{quote(prompt_id)}", "prompt": f"prompt {prompt_id}"}
         name = "Reference picture" if which == REFERENCE else f"Picture {which}"

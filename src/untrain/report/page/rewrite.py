@@ -1,4 +1,4 @@
-"""Writing the page of a finished run again: on request, or after something was added to it."""
+"""Rewriting the page of a finished run: on request, or after something was added to the run."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def write_page(folder: Path, training_images: bool = True) -> Path:
 
     if not (folder / "captions.parquet").is_file():
         raise InputError(
-            f"{folder} is not finished, so that there is nothing to report yet; "
-            f"`untrain status {folder}` says how far it is"
+            f"{folder} is not finished, so there is nothing to report yet; "
+            f"`untrain status {folder}` shows its progress"
         )
-    # First, so that a stop between the two shows less, not more.
+    # First, so that an interruption between the two shows less, not more.
     write_json(folder.joinpath(*CHOICE), {"training_images": training_images})
     return write_report(folder, training_images=training_images)
 
 
 def write_again(folder: Path) -> Path | None:
-    """Write a run's page again as it was, with or without training images; None if it has none."""
+    """Rewrite a run's page as it was, with or without training images; None if there is none."""
     if not (folder / "report.html").is_file():
         return None
     return write_page(folder, shows_training_images(folder))
 
 
 def shows_training_images(folder: Path) -> bool:
-    """Tell whether a run's page was last asked for with training images, as it is by default."""
+    """Tell whether a run's page was last requested with training images, the default."""
     known = folder.joinpath(*CHOICE)
     return bool(read_json(known)["training_images"]) if known.is_file() else True

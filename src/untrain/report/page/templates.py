@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return a template filled in; a value that it asks for and does not get is an error."""
+    """Return a template filled in; a missing value is an error."""
     environment = Environment(
         loader=PackageLoader("untrain", "report/page"),
         autoescape=True,
@@ -21,5 +21,5 @@ def render_template(name: str, **values: Any) -> str:
 
 
 def read_asset(name: str) -> str:
-    """Return the text of a style sheet or script that lies beside the templates."""
+    """Return the text of a style sheet or script in the folder of the templates."""
     return resources.files("untrain.report.page").joinpath(name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A trace in words and as a page: each picture beside the training images nearest to it."""
+"""A trace in words and as a page: each picture with the training images nearest to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from untrain.core.notes import Note
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.trace import Trace
 
-BARS = (  # what a hit shows at a glance, 1 for the same picture; all metrics are in a table below
+BARS = (  # metrics shown with each hit, 1 for the same picture; all metrics are in a table below
     "pixel_cosine",
     "pixel_ssim_standard",
     "pixel_histogram_intersection",

@@ -1,1 +1,1 @@
-"""A run in the files and folders of the seed study."""
+"""A run in the files and folders of the study."""

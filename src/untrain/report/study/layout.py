@@ -1,4 +1,4 @@
-"""A run in the files and folders of the seed study, for its scripts and whoever has read them.
+"""A run in the files and folders of the study, for its scripts and for people who know them.
 
 The layout is that of Aivalis et al. (2025) and its published scripts. In the folder written::
 
@@ -72,7 +72,7 @@ MOST_BYTES = 240  # of a folder's name before it is made different: file systems
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A prompt, its folder, its two models (empty if no set of it was removed) and what left."""
+    """A prompt, its folder, its two models (empty if it had no set removed), the removed images."""
 
     prompt_id: str
     text: str
@@ -99,7 +99,7 @@ def export_study(run_folder: Path, catalog: Catalog, encoder: Encoder, out: Path
     Returns
     -------
     int
-        The number of prompts written. Control prompts, which the study has not, are left out.
+        The number of prompts written. Control prompts, which the study does not have, are left out.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _cut(name: str, characters: int) -> str:
 
 
 def _finished(folder: Path, catalog: Catalog) -> RunResults:
-    """Read a run that has all there is to write, and whose catalogue is the one given."""
+    """Read a run that is complete and whose catalogue is the one given."""
     run = read_results(folder)
     stages = run.meta.get("stages", {})
     for name in NEEDED:
@@ -176,7 +176,7 @@ def _finished(folder: Path, catalog: Catalog) -> RunResults:
     known = run.meta.get("fingerprints", {}).get("catalog")
     if known != catalog.fingerprint:
         raise InputError(
-            f"{folder}: the data is not what it was when this ran (fingerprint "
+            f"{folder}: the data has changed since this run (fingerprint "
             f"{catalog.fingerprint}, expected {known}); restore it, or run the experiment again"
         )
     return run
@@ -194,14 +194,14 @@ def _prompts(run: RunResults) -> list[_Prompt]:
         control, after = models or ("", "")
         out = run.removals.loc[run.removals["model_id"] == after, "forget_set_id"]
         own = own[own["forget_set_id"].isin(out)]
-        # Copies of ranked images have no rank; they stand first, as what was least looked for.
+        # Copies of ranked images have no rank; they come first, as the least similar.
         removed = own.sort_values("rank", ascending=False, na_position="first", kind="stable")
         ids = tuple(map(str, removed["image_id"]))
         found.append(_Prompt(row.prompt_id, row.prompt, name, control, after, ids))
     if not any(prompt.after for prompt in found):
         raise InputError(
-            f"{run.folder}: no model drew pictures without the targeted set of any prompt, so that "
-            "there is nothing after to write; add 'targeted' to removal.arms and run it again"
+            f"{run.folder}: no model drew pictures without the targeted set of any prompt, so "
+            "no pictures after removal exist; add 'targeted' to removal.arms and run it again"
         )
     return found
 

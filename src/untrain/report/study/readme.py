@@ -1,4 +1,4 @@
-"""The README.txt of a run written in the layout of the seed study."""
+"""The README.txt of a run written in the layout of the study."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ merged_images/all_selected_images.txt
     remove_from_dataset.py deletes what the file names: run it on a copy of the data.
 outputs_reference_{n}, outputs_before_{n}, outputs_after_{n}
     Another picture of A; the pictures of A; the pictures drawn, for each prompt, by a model trained
-    without the prompt's set. One model a prompt: see folders.csv. In a randomised trial every model
-    lacks a random half of all sets, so that this differs from prompt to prompt; of all pairs of a
-    model with and one without the set, this one differs least in what else was removed.
-    Before and after are the study's "Experiment 1".
+    without the prompt's set. One model per prompt: see folders.csv. In a randomised trial every
+    model lacks a random half of all sets, so this differs from prompt to prompt; of all pairs of a
+    model with and one without the set, this one differs least in what else was removed. Before and
+    after are the study's "Experiment 1".
 outputs_control_{n}
     Not in the study: the other model of that pair. It has the same seed and noise as the one of
     outputs_after_{n}, but was trained with the prompt's set.
 metrics_after_unlearning/similarity_results__{n}.csv
     Cosine of the reference's features with those of the pictures before (_1) and after (_2):
-    mean, least and greatest over the pictures of a prompt; in the last row the means over prompts.
+    mean, minimum and maximum over the pictures of a prompt; in the last row the means over prompts.
 metrics_after_unlearning/similarity_results_control__{n}.csv
-    The same with outputs_control_{n} in place of outputs_before_{n}.
+    The same with outputs_control_{n} instead of outputs_before_{n}.
 folders.csv
     Which folder is which prompt (names are cut at 100 characters and made different), and which
     models drew its pictures.
