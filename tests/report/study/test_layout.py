@@ -342,7 +342,7 @@ def test_an_unfinished_run_is_refused(finished: Path, catalog: Catalog, name: st
 
 
 def test_another_catalogue_is_refused(finished: Path, catalog: Catalog) -> None:
-    with pytest.raises(InputError, match="the data is not what it was"):
+    with pytest.raises(InputError, match="the data has changed since this run"):
         export_study(finished, catalog.subset(catalog.ids[1:]), LayoutEncoder(), finished / "out")
 
 
