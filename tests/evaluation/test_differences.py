@@ -71,6 +71,7 @@ def test_a_prompts_difference_is_that_of_least_squares():
     assert found[100] == pytest.approx(difference)
 
 
+@pytest.mark.pipeline  # simulates many trials
 def test_an_arm_without_an_effect_keeps_its_level_and_the_interval_covers():
     table = sets(5, {"targeted": (10,), "random_uniform": (10,)})
     p, covered = [], []

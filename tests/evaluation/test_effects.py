@@ -104,6 +104,7 @@ def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
     assert pick(effects, k=10, prompt_id="p0")["estimate"] == pytest.approx(2.0 + 3.5)
 
 
+@pytest.mark.pipeline  # simulates many trials
 def test_sums_of_increments_are_unbiased_and_covered():
     covered, estimates = [], []
     table = sets_of(5, ks=(10, 100), arms=("targeted",))
@@ -146,6 +147,7 @@ def test_four_models_cannot_tell_nested_sets_apart():
     assert row["estimate"] == pytest.approx(values[out].mean() - values[~out].mean())
 
 
+@pytest.mark.pipeline  # simulates many trials
 def test_p_of_one_arm_is_valid_though_another_arm_has_an_effect():
     table = sets_of(3)
     p_values = []
@@ -303,6 +305,7 @@ def test_the_naive_control_is_read_where_the_targeted_set_was_in():
     assert naive.loc["targeted", "estimate"] == pytest.approx(5.0, abs=0.05)
 
 
+@pytest.mark.pipeline  # simulates many trials
 def test_adjusted_controls_are_not_called_harmful_too_often():
     """Under no effect of the control, whatever the targeted sets do, p is uniform."""
     p = []

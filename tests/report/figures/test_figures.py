@@ -27,6 +27,8 @@ from untrain.report.model_pairs import chosen_sets
 from untrain.report.page.cards import strip
 from untrain.runs.results import read_results
 
+pytestmark = pytest.mark.pipeline  # whole reports
+
 LEVELS = [8, 5, 5, 5]
 
 

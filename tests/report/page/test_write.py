@@ -19,6 +19,8 @@ from untrain.report.page.embedded import EmbeddedPictures, data_uri
 from untrain.report.page.write import render, write_report
 from untrain.runs.results import read_results
 
+pytestmark = pytest.mark.pipeline  # whole reports
+
 
 @pytest.fixture
 def text(run: Path) -> str:
