@@ -25,7 +25,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from untrain.core.files import write_text
-from untrain.core.vocabulary import SAMPLER
+from untrain.core.vocabulary import SAMPLER, Design
 from untrain.evaluation.effects import trial_effects
 from untrain.evaluation.study_table import column_means
 from untrain.evaluation.verdicts import holm
@@ -97,7 +97,8 @@ def cross_fitted(trial: FinishedTrial, prompts: list[str], draws: int) -> pd.Dat
     of_set = trial.measures[trial.measures["prompt_id"].isin(prompts)]
     of_set = of_set[of_set["measure"].isin((COSINE, NLL))]
     effects = trial_effects(of_set, trial.sets, trial.assignment, draws).table
-    overall = effects[effects["prompt_id"].isna() & (effects["design"] != "naive")]
+    beside = effects["design"].isin((Design.NAIVE, Design.INCREMENT))
+    overall = effects[effects["prompt_id"].isna() & ~beside].copy()
     compared = overall["control"].notna()
     overall.loc[compared, "arm"] += " - " + overall.loc[compared, "control"]
     return overall.set_index(["measure", "arm", "k"])

@@ -152,6 +152,15 @@ def test_a_run_that_is_not_done_says_so(micro_copy: Copy) -> None:
         _ = result.answer
 
 
+def test_an_effect_is_of_the_design_that_was_measured(micro_copy: Copy) -> None:
+    folder = micro_copy()
+    effect = untrain.load_result(folder).effect("p00")
+    record = read_json(folder / "run.json")  # as a run with other settings would begin
+    write_json(folder / "run.json", {**record, "design": "before-after"})
+    again = untrain.load_result(folder).effect("p00")
+    assert (again.arm, again.k, again.estimate) == (effect.arm, effect.k, effect.estimate)
+
+
 def test_a_notebook_shows_warnings_answer_table_and_pictures(micro_copy: Copy) -> None:
     folder = micro_copy()
     record = read_json(folder / "run.json")

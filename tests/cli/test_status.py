@@ -111,6 +111,7 @@ def test_an_experiment_that_was_not_run(untrain: Untrain) -> None:
 
 def test_a_record_that_cannot_be_read(untrain: Untrain, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
-    said = untrain("status", tmp_path)
-    assert said.code == 2
-    assert "cannot read" in said.err
+    for command in ("status", "show", "report"):
+        said = untrain(command, tmp_path)
+        assert said.code == 2
+        assert "cannot read" in said.err and "should not have happened" not in said.err

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.commands import Untrain
+
+Copy = Callable[..., Path]
 
 FILES = {
     "data inspect --sheet": ("data", "inspect", "nowhere", "--sheet"),
@@ -110,3 +113,18 @@ def test_a_run_is_not_started_in_somebodys_folder(
     said = untrain("run", experiment)
     assert said.code == 2 and "is not the folder of a run and holds queries" in said.err
     assert listed(tmp_path / "runs" / "mine") == {"queries", "queries/notes.txt"}
+
+
+def test_a_runs_own_files_are_not_written_over(untrain: Untrain, micro_copy: Copy) -> None:
+    run = micro_copy()
+    picture = run / "queries" / "p00" / "0.png"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for command in (
+        ("sheet", run, run / "run.json"),
+        ("compare", run, run, "--csv", run / "prompts.csv"),
+        ("weights", run, "--out", run / "config.yaml"),
+        ("trace", picture, "--run", run, "--out", run / "prompts.csv"),
+    ):
+        said = untrain(*command)
+        assert said.code == 2 and "one of the files to be read" in " ".join(said.err.split())
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before

@@ -71,6 +71,19 @@ def test_a_prompts_difference_is_that_of_least_squares():
     assert found[100] == pytest.approx(difference)
 
 
+def test_an_increment_of_fewer_draws_counts_as_much():
+    table = sets(4)
+    more = table[(table["arm"] == "random_uniform") & (table["k"] == 10)]
+    more = more.assign(forget_set_id="more " + more["forget_set_id"])
+    table = pd.concat([table, more], ignore_index=True)
+    assignment = randomised(table, 14, seed=3)
+    effect = {("targeted", 10): 0.5, ("random_uniform", 100): 0.2}
+    trial = Trial.of(table, assignment, 200, 0)
+    y = outcomes(table, assignment, effect, noise=0)
+    found = {row["k"]: row for row in compare_arms(trial, y, "nll")}
+    assert found[100]["estimate"] == pytest.approx(0.5 - 0.2)
+
+
 @pytest.mark.pipeline  # simulates many trials
 def test_an_arm_without_an_effect_keeps_its_level_and_the_interval_covers():
     table = sets(5, {"targeted": (10,), "random_uniform": (10,)})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -86,6 +88,16 @@ def test_a_changed_evaluation_changes_the_results_alone(
     assert not trained
     measures = [pd.read_parquet(f / "results/measures.parquet") for f in (folder, micro_run)]
     pd.testing.assert_frame_equal(*measures, check_exact=True)
+
+
+def test_other_held_out_pairs_are_measured_again(config: Make) -> None:
+    opened = Run(config())
+    before = pipeline.keys(opened)
+    fewer = opened.held_out.rows(np.arange(len(opened.held_out) - 1))
+    opened.__dict__["_data"] = replace(opened._data, held_out=fewer)
+    after = pipeline.keys(opened)
+    changed = [name for name in NAMES if before[name] != after[name]]
+    assert changed[0] == "compare" and {"evaluate", "report"} < set(changed)
 
 
 def test_workers_and_name_change_nothing(config: Make, micro_copy: Copy, asked: list[str]) -> None:

@@ -84,6 +84,13 @@ def test_a_trial_is_read_as_it_was_drawn(micro_copy: Copy, tmp_path: Path) -> No
     assert (read.forget_set_ids, read.model_ids) == (drawn.forget_set_ids, drawn.model_ids)
     assert (read.out == drawn.out).all() and read.is_random
     assert read.seed_offsets == drawn.seed_offsets
+    # Its settings may have changed since, and the run not gone on to train the models again.
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**record, "design": "before-after"}))
+    assert read_trial(folder).assignment.is_random
+    models = opened.table("models")
+    opened.keep("models", models.replace({"model_id": {"B00": "full", "B01": "targeted"}}))
+    assert not is_finished_trial(folder)
     assert not is_finished_trial(tmp_path)
     with pytest.raises(InputError, match="no finished randomised trial"):
         read_trial(tmp_path)

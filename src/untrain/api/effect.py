@@ -46,11 +46,12 @@ def effect_of(
 ) -> Effect:
     """Return the effect of a prompt's own set: see `untrain.Result.effect`."""
     from untrain.evaluation.measurement import primary
+    from untrain.report.tables.effects import designs
 
     prompts, effects = results.prompts, results.effects
     roles = dict(zip(prompts["prompt_id"], prompts["role"], strict=True))
     check_known("prompt", prompt_id, roles)
-    own = effects[effects["design"] == results.meta["design"]]
+    own = effects[effects["design"] == designs(effects)[0]]
     own = own[(own["prompt_id"] == prompt_id) & (own["measure"] == primary(effects))]
     arm = arm or ("family" if roles[prompt_id] == "control" else "targeted")
     check_known(f"effect on {prompt_id} of the arm", arm, own["arm"])

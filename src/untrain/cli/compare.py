@@ -49,7 +49,10 @@ def compare(
             "compare needs two runs, found one; "
             "for the stage of that name: untrain run FILE --until compare"
         )
-    found = tables.compare_runs(find_run(first), find_run(second))
+    folders = find_run(first), find_run(second)
+    if csv:
+        check_file_target(csv, folders)
+    found = tables.compare_runs(*folders)
     if csv:
         write_csv(csv, found.effects)
     if as_json:

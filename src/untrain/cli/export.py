@@ -99,7 +99,9 @@ def sheet(
     from untrain.runs.find import find_run
 
     check_file_target(out)
-    picture = generated_sheet(find_run(run), cell, rows)
+    folder = find_run(run)
+    check_file_target(out, [folder])
+    picture = generated_sheet(folder, cell, rows)
     with atomic_file(out) as temporary:
         picture.save(temporary, format="PNG")
     typer.echo(f"sheet: {out}")

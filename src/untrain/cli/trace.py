@@ -89,6 +89,8 @@ def trace(
     from untrain.search.trace import trace as find
 
     _check_outputs(out, [*images, Path(catalog)] if catalog else images)
+    if run is not None:
+        _check_outputs(out, _sources(run))
     named = dict(zip(_names(images), images, strict=True))
     pictures = {name: read_image(path) for name, path in named.items()}
     seconds: dict[str, float] = {}
@@ -121,6 +123,16 @@ def _check_outputs(out: Sequence[Path], sources: Sequence[Path]) -> None:
         if path.suffix.lower() not in KINDS:
             raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
         check_file_target(path, sources)
+
+
+def _sources(run: Path) -> list[Path]:
+    """Return what is read of a run: its folder, and its data where they are files."""
+    from untrain.runs.find import find_run
+    from untrain.runs.inputs import run_config
+
+    folder = find_run(run)
+    data = run_config(folder).data.path
+    return [folder, data] if data else [folder]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

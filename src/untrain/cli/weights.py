@@ -42,7 +42,9 @@ def weights(
     from untrain.runs.find import find_run
 
     check_file_target(out)
-    fitted = fit_weights([read_examples(find_run(run)) for run in runs])
+    folders = [find_run(run) for run in runs]
+    check_file_target(out, folders)
+    fitted = fit_weights([read_examples(folder) for folder in folders])
     fitted.save(out)
     console = Console(highlight=False)
     console.print(_table(fitted))

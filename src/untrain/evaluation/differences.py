@@ -73,10 +73,10 @@ def _difference(
         beyond = _beyond(trial, query, k)
         if 1 + len(own) + len(others) + len(beyond) >= out.shape[1]:
             return
-        draws = len(others) / len(own)
         rows += own + others
         queries += [query] * (len(own) + len(others))
-        weights += [1 / len(both)] * len(own) + [-1 / (len(both) * draws)] * len(others)
+        weights += [share / len(both) for share in _shares(trial, own)]
+        weights += [-share / len(both) for share in _shares(trial, others)]
         given += [out[beyond]] * (len(own) + len(others))
     n_increments = len(next(iter(both.values()))[0])
     shift = np.stack([out[both[query][0]].sum(axis=0) / n_increments for query in queries])
@@ -148,6 +148,12 @@ def _nested(trial: Trial, arm: str, k: int) -> dict[str, list[int]]:
         for query, of_prompt in of_arm.groupby("prompt_id", sort=False)
         if of_prompt["k"].nunique() == sizes and k in of_prompt["k"].to_numpy()
     }
+
+
+def _shares(trial: Trial, rows: list[int]) -> list[float]:
+    """Return what each of a prompt's sets counts: a mean over the draws of each increment."""
+    sizes = trial.sets["k"][~trial.sets.index.duplicated()].loc[rows]
+    return [1 / (sizes == size).sum() for size in sizes]
 
 
 def _beyond(trial: Trial, query: str, k: int) -> list[int]:

@@ -37,6 +37,7 @@ def find_run(given: Path, runs: Path = RUNS) -> Path:
         return _of_file(given)
     for folder in (given, runs / given):
         if (folder / RECORD).is_file():
+            _check_readable(folder / RECORD)
             return folder
     if not given.exists():
         words = f"{given} is neither a run folder nor the name of a run in {runs}"
@@ -60,6 +61,14 @@ def refuse_foreign(folder: Path) -> None:
             f"{f' and {len(inside) - 1} more' if inside[1:] else ''}: nothing is written there; "
             "choose another name (name: in the experiment file) or another place with --runs"
         )
+
+
+def _check_readable(record: Path) -> None:
+    """Raise `InputError` if a record is no JSON, as after somebody wrote over it."""
+    try:
+        read_json(record)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {record}: {error}") from None
 
 
 def _is_record(path: Path) -> bool:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.files import read_json
 from untrain.core.tables import FORGET_SETS, MEASURES, MODELS, REMOVALS
-from untrain.core.vocabulary import SAMPLER, Design
+from untrain.core.vocabulary import SAMPLER, Baseline
 from untrain.counterfactual import design
 
 FILES = ("run.json", "models.parquet", "forget_sets.parquet", "removals.parquet")
@@ -29,8 +28,7 @@ def is_finished_trial(folder: Path) -> bool:
     """Tell whether a folder is a run whose randomised trial was measured."""
     if not all((folder / name).is_file() for name in FILES):
         return False
-    randomised = read_json(folder / "run.json").get("design") == Design.RANDOMISED
-    return randomised and MEASURES.path(folder).is_file()
+    return MEASURES.path(folder).is_file() and _is_random(MODELS.read(folder))
 
 
 def read_trial(folder: Path) -> FinishedTrial:
@@ -61,5 +59,9 @@ def read_assignment(folder: Path) -> design.Assignment:
     sets = design.forget_set_table(FORGET_SETS.read(folder))
     models = MODELS.read(folder)
     compared = models[models["model_id"] != SAMPLER]
-    is_random = read_json(folder / "run.json")["design"] == Design.RANDOMISED
-    return design.assignment_from(sets, compared, REMOVALS.read(folder), is_random)
+    return design.assignment_from(sets, compared, REMOVALS.read(folder), _is_random(models))
+
+
+def _is_random(models: pd.DataFrame) -> bool:
+    """Tell it from the models: the settings may have changed since they were trained."""
+    return Baseline.FULL not in set(models["model_id"])

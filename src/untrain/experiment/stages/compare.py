@@ -33,9 +33,9 @@ BATCH = 256  # images redrawn at a time
 
 
 def settings(run: Run) -> Any:
-    """Return the encoders of the comparison and of the copy test, and its level."""
+    """Return the encoders of the comparison and of the copy test, its level and held-out images."""
     encoders = [encoder_identity(each) for each in (run.config.encoder, run.config.copies.encoder)]
-    return [section(run, "copies"), *encoders]
+    return [section(run, "copies"), *encoders, run.held_out.fingerprint]
 
 
 def compare(run: Run) -> None:

@@ -33,9 +33,9 @@ from untrain.settings.sections import Evaluation
 
 
 def settings(run: Run) -> Any:
-    """Return the settings of the statistics, the margin and the encoder."""
+    """Return the settings of the statistics, the margin, the encoder and the held-out pairs."""
     statistics = {**section(run, "evaluation"), "margin": run.margin}
-    return [statistics, encoder_identity(run.config.encoder)]
+    return [statistics, encoder_identity(run.config.encoder), run.held_out.fingerprint]
 
 
 def evaluate(run: Run) -> None:
