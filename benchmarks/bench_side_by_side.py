@@ -26,7 +26,7 @@ LIMIT = 2.3
 POLICIES: dict[str, dict[str, str]] = {
     "as untrain sets it": {},
     "OpenMP's default": {"GOMP_SPINCOUNT": "300000"},
-    "spinning 1,000 times": {"GOMP_SPINCOUNT": "1000"},
+    "sleeping at once": {"OMP_WAIT_POLICY": "PASSIVE"},
     "always spinning": {"OMP_WAIT_POLICY": "ACTIVE"},
 }
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from untrain.core.threads import WAITING, cores, default_threads, threads_set
+from untrain.core.threads import POLICY, WAITING, cores, default_threads, threads_set
 
 
 def settings_of(code: str, **given: str) -> list[str]:
     """Return what OpenMP's variables are at the end of some code, in a process of its own."""
-    free = {k: v for k, v in os.environ.items() if k not in WAITING}
+    free = {k: v for k, v in os.environ.items() if k not in (*WAITING, POLICY)}
     tell = f"import os; print(*(os.environ.get(name) for name in {list(WAITING)}))"
     return subprocess.run(
         [sys.executable, "-c", f"{code}; {tell}"],
