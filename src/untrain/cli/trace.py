@@ -85,10 +85,13 @@ def trace(
     Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
     """
     from untrain.catalogs.base import read_image
+    from untrain.core.errors import InputError
     from untrain.report.page.trace import run_notes
     from untrain.search.trace import trace as find
 
     _check_outputs(out, [*images, Path(catalog)] if catalog else images)
+    if bool(catalog) == (run is not None):
+        raise InputError("give the training images once: either --catalog or --run")
     if run is not None:
         _check_outputs(out, _sources(run))
     named = dict(zip(_names(images), images, strict=True))
@@ -149,11 +152,8 @@ def _open(
     catalog: str, format: str, run: Path | None, fresh: bool
 ) -> tuple[Catalog, Encoder | None]:
     """Return the training images and, of a run, its encoder."""
-    from untrain.core.errors import InputError
     from untrain.encoders import load_encoder
 
-    if bool(catalog) == (run is not None):
-        raise InputError("the training images were not named once; give either --catalog or --run")
     if run is not None:
         from untrain.runs.find import find_run
         from untrain.runs.inputs import open_catalog, open_inputs, run_config
