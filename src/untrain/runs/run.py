@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -257,9 +257,10 @@ class Run:
             with log_to(self.path("log.txt"), self.path("run.json")):
                 yield
         finally:
-            if [path.name for path in self.folder.iterdir()] == [".lock"]:
-                self.path(".lock").unlink()
-                self.folder.rmdir()
+            with suppress(OSError):  # the folder may be a link, or gone; what failed is told
+                if [path.name for path in self.folder.iterdir()] == [".lock"]:
+                    self.path(".lock").unlink()
+                    self.folder.rmdir()
             lock.release()
 
 
