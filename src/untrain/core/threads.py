@@ -2,11 +2,11 @@
 
 torch computes with OpenMP, whose threads by default spin between two parallel loops: they keep
 their core busy while they do nothing. Next to another computation, threads that spin keep those
-that work off the cores, and every loop waits for its slowest thread: two trainings of two threads
-each took thirteen times as long as one. Threads that sleep at once wake slowly, which costs a small
-model a quarter of its speed. So they spin for a moment, a thousand turns, and then sleep: as fast
-as spinning on a quiet machine, and two trainings take twice as long as one. OpenMP reads these
-variables once, when torch is loaded, so ``untrain/__init__.py`` imports this module first.
+that work off the cores, and every loop waits for its slowest thread. Threads that sleep at once
+wake slowly, which costs a small model by itself much of its speed. So they spin for a moment and
+then sleep (figures in docs/performance.md, by `benchmarks/bench_side_by_side.py`). How long a turn
+takes depends on the processor. OpenMP reads these variables once, when torch is
+loaded, so ``untrain/__init__.py`` imports this module first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 WAITING = {
-    "GOMP_SPINCOUNT": "1000",  # GNU OpenMP, which torch for Linux brings: turns before sleeping
+    "GOMP_SPINCOUNT": "500",  # GNU OpenMP, which torch for Linux brings: turns before sleeping
     "KMP_BLOCKTIME": "0",  # LLVM's and Intel's: milliseconds
 }
 """Environment variables by which threads soon sleep while they wait."""
