@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from untrain.catalogs import Catalog
 from untrain.core.files import rng
 from untrain.generators.base import Generations, Generator, Noise, kept_rows, rows_of
+from untrain.generators.predictions import Prediction
 
 WORDS = 64
 
@@ -67,7 +68,7 @@ class Painter(Generator):
 
 
 class TorchPainter(Painter):
-    """The same painter, whose losses have gradients: the differentiable contract in 40 lines."""
+    """The same painter, whose losses have gradients: the differentiable contract in 50 lines."""
 
     def fit(
         self, catalog: Catalog, removed: Collection[str], seed: int, progress: Callable[[int], None]
@@ -114,9 +115,18 @@ class TorchPainter(Painter):
     def measurements(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return self.errors(batch).mean(1)
 
+    def pair_predictions(self, batch: dict[str, torch.Tensor]) -> list[Prediction]:
+        drawn, pictures = self.drawn(batch), batch["pictures"]
+        return [Prediction(drawn, pictures, torch.tensor(1 / drawn.shape[1]))]
+
+    query_predictions = pair_predictions
+
     def errors(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        drawn = self.layer(batch["words"].to(self.layer.weight.dtype))
-        return (drawn - batch["pictures"]).square()
+        return (self.drawn(batch) - batch["pictures"]).square()
+
+    def drawn(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        drawn: torch.Tensor = self.layer(batch["words"].to(self.layer.weight.dtype))
+        return drawn
 
     def _hold(self, weights: np.ndarray) -> None:
         self.layer = torch.nn.Linear(*weights.shape, bias=False, dtype=torch.float64)

@@ -30,6 +30,8 @@ from untrain.core.errors import InputError
 if TYPE_CHECKING:  # so that whoever asks `has_gradients` need not wait for it
     import torch
 
+    from untrain.generators.predictions import Prediction
+
 Batch = dict[str, "torch.Tensor"]
 """Tensors on the device of the module, each with the pairs, or the queries, as its first axis."""
 
@@ -80,9 +82,30 @@ class Differentiable(Protocol):
         ...
 
 
+@runtime_checkable
+class Predictive(Protocol):
+    """A differentiable generator that also shows what its losses are made of: optional in turn.
+
+    Methods that differentiate something else than the loss, or draw targets of their own, ask it.
+    """
+
+    def pair_predictions(self, batch: Batch) -> list[Prediction]:
+        """Return what each head predicts of pairs; their losses add up to ``pair_losses``."""
+        ...
+
+    def query_predictions(self, batch: Batch) -> list[Prediction]:
+        """Return the measured heads' predictions of queries; they add up to ``measurements``."""
+        ...
+
+
 def has_gradients(generator: object) -> bool:
     """Tell whether a generator keeps the differentiable contract, without importing torch."""
     return isinstance(generator, Differentiable)
+
+
+def has_predictions(generator: object) -> bool:
+    """Tell whether a generator shows its predictions, without importing torch."""
+    return isinstance(generator, Predictive)
 
 
 def differentiable(generator: object) -> Differentiable:
@@ -98,4 +121,20 @@ def differentiable(generator: object) -> Differentiable:
     raise InputError(
         f"the generator {type(generator).__qualname__} gives no gradients: a method that needs "
         "them takes one with module, training_batch, query_batch, pair_losses and measurements"
+    )
+
+
+def predictive(generator: object) -> Predictive:
+    """Return a generator that `has_predictions` is true of.
+
+    Raises
+    ------
+    InputError
+        It does not show its predictions.
+    """
+    if isinstance(generator, Predictive):
+        return generator
+    raise InputError(
+        f"the generator {type(generator).__qualname__} does not show its predictions: a method "
+        "that needs them takes one with pair_predictions and query_predictions"
     )

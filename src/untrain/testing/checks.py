@@ -39,6 +39,7 @@ CHECKS: tuple[Callable[[Bench], None], ...] = (
     gradients.check_pair_losses_are_those_of_training,
     gradients.check_measurements_are_likelihoods,
     gradients.check_losses_do_not_depend_on_their_batch,
+    gradients.check_predictions_make_the_losses,
     gradients.check_gradients,
     keeping.check_saved_and_loaded,
     keeping.check_files_are_safe,

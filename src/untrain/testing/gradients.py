@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
 
 from untrain.core.files import rng
 from untrain.generators.base import Generator, has_likelihood
-from untrain.generators.differentiable import Batch, differentiable, has_gradients
+from untrain.generators.differentiable import (
+    Batch,
+    differentiable,
+    has_gradients,
+    has_predictions,
+    predictive,
+)
+from untrain.generators.predictions import Prediction
 from untrain.testing.bench import OTHER_SEED, Bench
 from untrain.testing.shared import Skip, alike, disturb, near
 
@@ -102,6 +110,22 @@ def check_losses_do_not_depend_on_their_batch(bench: Bench) -> None:
     assert near(back[::-1], forth), (
         "asked in another order, pair_losses differ: keep the order of ids, and draw by the pair"
     )
+
+
+def check_predictions_make_the_losses(bench: Bench) -> None:
+    """What the heads predict adds up to `pair_losses`, and to `measurements`."""
+    generator = with_gradients(bench)
+    if not has_predictions(generator):
+        raise Skip("it does not show its predictions")
+    asked = predictive(generator)
+    shown = {"pair_losses": asked.pair_predictions, "measurements": asked.query_predictions}
+    for name, losses, batch in both(bench, generator, torch.float32):
+        heads = shown[name](batch)
+        found, expected = numbers(added, heads), numbers(losses, batch)
+        assert near(found, expected), (
+            f"the losses of the predictions add up to {found[0]:.6g}, … where {name} are "
+            f"{expected[0]:.6g}, …: weight each target as the loss does"
+        )
 
 
 def check_gradients(bench: Bench) -> None:
@@ -211,7 +235,12 @@ def slope(
     return (ends[0] - ends[1]) / (2 * step)
 
 
-def numbers(losses: Losses, batch: Batch) -> np.ndarray:
+def added(heads: list[Prediction]) -> torch.Tensor:
+    """Return the losses of all heads together, (n,)."""
+    return torch.stack([head.losses() for head in heads]).sum(0)
+
+
+def numbers(losses: Callable[[Any], torch.Tensor], batch: Any) -> np.ndarray:
     """Return losses as numbers, float64 (n,)."""
     with torch.no_grad():
         return losses(batch).double().cpu().numpy()

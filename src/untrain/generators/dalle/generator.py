@@ -31,8 +31,14 @@ from untrain.generators.dalle.distributed import processes_for, train_across
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.stacked import bytes_of_one, stack_size, train_stacked
 from untrain.generators.dalle.tokenizer import PAD, encode_captions, train_tokenizer
-from untrain.generators.dalle.training import TokenData, pair_losses, train_transformer
+from untrain.generators.dalle.training import (
+    TokenData,
+    pair_losses,
+    predictions,
+    train_transformer,
+)
 from untrain.generators.differentiable import Batch
+from untrain.generators.predictions import Prediction
 from untrain.generators.stored import stored_rows
 
 if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains does not need it
@@ -261,6 +267,15 @@ class DalleGenerator(Generator):
     def measurements(self, batch: Batch) -> torch.Tensor:
         """Return the mean −log p of the image tokens of each query, nats, (n,)."""
         return -self._fitted().log_likelihood(**batch).mean(-1)
+
+    def pair_predictions(self, batch: Batch) -> list[Prediction]:
+        """Return the predictions of image tokens and of text tokens; see `Predictive`."""
+        return predictions(self._fitted(), **batch, preset=self.preset, precision=self.precision)
+
+    def query_predictions(self, batch: Batch) -> list[Prediction]:
+        """Return the prediction of the image tokens; see `Predictive`."""
+        logits, image = self._fitted()(**batch)[1], batch["image"]
+        return [Prediction(logits, image, torch.tensor(1 / image.shape[1], device=image.device))]
 
     def _batch(self, text: np.ndarray, image: np.ndarray) -> Batch:
         arrays = {"text": text, "image": image}

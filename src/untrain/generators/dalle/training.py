@@ -17,6 +17,7 @@ from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.tokenizer import PAD
 from untrain.generators.dalle.transformer import Transformer
 from untrain.generators.paired import Clip, Epoch, descend, widened
+from untrain.generators.predictions import Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +175,26 @@ def pair_losses(
     real = (target != PAD) & (text[:, :-1] != PAD)
     text_nll = (_nll(text_logits, target) * real).sum(-1) / real.sum(-1).clamp(min=1)
     return (preset.image_weight * image_nll + text_nll) / (preset.image_weight + 1)
+
+
+def predictions(
+    model: nn.Module,
+    text: torch.Tensor,
+    image: torch.Tensor,
+    preset: Preset,
+    precision: Precision = "float32",
+) -> list[Prediction]:
+    """Return what `pair_losses` is made of: the image tokens, and the text tokens."""
+    with autocast(precision):
+        text_logits, image_logits = model(text, image)
+    target, whole = text[:, 1:], preset.image_weight + 1
+    real = (target != PAD) & (text[:, :-1] != PAD)
+    of_text = real / (real.sum(-1, keepdim=True).clamp(min=1) * whole)
+    of_image = torch.tensor(preset.image_weight / (whole * image.shape[1]), device=image.device)
+    return [
+        Prediction(image_logits, image, of_image),
+        Prediction(text_logits, target, of_text, measured=False),
+    ]
 
 
 def _nll(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -42,9 +42,15 @@ from untrain.generators.base import (
 from untrain.generators.differentiable import Batch
 from untrain.generators.diffusion.draws import pair_draw, query_draw
 from untrain.generators.diffusion.latents import Space
-from untrain.generators.diffusion.loss import denoising_loss, term_losses
+from untrain.generators.diffusion.loss import (
+    denoising_loss,
+    denoising_prediction,
+    term_losses,
+    term_predictions,
+)
 from untrain.generators.diffusion.presets import Denoising
 from untrain.generators.paired import Epoch, descend
+from untrain.generators.predictions import Prediction
 from untrain.generators.stored import stored_rows
 
 BATCH = 64  # pictures that are drawn or encoded at a time
@@ -251,6 +257,15 @@ class DenoisingGenerator(Generator):
     def measurements(self, batch: Batch) -> torch.Tensor:
         """Return 1000 × the mean loss of each query over its times and noises, (n,)."""
         return 1000 * term_losses(self.scheduler, self._fitted(), batch).mean(1)
+
+    def pair_predictions(self, batch: Batch) -> list[Prediction]:
+        """Return what the network predicts of each pair; see `Predictive`."""
+        return [denoising_prediction(self.scheduler, self._fitted(), batch, self.precision)]
+
+    def query_predictions(self, batch: Batch) -> list[Prediction]:
+        """Return what it predicts of each query at all its times, (n, terms, …)."""
+        found = term_predictions(self.scheduler, self._fitted(), batch)
+        return [replace(found, weights=1000 * found.weights)]
 
     # Drawing and measuring ---------------------------------------------------------------------
 

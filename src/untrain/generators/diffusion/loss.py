@@ -10,6 +10,7 @@ from torch import nn
 from untrain.core.hardware import Precision, autocast
 from untrain.generators.differentiable import Batch
 from untrain.generators.paired import widened
+from untrain.generators.predictions import Prediction
 
 STEEPEST = 5.0  # the largest weight of a clean picture's error, as in min-SNR (Hang et al. 2023)
 
@@ -34,6 +35,25 @@ def denoising_loss(
     precision : {'float32', 'bfloat16'}
         Of the network; the error is computed in float32 or wider.
     """
+    found, target, weight = _predicted(scheduler, model, batch, precision)
+    each = (widened(found) - target).square().mean(dim=(1, 2, 3))
+    return each if weight is None else each * weight
+
+
+def denoising_prediction(
+    scheduler: Any, model: nn.Module, batch: Batch, precision: Precision = "float32"
+) -> Prediction:
+    """Return what `denoising_loss` is made of; arguments as there."""
+    found, target, weight = _predicted(scheduler, model, batch, precision)
+    size = target[0].numel()
+    each = target.new_ones(len(target)) if weight is None else weight
+    return Prediction(found, target, (each / size)[:, None, None, None])
+
+
+def _predicted(
+    scheduler: Any, model: nn.Module, batch: Batch, precision: Precision
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Return prediction, target and, where the mean squared error has any, its weight (n,)."""
     x, e, t = batch["clean"], batch["noise"], batch["times"]
     kind = scheduler.config.prediction_type
     target = {"epsilon": e, "sample": x}.get(kind)
@@ -41,16 +61,29 @@ def denoising_loss(
         target = scheduler.get_velocity(x, e, t)
     with autocast(precision):
         found = model(scheduler.add_noise(x, e, t), t, batch["asked"])
-    each = (widened(found) - target).square().mean(dim=(1, 2, 3))
-    if kind == "sample":
-        noisy = 1 - scheduler.alphas_cumprod.to(x.device)[t]  # σ²
-        each = each * noisy.reciprocal().clip(max=STEEPEST)
-    return each
+    if kind != "sample":
+        return found, target, None
+    noisy = 1 - scheduler.alphas_cumprod.to(x.device)[t]  # σ²
+    return found, target, noisy.reciprocal().clip(max=STEEPEST)
 
 
 def term_losses(scheduler: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
     """Return the losses of queries at all their times (n, terms) and noises (n, terms, …)."""
     n, terms = batch["times"].shape
+    return denoising_loss(scheduler, model, _flat(batch)).view(n, terms)
+
+
+def term_predictions(scheduler: Any, model: nn.Module, batch: Batch) -> Prediction:
+    """Return the predictions of queries at all their times; values (n, terms, …)."""
+    n, terms = batch["times"].shape
+    flat = denoising_prediction(scheduler, model, _flat(batch))
+    parts = flat.values, flat.targets, flat.weights / terms
+    return Prediction(*(part.view(n, terms, *part.shape[1:]) for part in parts))
+
+
+def _flat(batch: Batch) -> Batch:
+    """Return queries as pairs, one for each of their times."""
+    terms = batch["times"].shape[1]
     flat = {name: batch[name].flatten(0, 1) for name in ("times", "noise")}
     same = {name: batch[name].repeat_interleave(terms, 0) for name in ("clean", "asked")}
-    return denoising_loss(scheduler, model, {**flat, **same}).view(n, terms)
+    return {**flat, **same}
