@@ -13,11 +13,11 @@ import pandas as pd
 from untrain.attribution.base import Attributor, Evidence, Scores
 from untrain.attribution.fitting import check_unseen
 from untrain.attribution.registry import every_attributor
-from untrain.attribution.whole_comparison import WholeComparison, common_size, compare_all
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.core.progress import console
 from untrain.evaluation.lds import LEAST_MODELS, Estimate, average, best, fill, lds, removal_effect
+from untrain.runs.evidence import CANDIDATES, run_evidence
 from untrain.runs.examples import read_examples
 from untrain.runs.leaderboard import COLUMNS, Leaderboard
 from untrain.runs.queries import read_queries
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from untrain.banks.bank import Bank
 
 HALF = 0.5  # the share of the data removed from the models that count here
-CANDIDATES = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +134,7 @@ def leaderboard(
 def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATES) -> Evidence:
     """Return what attributors may use: the pictures that A generated for some prompts of a run."""
     queries = read_queries(run.folder).of(*prompt_ids)
-
-    def compare() -> WholeComparison:
-        size = common_size(run.catalog, queries, run.config.retrieval.top)
-        return compare_all(run.catalog, run.encoder, queries, candidates, size)
-
-    return Evidence(run.catalog, queries, run.prompts, compare, seed=run.config.seed)
+    return run_evidence(run, queries, candidates=candidates)
 
 
 def _check_method(run: Run, method: str) -> tuple[Note, ...]:

@@ -11,14 +11,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from untrain.core.errors import InputError
+from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import atomic_file
 from untrain.core.tables import PROMPTS
 from untrain.generators.queries import Queries
@@ -83,6 +83,32 @@ def read_queries(folder: Path) -> Queries:
         stored = load_file(folder / SAMPLES)
         samples = np.stack([stored[f"{p}/{g}"] for p, g in keys])
     return Queries(tuple(keys), texts, PictureFiles(paths), samples)
+
+
+def choose_queries(queries: Queries, wanted: Sequence[str]) -> Queries:
+    """Return the queries of the prompts that are named by id or by text; all if none is named.
+
+    Raises
+    ------
+    InputError
+        A name is neither an id nor the text of a prompt that has pictures.
+    """
+    if not wanted:
+        return queries
+    ids = queries.prompt_ids
+    chosen: list[str] = []
+    for name in wanted:
+        words = name.casefold().split()
+        found = [name] if name in ids else []
+        found = found or [i for i in ids if queries.texts[i].casefold().split() == words]
+        if not found:
+            texts = [queries.texts[prompt_id] for prompt_id in ids]
+            raise InputError(
+                f"'{name}' is neither the id nor the text of a prompt with pictures"
+                f"{did_you_mean(name, [*ids, *texts])}"
+            )
+        chosen += found
+    return queries.of(*dict.fromkeys(chosen))
 
 
 def _generations(folder: Path) -> list[int]:
