@@ -26,7 +26,7 @@ from untrain.generators.queries import Queries
 
 FAMILY = "family"
 
-Need = Literal["comparison", "families", "model", "gradients"]
+Need = Literal["comparison", "families", "model", "gradients", "models"]
 """What an attributor may need beyond captions, images and queries, which always are there."""
 
 WHY_MISSING: dict[Need, str] = {
@@ -34,6 +34,7 @@ WHY_MISSING: dict[Need, str] = {
     "families": "the families of images or prompts are not known",
     "model": "there is no fitted model",
     "gradients": "there is no fitted model that gives gradients",
+    "models": "there are no further models of the recipe",
 }
 
 
@@ -57,6 +58,8 @@ class Evidence:
         `untrain.generators.differentiable.Differentiable`.
     seed : int
         Of what is random.
+    models : sequence of Generator
+        Further models of the same recipe and catalogue, with other seeds, for ensembles.
     """
 
     catalog: Catalog
@@ -65,6 +68,7 @@ class Evidence:
     compare: Callable[[], WholeComparison] | None = None
     model: Generator | None = None
     seed: int = 0
+    models: Sequence[Generator] = ()
 
     @cached_property
     def comparison(self) -> WholeComparison:
@@ -104,6 +108,7 @@ class Evidence:
             "families": lambda: self.families is not None,
             "model": lambda: self.model is not None,
             "gradients": lambda: has_gradients(self.model),
+            "models": lambda: bool(self.models),
         }[need]()
 
 
@@ -121,11 +126,15 @@ class Scores:
         available; NaN if unknown.
     notes : tuple of Note
         What a reader must know, such as what was left out.
+    once : float
+        What it costs once for a model and its catalogue, seconds, whatever is asked: a gradient
+        store, say. 0 where that was there already.
     """
 
     values: np.ndarray
     seconds: float = float("nan")
     notes: tuple[Note, ...] = ()
+    once: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", np.asarray(self.values, np.float32))

@@ -15,6 +15,16 @@ from untrain.search.rank.ranking import OPEN, RANKINGS
 
 Make = Callable[[str], Attributor]
 
+GRADIENTS = {
+    "grad_dot": "untrain.attribution.grad_dot:GradDot",
+    "grad_cos": "untrain.attribution.grad_dot:GradCos",
+    "trak": "untrain.attribution.trak:Trak",
+    "logra": "untrain.attribution.logra:LoGra",
+    "dtrak": "untrain.attribution.dtrak:DTrak",
+}
+"""Those that need a model's gradients."""
+ENSEMBLE = "ensemble"
+
 ATTRIBUTORS: Registry[Make] = Registry(
     "attributor",
     {
@@ -22,6 +32,8 @@ ATTRIBUTORS: Registry[Make] = Registry(
         **{name: ByRanking for name in RANKINGS if name not in RETRIEVERS},
         **dict.fromkeys(OPEN, ByRanking),
         "encoder": EncoderCosine,
+        **GRADIENTS,
+        ENSEMBLE: lambda name: ensemble_of(name),
         RANDOM: Random,
         FAMILY: Family,
     },
@@ -29,9 +41,16 @@ ATTRIBUTORS: Registry[Make] = Registry(
 """By name, or by what is before the colon of one that takes an argument: the whole name →
 an attributor."""
 
-TAKE_ARGUMENT = (*OPEN, "encoder")
+TAKE_ARGUMENT = (*OPEN, "encoder", ENSEMBLE)
 TWICE = ("metric:text_tfidf", "metric:pixel_cosine")
 """The rankings text and pixel_cosine under another name."""
+
+
+def ensemble_of(name: str) -> Attributor:
+    """Return an ensemble of the method after the colon."""
+    from untrain.attribution.ensemble import Ensemble
+
+    return Ensemble(name, make_attributor)
 
 
 def make_attributor(name: str) -> Attributor:

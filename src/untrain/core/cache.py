@@ -1,8 +1,9 @@
 """What is worth keeping across runs: made once, known by a key, kept in the user's cache.
 
 `cached` is the one way to keep something: listings of catalogues, indexes, calibrations, batch
-sizes, comparisons. The feature store (`untrain.encoders.store`) lies in the same place, but its
-files grow, row by row and by several processes, instead of being made once.
+sizes, comparisons. The stores of features (`untrain.encoders.store`) and of gradients
+(`untrain.attribution.gradients.store`) lie in the same place, but their files grow, row by row and
+by several processes, instead of being made once.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from untrain.core.files import (
 from untrain.core.notes import Note
 
 VARIABLE = "UNTRAIN_CACHE"
-KINDS = ("features", "catalogs", "indexes", "comparisons", "paces")
+KINDS = ("features", "gradients", "catalogs", "indexes", "comparisons", "paces")
 UNFINISHED = "unfinished or unreadable"
 META = "meta.json"
 CONTENT = "content"

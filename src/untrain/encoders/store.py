@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.errors import InputError
 from untrain.core.files import is_marked, mark, read_json, write_json
+from untrain.core.growing import append_at, bytes_in
 from untrain.core.progress import bar, console
 from untrain.encoders.base import Encoder, describe
 from untrain.encoders.digests import WORDS, DigestTable, digests_of
@@ -137,7 +137,7 @@ class FeatureStore:
             return
         known, size = len(self._table), 8 * WORDS
         hashes, features = self.folder / "hashes.bin", self.folder / "features.bin"
-        rows = min(_bytes(hashes) // size, _bytes(features) // (2 * meta["d"]))
+        rows = min(bytes_in(hashes) // size, bytes_in(features) // (2 * meta["d"]))
         if rows > known:
             added = np.fromfile(hashes, np.uint64, (rows - known) * WORDS, offset=known * size)
             self._table.extend(added.reshape(-1, WORDS))
@@ -170,8 +170,8 @@ class FeatureStore:
                 )
             new = self._table.find(digests) < 0  # others may have been quicker
             rows = len(self._table)
-            _append(self.folder / "features.bin", rows * features[:1].nbytes, features[new])
-            _append(self.folder / "hashes.bin", rows * digests[:1].nbytes, digests[new])
+            append_at(self.folder / "features.bin", rows * features[:1].nbytes, features[new])
+            append_at(self.folder / "hashes.bin", rows * digests[:1].nbytes, digests[new])
             self._refresh()
 
     def _begin(self, d: int) -> None:
@@ -200,19 +200,6 @@ class FeatureStore:
             return self.encoder.encode([]).astype(np.float16)
         shape = (len(self._table), self._meta["d"])
         return np.memmap(self.folder / "features.bin", np.float16, "r", shape=shape)
-
-
-def _bytes(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _append(path: Path, start: int, array: np.ndarray) -> None:
-    """Write ``array`` at byte ``start``, in place of whatever is there, and see it on the disk."""
-    with path.open("ab") as file:
-        file.truncate(start)
-        file.write(np.ascontiguousarray(array).data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _decoded(catalog: Catalog, ids: Sequence[str]) -> Iterator[list[np.ndarray]]:

@@ -77,8 +77,11 @@ def term_predictions(scheduler: Any, model: nn.Module, batch: Batch) -> Predicti
     """Return the predictions of queries at all their times; values (n, terms, …)."""
     n, terms = batch["times"].shape
     flat = denoising_prediction(scheduler, model, _flat(batch))
-    parts = flat.values, flat.targets, flat.weights / terms
-    return Prediction(*(part.view(n, terms, *part.shape[1:]) for part in parts))
+    values, targets, weights = (
+        part.view(n, terms, *part.shape[1:])
+        for part in (flat.values, flat.targets, flat.weights / terms)
+    )
+    return Prediction(values, targets, weights)
 
 
 def _flat(batch: Batch) -> Batch:

@@ -1,0 +1,126 @@
+"""From rows of gradients to scores: products of gradients, plain, as cosines, or regularised.
+
+All are about Φ, the rows of the catalogue (images, k), and Φ_q, those of the queries. With the
+matrix ΦᵀΦ + λI in between (TRAK, Park et al. 2023; an empirical Fisher matrix where the output is
+the loss), an image counts for what it has that others have not. λ is in units of the mean of
+ΦΦᵀ's diagonal, so that it means the same for any model, output and number of dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from untrain.core.errors import InputError
+from untrain.encoders.float16 import widen
+
+AT_ONCE = 1 << 26  # numbers taken at a time, as float32: 256 MiB
+
+
+class Rows:
+    """Rows of gradients, each with a factor: half precision on disk has a narrow range.
+
+    Parameters
+    ----------
+    stored : ndarray of float16 or float32, shape (n, k)
+        May be a memory map.
+    scales : ndarray of float32, shape (n,)
+        A row's gradient is its stored row times its scale.
+    layers : sequence of slice
+        Which numbers of a row belong to each layer; all to one if left out.
+    """
+
+    def __init__(
+        self, stored: np.ndarray, scales: np.ndarray, layers: Sequence[slice] = ()
+    ) -> None:
+        self.stored, self.scales = stored, scales
+        self.layers = tuple(layers) or (slice(0, stored.shape[1]),)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows, and of numbers in each."""
+        return self.stored.shape[0], self.stored.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def of(self, layer: slice) -> Rows:
+        """Return the part of the gradients that belongs to a layer."""
+        return Rows(self.stored[:, layer], self.scales)
+
+    @property
+    def blocks(self) -> list[slice]:
+        """Parts of the rows, each of which fits into memory."""
+        step = max(1, AT_ONCE // self.shape[1])
+        return [slice(start, start + step) for start in range(0, len(self), step)]
+
+    def block(self, part: slice) -> np.ndarray:
+        """Return some of the gradients, float32."""
+        return widen(self.stored[part]) * self.scales[part, None]
+
+    def squares(self) -> np.ndarray:
+        """Return the squared length of each gradient, float64 (n,)."""
+        return np.concatenate(
+            [np.square(self.block(part), dtype=np.float64).sum(1) for part in self.blocks]
+        )
+
+
+def products(queries: np.ndarray, rows: Rows) -> np.ndarray:
+    """Return Φ_q Φᵀ, float32 (queries, n)."""
+    return np.concatenate([queries @ rows.block(part).T for part in rows.blocks], axis=1)
+
+
+def cosines(queries: np.ndarray, rows: Rows) -> np.ndarray:
+    """Return the cosines of gradients, float32 (queries, n); 0 where there is no gradient."""
+    lengths = np.sqrt(rows.squares())
+    own = np.linalg.norm(queries, axis=1, keepdims=True)
+    found = products(np.divide(queries, own, out=np.zeros_like(queries), where=own > 0), rows)
+    return np.divide(
+        found, lengths, out=np.zeros_like(found), where=lengths > 0, casting="same_kind"
+    )
+
+
+def regularised(queries: np.ndarray, rows: Rows, damping: float) -> np.ndarray:
+    """Return Φ_q (ΦᵀΦ + λI)⁻¹ Φᵀ, float32 (queries, n).
+
+    Solved in the smaller of images and dimensions: Φ_q Φᵀ (ΦΦᵀ + λI)⁻¹ is the same.
+
+    Parameters
+    ----------
+    queries : ndarray of float32, shape (queries, k)
+    rows : Rows
+    damping : float
+        λ in units of the mean squared length of a row; above 0.
+    """
+    if damping <= 0:
+        raise InputError(f"damping is {damping}; expected a number above 0, such as 1")
+    n, k = rows.shape
+    strength = damping * float(rows.squares().mean())
+    if n <= k:
+        return _solved(gram(rows), products(queries, rows), strength)
+    covariance = np.zeros((k, k))
+    for part in rows.blocks:
+        block = rows.block(part)
+        covariance += block.T @ block
+    return products(_solved(covariance, queries, strength), rows)
+
+
+def gram(rows: Rows) -> np.ndarray:
+    """Return ΦΦᵀ, float64 (n, n)."""
+    n, k = rows.shape
+    found = np.zeros((n, n))
+    step = max(1, AT_ONCE // n)
+    for start in range(0, k, step):  # each number is read once, however long the rows
+        part = widen(rows.stored[:, start : start + step])
+        found += part @ part.T
+    return found * np.outer(rows.scales, rows.scales)
+
+
+def _solved(matrix: np.ndarray, sides: np.ndarray, strength: float) -> np.ndarray:
+    """Return ``sides`` (matrix + strength · I)⁻¹ of a symmetric matrix, float32."""
+    matrix = matrix.astype(np.float64, copy=False)
+    matrix[np.diag_indices_from(matrix)] += strength
+    factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+    return cho_solve(factor, sides.T.astype(np.float64)).T.astype(np.float32)
