@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from untrain.attribution.gradients.kernel import Rows, cosines, products
+from untrain.attribution.gradients.kernel import cosines, products
 from untrain.attribution.gradients.rows import ByRows
+from untrain.attribution.gradients.store import GradientStore
 
 
 class GradDot(ByRows):
@@ -19,14 +20,14 @@ class GradDot(ByRows):
 
     default_output = "nll"
 
-    def solve(self, queries: np.ndarray, rows: Rows) -> np.ndarray:
+    def solve(self, queries: np.ndarray, store: GradientStore) -> np.ndarray:
         """Return the products, see `ByRows.solve`."""
-        return products(queries, rows)
+        return products(queries, store.rows)
 
 
 class GradCos(GradDot):
     """The cosine of the gradients of a pair and of a query."""
 
-    def solve(self, queries: np.ndarray, rows: Rows) -> np.ndarray:
+    def solve(self, queries: np.ndarray, store: GradientStore) -> np.ndarray:
         """Return the cosines, see `ByRows.solve`."""
-        return cosines(queries, rows)
+        return cosines(queries, store.rows)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from untrain.attribution.gradients.kernel import Rows, regularised
+from untrain.attribution.gradients.kernel import regularised
 from untrain.attribution.gradients.rows import ByRows
+from untrain.attribution.gradients.store import GradientStore
 
 
 class LoGra(ByRows):
@@ -32,8 +33,9 @@ class LoGra(ByRows):
         super().__init__(name, **options)
         self.damping = damping
 
-    def solve(self, queries: np.ndarray, rows: Rows) -> np.ndarray:
+    def solve(self, queries: np.ndarray, store: GradientStore) -> np.ndarray:
         """Return the sum over layers, see `ByRows.solve`."""
+        rows = store.rows
         total = np.zeros((len(queries), len(rows)), np.float32)
         for part in rows.layers:
             total += regularised(queries[:, part], rows.of(part), self.damping)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from untrain.attribution.gradients.kernel import Rows, regularised
+from untrain.attribution.gradients.kernel import solved
 from untrain.attribution.gradients.rows import ByRows
+from untrain.attribution.gradients.store import GradientStore
 
 DAMPING = 0.1
 
@@ -36,6 +37,10 @@ class Trak(ByRows):
         super().__init__(name, **options)
         self.damping = self.default_damping if damping is None else damping
 
-    def solve(self, queries: np.ndarray, rows: Rows) -> np.ndarray:
+    def prepare(self, store: GradientStore) -> object:
+        """Make the rows and the inverse, see `ByRows.prepare`."""
+        return store.rows, store.inverse(self.damping)
+
+    def solve(self, queries: np.ndarray, store: GradientStore) -> np.ndarray:
         """Return Φ_q (ΦᵀΦ + λI)⁻¹ Φᵀ, see `ByRows.solve`."""
-        return regularised(queries, rows, self.damping)
+        return solved(queries, store.rows, store.inverse(self.damping))

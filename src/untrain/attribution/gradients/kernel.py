@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import lapack
 
 from untrain.core.errors import InputError
 from untrain.encoders.float16 import widen
@@ -85,8 +85,6 @@ def cosines(queries: np.ndarray, rows: Rows) -> np.ndarray:
 def regularised(queries: np.ndarray, rows: Rows, damping: float) -> np.ndarray:
     """Return Φ_q (ΦᵀΦ + λI)⁻¹ Φᵀ, float32 (queries, n).
 
-    Solved in the smaller of images and dimensions: Φ_q Φᵀ (ΦΦᵀ + λI)⁻¹ is the same.
-
     Parameters
     ----------
     queries : ndarray of float32, shape (queries, k)
@@ -94,17 +92,52 @@ def regularised(queries: np.ndarray, rows: Rows, damping: float) -> np.ndarray:
     damping : float
         λ in units of the mean squared length of a row; above 0.
     """
-    if damping <= 0:
+    return solved(queries, rows, inverse(rows, damping))
+
+
+def inverse(rows: Rows, damping: float) -> np.ndarray:
+    """Return what queries need of the catalogue, once for all: the smaller of two inverses.
+
+    (ΦᵀΦ + λI)⁻¹, float32 (k, k), or, of fewer images than dimensions, (ΦΦᵀ + λI)⁻¹, (n, n):
+    Φ_q Φᵀ (ΦΦᵀ + λI)⁻¹ is the same as Φ_q (ΦᵀΦ + λI)⁻¹ Φᵀ. Arguments as for `regularised`.
+
+    Raises
+    ------
+    InputError
+        The damping is not above 0.
+    """
+    if not damping > 0:
         raise InputError(f"damping is {damping}; expected a number above 0, such as 1")
     n, k = rows.shape
-    strength = damping * float(rows.squares().mean())
+    matrix = gram(rows) if n <= k else covariance(rows)
+    matrix[np.diag_indices_from(matrix)] += damping * float(rows.squares().mean())
+    factor, failed = lapack.dpotrf(matrix.T, lower=False, overwrite_a=True, clean=False)
+    if not failed:
+        factor, failed = lapack.dpotri(factor, lower=False, overwrite_c=True)
+    if failed:
+        raise InputError(
+            f"the gradients of the catalogue cannot be inverted with a damping of {damping:g}: "
+            "use a larger one"
+        )
+    half = factor.T.astype(np.float32)  # its lower triangle
+    return np.tril(half) + np.tril(half, -1).T
+
+
+def solved(queries: np.ndarray, rows: Rows, inverted: np.ndarray) -> np.ndarray:
+    """Return the scores of queries by what `inverse` returned, float32 (queries, n)."""
+    n, k = rows.shape
     if n <= k:
-        return _solved(gram(rows), products(queries, rows), strength)
-    covariance = np.zeros((k, k))
+        return products(queries, rows) @ inverted
+    return products(queries @ inverted, rows)
+
+
+def covariance(rows: Rows) -> np.ndarray:
+    """Return ΦᵀΦ, float64 (k, k)."""
+    found = np.zeros((rows.shape[1], rows.shape[1]))
     for part in rows.blocks:
         block = rows.block(part)
-        covariance += block.T @ block
-    return products(_solved(covariance, queries, strength), rows)
+        found += block.T @ block
+    return found
 
 
 def gram(rows: Rows) -> np.ndarray:
@@ -116,11 +149,3 @@ def gram(rows: Rows) -> np.ndarray:
         part = widen(rows.stored[:, start : start + step])
         found += part @ part.T
     return found * np.outer(rows.scales, rows.scales)
-
-
-def _solved(matrix: np.ndarray, sides: np.ndarray, strength: float) -> np.ndarray:
-    """Return ``sides`` (matrix + strength · I)⁻¹ of a symmetric matrix, float32."""
-    matrix = matrix.astype(np.float64, copy=False)
-    matrix[np.diag_indices_from(matrix)] += strength
-    factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-    return cho_solve(factor, sides.T.astype(np.float64)).T.astype(np.float32)

@@ -8,12 +8,20 @@ from typing import ClassVar
 import numpy as np
 
 from untrain.attribution.base import Attributor, Evidence, Need, Scores
-from untrain.attribution.gradients.kernel import Rows
 from untrain.attribution.gradients.outputs import OUTPUTS
 from untrain.attribution.gradients.store import GradientStore
 from untrain.attribution.whole_comparison import clocked
 
-DIMENSIONS = 16384
+FEW_IMAGES, FINE, COARSE = 8192, 16384, 4096
+
+
+def dimensions_for(images: int) -> int:
+    """Return how many numbers a row has by default.
+
+    16,384 for up to 8,192 images, whose products fit into memory; 4,096 for more, 8 KiB a picture,
+    whose dimensions do.
+    """
+    return FINE if images <= FEW_IMAGES else COARSE
 
 
 class ByRows(Attributor):
@@ -24,7 +32,7 @@ class ByRows(Attributor):
     name : str
         Its name, or ``NAME:OUTPUT`` with an output of `OUTPUTS`.
     dimensions : int, optional
-        Numbers in a row; 0 is all parameters of the layers.
+        Numbers in a row, see `dimensions_for`; 0 is all parameters of the layers.
     draws : int, optional
         Over how many draws of what is random in training a pair's gradient is the mean.
 
@@ -37,17 +45,20 @@ class ByRows(Attributor):
     kind = "gradient"
     needs: tuple[Need, ...] = ("gradients",)
     default_output: ClassVar[str]
-    default_dimensions: ClassVar[int] = DIMENSIONS
 
     def __init__(self, name: str, dimensions: int | None = None, draws: int | None = None) -> None:
         self.name = name
         self.output = OUTPUTS[name.partition(":")[2] or self.default_output]
-        self.dimensions = self.default_dimensions if dimensions is None else dimensions
+        self.dimensions = dimensions
         self.draws_of_pairs = draws or 1
 
     @abstractmethod
-    def solve(self, queries: np.ndarray, rows: Rows) -> np.ndarray:
+    def solve(self, queries: np.ndarray, store: GradientStore) -> np.ndarray:
         """Return scores (prompts, images) of the gradients of prompts (prompts, k) and pairs."""
+
+    def prepare(self, store: GradientStore) -> object:
+        """Make what all queries share and is kept: the rows."""
+        return store.rows
 
     def missing(self, evidence: Evidence) -> str | None:
         """Return why it cannot score this evidence, such as an output that a model has not."""
@@ -56,9 +67,12 @@ class ByRows(Attributor):
     def scores(self, evidence: Evidence) -> Scores:
         """Score every image, see `Attributor.scores`."""
         assert evidence.model is not None
+        dimensions = self.dimensions
+        if dimensions is None:
+            dimensions = dimensions_for(len(evidence.catalog))
         store = GradientStore(
-            evidence.model, evidence.catalog, self.output, self.dimensions, self.draws_of_pairs
+            evidence.model, evidence.catalog, self.output, dimensions, self.draws_of_pairs
         )
-        rows, once = clocked(lambda: store.rows)
-        values, seconds = clocked(lambda: self.solve(store.of_queries(evidence.queries), rows))
+        _, once = clocked(lambda: self.prepare(store))
+        values, seconds = clocked(lambda: self.solve(store.of_queries(evidence.queries), store))
         return Scores(values, seconds / len(values), once=once)

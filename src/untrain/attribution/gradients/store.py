@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from untrain.attribution.gradients.kernel import Rows
+from untrain.attribution.gradients.kernel import Rows, inverse
 from untrain.attribution.gradients.layers import factors, sizes_of
 from untrain.attribution.gradients.outputs import Output
 from untrain.attribution.gradients.projection import Projection, make_projection
 from untrain.catalogs.base import Catalog
-from untrain.core.cache import cache_folder, mark_used
+from untrain.core.cache import cache_folder, cached, mark_used
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, mark, read_json, write_json
 from untrain.core.growing import append_at, bytes_in
@@ -102,6 +102,23 @@ class GradientStore:
         scales = np.fromfile(self.folder / "scales.bin", np.float32, len(self.catalog))
         return Rows(stored, scales, list(self.projection.columns.values()))
 
+    def inverse(self, damping: float) -> np.ndarray:
+        """Return `untrain.attribution.gradients.kernel.inverse` of the rows, memory-mapped."""
+        found, _ = cached(
+            KIND,
+            f"{self.key}-{fingerprint(damping)}",
+            {"description": f"inverse of {self.name}", "rows": len(self.catalog)},
+            make=lambda: inverse(self.rows, damping),
+            save=lambda made, path: np.save(path.with_suffix(".npy"), made),
+            load=lambda path: np.load(path.with_suffix(".npy"), mmap_mode="r"),
+        )
+        return found
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return f"{self.output.name} gradients of a model of {self.catalog.name}"
+
     def of_queries(self, queries: Queries) -> np.ndarray:
         """Return the mean gradient of each prompt's queries, float32 (prompts, dimensions).
 
@@ -178,7 +195,7 @@ class GradientStore:
             {
                 "version": VERSION,
                 "dimensions": self.projection.dimensions,
-                "description": f"{self.output.name} gradients of a model of {self.catalog.name}",
+                "description": self.name,
                 "rows": len(self.catalog),
                 "created": datetime.now(UTC).isoformat(),
             },
