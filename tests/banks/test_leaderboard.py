@@ -13,6 +13,7 @@ import pytest
 from tests.helpers.banks import FAMILY_EFFECT, make_bank
 from untrain.attribution import whole_comparison as compared
 from untrain.attribution.base import Evidence
+from untrain.attribution.registry import GRADIENTS
 from untrain.banks import leaderboard
 from untrain.banks.bank import Bank
 from untrain.banks.leaderboard import keep_leaderboard
@@ -44,7 +45,7 @@ def test_every_attributor_has_a_row_and_the_truth_wins(run: Run, bank: Bank) -> 
     assert table["name"].is_unique
     rows = table.set_index("name")
     wanted = {"text", "bm25", "study", "fusion", "zscore", "rrf", "pixel_cosine", "random"}
-    wanted |= {"family", "encoder:layout"}
+    wanted |= {"family", "encoder:layout"} | set(GRADIENTS)
     wanted |= {f"metric:{m}" for m in ALWAYS if m != "pixel_cosine"}
     assert set(rows.index) == wanted
     assert table.loc[0, "name"] == "family"
@@ -70,7 +71,7 @@ def test_the_comparison_is_made_once(run: Run, bank: Bank, monkeypatch: pytest.M
     first = leaderboard.leaderboard(run, bank, k=3).table
     monkeypatch.setattr(compared, "compare", None)  # cannot be called
     again = leaderboard.leaderboard(open_run(run.folder), bank, k=3).table
-    timed = "seconds_per_query"
+    timed = ["seconds_per_query", "seconds_once"]
     pd.testing.assert_frame_equal(first.drop(columns=timed), again.drop(columns=timed))
     assert not set(again.columns) ^ set(first.columns)
 

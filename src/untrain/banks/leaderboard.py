@@ -226,7 +226,7 @@ def _judged(
     record |= _limits("lds", correlation, 1.0)
     record |= _limits("effect", average(effects), np.inf)
     record["family_precision"] = np.mean([_precision(scores, truth) for scores in values])
-    record["seconds_per_query"] = draws[0].seconds
+    record["seconds_per_query"], record["seconds_once"] = draws[0].seconds, draws[0].once
     record["filled"] = correlation.filled
     return correlation, record, draws[0].notes
 

@@ -13,7 +13,8 @@ from untrain.core.notes import Note
 
 COLUMNS = [
     *("name", "kind", "lds", "lds_low", "lds_high", "lead", "lead_low", "lead_high"),
-    *("effect", "effect_low", "effect_high", "family_precision", "seconds_per_query", "filled"),
+    *("effect", "effect_low", "effect_high", "family_precision"),
+    *("seconds_per_query", "seconds_once", "filled"),
 ]
 
 
@@ -29,7 +30,8 @@ class Leaderboard:
         queries; ``effect`` of the top k and its limits, in ``unit``
         (`untrain.evaluation.lds.removal_effect`); ``family_precision``, the share of the top k
         that is of the prompt's family, NaN where families are not known; ``seconds_per_query``, of
-        this attributor by itself, NaN if unknown; ``filled``, the share of images without a score,
+        this attributor by itself, NaN if unknown; ``seconds_once``, what it costs for a model and a
+        catalogue before any query; ``filled``, the share of images without a score,
         which count as the lowest.
     name : str
         Of the run.

@@ -23,17 +23,34 @@ from untrain.runs.leaderboard import Leaderboard, read_leaderboard
 
 
 def board() -> Leaderboard:
-    last = np.nan, np.nan, 0.0
+    last = np.nan, np.nan, 0.0, 0.0
+    nothing = np.nan, 0.0, 0.0
     rows = [
-        ("family", "oracle", 0.61, 0.5, 0.7, 0.2, 0.1, 0.3, 0.9, 0.7, 1.1, 1.0, np.nan, 0.0),
-        ("fusion", "ranking", 0.41, 0.3, 0.5, 0.0, 0.0, 0.0, 0.8, 0.6, 1.0, 0.9, 0.034, 0.25),
+        ("family", "oracle", 0.61, 0.5, 0.7, 0.2, 0.1, 0.3, 0.9, 0.7, 1.1, 1.0, np.nan, 0.0, 0.0),
+        ("fusion", "ranking", 0.41, 0.3, 0.5, 0.0, 0.0, 0.0, 0.8, 0.6, 1.0, 0.9, 0.034, 1.2, 0.25),
         ("scores:$a|b.csv", "scores", 0.2, 0.1, 0.3, -0.21, -0.3, -0.1, 0.1, -0.1, 0.3, *last),
-        ("random", "chance", 0.01, -0.1, 0.1, -0.4, -0.5, -0.3, 0.0, -0.2, 0.2, 0.01, np.nan, 0.0),
+        (
+            "random",
+            "chance",
+            0.01,
+            -0.1,
+            0.1,
+            -0.4,
+            -0.5,
+            -0.3,
+            0.0,
+            -0.2,
+            0.2,
+            0.01,
+            np.nan,
+            0.0,
+            0.0,
+        ),
     ]
     columns = [
         *("name", "kind", "lds", "lds_low", "lds_high", "lead", "lead_low", "lead_high"),
-        *("effect", "effect_low", "effect_high", "family_precision", "seconds_per_query"),
-        "filled",
+        *("effect", "effect_low", "effect_high", "family_precision"),
+        *("seconds_per_query", "seconds_once", "filled"),
     ]
     made = pd.DataFrame(rows, columns=columns)
     return Leaderboard(
@@ -55,7 +72,7 @@ def test_markdown_shows_every_row_and_every_note() -> None:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 4
     assert lines[0].startswith("| attributor | LDS | over fusion | effect of top 10 |")
-    cells = "0.41 [0.30, 0.50] | – | +0.800 [+0.600, +1.000] | 90% | 0.034 | 25%"
+    cells = "0.41 [0.30, 0.50] | – | +0.800 [+0.600, +1.000] | 90% | 1.2 | 0.034 | 25%"
     assert lines[3] == f"| `fusion` | {cells} |"
     assert r"`scores:$a\|b.csv`" in lines[4]
     for words in ("64 models", "1,000 of 1,660", "- study is left out: why", "not an attributor"):

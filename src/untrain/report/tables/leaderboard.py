@@ -80,7 +80,7 @@ def headings(board: Leaderboard) -> tuple[str, ...]:
     k, reference = board.k, board.reference
     return (
         *("attributor", "LDS", f"over {reference}", f"effect of top {k}"),
-        *(f"family in top {k}", "s a query", "filled"),
+        *(f"family in top {k}", "s once", "s a query", "filled"),
     )
 
 
@@ -95,6 +95,7 @@ def text_rows(board: Leaderboard) -> list[list[str]]:
             else _estimate(line.lead, line.lead_low, line.lead_high, 2, "+"),
             _estimate(line.effect, line.effect_low, line.effect_high, 3, "+"),
             _number(line.family_precision, ".0%"),
+            "–" if line.seconds_once == 0 else _number(line.seconds_once, ".2g"),
             _number(line.seconds_per_query, ".2g"),
             "–" if line.filled == 0 else _number(line.filled, ".0%"),
         ]
@@ -138,8 +139,10 @@ def notes(board: Leaderboard) -> list[str]:
         "read its interval rather than whether two intervals overlap. Nothing is adjusted for the "
         "number of attributors, so the best of many looks better than it is.",
         "Seconds a query were measured on the machine that made this table, with the catalogue's "
-        "features and indexes already computed. The study's pixel metrics are computed together, "
-        "and so are the feature metrics: each counts the time of its whole group.",
+        "features and indexes already computed; seconds once are those of gradients of the whole "
+        "catalogue, which all queries and methods with the same output share. The study's pixel "
+        "metrics are computed together, and so are the feature metrics: each counts the time of "
+        "its whole group.",
     ]
     if board.candidates < board.images:
         notes.append(
