@@ -24,7 +24,6 @@ from untrain.runs.leaderboard import Leaderboard, read_leaderboard
 
 def board() -> Leaderboard:
     last = np.nan, np.nan, 0.0, 0.0
-    nothing = np.nan, 0.0, 0.0
     rows = [
         ("family", "oracle", 0.61, 0.5, 0.7, 0.2, 0.1, 0.3, 0.9, 0.7, 1.1, 1.0, np.nan, 0.0, 0.0),
         ("fusion", "ranking", 0.41, 0.3, 0.5, 0.0, 0.0, 0.0, 0.8, 0.6, 1.0, 0.9, 0.034, 1.2, 0.25),
