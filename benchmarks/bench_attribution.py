@@ -27,7 +27,7 @@ from untrain.attribution.gradients.rows import dimensions_for
 from untrain.attribution.gradients.store import GradientStore
 from untrain.attribution.registry import make_attributor
 from untrain.core.files import fingerprint
-from untrain.core.hardware import device
+from untrain.core.hardware import PRECISIONS, default_precision, device
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.generators.dalle.presets import PRESETS, Preset, preset_of
 from untrain.generators.dalle.training import TokenData, train_transformer
@@ -58,8 +58,8 @@ class Names:
 class RandomTokens(DalleGenerator):
     """The reference generator with weights and tokens that nobody trained."""
 
-    def __init__(self, preset: Preset, items: int, text: int) -> None:
-        super().__init__(preset)
+    def __init__(self, preset: Preset, items: int, text: int, precision: str | None = None) -> None:
+        super().__init__(preset, precision=precision)
         draw = np.random.default_rng(0)
         self.text = draw.integers(1, preset.vocabulary, (items, text))
         self.image = draw.integers(0, preset.codes, (items, preset.positions))
@@ -88,14 +88,16 @@ def seconds_of_epoch(generator: RandomTokens, items: int) -> float:
         kept = np.ones(count, bool)
         data = TokenData(generator.text[:count], generator.image[:count], kept, preset.vocabulary)
         start = time.perf_counter()
-        train_transformer(data, preset, 0, lambda n: None)
+        train_transformer(data, preset, 0, lambda n: None, generator.precision)
+        if device().type == "cuda":
+            torch.cuda.synchronize()
         took = time.perf_counter() - start
     return took / n * items
 
 
 def measure(args: argparse.Namespace, items: int, queries: int) -> dict[str, float]:
     """Build a store of so many images and ask it so many queries."""
-    generator = RandomTokens(preset_of(args.preset), items, args.text)
+    generator = RandomTokens(preset_of(args.preset), items, args.text, args.precision)
     epoch = seconds_of_epoch(generator, items)
     catalog: Any = Names(tuple(map(str, range(items))))
     dimensions = dimensions_for(items) if args.dimensions is None else args.dimensions
@@ -183,6 +185,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--text", type=int, default=20, help="text tokens a caption")
     parser.add_argument("--output", choices=list(OUTPUTS), default="squared")
     parser.add_argument("--dimensions", type=int, help="default: by the number of images")
+    parser.add_argument("--precision", choices=PRECISIONS, default=default_precision())
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scratch", type=Path, help="where stores are written")
     parser.add_argument("--run", type=Path, help="a finished run to attribute")
@@ -198,7 +201,10 @@ def main() -> None:
     if args.run:
         of_run(args)
         return
-    print(f"preset {args.preset}, output {args.output}, {args.threads} threads, {device()}\n")
+    print(
+        f"preset {args.preset}, output {args.output}, {args.threads} threads, "
+        f"{device()}, {args.precision}\n"
+    )
     print(
         "| images | parameters | queries | dimensions | s an epoch | s store | of an epoch's speed "
         "| s inverse | s warm query | of a training | KiB a picture | MiB |"

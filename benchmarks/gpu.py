@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from untrain.generators.dalle.transformer import Transformer, log_likelihood, sa
 from untrain.generators.noise import noise_batch
 
 Row = dict[str, Any]
+Step = Callable[["Setting"], Iterator[Row]]
 TEXT = 24  # tokens of a caption
 STACKS = (1, 2, 4, 8, 16)
 WORTH = 0.6  # share of the GPU's memory that a stack may be estimated to take
@@ -346,23 +347,26 @@ def _cell(value: Any) -> str:
     return told.replace("|", "/").replace("\n", " ")[:600]
 
 
-def main() -> None:
-    """Run all steps; exit with 1 if one failed."""
+def parser_of(description: str | None, steps: Sequence[Step], minutes: float) -> Any:
+    """Return a parser of what every script of steps takes."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--tiny", action="store_true", help="as little of everything as works")
-    parser.add_argument("--minutes", type=float, default=6.5)
-    names = [step.__name__ for step in STEPS]
+    parser.add_argument("--minutes", type=float, default=minutes)
+    names = [step.__name__ for step in steps]
     parser.add_argument("--only", nargs="+", choices=names, default=names)
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    at = Setting(args.tiny, args.out, time.monotonic() + 60 * args.minutes)
+    return parser
+
+
+def run_steps(steps: Sequence[Step], only: Sequence[str], at: Setting) -> None:
+    """Run steps; exit with 1 if one failed."""
+    at.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
-    for step in STEPS:
+    for step in steps:
         name, what = step.__name__, (step.__doc__ or "").strip().rstrip(".")
-        if name not in args.only:
+        if name not in only:
             continue
         found: dict[str, Any] = {"what": what, "rows": [], "error": "", "seconds": 0.0}
         results[name] = found
@@ -384,9 +388,15 @@ def main() -> None:
             print(found["error"], flush=True)
         found["seconds"] = round(time.monotonic() - start, 1)
         told = json.dumps(results, indent=1, default=str)
-        (args.out / "results.json").write_text(told, encoding="utf-8")
-        (args.out / "results.md").write_text(written(results), encoding="utf-8")
+        (at.out / "results.json").write_text(told, encoding="utf-8")
+        (at.out / "results.md").write_text(written(results), encoding="utf-8")
     raise SystemExit(any(found["error"] for found in results.values()))
+
+
+def main() -> None:
+    """Run all steps; exit with 1 if one failed."""
+    args = parser_of(__doc__, STEPS, 6.5).parse_args()
+    run_steps(STEPS, args.only, Setting(args.tiny, args.out, time.monotonic() + 60 * args.minutes))
 
 
 if __name__ == "__main__":
