@@ -247,8 +247,15 @@ def test_presets_are_checked():
 
 
 def test_a_preset_survives_json():
-    for preset in (preset_of("micro"), preset_of("micro", caption_dropout=0.1, guidance=2.0)):
+    changes = {"caption_dropout": 0.1, "guidance": 2.0, "eps": 1e-4}
+    for preset in (preset_of("micro"), preset_of("micro", **changes)):
         assert Preset.from_dict(json.loads(json.dumps(preset.to_dict()))) == preset
+
+
+def test_a_setting_that_came_later_leaves_old_models_theirs():
+    """Models from before it have recipes without it, and fingerprints of those."""
+    assert "eps" not in preset_of("micro").to_dict()
+    assert preset_of("micro", eps=1e-4).to_dict()["eps"] == 1e-4
 
 
 def test_the_seed_preset_is_the_studys():

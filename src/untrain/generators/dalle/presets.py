@@ -9,6 +9,8 @@ from typing import Any, Self
 from untrain.core.errors import InputError
 from untrain.generators.recipes import Presets, changed, check_limits, preset_in
 
+_ONCE: dict[str, Any] = {"eps": 1e-8}  # settings that came later, as they were before
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -32,6 +34,9 @@ class Preset:
         The transformer.
     epochs, batch, lr, warmup, weight_decay, clip
         Training of the transformer (AdamW, cosine schedule, ``warmup`` as a share of the steps).
+    eps : float
+        AdamW's ε, added to the root of the mean square of a gradient: a larger one takes smaller
+        steps where gradients are small.
     image_weight : float
         Weight of the image loss against the text loss (DALL-E: 7 to 1).
     averaging : float
@@ -66,6 +71,7 @@ class Preset:
     warmup: float = 0.05
     weight_decay: float = 0.05
     clip: float = 0.5
+    eps: float = 1e-8
     image_weight: float = 7.0
     averaging: float = 0.25
     caption_dropout: float = 0.0
@@ -92,13 +98,18 @@ class Preset:
         return product
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `from_dict` reads it back."""
-        return {**asdict(self), "levels": list(self.levels)}
+        """Return what JSON can hold; `from_dict` reads it back.
+
+        A setting that presets once lacked is left out while it has the value that all models had
+        then: they keep their fingerprints.
+        """
+        settings = {**asdict(self), "levels": list(self.levels)}
+        return {k: v for k, v in settings.items() if k not in _ONCE or v != _ONCE[k]}
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Self:
         """Return the preset that `to_dict` was called on."""
-        return cls(**{**settings, "levels": tuple(settings["levels"])})
+        return cls(**{**_ONCE, **settings, "levels": tuple(settings["levels"])})
 
     def autoencoder_part(self) -> dict[str, Any]:
         """Return the settings that decide the frozen parts: picture size, codes, vocabulary."""
@@ -132,6 +143,7 @@ _LIMITS = {
     "lr": (1e-9, 1),
     "warmup": _SHARE,
     "weight_decay": (0, math.inf),
+    "eps": (0, 1),
     "image_weight": (0, math.inf),
     "averaging": _SHARE,
     "caption_dropout": _SHARE,

@@ -215,4 +215,4 @@ def _optimizer(model: nn.Module, preset: Preset) -> torch.optim.Optimizer:
         {"params": matrices, "weight_decay": preset.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=preset.lr, betas=(0.9, 0.98), fused=True)
+    return torch.optim.AdamW(groups, lr=preset.lr, betas=(0.9, 0.98), eps=preset.eps, fused=True)
