@@ -99,7 +99,8 @@ def inverse(rows: Rows, damping: float) -> np.ndarray:
     """Return what queries need of the catalogue, once for all: the smaller of two inverses.
 
     (ΦᵀΦ + λI)⁻¹, float32 (k, k), or, of fewer images than dimensions, (ΦΦᵀ + λI)⁻¹, (n, n):
-    Φ_q Φᵀ (ΦΦᵀ + λI)⁻¹ is the same as Φ_q (ΦᵀΦ + λI)⁻¹ Φᵀ. Arguments as for `regularised`.
+    Φ_q Φᵀ (ΦΦᵀ + λI)⁻¹ is the same as Φ_q (ΦᵀΦ + λI)⁻¹ Φᵀ. Arguments as for `regularised`. Zeros
+    where no row has a gradient, as of a layer that the output does not depend on.
 
     Raises
     ------
@@ -110,7 +111,9 @@ def inverse(rows: Rows, damping: float) -> np.ndarray:
         raise InputError(f"damping is {damping}; expected a number above 0, such as 1")
     n, k = rows.shape
     matrix = gram(rows) if n <= k else covariance(rows)
-    matrix[np.diag_indices_from(matrix)] += damping * float(rows.squares().mean())
+    if not (mean := float(np.trace(matrix)) / n):
+        return np.zeros(matrix.shape, np.float32)  # no gradient at all, and so no score
+    matrix[np.diag_indices_from(matrix)] += damping * mean
     factor, failed = lapack.dpotrf(matrix.T, lower=False, overwrite_a=True, clean=False)
     if not failed:
         factor, failed = lapack.dpotri(factor, lower=False, overwrite_c=True)

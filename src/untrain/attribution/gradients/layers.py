@@ -109,12 +109,14 @@ def _frozen(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _hooked(layers: dict[str, nn.Module], n: int, consume: Consume) -> Iterator[None]:
-    def watch(name: str, layer: nn.Module) -> Callable[..., None]:
-        def seen(_: nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+    def watch(name: str, layer: nn.Module) -> Callable[..., torch.Tensor]:
+        def seen(_: nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
             inputs = given[0].detach()
             if not out.requires_grad:  # nothing before it learns
                 out.requires_grad_(True)
+                out = out.clone()  # which whatever comes next may change in place
             out.register_hook(lambda g: consume(name, *_factored(name, layer, n, inputs, g)))
+            return out
 
         return seen
 

@@ -2,7 +2,9 @@
 
 The gradient of a layer is a matrix, outputs × inputs. Projected from both sides, PᵀG Q, it is as
 small as wanted and never formed at full size; with independent normal entries the products of two
-gradients stay the same on average (Choe et al. 2024, *What is your data worth to GPT?*).
+gradients stay the same on average (Choe et al. 2024, *What is your data worth to GPT?*). Where such
+a matrix would be too large, as for all parameters taken as one layer, each number is added to one
+place with a random sign, which keeps products as well (Charikar et al. 2002, count sketch).
 """
 
 from __future__ import annotations
@@ -19,6 +21,33 @@ from untrain.core.hardware import device
 
 EXACT = 0
 """As a number of dimensions: all of them, nothing is projected."""
+LARGEST = 1 << 27  # numbers of a matrix; 512 MiB
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A sparse random matrix: one ±1 in each of its rows.
+
+    Attributes
+    ----------
+    places : Tensor of int64, (size,)
+        The column of each.
+    signs : Tensor of float32, (size,)
+    kept : int
+        Number of columns.
+    """
+
+    places: torch.Tensor
+    signs: torch.Tensor
+    kept: int
+
+    def of(self, values: torch.Tensor) -> torch.Tensor:
+        """Return values (n, t, size) times the matrix, (n, t, kept)."""
+        found = values.new_zeros(*values.shape[:-1], self.kept)
+        return found.index_add_(-1, self.places, values * self.signs)
+
+
+Side = torch.Tensor | Sketch | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +56,13 @@ class Projection:
 
     Attributes
     ----------
-    sides : dict of str to pair of Tensor or None
+    sides : dict of str to pair of Tensor, Sketch or None
         The matrices (i, k) and (o, l) of each layer's inputs and outputs; None where they stay.
     columns : dict of str to slice
         Where in a row each layer is.
     """
 
-    sides: dict[str, tuple[torch.Tensor | None, torch.Tensor | None]]
+    sides: dict[str, tuple[Side, Side]]
     columns: dict[str, slice]
 
     @property
@@ -52,8 +81,7 @@ class Projection:
             Factors of the gradient, (n, t, i) and (n, t, o).
         """
         of_inputs, of_outputs = self.sides[name]
-        a = a if of_inputs is None else a @ of_inputs
-        b = b if of_outputs is None else b @ of_outputs
+        a, b = _projected(a, of_inputs), _projected(b, of_outputs)
         rows[:, self.columns[name]] += torch.bmm(b.transpose(1, 2), a).flatten(1)
 
 
@@ -71,7 +99,7 @@ def make_projection(
     seed : int
         The matrices follow from it, the name of the layer and its side.
     """
-    sides: dict[str, tuple[torch.Tensor | None, torch.Tensor | None]] = {}
+    sides: dict[str, tuple[Side, Side]] = {}
     columns, start = {}, 0
     for left, (name, (inputs, outputs)) in zip(
         range(len(sizes), 0, -1), sizes.items(), strict=True
@@ -79,8 +107,8 @@ def make_projection(
         share = (dimensions - start) // left if dimensions else inputs * outputs
         k, o = _shared_out(share, inputs, outputs)
         sides[name] = (
-            _normal(inputs, k, seed, name, "inputs"),
-            _normal(outputs, o, seed, name, "outputs"),
+            _drawn(inputs, k, seed, name, "inputs"),
+            _drawn(outputs, o, seed, name, "outputs"),
         )
         columns[name] = slice(start, start := start + k * o)
     return Projection(sides, columns)
@@ -97,8 +125,20 @@ def _shared_out(share: int, inputs: int, outputs: int) -> tuple[int, int]:
     return k, min(outputs, max(1, share // k))
 
 
-def _normal(size: int, kept: int, seed: int, *key: str) -> torch.Tensor | None:
+def _projected(values: torch.Tensor, side: Side) -> torch.Tensor:
+    if side is None:
+        return values
+    return side.of(values) if isinstance(side, Sketch) else values @ side
+
+
+def _drawn(size: int, kept: int, seed: int, *key: str) -> Side:
+    """Return the matrix of a side."""
     if kept >= size:
         return None
-    drawn = rng("projection", seed, *key).standard_normal((size, kept), np.float32)
+    draw = rng("projection", seed, *key)
+    if size * kept > LARGEST:
+        places = torch.from_numpy(draw.integers(0, kept, size))
+        signs = torch.from_numpy(draw.choice(np.array([-1, 1], np.float32), size))
+        return Sketch(places.to(device()), signs.to(device()), kept)
+    drawn = draw.standard_normal((size, kept), np.float32)
     return torch.from_numpy(drawn / np.float32(math.sqrt(kept))).to(device())

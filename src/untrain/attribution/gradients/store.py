@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from errno import ENOSPC
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -23,7 +22,7 @@ from untrain.attribution.gradients.outputs import Output
 from untrain.attribution.gradients.projection import Projection, make_projection
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cache_folder, cached, mark_used
-from untrain.core.errors import InputError
+from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import fingerprint, mark, read_json, write_json
 from untrain.core.growing import append_at, bytes_in
 from untrain.core.hardware import device
@@ -159,7 +158,8 @@ class GradientStore:
                 waiting = sum(map(len, pending))
                 last = start + len(part) == len(ids)
                 if waiting * row_bytes >= BLOCK or last:
-                    self._append(start + len(part) - waiting, np.concatenate(pending))
+                    if not self._append(start + len(part) - waiting, np.concatenate(pending)):
+                        return
                     pending = []
 
     def _of_pairs(self, ids: Sequence[str]) -> np.ndarray:
@@ -176,17 +176,22 @@ class GradientStore:
 
     def _known(self) -> int:
         """Return how many rows are there."""
-        try:
-            meta = read_json(self.folder / "meta.json")
-            if meta["version"] != VERSION or meta["dimensions"] != self.projection.dimensions:
-                return 0
-        except (OSError, ValueError, TypeError, KeyError):
+        if not self._begun():
             return 0
         rows = bytes_in(self.folder / "rows.bin") // (2 * self.projection.dimensions)
         return min(rows, bytes_in(self.folder / "scales.bin") // 4, len(self.catalog))
 
+    def _begun(self) -> bool:
+        """Tell whether the folder says that it holds such rows."""
+        try:
+            meta = read_json(self.folder / "meta.json")
+            found = meta["version"], meta["dimensions"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+        return bool(found == (VERSION, self.projection.dimensions))
+
     def _begin(self) -> None:
-        if (self.folder / "meta.json").exists():
+        if self._begun():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         mark(self.folder, FILES)
@@ -201,8 +206,11 @@ class GradientStore:
             },
         )
 
-    def _append(self, start: int, gradients: np.ndarray) -> None:
-        """Write rows that begin at row ``start``, unless another process was quicker."""
+    def _append(self, start: int, gradients: np.ndarray) -> bool:
+        """Write rows that begin at row ``start``, unless another process was quicker.
+
+        Return whether the rows before them are there: somebody may have emptied the cache.
+        """
         lengths = np.linalg.norm(gradients, axis=1)
         scales = np.where(lengths > 0, lengths, 1).astype(np.float32)
         # Of length √dimensions, numbers are about one, where half precision is at its best.
@@ -210,11 +218,14 @@ class GradientStore:
         rows = (gradients / scales[:, None]).astype(np.float16)
         try:
             with FileLock(self.folder / "lock"):
-                if self._known() < start + len(rows):
+                known = self._known()
+                if known < start:
+                    return False
+                if known < start + len(rows):
                     append_at(self.folder / "rows.bin", start * rows[:1].nbytes, rows)
                     append_at(self.folder / "scales.bin", start * 4, scales)
         except OSError as error:
-            if error.errno != ENOSPC:
+            if not is_disk_full(error):
                 raise
             size = len(self.catalog) * rows[:1].nbytes / 2**20
             raise InputError(
@@ -222,6 +233,7 @@ class GradientStore:
                 f"{size:,.0f} MiB in {self.folder}. What is there is kept: make room, ask for "
                 "fewer dimensions or set UNTRAIN_CACHE, and start again"
             ) from None
+        return True
 
 
 def weights_of(generator: Generator) -> str:
