@@ -121,8 +121,10 @@ def test_a_prompt_has_the_mean_over_its_pictures(evidence: Evidence) -> None:
     found = GradDot("grad_dot", dimensions=0).scores(evidence_with(evidence, both)).values
     apart = []
     for row in range(6):
-        one = type(queries)(keys[row : row + 1], {keys[row][0]: texts[keys[row][0]]},
-                            queries.pictures[row : row + 1], queries.samples[row : row + 1])  # fmt: skip
+        here = slice(row, row + 1)
+        own = {keys[row][0]: texts[keys[row][0]]}
+        samples = np.asarray(queries.samples)[here]
+        one = type(queries)(keys[here], own, queries.pictures[here], samples)
         apart.append(GradDot("g", dimensions=0).scores(evidence_with(evidence, one)).values[0])
     expected = np.stack([np.mean(apart[:3], 0), np.mean(apart[3:], 0)])
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
