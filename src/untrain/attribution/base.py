@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,12 @@ from untrain.generators.base import Generator
 from untrain.generators.differentiable import has_gradients
 from untrain.generators.queries import Queries
 
+if TYPE_CHECKING:  # so that whoever asks what can be scored need not wait for torch
+    from untrain.generators.recording import Checkpoint
+
 FAMILY = "family"
 
-Need = Literal["comparison", "families", "model", "gradients", "models"]
+Need = Literal["comparison", "families", "model", "gradients", "models", "checkpoints"]
 """What an attributor may need beyond captions, images and queries, which always are there."""
 
 WHY_MISSING: dict[Need, str] = {
@@ -35,6 +38,8 @@ WHY_MISSING: dict[Need, str] = {
     "model": "there is no fitted model",
     "gradients": "there is no fitted model that gives gradients",
     "models": "there are no further models of the recipe",
+    "checkpoints": "no checkpoints of the training can be had: they take the training once more, "
+    "and are made on request",
 }
 
 
@@ -60,6 +65,8 @@ class Evidence:
         Of what is random.
     models : sequence of Generator
         Further models of the same recipe and catalogue, with other seeds, for ensembles.
+    record : callable, optional
+        Trains the model once more and returns checkpoints of that; called once, when first needed.
     """
 
     catalog: Catalog
@@ -69,6 +76,7 @@ class Evidence:
     model: Generator | None = None
     seed: int = 0
     models: Sequence[Generator] = ()
+    record: Callable[[], Sequence[Checkpoint]] | None = None
 
     @cached_property
     def comparison(self) -> WholeComparison:
@@ -76,6 +84,13 @@ class Evidence:
         if self.compare is None:
             raise InputError(WHY_MISSING["comparison"])
         return self.compare()
+
+    @cached_property
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        """The training of the model at some of its steps."""
+        if self.record is None:
+            raise InputError(WHY_MISSING["checkpoints"])
+        return self.record()
 
     @cached_property
     def prompt_ids(self) -> tuple[str, ...]:
@@ -109,6 +124,7 @@ class Evidence:
             "model": lambda: self.model is not None,
             "gradients": lambda: has_gradients(self.model),
             "models": lambda: bool(self.models),
+            "checkpoints": lambda: self.record is not None,
         }[need]()
 
 

@@ -30,7 +30,7 @@ from untrain.core.files import (
 from untrain.core.notes import Note
 
 VARIABLE = "UNTRAIN_CACHE"
-KINDS = ("features", "gradients", "catalogs", "indexes", "comparisons", "paces")
+KINDS = ("features", "gradients", "checkpoints", "catalogs", "indexes", "comparisons", "paces")
 UNFINISHED = "unfinished or unreadable"
 META = "meta.json"
 CONTENT = "content"

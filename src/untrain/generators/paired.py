@@ -19,6 +19,7 @@ from torch import nn
 from untrain.core.files import rng
 from untrain.core.hardware import deterministic, device
 from untrain.generators.base import Progress
+from untrain.generators.recording import current_recorder
 
 Clip = Callable[[Iterable[torch.Tensor], float], Any]
 
@@ -122,6 +123,9 @@ def descend(
     per_epoch = -(-pairs // recipe.batch)
     steps = recipe.epochs * per_epoch
     average = Average(model, first=steps - int(recipe.averaging * steps))
+    recorder = None if models else current_recorder()
+    if recorder:
+        recorder.begin(steps)
     found, step = [], 0
     for epoch in paired_batches(seed, pairs, recipe.batch, recipe.epochs):
         total = torch.zeros(models, device=device())
@@ -138,6 +142,8 @@ def descend(
                 total += loss.detach()
             step += 1
             average.update(step)
+            if recorder:
+                recorder.after(step, model, optimizer)
             progress(len(rows) * total.numel())
         found.append(total.double().cpu().numpy() / per_epoch)
     average.apply()

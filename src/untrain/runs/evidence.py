@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from untrain.attribution.base import Evidence
@@ -74,6 +76,7 @@ def run_evidence(
     prompts: pd.DataFrame | None = None,
     candidates: int = CANDIDATES,
     model: Generator | None = None,
+    checkpoints: bool = False,
 ) -> Evidence:
     """Return what attributors may look at, for queries of a run or other pictures.
 
@@ -87,6 +90,9 @@ def run_evidence(
         Images that a prompt's pictures are compared with; the others have no score by likeness.
     model : Generator, optional
         As `fitted_model` returns it, for attributors that need one.
+    checkpoints : bool
+        Whether A may be trained once more for those that need checkpoints of that, if the cache has
+        none.
     """
 
     def compare() -> WholeComparison:
@@ -94,7 +100,11 @@ def run_evidence(
         return compare_all(run.catalog, run.encoder, queries, candidates, size)
 
     known = run.prompts if prompts is None else prompts
-    return Evidence(run.catalog, queries, known, compare, model, seed=run.config.seed)
+    seed = run.config.seed
+    record = None
+    if model is not None and (checkpoints or run.trainer.has_checkpoints(seed)):
+        record = partial(run.trainer.checkpoints, seed)
+    return Evidence(run.catalog, queries, known, compare, model, seed, record=record)
 
 
 def asked_prompts(queries: Queries, known: pd.DataFrame | None = None) -> pd.DataFrame:

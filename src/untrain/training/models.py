@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -23,6 +23,9 @@ from untrain.training.index import write_index
 from untrain.training.job import Reopen, train_group
 from untrain.training.local import LocalEngine
 from untrain.training.store import ModelStore
+
+if TYPE_CHECKING:
+    from untrain.generators.recording import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +150,24 @@ class Trainer:
         generator = self.spec.make()
         generator.prepare(self.catalog, self.shared, lambda n: None)
         return generator.load(self.store.folder / path)
+
+    def checkpoints(self, seed: int) -> list[Checkpoint]:
+        """Train a model on everything once more, in this process, and return checkpoints of that.
+
+        Those that the cache has are returned as they are; see
+        `untrain.training.checkpoints.record`.
+        """
+        from untrain.training.checkpoints import recorded
+
+        generator = self.spec.make()
+        generator.prepare(self.catalog, self.shared, lambda n: None)
+        return recorded(generator, self.catalog, seed)
+
+    def has_checkpoints(self, seed: int) -> bool:
+        """Tell whether `checkpoints` would train nothing."""
+        from untrain.training.checkpoints import are_recorded
+
+        return are_recorded(self.generator, self.catalog, seed)
 
     def fingerprint(self, request: ModelRequest, mode: TrainingMode) -> str:
         """Return the fingerprint of a model."""

@@ -18,11 +18,13 @@ from torch.func import grad, vmap
 from untrain.core.errors import InputError
 from untrain.core.hardware import deterministic
 from untrain.generators.differentiable import Batch, Differentiable
-from untrain.generators.functional import as_function
+from untrain.generators.functional import Weights, as_function
 
 Output = Callable[[object, Batch], torch.Tensor]
 Consume = Callable[[str, torch.Tensor, torch.Tensor], None]
 """Takes the name of a layer, its inputs (n, t, i) and the gradients of its outputs (n, t, o)."""
+
+OutputsAt = Callable[[Weights, Batch], torch.Tensor]
 
 EVERYTHING = "parameters"
 """The name of all parameters as one layer, of a module that has no layer of a known kind."""
@@ -52,7 +54,13 @@ def sizes_of(generator: Differentiable) -> dict[str, tuple[int, int]]:
 
 
 @deterministic()
-def factors(generator: Differentiable, output: Output, batch: Batch, consume: Consume) -> None:
+def factors(
+    generator: Differentiable,
+    output: Output,
+    batch: Batch,
+    consume: Consume,
+    weights: Weights | None = None,
+) -> None:
     """Pass the factors of every pair's gradient to ``consume``, a layer after the other.
 
     Parameters
@@ -66,6 +74,8 @@ def factors(generator: Differentiable, output: Output, batch: Batch, consume: Co
     consume : callable
         Called in a backward pass, once for each call of a layer: a layer that is called several
         times has the sum of the gradients of its calls. Biases are the last of a layer's inputs.
+    weights : dict of str to Tensor, optional
+        Where to differentiate, by name, such as at a checkpoint; the generator keeps its own.
 
     Raises
     ------
@@ -74,17 +84,19 @@ def factors(generator: Differentiable, output: Output, batch: Batch, consume: Co
     """
     module = generator.module()
     layers = layers_of(module)
+    outputs_at, own = as_function(generator, lambda inner: output(generator, inner))
     if not layers:
-        _by_example(generator, output, batch, consume)
+        at = own if weights is None else {name: weights[name] for name in own}
+        _by_example(outputs_at, at, batch, consume)
         return
     n = len(next(iter(batch.values())))
     with _frozen(module), torch.enable_grad(), _hooked(layers, n, consume):
-        output(generator, batch).sum().backward()
+        found = output(generator, batch) if weights is None else outputs_at(weights, batch)
+        found.sum().backward()
 
 
-def _by_example(generator: Differentiable, output: Output, batch: Batch, consume: Consume) -> None:
+def _by_example(outputs_at: OutputsAt, weights: Weights, batch: Batch, consume: Consume) -> None:
     """Take the whole gradient of each pair as the inputs of one layer with one output."""
-    outputs_at, weights = as_function(generator, lambda inner: output(generator, inner))
 
     def of_one(at: dict[str, torch.Tensor], pair: Batch) -> torch.Tensor:
         return outputs_at(at, {name: value[None] for name, value in pair.items()})[0]
