@@ -21,6 +21,7 @@ GRADIENTS = {
     "trak": "untrain.attribution.trak:Trak",
     "logra": "untrain.attribution.logra:LoGra",
     "dtrak": "untrain.attribution.dtrak:DTrak",
+    "leverage": "untrain.attribution.leverage:Leverage",
     "tracin": "untrain.attribution.tracin:TracIn",
 }
 """Those that need a model's gradients."""

@@ -13,6 +13,7 @@ from untrain.attribution.gradients.kernel import (
     inverse,
     products,
     regularised,
+    remaining,
     solved,
 )
 from untrain.core.errors import InputError
@@ -47,6 +48,15 @@ def test_the_regularised_kernel(shape: tuple[int, int], dtype: type, damping: fl
     assert inverted.shape == (min(shape), min(shape))
     np.testing.assert_allclose(inverted, inverted.T)
     np.testing.assert_array_equal(solved(queries, rows, inverted), found)
+
+
+@pytest.mark.parametrize("shape", [(9, 30), (30, 9)], ids=str)
+def test_what_remains_is_one_less_the_leverage(shape: tuple[int, int]) -> None:
+    rows, dense, _ = made(*shape)
+    middle = dense.T @ dense + 0.5 * np.square(dense).sum(1).mean() * np.eye(shape[1])
+    leverage = np.einsum("ik,kl,il->i", dense, np.linalg.inv(middle), dense)
+    found = remaining(rows, inverse(rows, 0.5), 0.5)
+    np.testing.assert_allclose(found, 1 - leverage, rtol=1e-3, atol=1e-4)
 
 
 def test_products_cosines_and_gram() -> None:

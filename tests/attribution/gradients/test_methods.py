@@ -18,6 +18,7 @@ from untrain.attribution.grad_dot import GradCos, GradDot
 from untrain.attribution.gradients.outputs import OUTPUTS
 from untrain.attribution.gradients.rows import ByRows
 from untrain.attribution.gradients.store import GradientStore
+from untrain.attribution.leverage import Leverage
 from untrain.attribution.logra import LoGra
 from untrain.attribution.registry import make_attributor
 from untrain.attribution.trak import Trak
@@ -35,6 +36,7 @@ METHODS: dict[str, Callable[[], ByRows]] = {
     "trak:squared": lambda: Trak("trak:squared", dimensions=0, damping=0.01),
     "logra": lambda: LoGra("logra", dimensions=0),
     "dtrak": lambda: DTrak("dtrak", dimensions=0),
+    "leverage": lambda: Leverage("leverage", dimensions=0),
 }
 
 
@@ -73,6 +75,20 @@ def kernel(queries: np.ndarray, rows: np.ndarray, damping: float) -> np.ndarray:
     return np.asarray(np.linalg.solve(small, rows @ queries.T).T)
 
 
+def rise(queries: np.ndarray, rows: np.ndarray, damping: float) -> np.ndarray:
+    """What queries lose of the variance that each row explains, by leaving it out."""
+    strength = damping * np.square(rows).sum(1).mean()
+
+    def explained(held: np.ndarray) -> np.ndarray:
+        small = held @ held.T + strength * np.eye(len(held))
+        products = held @ queries.T
+        return (products * np.linalg.solve(small, products)).sum(0)
+
+    whole = explained(rows)
+    lost = [whole - explained(np.delete(rows, i, 0)) for i in range(len(rows))]
+    return np.stack(lost, 1) / np.square(queries).sum(1, keepdims=True)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_scores_are_those_of_a_dense_calculation(name: str, evidence: Evidence) -> None:
     method = METHODS[name]()
@@ -88,6 +104,7 @@ def test_scores_are_those_of_a_dense_calculation(name: str, evidence: Evidence) 
         "trak:nll": lambda: kernel(queries, rows, 0.1),
         "trak:squared": lambda: kernel(queries, rows, 0.01),
         "dtrak": lambda: kernel(queries, rows, 1.0),
+        "leverage": lambda: rise(queries, rows, 1.0),
         "logra": lambda: sum(kernel(queries[:, part], rows[:, part], 0.1) for part in layers),
     }[name]()
     found = method.scores(evidence).values
@@ -101,7 +118,7 @@ def test_a_copy_of_a_training_pair_finds_that_pair_first(name: str, evidence: Ev
     values = METHODS[name]().scores(evidence).values
     own = values[np.arange(len(ROWS)), ROWS]
     assert (own > 0).all()  # positive: without it the query is worse
-    first = {"grad_dot": 10, "dtrak": 3, "trak:squared": 3}.get(name, 1)
+    first = {"grad_dot": 10, "dtrak": 3, "leverage": 3, "trak:squared": 3}.get(name, 1)
     assert max(rank_of(values, ROWS)) < first
 
 
@@ -134,7 +151,7 @@ def evidence_with(evidence: Evidence, queries: object) -> Evidence:
     return Evidence(evidence.catalog, queries, evidence.prompts, model=evidence.model)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["grad_dot", "trak:nll", "dtrak", "logra"])
+@pytest.mark.parametrize("name", ["grad_dot", "trak:nll", "dtrak", "logra", "leverage"])
 def test_the_order_of_the_catalogue_does_not_matter(
     name: str, evidence: Evidence, catalog: Catalog
 ) -> None:

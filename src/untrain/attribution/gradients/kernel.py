@@ -134,6 +134,18 @@ def solved(queries: np.ndarray, rows: Rows, inverted: np.ndarray) -> np.ndarray:
     return products(queries @ inverted, rows)
 
 
+def remaining(rows: Rows, inverted: np.ndarray, damping: float) -> np.ndarray:
+    """Return 1 − h_i of every row, float32 (n,): h_i = φ_iᵀ (ΦᵀΦ + λI)⁻¹ φ_i is its leverage.
+
+    In (0, 1]: near 0 where no other row is like it. By what `inverse` returned of the same damping.
+    """
+    n, k = rows.shape
+    if n <= k:
+        return (damping * float(rows.squares().mean()) * np.diag(inverted)).astype(np.float32)
+    own = [((block := rows.block(part)) @ inverted * block).sum(1) for part in rows.blocks]
+    return 1 - np.concatenate(own)
+
+
 def covariance(rows: Rows) -> np.ndarray:
     """Return ΦᵀΦ, float64 (k, k)."""
     found = np.zeros((rows.shape[1], rows.shape[1]))

@@ -3,7 +3,7 @@
 Which number it is decides more than anything else about attribution by gradients. ``nll`` is the
 loss itself; ``margin`` the log odds of each code (TRAK, Park et al. 2023, section 3.3); ``squared``
 the mean square of all that is predicted (D-TRAK, Zheng et al. 2024, equation 8, where it is the
-predicted noise; here the logits of tokens as well).
+predicted noise; here the logits of tokens as well); ``mean`` their plain mean.
 """
 
 from __future__ import annotations
@@ -67,6 +67,11 @@ def _squared(head: Prediction) -> torch.Tensor:
     return widened(head.values).square().flatten(1).mean(1)
 
 
+def _mean(head: Prediction) -> torch.Tensor:
+    """Return the mean of what a head predicts, (n,)."""
+    return widened(head.values).flatten(1).mean(1)
+
+
 def _margin(head: Prediction) -> torch.Tensor:
     """Return the mean log odds of the codes, log p − log(1 − p), (n,)."""
     if not head.of_codes:
@@ -88,6 +93,7 @@ NLL = Output(
 )
 MARGIN = Output("margin", *_made_of(_margin))
 SQUARED = Output("squared", *_made_of(_squared))
+MEAN = Output("mean", *_made_of(_mean))
 
-OUTPUTS: Registry[Output] = Registry("output", {o.name: o for o in (NLL, MARGIN, SQUARED)})
+OUTPUTS: Registry[Output] = Registry("output", {o.name: o for o in (NLL, MARGIN, SQUARED, MEAN)})
 """By name."""

@@ -11,6 +11,7 @@ from untrain.attribution.base import Attributor, Evidence, Need, Scores
 from untrain.attribution.gradients.outputs import OUTPUTS
 from untrain.attribution.gradients.store import GradientStore
 from untrain.attribution.whole_comparison import clocked
+from untrain.generators.queries import Queries
 
 FEW_IMAGES, FINE, COARSE = 8192, 16384, 4096
 
@@ -45,6 +46,7 @@ class ByRows(Attributor):
     kind = "gradient"
     needs: tuple[Need, ...] = ("gradients",)
     default_output: ClassVar[str]
+    by_picture: ClassVar[bool] = False  # scores are not linear in the query's gradient
 
     def __init__(self, name: str, dimensions: int | None = None, draws: int | None = None) -> None:
         self.name = name
@@ -54,7 +56,10 @@ class ByRows(Attributor):
 
     @abstractmethod
     def solve(self, queries: np.ndarray, store: GradientStore) -> np.ndarray:
-        """Return scores (prompts, images) of the gradients of prompts (prompts, k) and pairs."""
+        """Return scores, float32 (queries, images), of gradients of queries (queries, k) and pairs.
+
+        A query is a prompt, with the mean gradient of its pictures, or ``by_picture`` a picture.
+        """
 
     def prepare(self, store: GradientStore) -> object:
         """Make what all queries share and is kept: the rows."""
@@ -74,5 +79,16 @@ class ByRows(Attributor):
             evidence.model, evidence.catalog, self.output, dimensions, self.draws_of_pairs
         )
         _, once = clocked(lambda: self.prepare(store))
-        values, seconds = clocked(lambda: self.solve(store.of_queries(evidence.queries), store))
+        values, seconds = clocked(lambda: self._asked(evidence.queries, store))
         return Scores(values, seconds / len(values), once=once)
+
+    def _asked(self, queries: Queries, store: GradientStore) -> np.ndarray:
+        gradients = store.of_queries(queries)
+        if self.by_picture:
+            return by_prompt(queries, self.solve(gradients, store))
+        return self.solve(by_prompt(queries, gradients), store)
+
+
+def by_prompt(queries: Queries, values: np.ndarray) -> np.ndarray:
+    """Return the mean over each prompt's pictures, (prompts, …), of values (queries, …)."""
+    return np.stack([values[queries.rows(prompt)].mean(axis=0) for prompt in queries.prompt_ids])

@@ -6,7 +6,7 @@ queries and all methods that need the same rows share them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from untrain.attribution.gradients.kernel import Rows, inverse
+from untrain.attribution.gradients.kernel import Rows, inverse, remaining
 from untrain.attribution.gradients.layers import factors, sizes_of
 from untrain.attribution.gradients.outputs import Output
 from untrain.attribution.gradients.projection import Projection, make_projection
@@ -103,11 +103,20 @@ class GradientStore:
 
     def inverse(self, damping: float) -> np.ndarray:
         """Return `untrain.attribution.gradients.kernel.inverse` of the rows, memory-mapped."""
+        return self._kept("inverse", damping, lambda: inverse(self.rows, damping))
+
+    def remaining(self, damping: float) -> np.ndarray:
+        """Return `untrain.attribution.gradients.kernel.remaining` of the rows."""
+        return self._kept(
+            "leverage", damping, lambda: remaining(self.rows, self.inverse(damping), damping)
+        )
+
+    def _kept(self, what: str, damping: float, make: Callable[[], np.ndarray]) -> np.ndarray:
         found, _ = cached(
             KIND,
-            f"{self.key}-{fingerprint(damping)}",
-            {"description": f"inverse of {self.name}", "rows": len(self.catalog)},
-            make=lambda: inverse(self.rows, damping),
+            f"{self.key}-{fingerprint(what, damping)}",
+            {"description": f"{what} of {self.name}", "rows": len(self.catalog)},
+            make=make,
             save=lambda made, path: np.save(path.with_suffix(".npy"), made),
             load=lambda path: np.load(path.with_suffix(".npy"), mmap_mode="r"),
         )
@@ -118,17 +127,14 @@ class GradientStore:
         """What it is, for people."""
         return f"{self.output.name} gradients of a model of {self.catalog.name}"
 
-    def of_queries(self, queries: Queries) -> np.ndarray:
-        """Return the mean gradient of each prompt's queries, float32 (prompts, dimensions).
+    def of_queries(self, own: Queries) -> np.ndarray:
+        """Return the gradient of each query, float32 (queries, dimensions).
 
         Raises
         ------
         InputError
             The queries have no samples, or their gradients are not finite.
         """
-        return np.stack([self._of_pictures(own).mean(0) for _, own in queries.by_prompt()])
-
-    def _of_pictures(self, own: Queries) -> np.ndarray:
         if own.samples is None:
             raise InputError(
                 "the pictures have no samples, which the model would need to say how likely they "
