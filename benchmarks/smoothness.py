@@ -16,10 +16,11 @@ Columns: ``time``, of training relative to the first variant (processor seconds 
 in turns, times epochs); ``article`` and ``colour``, the quality gate's shares on the demo's
 pictures, and ``held_article``, ``held_colour`` and ``held_family`` (is the nearest real picture of
 the prompt's family?) on 8 pictures of each held-out caption; ``held_bits``, of held-out pairs under
-A; ``effect``, of removing ten images of a prompt's family, in bits a token: ten times the slope of
-the outcome on how many of them are removed; ``noise``, the standard deviation over models that
-this line leaves; ``signal``, the one by the other, the mean over prompts with its 95 % interval
-over models and prompts; ``lds_family``, the LDS of knowing the family, and that of each of
+A; ``distance``, the Fréchet distance of one picture for each caption, as in `recipes.py`;
+``effect``, of removing ten images of a prompt's family, in bits a token: ten times the slope of the
+outcome on how many of them are removed; ``noise``, the standard deviation over models that this
+line leaves; ``signal``, the one by the other, the mean over prompts with its 95 % interval over
+models and prompts; ``lds_family``, the LDS of knowing the family, and that of each of
 ``--methods``. What stands after ``over`` is the difference from the first variant at the same
 temperature, with its interval.
 """
@@ -41,8 +42,8 @@ from safetensors.numpy import load_file, save_file
 
 import untrain
 from recipe_variants import Recipe
-from recipes import Setting, relative_cost
-from untrain.attribution.base import Evidence
+from recipes import Features, Setting, frechet, relative_cost
+from untrain.attribution.base import Attributor, Evidence
 from untrain.attribution.registry import make_attributor
 from untrain.banks.bank import Bank, train_bank
 from untrain.core.files import atomic_file, fingerprint, read_json, write_json
@@ -114,7 +115,7 @@ def measured(run: Run, bank: Bank, temperature: float, methods: Sequence[str]) -
     missing = [method for method in ("family", *methods) if f"scores {method}" not in stored]
     if missing or not record.exists():
         model = run.trainer.load(first)
-        model.preset = replace(model.preset, temperature=temperature)
+        recipe, model.preset = model.preset, replace(model.preset, temperature=temperature)
         roles = dict(zip(run.prompts["prompt_id"], run.prompts["role"], strict=True))
         keys = [(p, g) for p in run.texts for g in range(run.config.per_prompt + 1)]
         shown = draw(model, keys, run.texts, run.config.seed)  # as the stage draws them
@@ -122,12 +123,14 @@ def measured(run: Run, bank: Bank, temperature: float, methods: Sequence[str]) -
         last = run.config.per_prompt  # the reference of each prompt
         queries = shown.take([i for i in asked if keys[i][1] != last])
         if not record.exists():
-            write_json(record, quality(run, model, shown.take(asked)) | {"models": len(bank.kept)})
+            found = quality(run, model, shown.take(asked)) | {"distance": distance(run, model)}
+            write_json(record, {"models": len(bank.kept), **found})
+        model.preset = recipe  # gradients are the same at every temperature, and known by it
         if "outcomes" not in stored:
             stored |= {"kept": bank.kept.astype(np.uint8), "outcomes": outcomes(run, bank, queries)}
         evidence = Evidence(run.catalog, queries, run.prompts, model=model, seed=run.config.seed)
         for method in missing:
-            found = make_attributor(method).scores(evidence).values
+            found = attributor(method).scores(evidence).values
             stored[f"scores {method}"] = np.ascontiguousarray(found)
         with atomic_file(tables) as temporary:
             save_file(stored, temporary)
@@ -135,6 +138,15 @@ def measured(run: Run, bank: Bank, temperature: float, methods: Sequence[str]) -
     kept, values = stored["kept"].astype(bool), known["outcomes"]
     scores = {method: known[method] for method in ("family", *methods)}
     return Measured(read_json(record), kept, values, scores)
+
+
+def attributor(text: str) -> Attributor:
+    """Return the attributor of ``NAME`` or ``NAME/DAMPING``."""
+    name, _, damping = text.partition("/")
+    made = make_attributor(name)
+    if damping:
+        made.damping = float(damping)  # type: ignore[attr-defined]
+    return made
 
 
 def outcomes(run: Run, bank: Bank, queries: Queries) -> np.ndarray:
@@ -175,6 +187,15 @@ def quality(run: Run, model: Any, shown: Queries) -> dict[str, float]:
         "held_family": nearest_of_family(run, model, drawn, prompts),
         "held_bits": float(bits.mean()),
     }
+
+
+def distance(run: Run, model: Any) -> float:
+    """Return 1,000 times the Fréchet distance of one picture a caption to the real pictures."""
+    keys = list(zip(run.catalog.ids, range(len(run.catalog)), strict=True))
+    texts = dict(zip(run.catalog.ids, run.catalog.captions, strict=True))
+    drawn = draw(model, keys, texts, run.config.seed)
+    real = run.catalog.pixels(model.image_size)
+    return frechet(real, np.stack(drawn.pictures), Features(real))
 
 
 def nearest_of_family(run: Run, model: Any, drawn: Queries, prompts: pd.DataFrame) -> float:
@@ -255,7 +276,7 @@ def _estimates(each: Measured) -> dict[str, Estimate]:
 def markdown(table: pd.DataFrame) -> str:
     """Return the table for people."""
     ratios = [name for name in table if f"{name}_low" in table and not name.endswith("_over")]
-    head = ["variant", "temperature", "time", "article, colour", "held-out", "held-out bits"]
+    head = ["variant", "temperature", "time", "article, colour", "held-out", "bits", "distance"]
     head += ["effect", "noise", *(n for name in ratios for n in (name, "over the first"))]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     for r in table.to_dict("records"):
@@ -263,6 +284,7 @@ def markdown(table: pd.DataFrame) -> str:
         cells += [f"{r['article']:.0%}, {r['colour']:.0%}"]
         held = (r[f"held_{name}"] for name in ("article", "colour", "family"))
         cells += [", ".join(f"{share:.1%}" for share in held), f"{r['held_bits']:.2f}"]
+        cells += [f"{r['distance']:.2f}"]
         cells += [f"{r['effect']:.2f}", f"{r['noise']:.2f}"]
         for name in ratios:
             cells += [_with_interval(r, name, ""), _with_interval(r, f"{name}_over", "+")]
@@ -286,7 +308,7 @@ def main() -> None:
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--models", type=int, default=16, help="random halves (default 16)")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.8])
-    parser.add_argument("--methods", nargs="*", default=[], help="attributors, such as dtrak")
+    parser.add_argument("--methods", nargs="*", default=[], help="attributors, as dtrak/0.1: /λ")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--threads", type=int, default=1, help="of model A (default 1)")
