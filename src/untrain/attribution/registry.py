@@ -23,6 +23,8 @@ GRADIENTS = {
     "dtrak": "untrain.attribution.dtrak:DTrak",
     "leverage": "untrain.attribution.leverage:Leverage",
     "tracin": "untrain.attribution.tracin:TracIn",
+    "ekfac": "untrain.attribution.ekfac:EkFac",
+    "ekfac_relative": "untrain.attribution.ekfac:EkFacRelative",
 }
 """Those that need a model's gradients."""
 ENSEMBLE = "ensemble"

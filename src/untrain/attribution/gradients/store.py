@@ -148,7 +148,7 @@ class GradientStore:
             batch = self.asked.query_batch(part.samples, part.prompts)
             projected = self._projected(batch, len(rows), self.output.of_queries)
             names = [f"query {generation} of {prompt_id}" for prompt_id, generation in part.keys]
-            found.append(_finite(projected, names))
+            found.append(finite(projected, names))
         return np.concatenate(found)
 
     def _extend(self, known: int) -> None:
@@ -173,7 +173,7 @@ class GradientStore:
         for draw in range(self.draws):
             batch = self.asked.training_batch(self.catalog, ids, draw)
             total += self._projected(batch, len(ids), self.output.of_pairs)
-        return _finite(total / self.draws, ids)
+        return finite(total / self.draws, ids)
 
     def _projected(self, batch: Batch, n: int, output: object) -> torch.Tensor:
         rows = torch.zeros(n, self.projection.dimensions, device=device())
@@ -253,7 +253,7 @@ def _array(parameter: torch.Tensor) -> np.ndarray:
     return parameter.detach().float().cpu().numpy()
 
 
-def _finite(rows: torch.Tensor, names: Sequence[str]) -> np.ndarray:
+def finite(rows: torch.Tensor, names: Sequence[str]) -> np.ndarray:
     """Return rows as an array; name those that are not finite."""
     broken = (~torch.isfinite(rows).all(1)).nonzero().flatten().tolist()
     if broken:
