@@ -5,7 +5,7 @@ is trained and draws its pictures, paired models are trained on random halves of
 query is measured under every one of them::
 
     python benchmarks/smoothness.py --runs runs --out smoothness \\
-        --variants base "lr=1.5e-3" "eps=1e-4" --models 16 --temperatures 0.8 0.6
+        --variants base lr=1e-3 "eps=1e-4 epochs=12" --models 16 --temperatures 0.6 0.5
 
 Variants are compared on the same prompts and the same halves. Each is a run of its own in
 ``--runs`` and keeps its models there, and its figures in ``smoothness/``, so that an interrupted
@@ -77,7 +77,8 @@ class Variant:
         """Return the demo with this recipe, in a folder named after it."""
         name = "smooth-" + re.sub(r"[^\w.-]+", "-", self.text)
         sets = [f"generator.preset={args.preset}"]
-        sets += [f"generator.settings.{key}={value:g}" for key, value in self.settings.items()]
+        fixed = {"temperature": args.temperatures[0]}  # in no model's weights, but in its recipe
+        sets += [f"generator.settings.{k}={v:g}" for k, v in {**fixed, **self.settings}.items()]
         given = {"seed": args.seed, "runs": args.runs, "name": name}
         return untrain.Experiment.demo(
             "demo", *sets, **given, workers=args.workers, threads=args.threads
@@ -317,7 +318,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     variants = [Variant(text) for text in args.variants]
-    base = replace(preset_of(args.preset), **variants[0].settings)
+    base = preset_of(args.preset, **variants[0].settings)
     at = Setting("", args.seed, args.runs)
     found: dict[tuple[str, float], Measured] = {}
     times: dict[str, float] = {}
@@ -327,9 +328,9 @@ def main() -> None:
         run.trainer.prepare()
         for temperature in args.temperatures:
             found[variant.text, temperature] = measured(run, bank, temperature, args.methods)
-        changes = {**variants[0].settings, **variant.settings}
-        epochs = changes.get("epochs", base.epochs) / base.epochs
-        times[variant.text] = epochs * relative_cost(base, Recipe("", changes), "transformer", at)
+        recipe = preset_of(args.preset, **variant.settings)
+        cost = relative_cost(base, Recipe("", vars(recipe)), "transformer", at)
+        times[variant.text] = recipe.epochs / base.epochs * cost
         table = table_of(found, times)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         table.round(4).to_csv(args.out.with_suffix(".csv"), index=False)
