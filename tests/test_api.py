@@ -17,7 +17,7 @@ from PIL import Image
 
 import untrain
 from tests.helpers.settings import MICRO
-from untrain.api import experiment
+from untrain.api import asking, experiment
 from untrain.api import result as results
 from untrain.core.files import read_json, write_json
 from untrain.core.progress import console
@@ -42,7 +42,7 @@ def test_the_examples_of_the_docstrings(micro_copy: Copy, monkeypatch: pytest.Mo
     monkeypatch.chdir(folder.parent.parent)
     shutil.copy(MICRO, "experiment.yaml")
     Path("experiment.yaml").write_text(MICRO.read_text() + "workers: 1\n")
-    for module in (experiment, results, untrain):
+    for module in (asking, experiment, results, untrain):
         found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
         assert found.attempted and not found.failed
 

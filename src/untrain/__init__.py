@@ -21,7 +21,9 @@ __version__ = "0.1.0"
 sleep_while_waiting()  # before anything loads torch
 
 _PUBLIC = {
+    "Attribution": "untrain.api",
     "Bank": "untrain.api",
+    "Calibration": "untrain.attribution.calibration",
     "Catalog": "untrain.catalogs",
     "Config": "untrain.settings.config",
     "DalleGenerator": "untrain.generators.dalle.generator",
@@ -34,6 +36,8 @@ _PUBLIC = {
     "Noise": "untrain.generators.base",
     "Result": "untrain.api",
     "UntrainError": "untrain.core.errors",
+    "attribute": "untrain.api",
+    "calibrate": "untrain.api",
     "check_generator": "untrain.testing",
     "export_folder": "untrain.catalogs",
     "inspect": "untrain.catalogs",
@@ -50,7 +54,17 @@ _PUBLIC = {
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
-    from untrain.api import Bank, Effect, Experiment, Result, load_result
+    from untrain.api import (
+        Attribution,
+        Bank,
+        Effect,
+        Experiment,
+        Result,
+        attribute,
+        calibrate,
+        load_result,
+    )
+    from untrain.attribution.calibration import Calibration
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
     from untrain.catalogs.base import read_image
     from untrain.core.errors import InputError, UntrainError

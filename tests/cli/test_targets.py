@@ -18,6 +18,7 @@ FILES = {
     "sheet": ("sheet", "nowhere"),
     "compare --csv": ("compare", "nowhere", "nowhere", "--csv"),
     "weights --out": ("weights", "nowhere", "--out"),
+    "calibrate --out": ("calibrate", "nowhere", "--out"),
 }
 """Commands that write a file, on data that are not there: a check that came later would say so."""
 
@@ -124,6 +125,8 @@ def test_a_runs_own_files_are_not_written_over(untrain: Untrain, micro_copy: Cop
         ("compare", run, run, "--csv", run / "prompts.csv"),
         ("weights", run, "--out", run / "config.yaml"),
         ("trace", picture, "--run", run, "--out", run / "prompts.csv"),
+        ("attribute", run, "--out", run / "prompts.csv"),
+        ("calibrate", run, "--out", run / "config.yaml"),
     ):
         said = untrain(*command)
         assert said.code == 2 and "one of the files to be read" in " ".join(said.err.split())

@@ -148,6 +148,8 @@ def test_fresh_reads_the_catalogue_of_a_run_again(
         return said["queries"][0]["hits"][0]["caption"]
 
     assert first() == before
+    notes = json.loads(call(photo, "--run", run, "--json"))["notes"]
+    assert "has no fitted model" in {n["code"]: n for n in notes}["influence-left-out"]["text"]
     caption.write_text(before.upper())  # nothing but its content tells
     os.utime(caption, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert first() == before
@@ -255,6 +257,7 @@ def test_what_is_no_picture_is_named(photo: Path, spoil: Callable[[Path], None])
         (("-c", "photos", "--encoder", "layout", "--pooling", "mean"), "pooling"),
         (("-c", "photos", "--index", "exat"), "did you mean 'exact'"),
         (("-c", "photos", "--ranking", "study!"), "did you mean 'study'"),
+        (("-c", "photos", "--method", "dtrak"), "--method works only with --run"),
         (("-c", "photos", "-o", "table.xlsx"), "expected a name ending in .csv"),
     ],
 )
@@ -285,3 +288,31 @@ def test_a_catalogue_that_changed_is_read_and_indexed_again(
     assert "zz-copy" not in said and "33 images then, 32 now" in said
     assert "a catalogue named photos was indexed before with other content" in said
     assert "note:" not in call(photo, "-c", "photos")
+
+
+def test_with_a_run_likeness_and_influence_stand_side_by_side(micro_run: Path) -> None:
+    picture = min(micro_run.glob("queries/*/0.png"))
+    said = call(picture, "--run", micro_run, "--top", 4, "-o", "t.json", "-o", "t.html")
+    assert "0, by influence (dtrak)" in said and "# likeness" in said
+    assert "likeness and influence: " in said and "influence took" in said
+    told = json.loads(Path("t.json").read_text())
+    assert told["seconds"]["influence"] > 0
+    beside = told["queries"][0]["influence"]
+    assert beside["method"] == "dtrak" and beside["agreement"]["k"] == 4
+    rows = beside["side_by_side"]
+    assert {1, 2, 3, 4} <= {row["influence_rank"] for row in rows}
+    assert {1, 2, 3, 4} <= {row["likeness_rank"] for row in rows}
+    both = sum(max(row["influence_rank"], row["likeness_rank"] or 99) <= 4 for row in rows)
+    assert both == beside["agreement"]["both"] and len(rows) == 8 - both
+    page = Path("t.html").read_text()
+    assert "By likeness" in page and "By influence (dtrak)" in page and "by likeness</p>" in page
+
+
+def test_influence_can_be_left_out_or_asked_for(micro_run: Path, tmp_path: Path) -> None:
+    picture = min(micro_run.glob("queries/*/0.png"))
+    said = json.loads(call(picture, "--run", micro_run, "--json", "--method", "none"))
+    assert "influence" not in said["queries"][0] and "influence" not in said["seconds"]
+    said = json.loads(call(picture, "--run", micro_run, "--json", "-m", "grad_cos"))
+    assert said["queries"][0]["influence"]["method"] == "grad_cos"
+    with pytest.raises(InputError, match="did you mean 'dtrak'"):
+        call(picture, "--run", micro_run, "--method", "dtrakk")

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from tests.helpers.commands import Untrain, command_line
 from tests.helpers.places import ROOT
@@ -124,11 +126,14 @@ def prepared(small: Path) -> Path:
         untrain.Experiment.from_yaml("experiment.yaml").run()
         demo = "src/untrain/settings/demo.yaml"
         untrain.Experiment.from_yaml(demo).run()
-        for number, name in enumerate(("seed-1", "seed-2"), start=1):
+        for number, name in enumerate(("seed-1", "seed-2", "seed-3"), start=1):
             shutil.copytree("runs/demo", f"runs/{name}")
             effects = EFFECTS.read(Path("runs", name))
             effects["estimate"] *= 1 + number / 100  # else they are seen to be one run given twice
             EFFECTS.write(Path("runs", name), effects)
+            samples = load_file(f"runs/{name}/queries.safetensors")
+            other = {key: np.roll(sample, number, -1) for key, sample in samples.items()}
+            save_file(other, f"runs/{name}/queries.safetensors")
     return small
 
 

@@ -1,8 +1,20 @@
 """untrain in Python: an experiment that can be run, and its result as tables and pictures."""
 
+from untrain.api.asking import attribute
+from untrain.api.attribution import Attribution
 from untrain.api.bank import Bank
+from untrain.api.calibration import calibrate
 from untrain.api.effect import Effect
 from untrain.api.experiment import Experiment
 from untrain.api.result import Result, load_result
 
-__all__ = ["Bank", "Effect", "Experiment", "Result", "load_result"]
+__all__ = [
+    "Attribution",
+    "Bank",
+    "Effect",
+    "Experiment",
+    "Result",
+    "attribute",
+    "calibrate",
+    "load_result",
+]

@@ -10,7 +10,7 @@ better.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -95,19 +95,33 @@ def example_sets(
     fusion = FUSION.rank(comparison, retrieval).table.set_index(["prompt_id", "image_id"])["score"]
     scores = scores.join(fusion.rename("fusion"))
     found = []
-    columns = ["arm", "prompt_id", "k", "estimate"]
-    for arm, prompt_id, k, estimate in effects[columns].to_numpy(object):
-        # The effect at k is that of all increments up to k, with several draws their mean.
-        same = (forget_sets["arm"] == arm) & (forget_sets["prompt_id"] == prompt_id)
-        members = forget_sets[same & (forget_sets["k"] <= k)]
+    for effect, members in removed_sets(forget_sets, effects):
         pairs = pd.MultiIndex.from_frame(members[["prompt_id", "image_id"]])
         known = pairs[pairs.isin(scores.index)]
-        if len(members) and len(known) >= COVERED * len(members):
+        if len(known) >= COVERED * len(members):
             images = len(members) / members["draw"].nunique()
-            key = {"arm": arm, "prompt_id": prompt_id, "k": k, "group": groups[prompt_id]}
-            key |= {"images": images, "effect": estimate / images}
+            key = {"arm": effect.arm, "prompt_id": effect.prompt_id, "k": effect.k}
+            key |= {"group": groups[effect.prompt_id], "images": images}
+            key |= {"effect": effect.estimate / images}
             found.append({**key, **scores.loc[known].mean(skipna=False)})
     return pd.DataFrame(found)
+
+
+def removed_sets(
+    forget_sets: pd.DataFrame, effects: pd.DataFrame
+) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Yield each effect, a row as a named tuple, with the images whose removal it is of.
+
+    With several draws the effect is their mean. An effect of no set of the prompt's own is left
+    out.
+    """
+    effect: Any
+    for effect in effects.itertuples():
+        # The effect at k is that of all increments up to k, with several draws their mean.
+        same = forget_sets["arm"].eq(effect.arm) & forget_sets["prompt_id"].eq(effect.prompt_id)
+        members = forget_sets[same & (forget_sets["k"] <= effect.k)]
+        if len(members):
+            yield effect, members
 
 
 def fit_weights(runs: Sequence[Examples]) -> Weights:

@@ -46,7 +46,7 @@ from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
 from untrain.generators.base import has_likelihood
 from untrain.generators.queries import Queries, draw
-from untrain.runs.queries import read_queries
+from untrain.runs.queries import queries_key, read_queries
 from untrain.runs.run import Run
 from untrain.training.base import ModelRequest
 
@@ -194,13 +194,7 @@ def _renew(run: Run) -> None:
 def depends_on(run: Run) -> dict[str, str]:
     """Return the fingerprints of what the models and their measures depend on."""
     recipe = fingerprint(run.generator.fingerprint(run.catalog), run.config.seed, run.config.b_seed)
-    return {"models": recipe, "queries": _queries(run.folder)}
-
-
-def _queries(folder: Path) -> str:
-    """Return the fingerprint of the pictures that A generated, and of their prompts."""
-    files = [folder / "queries.safetensors", folder / "prompts.csv"]
-    return fingerprint(*(file.read_bytes() for file in files))
+    return {"models": recipe, "queries": queries_key(run.folder)}
 
 
 def remembered(folder: Path) -> dict[str, str]:
@@ -235,7 +229,7 @@ def read_bank(folder: Path) -> Bank:
     remedy = "make it with `untrain bank FILE`"
     if not (folder / "bank" / "models.parquet").exists():
         raise InputError(f"found no bank of random subsets in {folder}: {remedy}")
-    if remembered(folder / "bank").get("queries") != _queries(folder):
+    if remembered(folder / "bank").get("queries") != queries_key(folder):
         raise InputError(
             f"the bank in {folder} was measured on pictures that have changed since: "
             "measure it again with `untrain bank FILE`"

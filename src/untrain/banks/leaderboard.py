@@ -86,7 +86,7 @@ def leaderboard(
     """
     _check(run, k, candidates)
     prompts = run.prompts[run.prompts["role"] == "query"].reset_index(drop=True)
-    kept, outcomes = _outcomes(run, bank, list(prompts["prompt_id"]))
+    kept, outcomes = half_outcomes(run, bank, list(prompts["prompt_id"]))
     groups = pd.factorize(pd.Series(run.catalog.hashes))[0]
     evidence = evidence_of(run, list(prompts["prompt_id"]), candidates)
     truth = _Truth(kept, outcomes, groups, evidence.families, k)
@@ -187,7 +187,7 @@ def _check(run: Run, k: int, candidates: int) -> None:
         raise InputError(f"candidates are {candidates}; choose at least 1")
 
 
-def _outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def half_outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return what each half's model was trained on, and its mean measure of each query."""
     half = np.isclose(bank.models["share"].to_numpy(np.float64), HALF)
     if half.sum() < LEAST_MODELS:

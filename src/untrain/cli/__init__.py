@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from untrain.cli import (
+    attribute,
     bank,
     cache,
+    calibrate,
     compare,
     data,
     doctor,
@@ -66,9 +68,10 @@ app = typer.Typer(
 init.add_to(app)
 run.add_to(app)
 trace.add_to(app)
+attribute.add_to(app)
 for room in (status, show, report, compare):
     room.add_to(app)
-for room in (bank, leaderboard, weights):
+for room in (bank, leaderboard, weights, calibrate):
     room.add_to(app)
 export.add_to(app)
 app.add_typer(data.app, name="data", rich_help_panel="Data, files and this machine")

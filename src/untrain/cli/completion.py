@@ -52,6 +52,11 @@ def rankings(incomplete: str) -> list[str]:
     return _registered(incomplete, "untrain.search.rank.ranking:RANKINGS")
 
 
+def attributors(incomplete: str) -> list[str]:
+    """Names of attributors."""
+    return _registered(incomplete, "untrain.attribution.registry:ATTRIBUTORS")
+
+
 def settings(incomplete: str) -> list[str]:
     """Keys of the experiment file, as --set takes them."""
     from untrain.settings.template import keys

@@ -17,16 +17,20 @@ from rich.text import Text
 
 from untrain.cli import completion
 from untrain.cli.catalogue import open_catalogue
+from untrain.cli.files import OUT_HELP, check_outputs, sources_of
 from untrain.cli.options import JSON
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from untrain.attribution.side_by_side import SideBySide
     from untrain.catalogs import Catalog
     from untrain.encoders import Encoder
     from untrain.search.trace import Trace
 
-KINDS = (".csv", ".parquet", ".json", ".html")
+
+NONE = "none"
+"""The method that leaves influence out."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -69,9 +73,15 @@ def trace(
         "metric:NAME (such as metric:feature_cosine) or fitted:FILE (see untrain weights).",
         autocompletion=completion.rankings,
     ),
-    out: list[Path] = typer.Option(
-        [], "--out", "-o", help="File to write (.csv, .parquet, .json or .html); repeatable."
+    method: str = typer.Option(
+        "",
+        "--method",
+        "-m",
+        help="With --run: how influence is computed, beside likeness: dtrak (default), trak, "
+        "ekfac, …, or none, which saves the time.",
+        autocompletion=completion.attributors,
     ),
+    out: list[Path] = typer.Option([], "--out", "-o", help=OUT_HELP),
     as_json: bool = JSON,
     fresh: bool = typer.Option(
         False, "--fresh", help="Read and index the catalogue again and ignore the cache."
@@ -80,21 +90,25 @@ def trace(
     """Find the training images nearest to a picture in a whole catalogue.
 
     The first call indexes the catalogue; later calls take about a second for ten thousand images.
-    Similarity does not prove influence: `untrain run` measures that.
+    With --run, the influence of the training images stands beside: how much worse the run's model
+    would be at the picture without each. Neither is proof: `untrain run` measures what happens.
 
     Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
     """
     from untrain.catalogs.base import read_image
     from untrain.core.errors import InputError
     from untrain.report.page.trace import run_notes
+    from untrain.runs.pictures import named_files
     from untrain.search.trace import trace as find
 
-    _check_outputs(out, [*images, Path(catalog)] if catalog else images)
+    check_outputs(out, [*images, Path(catalog)] if catalog else images)
     if bool(catalog) == (run is not None):
         raise InputError("give the training images once: either --catalog or --run")
+    if method and run is None:
+        raise InputError("--method works only with --run: influence is that of a run's model")
     if run is not None:
-        _check_outputs(out, _sources(run))
-    named = dict(zip(_names(images), images, strict=True))
+        check_outputs(out, sources_of(run))
+    named = named_files(images)
     pictures = {name: read_image(path) for name, path in named.items()}
     seconds: dict[str, float] = {}
     start = time.perf_counter()
@@ -110,42 +124,20 @@ def trace(
         about={**found.about, "encoder_load_seconds": round(loading, 4)},
         notes=(*found.notes, *(run_notes(run, named) if run else ())),
     )
+    beside = None
+    if run is not None and method != NONE:
+        from untrain.api.asking import beside_trace
+
+        start = time.perf_counter()
+        beside, notes = beside_trace(found, opened, run, named, prompt, method or None, top)
+        seconds = {**found.seconds, "influence": time.perf_counter() - start}
+        found = replace(found, seconds=seconds, notes=(*found.notes, *notes))
     for path in out:
-        _write(path, found, pictures, opened)
+        _write(path, found, pictures, opened, beside)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(_json(found, beside), indent=2, ensure_ascii=False))
     else:
-        _print(found, out)
-
-
-def _check_outputs(out: Sequence[Path], sources: Sequence[Path]) -> None:
-    from untrain.core.errors import InputError
-    from untrain.core.files import check_file_target
-
-    for path in out:
-        if path.suffix.lower() not in KINDS:
-            raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
-        check_file_target(path, sources)
-
-
-def _sources(run: Path) -> list[Path]:
-    """Return what is read of a run: its folder, and its data where they are files."""
-    from untrain.runs.find import find_run
-    from untrain.runs.inputs import run_config
-
-    folder = find_run(run)
-    data = run_config(folder).data.path
-    return [folder, data] if data else [folder]
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Name pictures by their files, without the ending or folder where that is enough."""
-    from untrain.core.errors import InputError
-
-    for names in ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths]):
-        if len(set(names)) == len(names):
-            return names
-    raise InputError("the same picture was given twice; give each only once")
+        _print(found, out, beside)
 
 
 def _open(
@@ -180,23 +172,37 @@ def _encoder(name: str, pooling: str) -> Encoder | None:
     return load_encoder(name, **({"pooling": pooling} if pooling else {}))
 
 
-def _write(path: Path, found: Trace, pictures: dict[str, np.ndarray], catalog: Catalog) -> None:
+def _json(found: Trace, beside: SideBySide | None) -> dict[str, Any]:
+    values = found.to_dict()
+    if beside is not None:
+        for query in values["queries"]:
+            query["influence"] = beside.to_dict(query["query"])
+    return values
+
+
+def _write(
+    path: Path,
+    found: Trace,
+    pictures: dict[str, np.ndarray],
+    catalog: Catalog,
+    beside: SideBySide | None,
+) -> None:
     from untrain.core.files import write_csv, write_json, write_parquet, write_text
 
     kind = path.suffix.lower()
     if kind == ".html":
         from untrain.report.page.trace import trace_page
 
-        write_text(path, trace_page(found, pictures, catalog))
+        write_text(path, trace_page(found, pictures, catalog, beside))
     elif kind == ".json":
-        write_json(path, found.to_dict())
+        write_json(path, _json(found, beside))
     elif kind == ".parquet":
         write_parquet(path, found.table)
     else:
         write_csv(path, found.table)
 
 
-def _print(found: Trace, out: Sequence[Path]) -> None:
+def _print(found: Trace, out: Sequence[Path], beside: SideBySide | None) -> None:
     from untrain.report.page.trace import copy_verdict
 
     console = Console(highlight=False)
@@ -204,6 +210,9 @@ def _print(found: Trace, out: Sequence[Path]) -> None:
         console.print(_table(found, str(copy.query)))
         style = "bold" if copy.near_copy else ""
         console.print(Text(copy_verdict(copy), style), soft_wrap=True)
+        if beside is not None:
+            console.print(_influence(beside, str(copy.query)))
+            console.print(f"likeness and influence: {beside.agreement[str(copy.query)]}")
         console.print()
     for note in found.notes:
         console.print(f"[yellow]note:[/] {escape(str(note))}", soft_wrap=True)
@@ -211,7 +220,8 @@ def _print(found: Trace, out: Sequence[Path]) -> None:
     console.print(
         f"{sum(found.seconds.values()):.2f} s for {about['images']:,} images of "
         f"{escape(about['catalog'])}; {about['candidates']} compared by every metric, ranking "
-        f"{escape(about['ranking'])}",
+        f"{escape(about['ranking'])}"
+        + (f"; influence took {found.seconds['influence']:.2f} s of it" if beside else ""),
         soft_wrap=True,
     )
     for path in out:
@@ -234,6 +244,29 @@ def _table(found: Trace, query: str) -> Table:
         row += [f"{hit['text_tfidf']:.2f}"] if with_text else []
         caption = Text(hit["caption"], no_wrap=True, overflow="ellipsis")
         table.add_row(*map(str, row), _copy(hit), caption)
+    return table
+
+
+def _influence(beside: SideBySide, query: str) -> Table:
+    """Return the images that the model stands on most, and where likeness places them."""
+    from untrain.report.attribution import number
+
+    hits = beside.table(query)
+    hits = hits[hits["influence_rank"] <= beside.top].sort_values("influence_rank")
+    table = Table(title=escape(f"{query}, by influence ({beside.method})"), title_justify="left")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("image", no_wrap=True, max_width=24)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("# likeness", justify="right", no_wrap=True)
+    table.add_column("caption")
+    for hit in hits.to_dict("records"):
+        near = hit["likeness_rank"]
+        place = "–" if near != near else f"{near:.0f}"
+        row = [f"{hit['influence_rank']:.0f}", escape(hit["image_id"])]
+        row += [number(hit["influence_score"]), place]
+        style = "" if near <= beside.top else "bold"
+        caption = Text(hit["caption"], no_wrap=True, overflow="ellipsis")
+        table.add_row(*row, caption, style=style)
     return table
 
 

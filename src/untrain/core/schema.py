@@ -205,3 +205,9 @@ class Table:
         text = {column.name: str for column in self.columns if column.kind == Kind.TEXT}
         table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
         return self.conform(table, str(path))
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON holds them; what is missing is None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]

@@ -26,20 +26,11 @@ def read_examples(run: Path) -> Examples:
     InputError
         If the folder lacks a table, there is no such set, or all prompts' sets were removed as one.
     """
-    comparison, retrieval, sets, effects = (
-        _table(run, name) for name in ("comparison", "retrieval", "forget_sets", "results/effects")
-    )
-    if (sets.groupby("forget_set_id")["prompt_id"].nunique() > 1).any():
-        raise InputError(
-            f"{run}: the sets of all prompts were removed together (removal.together), so no "
-            "effect is that of one prompt's images; expected a run with a set for each prompt"
-        )
-    measure = primary(effects)
-    single = (effects["measure"] == measure) & effects["prompt_id"].notna()
-    known = (effects["design"] == "randomised") & effects["estimate"].notna()
-    groups = _groups(run)
+    comparison, retrieval = (_table(run, name) for name in ("comparison", "retrieval"))
+    measure, sets, effects = single_effects(run)
+    groups = prompt_groups(run)
     record = read_json(_needed(run, "run.json"))
-    found = example_sets(comparison, retrieval, sets, effects[single & known], groups)
+    found = example_sets(comparison, retrieval, sets, effects, groups)
     if found.empty:
         raise InputError(
             f"{run}: no set of candidates has a measured effect; expected a run with the "
@@ -52,6 +43,32 @@ def read_examples(run: Path) -> Examples:
         record.get("generator", {}).get("unit", ""),
         found,
     )
+
+
+def single_effects(run: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
+    """Return what a finished run measured of removing one prompt's images.
+
+    Returns
+    -------
+    tuple of str, DataFrame and DataFrame
+        The primary measure, the forget sets, and the effects of single prompts by the randomised
+        design.
+
+    Raises
+    ------
+    InputError
+        If the folder lacks a table, or all prompts' sets were removed as one.
+    """
+    sets, effects = (_table(run, name) for name in ("forget_sets", "results/effects"))
+    if (sets.groupby("forget_set_id")["prompt_id"].nunique() > 1).any():
+        raise InputError(
+            f"{run}: the sets of all prompts were removed together (removal.together), so no "
+            "effect is that of one prompt's images; expected a run with a set for each prompt"
+        )
+    measure = primary(effects)
+    single = (effects["measure"] == measure) & effects["prompt_id"].notna()
+    known = (effects["design"] == "randomised") & effects["estimate"].notna()
+    return measure, sets, effects[single & known]
 
 
 def _needed(run: Path, name: str) -> Path:
@@ -69,7 +86,7 @@ def _table(run: Path, name: str) -> pd.DataFrame:
     return TABLES[name].read(run)
 
 
-def _groups(run: Path) -> dict[str, str]:
+def prompt_groups(run: Path) -> dict[str, str]:
     """Return, by prompt, the family or else the text: the groups of the cross-validation."""
     _needed(run, "prompts.csv")
     prompts = PROMPTS.read(run)

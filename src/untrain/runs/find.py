@@ -47,6 +47,11 @@ def find_run(given: Path, runs: Path = RUNS) -> Path:
     raise InputError(f"{given} is not a run folder: it has no {RECORD}{hint}")
 
 
+def has_model(folder: Path) -> bool:
+    """Tell whether a run has fitted the model that draws its pictures."""
+    return (folder / "model_a.parquet").is_file()
+
+
 def refuse_foreign(folder: Path) -> None:
     """Raise `InputError` if a folder is not empty and not the folder of a run."""
     if not folder.exists() or _is_record(folder / RECORD):

@@ -8,6 +8,7 @@ from typing import overload
 
 import numpy as np
 
+from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder
 
 
@@ -48,3 +49,17 @@ class PictureFiles(Sequence[np.ndarray]):
         if isinstance(position, slice):
             return PictureFiles(self.paths[position])
         return read_picture(self.paths[position])
+
+
+def named_files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name pictures by their files, without the ending or folder where that is enough.
+
+    Raises
+    ------
+    InputError
+        One is given twice.
+    """
+    for names in ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths]):
+        if len(set(names)) == len(names):
+            return dict(zip(names, paths, strict=True))
+    raise InputError("the same picture was given twice; give each only once")

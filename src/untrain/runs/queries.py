@@ -19,7 +19,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import atomic_file
+from untrain.core.files import atomic_file, fingerprint
 from untrain.core.tables import PROMPTS
 from untrain.generators.queries import Queries
 from untrain.runs.pictures import PictureFiles, read_picture, save_pictures
@@ -109,6 +109,12 @@ def choose_queries(queries: Queries, wanted: Sequence[str]) -> Queries:
             )
         chosen += found
     return queries.of(*dict.fromkeys(chosen))
+
+
+def queries_key(folder: Path) -> str:
+    """Return the fingerprint of the pictures that A generated, and of their prompts."""
+    files = [folder / SAMPLES, folder / "prompts.csv"]
+    return fingerprint(*(file.read_bytes() for file in files))
 
 
 def _generations(folder: Path) -> list[int]:

@@ -15,6 +15,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.core.parallel import in_threads
+from untrain.core.schema import records
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search.catalog_index import CatalogIndex, open_calibration, open_index
@@ -48,6 +49,9 @@ class Trace:
         Seconds by part.
     notes : tuple of Note
         What was made anew, undefined, left out or not understood.
+    ranked : DataFrame
+        Every image that was compared: ``query``, ``image_id``, ``position`` in the catalogue, and
+        the ``score`` of the ranking (NaN where it is undefined).
     """
 
     table: pd.DataFrame
@@ -55,13 +59,14 @@ class Trace:
     about: dict[str, Any]
     seconds: dict[str, float]
     notes: tuple[Note, ...]
+    ranked: pd.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON holds it; what is undefined is None."""
         queries = []
-        for copy in _records(self.copies):
+        for copy in records(self.copies):
             hits = self.table[self.table["query"] == copy["query"]].drop(columns="query")
-            queries.append({"query": copy.pop("query"), "copy_test": copy, "hits": _records(hits)})
+            queries.append({"query": copy.pop("query"), "copy_test": copy, "hits": records(hits)})
         return {
             **self.about,
             "queries": queries,
@@ -167,7 +172,14 @@ def trace(
         "prompt": prompt,
     }
     notes = (*opened.notes, *uncalibrated, *words.notes, *undefined, *left_out)
-    return Trace(table, copies, about, seconds, notes)
+    return Trace(table, copies, about, seconds, notes, _compared(ranked.table, catalog))
+
+
+def _compared(ranked: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+    """Return every image compared, with its score and where it is in the catalogue."""
+    table = ranked[["prompt_id", "image_id", "score"]].rename(columns={"prompt_id": "query"})
+    positions = table["image_id"].map(catalog.index.__getitem__).astype("int64")
+    return table.assign(position=positions).reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -258,8 +270,3 @@ def _read(catalog: Catalog, positions: np.ndarray) -> dict[int, np.ndarray]:
     ids = [catalog.ids[position] for position in positions]
     decoded = in_threads(lambda image_id: np.asarray(catalog.image(image_id)), ids)
     return dict(zip(positions.tolist(), decoded, strict=True))
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = table.astype(object).where(table.notna(), None)
-    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from untrain.catalogs.base import Catalog
 from untrain.core.notes import Note
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.trace import Trace
+
+if TYPE_CHECKING:  # a trace without a run has no influence beside it
+    from untrain.attribution.side_by_side import SideBySide
 
 BARS = (  # metrics shown with each hit, 1 for the same picture; all metrics are in a table below
     "pixel_cosine",
@@ -92,7 +95,12 @@ def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[Note, ...]:
 # As a page ----------------------------------------------------------------------------------------
 
 
-def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog) -> str:
+def trace_page(
+    found: Trace,
+    images: Mapping[str, np.ndarray],
+    catalog: Catalog,
+    beside: SideBySide | None = None,
+) -> str:
     """Return the page of a trace, which needs no network and runs no script.
 
     Parameters
@@ -102,6 +110,8 @@ def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog)
         The pictures that were traced.
     catalog : Catalog
         Where the training images are read from.
+    beside : SideBySide, optional
+        The influence of the training images on the same pictures.
     """
     from markupsafe import Markup
 
@@ -117,8 +127,9 @@ def trace_page(found: Trace, images: Mapping[str, np.ndarray], catalog: Catalog)
                 "uri": data_uri(Image.fromarray(images[str(copy.query)]), QUERY_SIDE),
                 "near_copy": copy.near_copy,
                 "copies": copy_verdict(copy),
-                "hits": _hits(hits, catalog),
+                "hits": _hits(hits, catalog, _places(beside, str(copy.query))),
                 "metrics": _metrics(hits),
+                "influence": _influence(beside, str(copy.query), catalog) if beside else None,
             }
         )
     return render_template(
@@ -153,7 +164,44 @@ def _parts(seconds: Mapping[str, float]) -> str:
     return ", ".join(f"{part} {took:.2f}" for part, took in seconds.items())
 
 
-def _hits(hits: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
+def _places(beside: SideBySide | None, query: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what stands beside the images nearest: their place by influence."""
+    if beside is None:
+        return {}
+    by, hits = f"by {beside.method}", beside.table(query).to_dict("records")
+    return {hit["image_id"]: [_place(hit["influence_rank"], by, beside.top)] for hit in hits}
+
+
+def _place(rank: float, by: str, top: int) -> dict[str, Any]:
+    if not math.isfinite(rank):
+        return {"text": f"not compared {by}", "known": False}
+    return {"text": f"{rank:,.0f}. {by}", "known": rank <= top}
+
+
+def _influence(beside: SideBySide, query: str, catalog: Catalog) -> dict[str, Any]:
+    """Return the images that the model stands on most, with their place by likeness."""
+    table = beside.table(query)
+    shown = table[table["influence_rank"] <= beside.top].sort_values("influence_rank")
+    hits = [
+        {
+            "rank": int(hit["influence_rank"]),
+            "score": number(hit["influence_score"]),
+            "id": hit["image_id"],
+            "caption": hit["caption"],
+            "same": "",
+            "near_copy": False,
+            "beside": [_place(hit["likeness_rank"], "by likeness", beside.top)],
+            "bars": [],
+            "uri": data_uri(catalog.image(hit["image_id"]), HIT_SIDE),
+        }
+        for hit in shown.to_dict("records")
+    ]
+    return {"method": beside.method, "agreement": str(beside.agreement[query]), "hits": hits}
+
+
+def _hits(
+    hits: pd.DataFrame, catalog: Catalog, places: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
     return [
         {
             "rank": hit["rank"],
@@ -163,6 +211,7 @@ def _hits(hits: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
             "same": hit["same_as"],
             "near_copy": hit["near_copy"],
             "uri": data_uri(catalog.image(hit["image_id"]), HIT_SIDE),
+            "beside": places.get(hit["image_id"], []),
             "bars": [
                 {
                     "label": METRICS[name].label,

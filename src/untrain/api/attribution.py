@@ -1,0 +1,146 @@
+"""An attribution in Python: tables, arrays and files of what methods said."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from untrain.core.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from untrain.attribution.attribute import Attributed
+    from untrain.catalogs.base import Catalog
+    from untrain.core.notes import Note
+    from untrain.generators.queries import Queries
+
+KINDS = (".csv", ".parquet", ".json", ".html")
+"""Endings of the files that an attribution is written to."""
+
+
+class Attribution:
+    """Which training images queries stand on; `untrain.attribute` returns it.
+
+    Parameters
+    ----------
+    found : Attributed
+        What the methods said.
+    queries : Queries
+        What was asked about.
+    catalog : Catalog
+        Where the training images are read from.
+    """
+
+    def __init__(self, found: Attributed, queries: Queries, catalog: Catalog) -> None:
+        self.found, self.queries, self.catalog = found, queries, catalog
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The first images of each method and query, best first.
+
+        Columns method, prompt_id (a picture's name, where pictures were asked about), rank from 1,
+        image_id, score (higher: removing the image makes the query worse), caption, same_as; with a
+        calibration also effect, low and high: what the removal of this image would cost.
+        """
+        return self.found.table.copy()
+
+    @property
+    def removals(self) -> pd.DataFrame:
+        """What removing those images together would cost: effect, low and high, in `unit`.
+
+        A row for each method and query; NaN where a method is not calibrated.
+        """
+        return self.found.removals.copy()
+
+    @property
+    def scores(self) -> np.ndarray:
+        """All scores of the first method, float32 (queries, images of the catalogue)."""
+        return self.of(self.methods[0])
+
+    def of(self, method: str) -> np.ndarray:
+        """Return all scores of a method, float32 (queries, images); NaN where it has none."""
+        if method not in self.found.values:
+            raise InputError(f"there are no scores of {method}, only of {', '.join(self.methods)}")
+        return self.found.values[method].copy()
+
+    def top(self, k: int = 10, method: str | None = None) -> dict[str, list[str]]:
+        """Return the ids of the k images that each query stands on most, best first."""
+        from untrain.attribution.agreement import order
+
+        scores = self.of(method or self.methods[0])
+        ids = self.found.image_ids
+        rows = zip(self.found.prompts["prompt_id"], scores, strict=True)
+        return {prompt_id: [ids[i] for i in order(row)[:k]] for prompt_id, row in rows}
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in the order that they were asked for in."""
+        return self.found.methods
+
+    @property
+    def unit(self) -> str:
+        """Of effects, such as bits/token."""
+        return self.found.unit
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know, such as pictures that were resized."""
+        return self.found.notes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the scores of images not shown, as JSON can hold it."""
+        return {"catalog": self.catalog.name, **self.found.to_dict()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the table (.csv, .parquet), everything shown (.json), or a page (.html).
+
+        A table of one method is one that ``ranking: {method: "scores:FILE"}`` takes.
+
+        Raises
+        ------
+        InputError
+            Another ending, or something that is no file is in the way.
+        """
+        from untrain.core.files import (
+            check_file_target,
+            write_csv,
+            write_json,
+            write_parquet,
+            write_text,
+        )
+
+        path = check_file_target(path)
+        kind = path.suffix.lower()
+        if kind == ".html":
+            from untrain.report.page.attribution import attribution_page
+
+            write_text(path, attribution_page(self.found, self.queries, self.catalog))
+        elif kind == ".json":
+            write_json(path, self.to_dict())
+        elif kind == ".parquet":
+            write_parquet(path, self.found.table)
+        elif kind == ".csv":
+            write_csv(path, self.found.table)
+        else:
+            raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
+
+    def __len__(self) -> int:
+        return len(self.found.prompts)
+
+    def __repr__(self) -> str:
+        asked = f"{len(self)} {'query' if len(self) == 1 else 'queries'}"
+        scale = self.unit if self.found.calibrated else "uncalibrated"
+        return (
+            f"Attribution of {asked} to {len(self.catalog):,} images by "
+            f"{', '.join(self.methods)} ({scale})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what it is, notes, the first images."""
+        notes = "".join(f"<li>{escape(str(note))}</li>" for note in self.notes)
+        shown = self.found.table.drop(columns="same_as")
+        table = shown.to_html(index=False, border=0, max_rows=40)
+        return f"<p>{escape(repr(self))}</p><ul>{notes}</ul>{table}"

@@ -1,0 +1,30 @@
+"""Files that commands write tables, JSON and pages to, told apart by their endings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+KINDS = (".csv", ".parquet", ".json", ".html")
+OUT_HELP = "File to write (.csv, .parquet, .json or .html); repeatable."
+
+
+def check_outputs(out: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Raise `InputError` if a file cannot be written, or is one of those to be read."""
+    from untrain.core.errors import InputError
+    from untrain.core.files import check_file_target
+
+    for path in out:
+        if path.suffix.lower() not in KINDS:
+            raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
+        check_file_target(path, sources)
+
+
+def sources_of(run: Path) -> list[Path]:
+    """Return what is read of a run: its folder, and its data where they are files."""
+    from untrain.runs.find import find_run
+    from untrain.runs.inputs import run_config
+
+    folder = find_run(run)
+    data = run_config(folder).data.path
+    return [folder, data] if data else [folder]
