@@ -16,7 +16,11 @@ import numpy as np
 import torch
 
 from untrain.attribution.base import Attributor, Evidence, Need, Scores
-from untrain.attribution.gradients.directional import blocks_of_prompts, query_gradients
+from untrain.attribution.gradients.directional import (
+    Directions,
+    blocks_of_prompts,
+    query_gradients,
+)
 from untrain.attribution.gradients.kronecker import DAMPING, Fisher, fisher_of, in_basis, repeated
 from untrain.attribution.gradients.layers import factors
 from untrain.attribution.gradients.outputs import OUTPUTS
@@ -88,39 +92,48 @@ class EkFac(Attributor):
         layers = fisher
         if not self.relative:  # nothing is squared: rotate a few queries back, and no pair
             directions = {name: fisher[name].turned_back(d) for name, d in directions.items()}
-            layers = {
-                name: replace(layer, inputs=None, outputs=None) for name, layer in fisher.items()
-            }
+            layers = {n: replace(own, inputs=None, outputs=None) for n, own in fisher.items()}
         again = repeated(asked, catalog, self.output)
         found = np.empty((len(prompt_ids), len(catalog)), np.float32)
         with bar(f"influence, {self.name}", len(catalog)) as advance:
             for start in range(0, len(catalog), BATCH):
                 ids = catalog.ids[start : start + BATCH]
-                products = torch.zeros(len(ids), len(prompt_ids), device=device())
-                squares = torch.zeros(len(ids), 1, device=device())
-
-                def consume(
-                    name: str,
-                    gradients: torch.Tensor,
-                    products: torch.Tensor = products,
-                    squares: torch.Tensor = squares,
-                ) -> None:
-                    products += gradients.flatten(1) @ directions[name].flatten(1).T
-                    if self.relative:
-                        own = gradients.square() * inverses[name]
-                        squares += own.flatten(1).sum(1, keepdim=True)
-
+                sums = _Sums(len(ids), directions, inverses if self.relative else None)
                 for draw in range(self.draws_of_pairs):
                     batch = asked.training_batch(catalog, ids, draw)
                     run = partial(factors, asked, self.output.of_pairs, batch)
-                    in_basis(layers, again, run, consume)
-                products /= self.draws_of_pairs * len(catalog)
-                if self.relative:
-                    lengths = (squares / self.draws_of_pairs).sqrt()
-                    products = torch.where(lengths > 0, products / lengths, 0.0)
-                found[:, start : start + len(ids)] = finite(products, ids).T
+                    in_basis(layers, again, run, sums.add)
+                values = finite(sums.scores(self.draws_of_pairs), ids)
+                found[:, start : start + len(ids)] = values.T / np.float32(len(catalog))
                 advance(len(ids))
         return found
+
+
+class _Sums:
+    """What adds up over the layers of a batch of pairs: products with directions, and lengths."""
+
+    def __init__(
+        self, pairs: int, directions: Directions, inverses: dict[str, torch.Tensor] | None
+    ) -> None:
+        prompts = len(next(iter(directions.values())))
+        self.directions, self.inverses = directions, inverses
+        self.products = torch.zeros(pairs, prompts, device=device())
+        self.squares = torch.zeros(pairs, 1, device=device())
+
+    def add(self, name: str, gradients: torch.Tensor) -> None:
+        """Take the gradients of a layer, (pairs, o, i)."""
+        self.products += gradients.flatten(1) @ self.directions[name].flatten(1).T
+        if self.inverses is not None:
+            own = gradients.square() * self.inverses[name]
+            self.squares += own.flatten(1).sum(1, keepdim=True)
+
+    def scores(self, draws: int) -> torch.Tensor:
+        """Return the mean product over draws, over the mean length if asked, (pairs, prompts)."""
+        mean = self.products / draws
+        if self.inverses is None:
+            return mean
+        lengths = (self.squares / draws).sqrt()
+        return torch.where(lengths == 0, 0.0, mean / lengths)
 
 
 class EkFacRelative(EkFac):

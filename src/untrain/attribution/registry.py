@@ -25,6 +25,8 @@ GRADIENTS = {
     "tracin": "untrain.attribution.tracin:TracIn",
     "ekfac": "untrain.attribution.ekfac:EkFac",
     "ekfac_relative": "untrain.attribution.ekfac:EkFacRelative",
+    "abu": "untrain.attribution.abu:Abu",
+    "abu_plus": "untrain.attribution.abu:AbuPlus",
 }
 """Those that need a model's gradients."""
 ENSEMBLE = "ensemble"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from untrain.attribution.ekfac import EkFac, EkFacRelative
 from untrain.attribution.gradients import directional
 from untrain.attribution.gradients.kronecker import fisher_of
 from untrain.attribution.gradients.outputs import NLL
+from untrain.attribution.gradients.targets import drawn
 from untrain.attribution.registry import make_attributor
 from untrain.catalogs import Catalog
 from untrain.core.errors import InputError
@@ -112,6 +115,55 @@ def test_scores_are_in_units_of_the_loss(sketcher: Make, catalog: Catalog) -> No
     gradient = 2 / 192 * residual[0][:, None] * x[0]
     exact = (gradient * torch.linalg.solve(hessian, gradient.T).T).sum() / 40
     assert float(score) == pytest.approx(float(exact), rel=0.4)
+
+
+def test_it_agrees_with_kronfluence(
+    sketcher: Make, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The implementation of Grosse et al. (2023), given the same drawn targets."""
+    kronfluence = pytest.importorskip("kronfluence", reason="needs kronfluence")
+    arguments = pytest.importorskip("kronfluence.arguments")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    asked = sketcher("dense")
+    ours = EkFac("ekfac").scores(evidence_of(asked, catalog, ROWS)).values
+    other, passes = Sketcher("dense"), ["eigenvectors"]
+
+    class Task(kronfluence.task.Task):  # type: ignore[misc]
+        def compute_train_loss(
+            self, batch: list[torch.Tensor], model: torch.nn.Module, sample: bool = False
+        ) -> torch.Tensor:
+            other.fitted, names = model, [catalog.ids[row] for row in batch[2].tolist()]
+            pairs = {"words": batch[0], "pictures": batch[1]}
+            output = drawn((passes[-1], 0, 0), names) if sample else NLL.of_pairs
+            return output(other, pairs).sum()
+
+        def compute_measurement(
+            self, batch: list[torch.Tensor], model: torch.nn.Module
+        ) -> torch.Tensor:
+            return self.compute_train_loss(batch, model)
+
+    batch = asked.training_batch(catalog, catalog.ids)
+    pairs = torch.utils.data.TensorDataset(
+        batch["words"], batch["pictures"], torch.arange(len(catalog))
+    )
+    module = torch.nn.Sequential(*map(deepcopy, asked.module()))
+    module[1] = torch.nn.ReLU()  # in place it would change what their hooks keep
+    analyzer = kronfluence.analyzer.Analyzer(
+        "sketcher", kronfluence.analyzer.prepare_model(module, Task()), Task(), cpu=True,
+        disable_tqdm=True, output_dir=str(tmp_path),
+    )  # fmt: skip
+    settings = arguments.FactorArguments(strategy="ekfac")
+    options = {"per_device_batch_size": 8, "factor_args": settings}
+    analyzer.fit_covariance_matrices("all", pairs, **options)
+    analyzer.perform_eigendecomposition("all", factor_args=settings)
+    passes.append("eigenvalues")
+    analyzer.fit_lambda_matrices("all", pairs, **options)
+    analyzer.compute_pairwise_scores(
+        "scores", "all", torch.utils.data.Subset(pairs, ROWS), pairs, 6,
+        per_device_train_batch_size=8, score_args=arguments.ScoreArguments(damping_factor=None),
+    )  # fmt: skip
+    theirs = analyzer.load_pairwise_scores("scores")["all_modules"].numpy() / len(catalog)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
 
 
 def test_pictures_without_samples_are_refused(evidence: Evidence) -> None:

@@ -15,9 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from untrain.attribution.gradients.layers import EVERYTHING, factors, layers_of, sizes_of
 from untrain.attribution.gradients.outputs import Output, Values
-from untrain.attribution.gradients.store import BATCH, finite
+from untrain.attribution.gradients.store import BATCH, finite, query_batches
 from untrain.catalogs.base import Catalog
-from untrain.core.errors import InputError
 from untrain.core.hardware import deterministic, device
 from untrain.core.progress import bar
 from untrain.generators.differentiable import Batch, Differentiable
@@ -45,11 +44,6 @@ def query_gradients(generator: Differentiable, output: Output, queries: Queries)
     InputError
         The queries have no samples, or their gradients are not finite.
     """
-    if queries.samples is None:
-        raise InputError(
-            "the pictures have no samples, which the model would need to say how likely they "
-            "are: encode them with the generator first"
-        )
     ids = queries.prompt_ids
     found = {
         name: torch.zeros(len(ids), outputs, inputs, device=device())
@@ -57,10 +51,7 @@ def query_gradients(generator: Differentiable, output: Output, queries: Queries)
     }
     for row, prompt_id in enumerate(ids):
         own = queries.of(prompt_id)
-        for start in range(0, len(own), BATCH):
-            part = own.take(range(start, min(start + BATCH, len(own))))
-            assert part.samples is not None
-            batch = generator.query_batch(part.samples, part.prompts)
+        for part, batch in query_batches(generator, own):
             marks = torch.zeros(len(part), 1, device=device())
 
             def add(
@@ -78,6 +69,13 @@ def query_gradients(generator: Differentiable, output: Output, queries: Queries)
         for gradients in found.values():
             gradients[row] /= len(own)
     return found
+
+
+def query_loss(generator: Differentiable, queries: Queries) -> float:
+    """Return the mean measurement of queries."""
+    with torch.no_grad():
+        parts = [generator.measurements(batch) for _, batch in query_batches(generator, queries)]
+    return float(torch.cat(parts).mean())
 
 
 def as_weights(generator: Differentiable, directions: Mapping[str, torch.Tensor]) -> Weights:

@@ -6,7 +6,7 @@ queries and all methods that need the same rows share them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from untrain.core.growing import append_at, bytes_in
 from untrain.core.hardware import device
 from untrain.core.progress import bar
 from untrain.generators.base import Generator
-from untrain.generators.differentiable import Batch, differentiable
+from untrain.generators.differentiable import Batch, Differentiable, differentiable
 from untrain.generators.queries import Queries
 
 KIND = "gradients"
@@ -135,18 +135,9 @@ class GradientStore:
         InputError
             The queries have no samples, or their gradients are not finite.
         """
-        if own.samples is None:
-            raise InputError(
-                "the pictures have no samples, which the model would need to say how likely they "
-                "are: encode them with the generator first"
-            )
         found = []
-        for start in range(0, len(own), BATCH):
-            rows = list(range(start, min(start + BATCH, len(own))))
-            part = own.take(rows)
-            assert part.samples is not None
-            batch = self.asked.query_batch(part.samples, part.prompts)
-            projected = self._projected(batch, len(rows), self.output.of_queries)
+        for part, batch in query_batches(self.asked, own):
+            projected = self._projected(batch, len(part), self.output.of_queries)
             names = [f"query {generation} of {prompt_id}" for prompt_id, generation in part.keys]
             found.append(finite(projected, names))
         return np.concatenate(found)
@@ -240,6 +231,25 @@ class GradientStore:
                 "fewer dimensions or set UNTRAIN_CACHE, and start again"
             ) from None
         return True
+
+
+def query_batches(generator: Differentiable, queries: Queries) -> Iterator[tuple[Queries, Batch]]:
+    """Yield queries, a few at a time, with their batch.
+
+    Raises
+    ------
+    InputError
+        They have no samples.
+    """
+    if queries.samples is None:
+        raise InputError(
+            "the pictures have no samples, which the model would need to say how likely they "
+            "are: encode them with the generator first"
+        )
+    for start in range(0, len(queries), BATCH):
+        part = queries.take(range(start, min(start + BATCH, len(queries))))
+        assert part.samples is not None
+        yield part, generator.query_batch(part.samples, part.prompts)
 
 
 def weights_of(generator: Generator) -> str:

@@ -16,6 +16,9 @@ from untrain.core.files import rng
 from untrain.generators.differentiable import Batch, predictive
 from untrain.generators.predictions import Prediction
 
+FINE = 1 << 30
+"""Into how many parts probabilities are divided; what is rarer than one is never drawn."""
+
 
 def drawn(key: Sequence[object], names: Sequence[str]) -> Callable[[object, Batch], torch.Tensor]:
     """Return an output whose gradients have the Fisher matrix of the pair losses as mean square.
@@ -47,8 +50,8 @@ def _drawn(head: Prediction, numbers: Sequence[np.random.Generator]) -> torch.Te
         normal = np.stack([each.standard_normal(shape, np.float32) for each in numbers])
         weighted = torch.from_numpy(normal).to(where) * (2 * head.weights).sqrt()
         return (head.values * weighted).flatten(1).sum(1)
-    uniform = torch.from_numpy(np.stack([each.random(shape, np.float32) for each in numbers]))
-    below = head.values.detach().float().softmax(-1).cumsum(-1)
-    # The last sum is 1 except for rounding: as a share of it no code beyond the last is drawn.
-    targets = (below < uniform.to(where)[..., None] * below[..., -1:]).sum(-1)
+    uniform = torch.from_numpy(np.stack([each.random(shape) for each in numbers])).to(where)
+    # As counts: sums of whole numbers are the same in any order, as a GPU needs for equal bits.
+    counts = (head.values.detach().float().softmax(-1) * FINE).long().cumsum(-1)
+    targets = (counts <= (uniform * counts[..., -1]).long()[..., None]).sum(-1)
     return replace(head, targets=targets, weights=head.weights.sqrt()).losses()
