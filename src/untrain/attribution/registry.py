@@ -38,6 +38,7 @@ ATTRIBUTORS: Registry[Make] = Registry(
         **{name: ByRanking for name in RANKINGS if name not in RETRIEVERS},
         **dict.fromkeys(OPEN, ByRanking),
         "encoder": EncoderCosine,
+        "nda": "untrain.attribution.nda:NDA",
         **GRADIENTS,
         ENSEMBLE: lambda name: ensemble_of(name),
         RANDOM: Random,
