@@ -23,6 +23,7 @@ sleep_while_waiting()  # before anything loads torch
 _PUBLIC = {
     "Attribution": "untrain.api",
     "Bank": "untrain.api",
+    "Benchmark": "untrain.banks.benchmark.read",
     "Calibration": "untrain.attribution.calibration",
     "Catalog": "untrain.catalogs",
     "Config": "untrain.settings.config",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         load_result,
     )
     from untrain.attribution.calibration import Calibration
+    from untrain.banks.benchmark.read import Benchmark
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
     from untrain.catalogs.base import read_image
     from untrain.core.errors import InputError, UntrainError

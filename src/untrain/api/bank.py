@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from untrain.banks.bank import Bank as TrainedBank
+    from untrain.banks.benchmark.read import Benchmark
     from untrain.runs.leaderboard import Leaderboard
     from untrain.settings.config import Config
 
@@ -90,6 +91,36 @@ class Bank:
             keep_leaderboard(run, board)
         write_again(run.folder)
         return board
+
+    def export(
+        self, folder: Path | str, images: bool = False, baselines: Sequence[str] | None = None
+    ) -> Benchmark:
+        """Write the bank as plain files, by which anybody can hold a method to it.
+
+        Parameters
+        ----------
+        folder : Path
+            New or empty.
+        images : bool
+            Write training images that untrain did not render, too.
+        baselines : sequence of str, optional
+            Methods whose scores go with it; default: family, text, fusion, nda and dtrak.
+
+        Returns
+        -------
+        Benchmark
+
+        Raises
+        ------
+        InputError
+            The bank has too few models of random halves, or the folder is not empty.
+        """
+        from untrain.banks.benchmark.read import Benchmark
+        from untrain.banks.benchmark.write import BASELINES, write_benchmark
+        from untrain.runs.run import Run
+
+        write_benchmark(Run(self.config), self._found, folder, images, baselines or BASELINES)
+        return Benchmark(folder)
 
     def __repr__(self) -> str:
         return f"Bank of {len(self)} models, in {(self.folder / 'bank').as_posix()}"

@@ -57,10 +57,10 @@ class Scale:
     noise: tuple[float, ...]
 
 
-SCALES = (
-    Scale(32, 8, 4, 2, (0.34, 0.72, 1.23)),
-    Scale(16, 16, 1, 1, (0.72, 1.23, 3.4)),
-)
+SCALES = (Scale(16, 8, 4, 2, (1.0, 1.5)), Scale(8, 8, 1, 1, (1.0, 1.5)))
+"""Parts of the picture, and the whole of it. Chosen on the demo's bank of seed 0, where sides of 8
+to 32, patches of 4 to 16 and levels from 0.34 to 4 were tried, and the best of each lie within 0.02
+of each other in LDS; these are among the cheapest."""
 
 
 class NDA(Attributor):
@@ -186,7 +186,7 @@ def _patches(pictures: torch.Tensor, scale: Scale, step: int) -> torch.Tensor:
     """Return the patches of pictures brought to a scale, (n, patches, values)."""
     sides = pictures.shape[2:]
     shrink = min(1.0, scale.side / max(sides))
-    size = [max(1, round(side * shrink)) for side in sides]
+    size = max(1, round(sides[0] * shrink)), max(1, round(sides[1] * shrink))
     small = F.adaptive_avg_pool2d(pictures, size) if shrink < 1 else pictures
-    patch = [min(scale.patch, side) for side in size]
+    patch = min(scale.patch, size[0]), min(scale.patch, size[1])
     return F.unfold(small, patch, stride=step).transpose(1, 2).contiguous()

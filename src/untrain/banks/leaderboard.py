@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from untrain.attribution.base import Attributor, Evidence, Scores
+from untrain.attribution.base import Attributor, Evidence
 from untrain.attribution.fitting import check_unseen
 from untrain.attribution.registry import every_attributor
+from untrain.banks.judging import Truth, judge, limits
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.core.progress import console
-from untrain.evaluation.lds import LEAST_MODELS, Estimate, average, best, fill, lds, removal_effect
+from untrain.evaluation.lds import LEAST_MODELS, Estimate
 from untrain.runs.evidence import CANDIDATES, fitted_model, has_fitted_model, run_evidence
 from untrain.runs.examples import read_examples
 from untrain.runs.leaderboard import COLUMNS, Leaderboard
@@ -29,17 +29,6 @@ if TYPE_CHECKING:
     from untrain.banks.bank import Bank
 
 HALF = 0.5  # the share of the data removed from the models that count here
-
-
-@dataclass(frozen=True, eq=False)
-class _Truth:
-    """What attributors are compared with."""
-
-    kept: np.ndarray  # (models, images)
-    outcomes: np.ndarray  # (models, queries), higher is worse
-    groups: np.ndarray  # (images,), equal for those removed together
-    members: np.ndarray | None  # (queries, images), of the prompt's family
-    k: int
 
 
 def leaderboard(
@@ -89,7 +78,7 @@ def leaderboard(
     kept, outcomes = half_outcomes(run, bank, list(prompts["prompt_id"]))
     groups = pd.factorize(pd.Series(run.catalog.hashes))[0]
     evidence = evidence_of(run, list(prompts["prompt_id"]), candidates)
-    truth = _Truth(kept, outcomes, groups, evidence.families, k)
+    truth = Truth(kept, outcomes, groups, evidence.families, k)
     asked = list(dict.fromkeys([*run.config.ranking.methods, *rankings]))
     notes = [note for method in asked for note in _check_method(run, method)]
     records: list[dict[str, Any]] = []
@@ -114,7 +103,7 @@ def leaderboard(
     reference = own if own in scored else "text"  # which always is there
     for record in records:
         lead = scored[record["name"]] - scored[reference]
-        record |= _limits("lead", lead, 2.0)
+        record |= limits("lead", lead, 2.0)
     table = pd.DataFrame(records, columns=COLUMNS)
     table = table.sort_values(["lds", "name"], ascending=[False, True], ignore_index=True)
     return Leaderboard(
@@ -187,9 +176,14 @@ def _check(run: Run, k: int, candidates: int) -> None:
         raise InputError(f"candidates are {candidates}; choose at least 1")
 
 
+def of_halves(bank: Bank) -> np.ndarray:
+    """Return which models of a bank are without a random half of the data, bool (models,)."""
+    return np.isclose(bank.models["share"].to_numpy(np.float64), HALF)
+
+
 def half_outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return what each half's model was trained on, and its mean measure of each query."""
-    half = np.isclose(bank.models["share"].to_numpy(np.float64), HALF)
+    half = of_halves(bank)
     if half.sum() < LEAST_MODELS:
         raise InputError(
             f"the bank of {run.folder} has {half.sum()} models of random halves; a leaderboard "
@@ -214,31 +208,8 @@ def half_outcomes(run: Run, bank: Bank, prompt_ids: list[str]) -> tuple[np.ndarr
 
 
 def _judged(
-    attributor: Attributor, evidence: Evidence, truth: _Truth
+    attributor: Attributor, evidence: Evidence, truth: Truth
 ) -> tuple[Estimate, dict[str, Any], tuple[Note, ...]]:
-    """Return an attributor's LDS, its row and its notes; means over draws if there are several."""
-    kept, outcomes = truth.kept, truth.outcomes
-    draws: list[Scores] = [draw.scores(evidence) for draw in attributor.draws()]
-    values = [draw.values.astype(np.float64) for draw in draws]
-    correlation = average([lds(scores, kept, outcomes) for scores in values])
-    effects = [removal_effect(scores, kept, outcomes, truth.k, truth.groups) for scores in values]
-    record: dict[str, Any] = {"name": attributor.name, "kind": attributor.kind}
-    record |= _limits("lds", correlation, 1.0)
-    record |= _limits("effect", average(effects), np.inf)
-    record["family_precision"] = np.mean([_precision(scores, truth) for scores in values])
-    record["seconds_per_query"], record["seconds_once"] = draws[0].seconds, draws[0].once
-    record["filled"] = correlation.filled
-    return correlation, record, draws[0].notes
-
-
-def _limits(name: str, estimate: Estimate, bound: float) -> dict[str, float]:
-    low, high = np.clip(estimate.interval(), -bound, bound)
-    return {name: estimate.mean, f"{name}_low": float(low), f"{name}_high": float(high)}
-
-
-def _precision(scores: np.ndarray, truth: _Truth) -> float:
-    """Return the share of the top k that is of the prompt's family."""
-    if truth.members is None:
-        return float("nan")
-    top = best(fill(scores)[0], truth.k)
-    return float(np.take_along_axis(truth.members, top, axis=1).mean())
+    """Return an attributor's LDS, its row and its notes."""
+    draws = [draw.scores(evidence) for draw in attributor.draws()]
+    return *judge(attributor.name, attributor.kind, draws, truth), draws[0].notes

@@ -14,6 +14,7 @@ from rich.markup import escape
 from untrain.cli import (
     attribute,
     bank,
+    benchmark,
     cache,
     calibrate,
     compare,
@@ -73,6 +74,7 @@ for room in (status, show, report, compare):
     room.add_to(app)
 for room in (bank, leaderboard, weights, calibrate):
     room.add_to(app)
+app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Compare attributors")
 export.add_to(app)
 app.add_typer(data.app, name="data", rich_help_panel="Data, files and this machine")
 app.add_typer(cache.app, name="cache", rich_help_panel="Data, files and this machine")

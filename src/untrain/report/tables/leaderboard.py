@@ -32,10 +32,13 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def leaderboard_table(board: Leaderboard, width: int = WIDE) -> Table:
+def leaderboard_table(
+    board: Leaderboard, width: int = WIDE, more: str = "results/leaderboard.md"
+) -> Table:
     """Return the table for a terminal that is ``width`` columns wide: below `WIDE`, the main four.
 
-    There metrics go without the word, and effects have a figure less.
+    There metrics go without the word, effects have a figure less, and the caption says where there
+    is ``more``.
     """
     wide = width >= WIDE
     caption = (
@@ -45,7 +48,7 @@ def leaderboard_table(board: Leaderboard, width: int = WIDE) -> Table:
     shown = Table(
         title=f"{board.queries} queries, {board.models} models of random halves of "
         f"{board.images:,} images",
-        caption=caption if wide else f"{caption}. More columns: results/leaderboard.md",
+        caption=caption if wide else f"{caption}. More columns: {more}",
         title_justify="left",
         caption_justify="left",
         box=HEAVY_HEAD if wide else None,

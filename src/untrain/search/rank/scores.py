@@ -11,7 +11,7 @@ import pandas as pd
 from untrain.core.errors import InputError, did_you_mean
 from untrain.search.rank.metric_table import PAIR, Ranked, ranked
 
-WORDS = ("prompt_id", "prompt", "image_id", "method")
+WORDS = ("prompt_id", "prompt", "image_id", "image", "method")
 
 
 def read_scores(
@@ -22,8 +22,9 @@ def read_scores(
     Parameters
     ----------
     path : Path
-        Parquet or CSV with the columns ``image_id``, ``score`` (higher is more influential) and
-        ``prompt_id`` or ``prompt`` (the text, as the experiment has it). A column ``method`` may
+        Parquet or CSV with the columns ``image_id`` (or ``image``), ``score`` (higher is more
+        influential) and ``prompt_id`` or ``prompt`` (ids, or texts as the experiment has them). A
+        column ``method`` may
         name the method that made them, one for all rows. Other columns are ignored, images
         without a score are left out.
     prompts : DataFrame
@@ -84,6 +85,8 @@ def _read(path: Path) -> pd.DataFrame:
             table = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise InputError(f"{path}: cannot be read as Parquet or CSV ({error})") from None
+    if "image_id" not in table and "image" in table:
+        table = table.rename(columns={"image": "image_id"})
     missing = [column for column in ("image_id", "score") if column not in table]
     if not {"prompt_id", "prompt"} & set(table.columns):
         missing.insert(0, "prompt_id (or prompt)")
@@ -107,6 +110,8 @@ def _prompt_ids(path: Path, table: pd.DataFrame, prompts: pd.DataFrame) -> pd.Se
     if "prompt_id" in table:
         _refuse_unknown(path, "prompt_id", table["prompt_id"], prompts["prompt_id"], where)
         return table["prompt_id"]
+    if set(table["prompt"]) <= set(prompts["prompt_id"]):
+        return table["prompt"]
     if "prompt" not in prompts:
         raise InputError(f"{path}: goes by prompts' texts, which are not known here: use prompt_id")
     _refuse_unknown(path, "prompt", table["prompt"], prompts["prompt"], where)

@@ -1,0 +1,1 @@
+"""A bank as plain files, by which anybody can hold an attribution method to exact retraining."""
