@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.helpers.generators import silent
 from tests.helpers.networks import Sketcher, evidence_of, rank_of
 from untrain.attribution.abu import Abu, AbuPlus
 from untrain.attribution.base import Evidence
-from untrain.attribution.ekfac import EkFac
+from untrain.attribution.ekfac import EkFac, EkFacRelative
 from untrain.attribution.gradients import directional
 from untrain.attribution.gradients.kronecker import fisher_of
 from untrain.attribution.gradients.outputs import NLL
 from untrain.attribution.registry import make_attributor
 from untrain.catalogs import Catalog
+from untrain.generators.registry import make_generator
 
 Make = Callable[..., Sketcher]
 ROWS = [0, 3, 11, 17, 26, 38]
@@ -95,3 +98,27 @@ def test_it_leaves_the_model_as_it_was(evidence: Evidence) -> None:
     after = list(asked.module().parameters())
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
     assert all(parameter.requires_grad for parameter in after)
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("kind", ["dalle", "diffusion"])
+def test_of_the_models_that_come_along(kind: str, catalog: Catalog, tmp_path: Path) -> None:
+    """A small step and the influence function, of which neither needs the other, agree."""
+    if kind == "dalle":
+        small = {"epochs": 1, "epochs_ae": 1}
+        made = make_generator("dalle", precision="float32", preset="micro", settings=small)
+    else:
+        pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
+        made = make_generator(
+            "diffusion", precision="float32", preset="diffusion-micro", settings={"epochs": 1}
+        )
+    made.prepare(catalog, tmp_path / "shared", silent)
+    made.fit(catalog, [], 0, silent)
+    evidence = evidence_of(made, catalog, [0, 7])
+    influence = EkFac("ekfac").scores(evidence).values
+    for expected, found in zip(
+        influence, AbuPlus("abu_plus", rise=1e-2).scores(evidence).values, strict=True
+    ):
+        assert np.corrcoef(expected, found)[0, 1] > 0.98
+    for method in (Abu("abu"), EkFacRelative("ekfac_relative")):
+        assert np.isfinite(method.scores(evidence).values).all()
