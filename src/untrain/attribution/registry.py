@@ -27,6 +27,7 @@ GRADIENTS = {
     "ekfac_relative": "untrain.attribution.ekfac:EkFacRelative",
     "abu": "untrain.attribution.abu:Abu",
     "abu_plus": "untrain.attribution.abu:AbuPlus",
+    "mucs": "untrain.attribution.mucs:Mucs",
 }
 """Those that need a model's gradients."""
 ENSEMBLE = "ensemble"
@@ -49,6 +50,8 @@ ATTRIBUTORS: Registry[Make] = Registry(
 an attributor."""
 
 TAKE_ARGUMENT = (*OPEN, "encoder", ENSEMBLE)
+ON_REQUEST = ("mucs",)
+"""Those that take seconds or minutes a query: tried where they are asked for."""
 TWICE = ("metric:text_tfidf", "metric:pixel_cosine")
 """The rankings text and pixel_cosine under another name."""
 
@@ -79,11 +82,11 @@ def every_attributor(
     Parameters
     ----------
     rankings, encoders : sequence of str
-        Those that take an argument, asked for besides every single metric: as
+        Those that take an argument or much time, asked for besides every single metric: as
         `untrain.search.rank.ranking.rank` and `untrain.encoders.load_encoder` take them.
     """
     last = (RANDOM, FAMILY)
-    always = [name for name in ATTRIBUTORS if name not in (*TAKE_ARGUMENT, *last)]
+    always = [name for name in ATTRIBUTORS if name not in (*TAKE_ARGUMENT, *ON_REQUEST, *last)]
     always += [name for metric in METRICS if (name := f"metric:{metric}") not in TWICE]
     yield from map(make_attributor, dict.fromkeys([*always, *rankings]))
     for encoder in encoders:
