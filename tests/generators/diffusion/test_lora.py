@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers.generators import silent
+from tests.helpers.networks import evidence_of, rank_of
+from untrain.attribution.gradients.layers import factors
+from untrain.attribution.gradients.outputs import OUTPUTS
+from untrain.attribution.registry import make_attributor
 from untrain.catalogs import rendered
 from untrain.core.errors import InputError
 from untrain.generators import make_generator
 from untrain.generators.diffusion.lora import LoraGenerator
 from untrain.testing import check_generator
+from untrain.training.checkpoints import record
 
 pytest.importorskip("peft", reason="needs untrain[diffusion]")
 diffusers = pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
@@ -124,6 +130,39 @@ def test_drawing_is_that_of_the_pipeline(pipeline: Path) -> None:
     ).images  # fmt: skip
     difference = drawn.images.astype(float) - 255 * expected
     assert np.abs(difference).max() < 2
+
+
+def test_adapters_have_gradients_of_every_pair(fitted: LoraGenerator) -> None:
+    batch = fitted.training_batch(CATALOG, CATALOG.ids[:2])
+    found: dict[str, torch.Tensor] = {}
+
+    def consume(name: str, a: torch.Tensor, b: torch.Tensor) -> None:
+        found[name] = torch.bmm(b.transpose(1, 2), a)
+
+    factors(fitted, OUTPUTS["nll"].of_pairs, batch, consume)
+    learnt = {n: p for n, p in fitted.module().named_parameters() if p.requires_grad}
+    assert {f"{name}.weight" for name in found} == set(learnt)
+    for row in range(2):
+        loss = fitted.pair_losses(batch)[row]
+        by = torch.autograd.grad(loss, list(learnt.values()))
+        for (name, _), expected in zip(learnt.items(), by, strict=True):
+            own = found[name.removesuffix(".weight")][row]
+            torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["grad_cos", "trak:nll", "dtrak", "tracin", "mucs"])
+def test_attribution_finds_planted_copies_better_than_chance(
+    name: str, fitted: LoraGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the pipeline is random, and has learnt next to nothing; `dtrak` does not."""
+    monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path))
+    rows = [0, 6, 11, 17]
+    evidence = evidence_of(fitted, CATALOG, rows)
+    evidence.record = lambda: record(copy(fitted), CATALOG, 0, (0.5, 1.0))
+    values = make_attributor(name).scores(evidence).values
+    assert values.shape == (4, 20) and np.isfinite(values).all()
+    if name != "dtrak":
+        assert np.mean(rank_of(values, rows)) < 9.5  # of 0 to 19
 
 
 def test_the_report_is_told_what_is_frozen(fitted: LoraGenerator) -> None:
