@@ -32,7 +32,7 @@ from untrain.runs.trial import is_finished_trial
 
 TRIAL, BANK = "trial", "bank"
 SOURCES = (TRIAL, BANK)
-SIZES = (3, 10, 30, 100)  # of the sets that a bank is asked about
+SIZES = (3, 10, 30)  # of the sets that a bank is asked about: of larger ones it says little
 LARGEST = 0.25  # of the catalogue
 
 COLUMNS = ["source", "arm", "prompt_id", "group", "k", "score", "effect", "noise"]
