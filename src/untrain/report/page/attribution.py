@@ -64,7 +64,7 @@ def beside(found: Attributed, method: str, prompt_id: str) -> dict[str, list[dic
         places = found.places(other, prompt_id)
         for image_id, row in at.items():
             place = int(places[row])
-            text = f"{place:,}. by {other}" if place else f"no score by {other}"
+            text = f"#{place:,} by {other}" if place else f"no score by {other}"
             words[image_id].append({"text": text, "known": 0 < place <= len(own)})
     return words
 

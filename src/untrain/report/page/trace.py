@@ -175,7 +175,7 @@ def _places(beside: SideBySide | None, query: str) -> dict[str, list[dict[str, A
 def _place(rank: float, by: str, top: int) -> dict[str, Any]:
     if not math.isfinite(rank):
         return {"text": f"not compared {by}", "known": False}
-    return {"text": f"{rank:,.0f}. {by}", "known": rank <= top}
+    return {"text": f"#{rank:,.0f} {by}", "known": rank <= top}
 
 
 def _influence(beside: SideBySide, query: str, catalog: Catalog) -> dict[str, Any]:
