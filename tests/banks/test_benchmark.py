@@ -72,6 +72,7 @@ def test_model_a_is_that_of_the_run(run: Run, benchmark: Benchmark) -> None:
     queries, model = benchmark.queries, benchmark.model()
     expected = fitted_model(run).log_likelihood(queries.samples, queries.prompts)
     np.testing.assert_array_equal(model.log_likelihood(queries.samples, queries.prompts), expected)
+    assert benchmark.about["generator"]["options"]["settings"]["epochs"] == 3  # the whole recipe
     evidence = benchmark.evidence(model)
     assert make_attributor("dtrak").missing(evidence) is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def _write_bank(folder: Path, bank: Bank, prompt_ids: Sequence[str]) -> None:
 
 
 def _about(run: Run, evidence: Evidence, complete: bool) -> dict[str, Any]:
-    settings, generator = run.config.generator, run.generator
+    generator = run.generator
     spec = run.trainer.spec.settled(generator)
     return {
         "format": FORMAT,
@@ -209,7 +210,7 @@ def _about(run: Run, evidence: Evidence, complete: bool) -> dict[str, Any]:
             "name": spec.name,
             "seed": run.config.seed,
             "precision": spec.precision,
-            "options": settings.arguments(),
+            "options": _options(run),
             "complete": complete,
             "frozen": generator.frozen,
         },
@@ -217,6 +218,14 @@ def _about(run: Run, evidence: Evidence, complete: bool) -> dict[str, Any]:
         "versions": {"untrain": untrain.__version__, **run.record.get("versions", {})},
         "machine": run.record.get("machine", {}),
     }
+
+
+def _options(run: Run) -> dict[str, Any]:
+    """Return what the generator is made with, whatever a preset of this name will be one day."""
+    options, preset = run.config.generator.arguments(), getattr(run.generator, "preset", None)
+    if "preset" in options and is_dataclass(preset) and not isinstance(preset, type):
+        return {**options, "settings": asdict(preset)}
+    return options
 
 
 def _baseline(name: str, kind: str, scores: Scores) -> dict[str, Any]:
