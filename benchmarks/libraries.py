@@ -5,7 +5,7 @@ kronfluence, as their authors would (they see ``model.py`` and the tokens in it,
 untrain), and by untrain's own methods. Each method has a process of its own. Libraries that are
 not installed are left out::
 
-    pip install --no-deps dattri==0.3.0 kronfluence==1.0.1  # of what both declare, nothing is used
+    pip install --no-deps dattri==0.3.0 kronfluence==1.0.1 einconv einops opt_einsum
     python benchmarks/libraries.py benchmark --out libraries.csv
 
 Settings are the libraries' defaults, unless said below. Output: what is differentiated, nll (the
@@ -43,7 +43,7 @@ BATCH = 64
 NUMBERS = 1024  # of a row and a layer in dattri's LoGra: of the 18 layers about as many as ours
 INSTALL = {
     "dattri": "pip install --no-deps dattri==0.3.0",
-    "kronfluence": "pip install --no-deps kronfluence==1.0.1",
+    "kronfluence": "pip install --no-deps kronfluence==1.0.1 einconv einops opt_einsum",
 }
 
 
@@ -150,6 +150,8 @@ def dattri_logra(given: Given, output: str) -> np.ndarray:
             each = given.values(self.inner, text, image, bool(asked[0]), output)
             return SimpleNamespace(loss=each.mean())
 
+    # It takes views of the inputs, and those of the head are the end of longer sequences.
+    given.model.image_head.register_forward_pre_hook(lambda layer, inputs: inputs[0].contiguous())
     model = Loss()
     task = AttributionTask(
         loss_func=lambda model, batch, device: model(**batch).loss,
@@ -209,7 +211,7 @@ def kronfluence_ekfac(given: Given, output: str) -> np.ndarray:
         )
         pairs, queries = Rows(**given.pairs), Rows(**given.queries)
         analyzer.fit_all_factors("ekfac", pairs, per_device_batch_size=BATCH)
-        scores = analyzer.compute_pairwise_scores(
+        analyzer.compute_pairwise_scores(
             "scores",
             "ekfac",
             queries,
@@ -218,7 +220,8 @@ def kronfluence_ekfac(given: Given, output: str) -> np.ndarray:
             per_device_train_batch_size=BATCH,
             score_args=ScoreArguments(damping_factor=None),
         )
-    return scores["all_modules"].numpy()
+        found: np.ndarray = analyzer.load_pairwise_scores("scores")["all_modules"].numpy()
+    return found
 
 
 LIBRARIES: dict[str, tuple[Callable[[Given, str], np.ndarray], tuple[str, ...]]] = {
