@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -192,8 +192,8 @@ def _short(value: Any) -> str:
 
 def names() -> str:
     """Return what each registered name may be."""
+    from untrain.attribution.registry import ATTRIBUTORS, is_search_ranking
     from untrain.catalogs import CATALOGS
-    from untrain.core.registry import Registry
     from untrain.counterfactual.arms import ARMS
     from untrain.encoders import ENCODERS
     from untrain.experiment.tracking import TRACKERS
@@ -202,12 +202,15 @@ def names() -> str:
     from untrain.search.retrieve.candidates import RETRIEVERS
     from untrain.training.engines import ENGINES
 
-    kinds: dict[str, Registry[Any]] = {
+    kinds: dict[str, Iterable[str]] = {
         "data.format": CATALOGS,
         "generator.name": GENERATORS,
         "encoder.name": ENCODERS,
         "retrieval.method": RETRIEVERS,
         "ranking.method": RANKINGS,
+        "ranking.method: attributors": [
+            name for name in ATTRIBUTORS if not is_search_ranking(name)
+        ],
         "removal.arms": ARMS,
         "engine.name": ENGINES,
         "tracking.name": TRACKERS,

@@ -6,47 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from untrain.catalogs.base import Catalog
+from tests.helpers.forget_sets import build, build_all, catalog, ids, ranking
 from untrain.core.errors import InputError
 from untrain.counterfactual.arms import ARMS
-from untrain.counterfactual.forget_sets import ForgetSets, build_forget_sets
-
-
-def catalog(n: int, copies: dict[int, int] | None = None, families: int = 0) -> Catalog:
-    hashes = [f"h{(copies or {}).get(i, i)}" for i in range(n)]
-    attributes = pd.DataFrame(index=range(n))
-    if families:
-        attributes["family"] = [f"f{i % families:03d}" for i in range(n)]
-    return Catalog(
-        "toy",
-        tuple(f"i{i}" for i in range(n)),
-        ("caption",) * n,
-        tuple(hashes),
-        lambda image_id: b"",
-        attributes,
-    )
-
-
-def ranking(**prompts: list[int]) -> pd.DataFrame:
-    rows = [
-        (p, f"i{image}", rank)
-        for p, images in prompts.items()
-        for rank, image in enumerate(images, 1)
-    ]
-    table = pd.DataFrame(rows, columns=["prompt_id", "image_id", "rank"])
-    return table.assign(score=-table["rank"].astype(float))
-
-
-def ids(sets: pd.DataFrame, name: str) -> list[str]:
-    return list(sets.loc[sets["forget_set_id"] == name, "image_id"])
-
-
-def build(table, images, arms=("targeted",), ks=(3,), seed=0, **more):
-    return build_all(table, images, arms, ks, seed, **more).table
-
-
-def build_all(table, images, arms=("targeted",), ks=(3,), seed=0, **more) -> ForgetSets:
-    return build_forget_sets(table, table, images, arms, ks, seed, **more)
 
 
 def test_targeted_is_the_top_of_the_ranking():
@@ -82,8 +44,8 @@ def test_copies_leave_together_and_controls_match_the_size():
 def near(*groups: str, chained: bool = False) -> pd.DataFrame:
     """Groups whose images are near copies of the first, or each of the one before."""
     rows = []
-    for g, ids in enumerate(groups):
-        names = ids.split()
+    for g, group in enumerate(groups):
+        names = group.split()
         rows.append((g, names[0], "exact", "", 0, 1.0))
         for n, i in enumerate(names[1:], start=1):
             rows.append((g, i, "near", names[n - 1 if chained else 0], 2 * n, 1 - n / 100))

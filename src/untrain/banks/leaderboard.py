@@ -11,7 +11,7 @@ import pandas as pd
 
 from untrain.attribution.base import Attributor, Evidence
 from untrain.attribution.fitting import check_unseen
-from untrain.attribution.registry import every_attributor
+from untrain.attribution.registry import check_ranking, every_attributor, is_search_ranking
 from untrain.banks.judging import Truth, judge, limits
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
@@ -129,6 +129,9 @@ def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATE
 
 def _check_method(run: Run, method: str) -> tuple[Note, ...]:
     """Check a requested ranking; weights must not have been fitted on this run."""
+    check_ranking(method)
+    if not is_search_ranking(method):
+        return ()
     check_method(method)
     parsed = parse_method(method)
     if parsed.kind != "fitted":

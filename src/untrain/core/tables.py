@@ -34,7 +34,10 @@ _PROMPT = _text("prompt_id", "The prompt: p00, p01, … of queries, c00, … of 
 _IMAGE = _text("image_id", "The training image, by its id in the catalogue.")
 _GENERATION = _integer("generation", "Number of the prompt's picture, from 0.")
 _MODEL = _text("model_id", "A drew the pictures; B00, B01, … are the models compared.")
-_SET = _text("forget_set_id", "The forget set: arm/prompt/k10, with /d0 for its draw.")
+_SET = _text(
+    "forget_set_id",
+    "The forget set: arm/prompt/k10, with /d0 for its draw, arm+arm/prompt/k10 of shared images.",
+)
 _SETS_PROMPT = replace(
     _PROMPT, nullable=True, meaning="The prompt that it was made for; missing of a user's list."
 )
@@ -105,9 +108,9 @@ COPIES = Table(
 )
 RANKING = Table(
     "ranking",
-    "a candidate's place in a ranking of one prompt's candidates",
+    "an image's place in a ranking for one prompt, among its candidates or in the whole catalogue",
     (
-        _text("method", "The ranking."),
+        _text("method", "The ranking: a rule on metrics, an attributor, or a file of scores."),
         _PROMPT,
         _IMAGE,
         _number("score", "Higher: removing the image makes the picture worse.", nullable=True),
@@ -116,10 +119,10 @@ RANKING = Table(
 )
 FORGET_SETS = Table(
     "forget_sets",
-    "an image of a forget set",
+    "an image of a forget set; of one that rankings share, a row for each of their arms",
     (
         _SET,
-        _text("arm", "How its images were chosen."),
+        _text("arm", "How the image was chosen: targeted:dtrak by a ranking beside the first."),
         _SETS_PROMPT,
         _integer("draw", "Number of the draw in random arms, from 0; 0 in others."),
         _integer("k", "The nested size that this set is the last increment of, at least 1."),
@@ -194,6 +197,7 @@ VERDICTS = Table(
         _text("reason", "A sentence with the numbers."),
         _number("p_value", "One-sided, of the prompt's own effect.", nullable=True),
         _number("p_holm", "The same adjusted over the prompts (Holm).", nullable=True),
+        _text("arm", "Whose effect it is about, where rankings have arms each.", optional=True),
     ),
 )
 SIMILARITY = Table(

@@ -6,6 +6,7 @@ Members are strings, so that they can stand in tables, JSON and messages as they
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import PurePath
 
 SAMPLER = "A"
 """The model that drew the pictures."""
@@ -31,9 +32,36 @@ class Arm(StrEnum):
 
 
 DECISIVE = (Arm.TARGETED, Arm.FAMILY)
-"""The arms expected to change their own prompt by far the most."""
+"""The arms expected to change their own prompt by far the most; see `is_decisive`."""
 ALONE = (Arm.FAMILY, Arm.IDS)
 """The arms whose sets are not made for a prompt that is asked about."""
+
+
+def arm_of_ranking(ranking: str, first: str) -> str:
+    """Return the arm of the images that a ranking puts first: one of its own beside the first's.
+
+    Examples
+    --------
+    >>> arm_of_ranking("fusion", first="fusion"), arm_of_ranking("dtrak", first="fusion")
+    ('targeted', 'targeted:dtrak')
+    >>> arm_of_ranking("scores:/home/me/influence.parquet", first="fusion")
+    'targeted:scores:influence'
+    """
+    if ranking == first:
+        return Arm.TARGETED.value
+    kind, colon, place = ranking.rpartition(":")
+    name = f"{kind}{colon}{PurePath(place).stem}" if kind in ("scores", "fitted") else ranking
+    return f"{Arm.TARGETED}:{name.replace('/', '_')}"
+
+
+def is_targeted(arm: str) -> bool:
+    """Tell whether an arm is that of the images that a ranking puts first, any ranking."""
+    return arm.partition(":")[0] == Arm.TARGETED
+
+
+def is_decisive(arm: str) -> bool:
+    """Tell whether an arm is expected to change its own prompt by far the most."""
+    return is_targeted(arm) or arm == Arm.FAMILY
 
 
 class Baseline(StrEnum):

@@ -6,7 +6,7 @@ An arm takes its images from the ledger. The order of `ARMS` is the order in whi
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -89,30 +89,41 @@ def _close(name: str, known: Iterable[str]) -> str:
 
 
 def _targeted(ledger: ForgetSetLedger) -> None:
-    """Take the top K of each ranking; whoever ranks an image higher gets it."""
+    """Take the top K of each ranking; whoever ranks an image higher gets it.
+
+    Several rankings of one prompt do not take images from each other: their sets share them.
+    """
     sizes = [int(size) for size in np.diff([0, *ledger.ks])]
     nested = list(zip(ledger.ks, sizes, strict=True))
-    sets = {p: [ledger.open(Arm.TARGETED, p, k, n) for k, n in nested] for p in ledger.prompts}
-    lost: dict[str, deque[tuple[int, str]]] = {p: deque() for p in ledger.prompts}
+    takers = [(arm, p) for arm in ledger.rankings for p in ledger.prompts]
+    sets = {(arm, p): [ledger.open(arm, p, k, n) for k, n in nested] for arm, p in takers}
+    lost: dict[tuple[str, str], deque[tuple[int, str]]] = {taker: deque() for taker in takers}
     displaced: Counter[str] = Counter()
-    queue = ledger.ranking.assign(priority=ledger.ranking["rank"])
-    for into, index, rank, owner in _allocate(ledger, queue, sets):
-        prompt_id = str(into.prompt_id)
-        if owner is not None:
-            if owner != prompt_id:  # else a copy of an image that it holds
-                lost[prompt_id].append((rank, owner))
-                gone = ledger.together and owner in sets  # it is removed with this set anyway
+    tables = enumerate(ledger.rankings.values())
+    queue = pd.concat(
+        [
+            table.assign(priority=table["rank"], place=table["place"] + n * len(ledger.prompts))
+            for n, table in tables
+        ],
+        ignore_index=True,
+    )
+    for into, index, rank, owner in _allocate(ledger, queue, list(sets.values())):
+        taker = (into.arm, str(into.prompt_id))
+        if owner is not None and (owner != into.prompt_id or ledger.holds(into.arm, index)):
+            if owner != into.prompt_id:  # else a copy of an image that it holds
+                lost[taker].append((rank, owner))
+                gone = ledger.together and owner in ledger.prompts  # it is removed with this set
                 displaced[into.id] += rank <= into.k and not gone
             continue
         reason = f"rank {rank}"
-        if rank > into.k and lost[prompt_id]:
-            reason += " (rank {} went to {})".format(*lost[prompt_id].popleft())
+        if rank > into.k and lost[taker]:
+            reason += " (rank {} went to {})".format(*lost[taker].popleft())
         ledger.take(into, index, reason)
         if into.remaining < 0:  # copies of its last image; nested sets count them all
-            later = [s for s in sets[prompt_id] if s.k > into.k]
+            later = [s for s in sets[taker] if s.k > into.k]
             if later:
                 later[0].target = max(0, later[0].target + into.remaining)
-    ledger.notes += _displaced(displaced, [s for of_prompt in sets.values() for s in of_prompt])
+    ledger.notes += _displaced(displaced, [s for of_taker in sets.values() for s in of_taker])
 
 
 def _displaced(displaced: Counter[str], sets: list[ForgetSet]) -> list[Note]:
@@ -165,15 +176,16 @@ def _random_uniform(ledger: ForgetSetLedger) -> None:
 
 
 def _allocate(
-    ledger: ForgetSetLedger, queue: pd.DataFrame, sets: dict[str, list[ForgetSet]]
+    ledger: ForgetSetLedger, queue: pd.DataFrame, sets: Sequence[list[ForgetSet]]
 ) -> Iterator[tuple[ForgetSet, int, int, str | None]]:
-    """Offer images to prompts in the order of ``priority``, ties in the order of prompts.
+    """Offer images to takers in the order of ``priority``, ties in the order of takers.
 
-    Yields set, index, rank and the owner (None if the image is free) until all sets are full, one
-    after the other. Who comes first in this order gets the image: nobody who ranks it higher can
-    still want it, which makes the outcome the stable matching of prompts and images.
+    A taker is a prompt, or one of its rankings; ``place`` is its number in ``sets``. Yields set,
+    index, rank and the owner (None if the image is free) until all sets are full, one after the
+    other. Who comes first in this order gets the image: nobody who ranks it higher can still want
+    it, which makes the outcome the stable matching of prompts and images.
     """
-    waiting = [[s for s in sets[p] if s.remaining > 0] for p in ledger.prompts]
+    waiting = [[s for s in of_taker if s.remaining > 0] for of_taker in sets]
     order = np.lexsort((queue["place"].to_numpy(), queue["priority"].to_numpy()))
     for start in range(0, len(order), _CHUNK):
         if not any(waiting):
@@ -190,7 +202,8 @@ def _allocate(
 
 def _allocate_exactly(ledger: ForgetSetLedger, arm: str, queue: pd.DataFrame, reason: str) -> None:
     """Fill sets as large as the targeted ones; a group of copies that does not fit is skipped."""
-    for into, index, rank, owner in _allocate(ledger, queue, ledger.open_like_targeted(arm)):
+    sets = list(ledger.open_like_targeted(arm).values())
+    for into, index, rank, owner in _allocate(ledger, queue, sets):
         if owner is None and ledger.sizes[ledger.group_of[index]] <= into.remaining:
             ledger.take(into, index, reason.format(rank=rank))
 

@@ -49,19 +49,30 @@ class Assignment:
 
 
 def forget_set_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Return forget_set_id, arm, prompt_id, draw, k and size (images) of each forget set.
+    """Return which forget sets the sets of each arm, prompt and size are made of.
 
-    One row per set; a set of several prompts together has one for each of them.
+    One row per set; a set of several prompts together has one for each of them, and one that
+    several rankings share has one for each arm and size that has images in it.
 
     Parameters
     ----------
     images : DataFrame
         One row per image, as `untrain.counterfactual.forget_sets.build_forget_sets` makes it.
+
+    Returns
+    -------
+    DataFrame
+        forget_set_id, arm, prompt_id, draw, k; ``size``, the images of the forget set; ``images``,
+        how many of them are of this arm, prompt and size; ``share``, how many of it are of this arm
+        and size, 0 to 1.
     """
-    sizes = images["forget_set_id"].value_counts()
+    of_set = images.groupby("forget_set_id")["image_id"].nunique()
     columns = ["forget_set_id", "arm", "prompt_id", "draw", "k"]
-    sets = images[columns].drop_duplicates(["forget_set_id", "prompt_id"])
-    return sets.assign(size=sets["forget_set_id"].map(sizes).astype(int)).reset_index(drop=True)
+    counts = images.groupby(columns, sort=False, dropna=False)["image_id"].nunique()
+    sets = counts.rename("images").reset_index()
+    size = sets["forget_set_id"].map(of_set).astype(int)
+    of_arm = sets.groupby(["forget_set_id", "arm", "draw", "k"])["images"].transform("sum")
+    return sets.assign(size=size, share=of_arm / size)
 
 
 def aligned(sets: pd.DataFrame, assignment: Assignment) -> pd.DataFrame:

@@ -48,6 +48,7 @@ def build_forget_sets(
     draws: int = 1,
     copies: pd.DataFrame | None = None,
     together: bool = False,
+    further: Mapping[str, pd.DataFrame] | None = None,
 ) -> ForgetSets:
     r"""Return the disjoint forget sets of all arms and prompts, one row per image.
 
@@ -62,6 +63,19 @@ def build_forget_sets(
     equal; least_similar likewise from the bottom. Random arms come last, in the order
     random_candidate, random_uniform, and draw from the images that no set holds; the targeted sets
     are set aside for this even if their arm is not requested.
+
+    **Several rankings.** Each of ``further`` has an arm of its own, such as ``targeted:dtrak``,
+    whose sets are the top K of that ranking for the same prompts. Two rankings of one prompt do not
+    take images from each other: an image that both want belongs to the sets of both, with a row for
+    each, and is removed in one forget set. The smallest size at which any of them wants it decides
+    which: the top ten of two rankings are up to three forget sets, what only the first has
+    (``targeted/p03/k10``), what only the second has (``targeted:dtrak/p03/k10``), and what both
+    have (``targeted+targeted:dtrak/p03/k10``); ranks 11 to 100 that are in none of these likewise.
+    So forget sets stay disjoint and are assigned independently, and the effect of a set is the sum
+    of the main effects of the forget sets that it is made of, as with nested sizes below: exact at
+    the smallest size. At a larger size a ranking may want only some images of a forget set that
+    another wants at a smaller size; they count with their share of its effect, as if each of its
+    images did as much as another. Prompts give way to each other as with one ranking.
 
     **Copies.** Byte-identical images, and those of a group in ``copies``, are removed together and
     all count toward K, so that no copy of a removed image stays, nor a copy of a copy; ``reason``
@@ -106,6 +120,8 @@ def build_forget_sets(
     copies : DataFrame, optional
         Groups of near copies in the catalogue, as `untrain.search.duplicates.duplicate_groups`
         gives them; without it copies are byte-identical.
+    further : mapping of str to DataFrame, optional
+        Rankings beside the first, as that one, by their arm.
     together : bool
         Join the sets of all prompts, of one arm, size and draw, into one forget set
         (`joined`); family sets stay separate.
@@ -114,26 +130,30 @@ def build_forget_sets(
     -------
     ForgetSets
         A forget_set_id is ``arm/prompt/k10``, ``ids/k3`` of a user's list; ``/d0`` is added in
-        random arms with several draws.
+        random arms with several draws. Where rankings share images it is
+        ``arm+arm/prompt/k10``, and the images have a row for each arm.
 
     Raises
     ------
     InputError
         If an arm, family or id is unknown, a K is below 1, or more is to be removed than there is.
     """
+    further = dict(further or {})
     for arm in arms:
-        ARMS[arm]
+        ARMS[arm.partition(":")[0] if arm in further else arm]
     ks = sorted(set(ks))
     if not ks or ks[0] < 1 or draws < 1:
         raise InputError(f"k = {ks}, draws = {draws}: every size must be at least 1")
     controls = dict(families or {}) if Arm.FAMILY in arms else {}
     ledger = ForgetSetLedger(catalog, seed, ks, draws, user_ids, copies, together, controls)
-    ledger.take_rankings(ranking, retrieval)
+    ledger.take_rankings(ranking, retrieval, further)
     _check_size(ledger, arms)
     for arm in ARMS:
         if arm in arms or arm == Arm.TARGETED:
             ARMS[arm](ledger)
-    table = ledger.finish([arm for arm in ARMS if arm in arms])
+    # The sets of all rankings are taken by the arm targeted, and listed after it.
+    order = [each for arm in ARMS for each in (arm, *(further if arm == Arm.TARGETED else ()))]
+    table = ledger.finish([arm for arm in order if arm in arms])
     return ForgetSets(joined(table) if together else table, tuple(ledger.notes))
 
 
@@ -145,7 +165,7 @@ def joined(sets: pd.DataFrame) -> pd.DataFrame:
     """
     names = zip(sets["forget_set_id"], sets["arm"], sets["prompt_id"], strict=True)
     ids = [
-        name if arm in ALONE else f"{arm}/all{name.removeprefix(f'{arm}/{prompt_id}')}"
+        name if arm in ALONE else name.replace(f"/{prompt_id}/", "/all/", 1)
         for name, arm, prompt_id in names
     ]
     return sets.assign(forget_set_id=ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,6 +105,8 @@ class ForgetSetLedger:
     sizes, members : of each group of copies its number of images, and their indexes
     owner : dict
         Group of copies → the prompt (or the arm, in words) whose set holds it.
+    rankings : dict of str to DataFrame
+        The ranking of each arm of images that a ranking puts first.
     sets : list of ForgetSet
     notes : list of Note
         What is unusual about them.
@@ -131,15 +133,32 @@ class ForgetSetLedger:
         order = np.argsort(self.group_of, kind="stable")
         self.members = np.split(order, np.cumsum(self.sizes)[:-1])
         self.owner: dict[int, str] = {}
+        self._held: set[tuple[str, int]] = set()
         self.sets: list[ForgetSet] = []
         self.notes: list[Note] = []
         self.prompts: list[str] = []
-        self.ranking = self.candidates = pd.DataFrame()
+        self.rankings: dict[str, pd.DataFrame] = {}
+        self.candidates = pd.DataFrame()
 
-    def take_rankings(self, ranking: pd.DataFrame, retrieval: pd.DataFrame) -> None:
-        """Take the ranking and the candidates of all prompts except those of the family arm."""
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """The ranking of the arm targeted."""
+        return self.rankings[Arm.TARGETED]
+
+    def take_rankings(
+        self,
+        ranking: pd.DataFrame,
+        retrieval: pd.DataFrame,
+        further: Mapping[str, pd.DataFrame],
+    ) -> None:
+        """Take rankings and candidates of all prompts except those of the family arm.
+
+        ``further`` are the rankings of arms beside ``targeted``, by arm.
+        """
         self.prompts = [p for p in ranking["prompt_id"].unique() if p not in self.families]
-        self.ranking, self.candidates = self._queue(ranking), self._queue(retrieval)
+        self.rankings = {Arm.TARGETED.value: self._queue(ranking)}
+        self.rankings |= {arm: self._queue(table) for arm, table in further.items()}
+        self.candidates = self._queue(retrieval)
 
     def _queue(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return place (number of the prompt), index, group and rank, checked."""
@@ -173,10 +192,15 @@ class ForgetSetLedger:
         """Tell whether a set holds this image, or a copy of it."""
         return int(self.group_of[index]) in self.owner
 
+    def holds(self, arm: str, index: int) -> bool:
+        """Tell whether a set of an arm holds this image, or a copy of it."""
+        return (arm, int(self.group_of[index])) in self._held
+
     def take(self, into: ForgetSet, index: int, reason: str) -> None:
         """Give a forget set an image and all its copies."""
         group = int(self.group_of[index])
         self.owner[group] = into.prompt_id or f"the arm {into.arm}"
+        self._held.add((into.arm, group))
         into.images.append((index, reason))
         others = (int(i) for i in self.members[group] if i != index)
         into.images += [(i, self.copies.reason(self.catalog, index, i)) for i in others]
@@ -184,6 +208,7 @@ class ForgetSetLedger:
     def finish(self, arms: Sequence[str]) -> pd.DataFrame:
         """Return the sets of ``arms``, one row per image, with the ranks of the images."""
         kept = [s for arm in arms for s in self.sets if s.arm == arm]
+        units = shared_units(kept)
         self.notes += [
             Note(
                 "forget-set-short",
@@ -196,11 +221,40 @@ class ForgetSetLedger:
         rows = [(s, index, reason) for s in kept for index, reason in s.images]
         index = np.array([index for _, index, _ in rows], np.int64)
         table = pd.DataFrame(
-            [(s.id, s.arm, s.prompt_id, s.draw, s.k, reason) for s, _, reason in rows],
+            [
+                (units.get(i, s.id), s.arm, s.prompt_id, s.draw, s.k, reason)
+                for s, i, reason in rows
+            ],
             columns=[*FORGET_SETS.names[:5], "reason"],
         ).assign(index=index, image_id=[self.catalog.ids[i] for i in index])
         table["place"] = pd.Index(self.prompts).get_indexer(pd.Index(table["prompt_id"]))
-        known = self.ranking[np.isin(self.ranking["index"], index)]
-        known = known[["place", "index", "rank"]].drop_duplicates(["place", "index"])
-        table = table.merge(known, how="left", on=["place", "index"])
-        return FORGET_SETS.conform(table.drop(columns=["index", "place"]))
+        table["by"] = table["arm"].where(table["arm"].isin(list(self.rankings)), Arm.TARGETED.value)
+        found = []
+        for arm, ranking in self.rankings.items():
+            known = ranking[np.isin(ranking["index"], index)].assign(by=arm)
+            known = known[["by", "place", "index", "rank"]]
+            found.append(known.drop_duplicates(["place", "index"]))
+        table = table.merge(pd.concat(found), how="left", on=["by", "place", "index"])
+        return FORGET_SETS.conform(table.drop(columns=["index", "place", "by"]))
+
+
+def shared_units(sets: Sequence[ForgetSet]) -> dict[int, str]:
+    """Return, for images that several sets of a prompt hold, the forget set they are removed with.
+
+    Two rankings of a prompt may want the same image, which can be removed only once. The smallest
+    size at which any of them wants it decides: the images that the same sets of this size hold are
+    removed together, as a forget set of their own (``targeted+targeted:dtrak/p03/k10``) if these
+    sets are several.
+    """
+    holders: dict[int, list[ForgetSet]] = {}
+    for one in sets:
+        for index, _ in one.images:
+            holders.setdefault(index, []).append(one)
+    units = {}
+    for index, several in holders.items():
+        if len(several) > 1:
+            smallest = min(one.k for one in several)
+            first = [one for one in several if one.k == smallest]
+            arms = "+".join(one.arm for one in first)
+            units[index] = f"{arms}/{first[0].prompt_id}/k{smallest}"
+    return units

@@ -8,25 +8,34 @@ significant); these are the tests of the difference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from untrain.core.vocabulary import DECISIVE, Arm, Design
-from untrain.evaluation.least_squares import Adjustment
+from untrain.core.vocabulary import Design, is_decisive, is_targeted
+from untrain.evaluation.least_squares import NOTHING_GIVEN, Adjustment
 from untrain.evaluation.randomisation import randomisation_test
-from untrain.evaluation.trial import Contrast, Trial, numbered, record
+from untrain.evaluation.trial import Contrast, Trial, numbered, parts_of, record
 
-ARM = Arm.TARGETED
-"""The arm whose differences are estimated."""
+Counts = dict[int, tuple[float, float]]
+"""What a set is made of: rows of the assignment, how much of the effect of each counts, and how
+much of its increment each is."""
+NONE = (0.0, 0.0)
 
 
 def compare_arms(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
     """Return how much larger the effect of the targeted sets is than each control arm's, by size.
 
+    Where several rankings have targeted sets, each is compared with the control arms, and with the
+    rankings after it: which of them finds what matters more? What both have in common for a prompt
+    cancels out. And the sets of both together (``targeted+targeted:dtrak``) are compared with each:
+    does the other ranking find anything more?
+
     The sets of both arms that affect a query are fitted together. All are re-drawn at once, so the
     test is exact where neither arm has an effect. The interval is for the difference, by inversion
-    as in `randomisation_test`.
+    as in `randomisation_test`. Two rankings whose sets are too many for a joint fit are compared by
+    the difference of their unadjusted effects, which is as exact and less precise.
 
     Parameters
     ----------
@@ -40,19 +49,24 @@ def compare_arms(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[s
     -------
     list of dict
         Rows of the table of effects, with the design ``randomised-difference``, over all prompts
-        that have sets of both arms; ``control`` is the other arm. None where there are too few
-        models to separate the sets of a prompt.
+        that have sets of both arms, not the same ones; ``control`` is the other arm. None where
+        there are too few models to separate the sets of a prompt from random ones.
     """
     arms = trial.sets.loc[trial.sets["prompt_id"].notna(), "arm"].unique()
-    controls = [str(arm) for arm in arms if arm not in DECISIVE]
+    chosen = [str(arm) for arm in arms if is_targeted(arm)]
+    controls = [str(arm) for arm in arms if not is_decisive(arm)]
+    pairs: list[tuple[tuple[str, ...], str]]
+    pairs = [((arm,), control) for arm in chosen for control in controls]
+    for one, two in combinations(chosen, 2):
+        pairs += [((one,), two), ((one, two), one), ((one, two), two)]
     found = []
-    for control in controls:
-        for k in _sizes(trial, ARM):
-            own = {p: rows for p, rows in _nested(trial, ARM, k).items() if p in table.index}
+    for compared, control in pairs:
+        for k in _sizes(trial, compared[0]):
+            own = {p: of for p, of in _union(trial, compared, k).items() if p in table.index}
             others = _nested(trial, control, k)
             both = {p: (own[p], others[p]) for p in own if p in others}
             if both:
-                found += list(_difference(trial, table, measure, control, k, both))
+                found += list(_difference(trial, table, measure, compared, control, k, both))
     return found
 
 
@@ -60,38 +74,64 @@ def _difference(
     trial: Trial,
     table: pd.DataFrame,
     measure: str,
+    arms: tuple[str, ...],
     control: str,
     k: int,
-    both: Mapping[str, tuple[list[int], list[int]]],
+    both: Mapping[str, tuple[Counts, Counts]],
 ) -> Iterator[dict[str, object]]:
-    out = trial.assignment.out
+    out, half = trial.assignment.out, trial.assignment.out.shape[1] / 2
     rows: list[int] = []
     queries: list[str] = []
     weights: list[float] = []
-    given: list[np.ndarray] = []
+    beside: dict[str, list[int]] = {}
+    further: dict[str, list[int]] = {}
+    shift: list[np.ndarray] = []
+    sizes: dict[str, int] = {}
     for query, (own, others) in both.items():
-        beyond = _beyond(trial, query, k)
-        if 1 + len(own) + len(others) + len(beyond) >= out.shape[1]:
-            return
-        rows += own + others
-        queries += [query] * (len(own) + len(others))
-        weights += [share / len(both) for share in _shares(trial, own)]
-        weights += [-share / len(both) for share in _shares(trial, others)]
-        given += [out[beyond]] * (len(own) + len(others))
-    n_increments = len(next(iter(both.values()))[0])
-    shift = np.stack([out[both[query][0]].sum(axis=0) / n_increments for query in queries])
+        more = {row: own.get(row, NONE)[0] - others.get(row, NONE)[0] for row in {**own, **others}}
+        tested = [row for row, count in more.items() if count]
+        larger = [*arms, control] if is_targeted(control) else arms
+        beyond = [row for arm in larger for row in _beyond(trial, arm, query, k)]
+        beside[query] = [row for row in dict.fromkeys([*more, *beyond]) if row not in tested]
+        known = {*tested, *beside[query]}
+        further[query] = [row for row in _rankings(trial, query) if row not in known]
+        sizes[query] = len(known)
+        rows += tested
+        queries += [query] * len(tested)
+        weights += [more[row] for row in tested]
+        shift += [_moved(out, more, own, others)] * len(tested) if tested else []
+    # Beside random sets few others affect a prompt; of two rankings each has several.
+    fits = max(sizes.values()) < (half if is_targeted(control) else 2 * half - 1)
+    if not rows or not (fits or is_targeted(control)):
+        return
+    if all(size + len(further[query]) < half for query, size in sizes.items()):
+        beside = {query: [*beside[query], *further[query]] for query in both}
+    given = tuple(out[beside[query]] for query in queries)
+    n_queries = len(set(queries))
     result = randomisation_test(
         table.loc[queries].to_numpy(np.float64),
         out[rows],
         trial.null(rows),
-        np.array(weights),
-        shift,
-        Adjustment(tuple(given), numbered(queries)),
+        np.array(weights) / n_queries,
+        np.stack(shift),
+        Adjustment(given, numbered(queries)) if fits else NOTHING_GIVEN,
     )
-    contrast = Contrast(
-        ARM, k, None, tuple(rows), tuple(queries), tuple(weights), n_increments, control
-    )
+    name = "+".join(arms)
+    contrast = Contrast(name, k, None, tuple(rows), tuple(queries), (), 1, control)
     yield record(contrast, measure, result, Design.DIFFERENCE)
+
+
+def _moved(out: np.ndarray, more: Mapping[int, float], own: Counts, others: Counts) -> np.ndarray:
+    """Return what one unit of a difference adds to a query's outcome, (models,).
+
+    It is the effect of what only the first set has, split by increments and in these by images; or,
+    where it is all in the other set too, what that lacks because of what only the other has.
+    """
+    sign, side = (1, own) if any(count > 0 for count in more.values()) else (-1, others)
+    chosen = {row: side[row][1] for row, count in more.items() if sign * count > 0}
+    whole = sum(portion * sign * more[row] for row, portion in chosen.items())
+    moved = np.array(list(chosen.values())) @ out[list(chosen)]
+    return np.asarray(sign * moved / whole)
 
 
 def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[str, object]]:
@@ -111,25 +151,41 @@ def compare_sizes(trial: Trial, table: pd.DataFrame, measure: str) -> list[dict[
         Rows of the table of effects, with the design ``randomised-increment``; k is that of the
         larger set.
     """
-    sets = trial.sets
-    own = sets[(sets["arm"] == ARM) & sets["prompt_id"].isin(table.index)]
-    found = []
-    for k in _sizes(trial, ARM)[1:]:
+    chosen = [str(arm) for arm in trial.sets["arm"].unique() if is_targeted(arm)]
+    return [row for arm in chosen for row in _compare_sizes(trial, table, measure, arm)]
+
+
+def _compare_sizes(
+    trial: Trial, table: pd.DataFrame, measure: str, arm: str
+) -> list[dict[str, object]]:
+    sets = parts_of(trial.sets)
+    own = sets[(sets["arm"] == arm) & sets["prompt_id"].isin(table.index)]
+    out, found = trial.assignment.out, []
+    for k in _sizes(trial, arm)[1:]:
         of_size = own[own["k"] == k]
+        rows, queries = [int(row) for row in of_size.index], list(of_size["prompt_id"])
         beside = [
-            list(own.index[(own["prompt_id"] == query) & (own["k"] != k)])
-            for query in of_size["prompt_id"]
+            list(dict.fromkeys(own.index[(own["prompt_id"] == query) & (own["k"] != k)]))
+            for query in queries
         ]
+        beside = [[row for row in given if row not in rows] for given in beside]
         if not beside or 2 + max(map(len, beside)) >= len(trial.assignment.model_ids):
             continue
+        weights, shift = of_size["share"].to_numpy(np.float64), None
+        n_queries = len(set(queries))
+        if len(rows) > n_queries or (weights != 1).any():
+            portions = of_size["portion"].to_numpy(np.float64)
+            same = np.equal.outer(numbers := numbered(queries), numbers)
+            shift = same @ (portions[:, None] * out[rows]) / (same @ (portions * weights))[:, None]
         result = randomisation_test(
-            table.loc[of_size["prompt_id"]].to_numpy(np.float64),
-            trial.assignment.out[of_size.index],
-            trial.null(list(of_size.index)),
-            adjustment=Adjustment(tuple(trial.assignment.out[rows] for rows in beside)),
+            table.loc[queries].to_numpy(np.float64),
+            out[rows],
+            trial.null(rows),
+            weights / n_queries,
+            shift,
+            Adjustment(tuple(out[given] for given in beside)),
         )
-        rows, queries = tuple(map(int, of_size.index)), tuple(of_size["prompt_id"])
-        contrast = Contrast(ARM, k, None, rows, queries, (1 / len(rows),) * len(rows), 1)
+        contrast = Contrast(arm, k, None, tuple(rows), tuple(queries), (), 1)
         found.append(record(contrast, measure, result, Design.INCREMENT))
     return found
 
@@ -138,26 +194,57 @@ def _sizes(trial: Trial, arm: str) -> list[int]:
     return sorted(int(k) for k in trial.sets.loc[trial.sets["arm"] == arm, "k"].unique())
 
 
-def _nested(trial: Trial, arm: str, k: int) -> dict[str, list[int]]:
-    """Return the rows of each prompt's increments up to k, of prompts that have them all."""
-    sets = trial.sets
+def _nested(trial: Trial, arm: str, k: int) -> dict[str, Counts]:
+    """Return what each prompt's set of size k is made of, of prompts that have all increments.
+
+    Each increment is the mean of its draws.
+    """
+    sets = parts_of(trial.sets)
     of_arm = sets[(sets["arm"] == arm) & (sets["k"] <= k) & sets["prompt_id"].notna()]
     sizes = of_arm["k"].nunique()
-    return {
-        str(query): [int(row) for row in of_prompt.index]
-        for query, of_prompt in of_arm.groupby("prompt_id", sort=False)
-        if of_prompt["k"].nunique() == sizes and k in of_prompt["k"].to_numpy()
-    }
+    found: dict[str, Counts] = {}
+    for query, of_prompt in of_arm.groupby("prompt_id", sort=False):
+        if of_prompt["k"].nunique() != sizes or k not in of_prompt["k"].to_numpy():
+            continue
+        draws = of_prompt.groupby("k")["draw"].transform("nunique")
+        counts: Counts = {}
+        for row, share, portion in zip(
+            of_prompt.index, of_prompt["share"] / draws, of_prompt["portion"], strict=True
+        ):
+            known = counts.get(int(row), NONE)
+            counts[int(row)] = (known[0] + share, known[1] + portion)
+        found[str(query)] = counts
+    return found
 
 
-def _shares(trial: Trial, rows: list[int]) -> list[float]:
-    """Return what each of a prompt's sets counts: a mean over the draws of each increment."""
-    sizes = trial.sets["k"][~trial.sets.index.duplicated()].loc[rows]
-    return [1 / (sizes == size).sum() for size in sizes]
+def _union(trial: Trial, arms: tuple[str, ...], k: int) -> dict[str, Counts]:
+    """Return what each prompt's sets of several arms are made of together.
+
+    A forget set that one of them has only a share of counts with the sum of shares, at most whole.
+    """
+    each = [_nested(trial, arm, k) for arm in arms]
+    found: dict[str, Counts] = {}
+    for query in each[0]:
+        if all(query in of_arm for of_arm in each):
+            counts: Counts = {}
+            for of_arm in each:
+                for row, (count, portion) in of_arm[query].items():
+                    known = counts.get(row, NONE)
+                    counts[row] = (min(1.0, known[0] + count), max(known[1], portion))
+            found[query] = counts
+    return found
 
 
-def _beyond(trial: Trial, query: str, k: int) -> list[int]:
-    """Return the rows of the prompt's targeted increments beyond k."""
+def _rankings(trial: Trial, query: str) -> list[int]:
+    """Return the rows of all targeted sets of a prompt, where several rankings have some."""
+    if not trial.several_rankings:
+        return []
+    chosen = trial.sets["arm"].map(is_targeted).astype(bool)
+    return list(dict.fromkeys(trial.sets.index[chosen & (trial.sets["prompt_id"] == query)]))
+
+
+def _beyond(trial: Trial, arm: str, query: str, k: int) -> list[int]:
+    """Return the rows of the prompt's increments beyond k of a targeted arm."""
     sets = trial.sets
-    same = (sets["prompt_id"] == query) & (sets["arm"] == ARM) & (sets["k"] > k)
+    same = (sets["prompt_id"] == query) & (sets["arm"] == arm) & (sets["k"] > k)
     return list(sets.index[same])

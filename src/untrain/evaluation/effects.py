@@ -15,7 +15,15 @@ import pandas as pd
 
 from untrain.core.notes import Note
 from untrain.core.tables import EFFECTS, GROUPS
-from untrain.core.vocabulary import DECISIVE, SAMPLER, Baseline, Design, Measure
+from untrain.core.vocabulary import (
+    DECISIVE,
+    SAMPLER,
+    Arm,
+    Baseline,
+    Design,
+    Measure,
+    is_targeted,
+)
 from untrain.counterfactual.design import Assignment
 from untrain.evaluation.differences import compare_arms, compare_sizes
 from untrain.evaluation.outcomes import complete, outcomes, over_prompts
@@ -131,6 +139,7 @@ def _naive(
         found = {q: of_query[q][models].mean() - drew[q] for q, models in known.items()}
         return pd.Series(found, dtype=np.float64)
 
+    # Of several rankings the first: few models, if any, have the images of all.
     own = sets[sets["arm"].isin(DECISIVE)].groupby("prompt_id", sort=False)
     had = {str(query): np.asarray(~assignment.out[rows.index].any(axis=0)) for query, rows in own}
     yield Baseline.NONE, None, changes(had)
@@ -142,14 +151,20 @@ def _naive(
 def _lacking(
     contrast: Contrast, sets: pd.DataFrame, assignment: Assignment, prompts: Mapping[str, object]
 ) -> dict[str, np.ndarray]:
-    """Return, by prompt, which models lack the whole set and have the prompt's decisive sets."""
+    """Return, by prompt, which models lack the whole set and have the prompt's decisive sets.
+
+    Of several rankings the first decides; their own sets take no account of each other.
+    """
+    other = [is_targeted(arm) and arm != Arm.TARGETED for arm in sets["arm"]]
+    first = sets[~np.array(other, bool)]
     chosen: dict[str, np.ndarray] = {}
     for query in dict.fromkeys(contrast.queries):
         rows = [
             r for r, other in zip(contrast.rows, contrast.queries, strict=True) if other == query
         ]
         lacking: np.ndarray = np.asarray(assignment.out[rows].all(axis=0))
-        lacking = lacking & ~assignment.out[contrast.decisive(sets, query)].any(axis=0)
+        if not is_targeted(contrast.arm):
+            lacking = lacking & ~assignment.out[contrast.decisive(first, query)].any(axis=0)
         chosen |= dict.fromkeys(prompts if query is None else [query], lacking)
     return chosen
 

@@ -16,11 +16,10 @@ import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import rng
-from untrain.core.vocabulary import Arm, Baseline, Design
+from untrain.core.vocabulary import Arm, Baseline, Design, is_decisive
 from untrain.evaluation.measurement import primary
 
 FULL = Baseline.FULL
-CHOSEN = (Arm.TARGETED, Arm.FAMILY, Arm.IDS)  # arms whose images were chosen, not drawn
 DESIGNS = (
     Design.RANDOMISED,
     Design.BEFORE_AFTER,
@@ -255,7 +254,7 @@ def equivalent_table(
     """
     chosen = effects[
         effects["design"].isin(DESIGNS)
-        & effects["arm"].isin(CHOSEN)
+        & effects["arm"].map(_is_chosen).astype(bool)
         & (effects["measure"] == primary(effects))
         & effects["estimate"].notna()
     ]
@@ -289,6 +288,11 @@ def equivalent_table(
             }
         )
     return found
+
+
+def _is_chosen(arm: str) -> bool:
+    """Tell whether the images of an arm were chosen, not drawn."""
+    return is_decisive(arm) or arm == Arm.IDS
 
 
 def _size(sets: pd.DataFrame, arm: str, k: int | None) -> float:

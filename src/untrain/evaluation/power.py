@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from untrain.core.files import rng
-from untrain.core.vocabulary import DECISIVE
+from untrain.core.vocabulary import is_decisive
 from untrain.counterfactual.design import Assignment, aligned, balanced_halves
 from untrain.evaluation.measurement import primary
 from untrain.evaluation.outcomes import complete, outcomes
@@ -216,7 +216,9 @@ def trial_noise(
     table, _ = complete(table, assignment.model_ids, asked)
     y = table[list(assignment.model_ids)].to_numpy(np.float64)
     placed = aligned(sets, assignment)
-    decisive = placed[placed["arm"].isin(DECISIVE)].sort_values("k")
+    decisive = placed[placed["arm"].map(is_decisive).astype(bool)].sort_values("k")
+    # A forget set that rankings share has a row for each.
+    decisive = decisive[~decisive.set_index("prompt_id", append=True).index.duplicated()]
     makers = []
     for prompt_id in table.index:
         own = assignment.out[decisive.index[decisive["prompt_id"] == prompt_id]]

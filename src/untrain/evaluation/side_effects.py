@@ -14,10 +14,10 @@ import pandas as pd
 
 from untrain.core.tables import EFFECTS
 from untrain.core.vocabulary import (
-    DECISIVE,
     PRIMARY,
     Baseline,
     held_out,
+    is_decisive,
     nearest_prompt,
     other_prompts,
 )
@@ -63,7 +63,8 @@ def specificity_effects(
         are no others.
     """
     trial = Trial.of(sets, assignment, draws, seed)
-    decisive = trial.sets[trial.sets["arm"].isin(DECISIVE) & trial.sets["prompt_id"].notna()]
+    chosen = trial.sets["arm"].map(is_decisive).astype(bool)
+    decisive = trial.sets[chosen & trial.sets["prompt_id"].notna()]
     asked = primary(measures)
     table = outcomes(measures[measures["measure"] == asked])[asked]
     table, _ = complete(table, assignment.model_ids, asked)
@@ -166,9 +167,10 @@ def utility_effects(
     size = placed["size"] if "size" in placed else pd.Series(1.0, index=placed.index)
     y = held.loc[list(assignment.model_ids)].to_numpy(np.float64)
     asked: list[tuple[str, int | None, list[int]]] = [(Baseline.ANY_SET, None, list(placed.index))]
-    for arm, of_arm in placed.groupby("arm", sort=False):
+    for arm, of_arm in trial.sets.groupby("arm", sort=False):
         k = of_arm["k"].min()
-        asked.append((str(arm), int(k), list(of_arm.index[of_arm["k"] == k])))
+        rows = of_arm.index[of_arm["k"] == k]
+        asked.append((str(arm), int(k), list(dict.fromkeys(rows))))
     records = []
     for arm, k, rows in asked:
         out, n = assignment.out[rows], len(rows)

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from untrain.core.notes import Note
-from untrain.core.vocabulary import SAMPLER, Baseline, Design, nearest_prompt, other_prompts
+from untrain.core.vocabulary import (
+    DECISIVE,
+    SAMPLER,
+    Baseline,
+    Design,
+    nearest_prompt,
+    other_prompts,
+)
 from untrain.evaluation.measurement import BITS, primary
 
 
@@ -48,8 +55,9 @@ def summarise(
     removed_share : float
         As `removed_share` returns it.
     """
-    effects, verdicts = found.effects, found.verdicts
+    effects, verdicts = found.effects, first_verdicts(found.verdicts)
     overall = effects[effects["prompt_id"].isna()]
+    further = _of_further_rankings(found.verdicts, alpha)
     role = verdicts["prompt_id"].map(roles)
     of_queries = verdicts[role == "query"]
     measure = primary(effects)
@@ -66,8 +74,30 @@ def summarise(
         "verdicts": of_queries["verdict"].value_counts().to_dict(),
         "attributable_after_holm": int((of_queries["p_holm"] <= alpha).sum()),
         "control_verdicts": verdicts[role == "control"]["verdict"].value_counts().to_dict(),
+        **({"further_rankings": further} if further else {}),
         "random_sets_called_attributable": false_positives(effects, alpha),
         "removed_share": removed_share,
+    }
+
+
+def first_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts without those on sets of rankings beside the first."""
+    if "arm" not in verdicts:
+        return verdicts
+    return verdicts[verdicts["arm"].map(lambda arm: arm in DECISIVE).astype(bool)]
+
+
+def _of_further_rankings(verdicts: pd.DataFrame, alpha: float) -> dict[str, Any]:
+    """Return, by arm of a ranking beside the first, its tally of verdicts."""
+    if "arm" not in verdicts:
+        return {}
+    others = verdicts[~verdicts["arm"].map(lambda arm: arm in DECISIVE).astype(bool)]
+    return {
+        str(arm): {
+            "verdicts": own["verdict"].value_counts().to_dict(),
+            "attributable_after_holm": int((own["p_holm"] <= alpha).sum()),
+        }
+        for arm, own in others.groupby("arm", sort=False)
     }
 
 
@@ -117,7 +147,7 @@ def removed_share(
     forget_sets: pd.DataFrame, removals: pd.DataFrame, models: pd.DataFrame, images: int
 ) -> float:
     """Return the mean share of the ``images`` that a model of the trial is trained without."""
-    sizes = forget_sets["forget_set_id"].value_counts()
+    sizes = forget_sets.groupby("forget_set_id")["image_id"].nunique()
     removed = removals["forget_set_id"].map(sizes).sum()
     compared = (models["model_id"] != SAMPLER).sum()
     return float(removed / compared / images)

@@ -6,14 +6,25 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from untrain.attribution.base import Evidence
+from untrain.attribution.registry import (
+    ATTRIBUTORS,
+    REFERENCES,
+    TAKE_ARGUMENT,
+    is_search_ranking,
+    make_attributor,
+    options_of,
+)
+from untrain.attribution.whole_comparison import WholeComparison
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError, did_you_mean
 from untrain.counterfactual import design
 from untrain.counterfactual.forget_sets import sets_per_prompt
 from untrain.experiment.stages.remove import arms_of
+from untrain.generators.queries import Queries
 from untrain.runs.inputs import listed_ids
 from untrain.runs.run import Run
-from untrain.search.rank.ranking import check_method, parse_method
+from untrain.search.rank.ranking import RANKINGS, check_method, parse_method
 from untrain.search.rank.scores import read_scores
 from untrain.search.retrieve.candidates import RETRIEVERS, text_index
 from untrain.settings.config import Config
@@ -61,7 +72,10 @@ def check_given_pictures(run: Run, due: Collection[str]) -> None:
 
 def _check_rankings(run: Run) -> None:
     """Read the files of rankings; raise `InputError` for what the encoder cannot provide."""
+    _check_attributors(run)
     for method in run.config.ranking.methods:
+        if not is_search_ranking(method):
+            continue
         check_method(method)
         wanted = parse_method(method)
         if wanted.kind == "scores" and wanted.file:
@@ -72,6 +86,44 @@ def _check_rankings(run: Run) -> None:
             "negative, and those of this encoder can: use another encoder, such as layout, or the "
             "rankings fusion or zscore, which leave KL out"
         )
+
+
+def _check_attributors(run: Run) -> None:
+    """Raise `InputError` for an attributor that cannot work with this data and generator."""
+    config = run.config
+    for method in config.attributors:
+        attributor = make_attributor(method, **options_of(method, config.attribution.options))
+        why = attributor.missing(_promised(run))
+        if why:
+            raise InputError(
+                f"the ranking '{method}' cannot be had: {why}; what is left: "
+                + ", ".join(_possible(run))
+            )
+
+
+def _promised(run: Run) -> Evidence:
+    """Return the evidence that the stage ``rank`` will have, as far as it is known before it.
+
+    The generator is not fitted, the further models are the same, and pictures are absent.
+    """
+    texts = run.texts
+    keys = tuple((prompt_id, 0) for prompt_id in texts)
+
+    def compare() -> WholeComparison:
+        raise InputError("nothing is compared before the pictures are drawn")
+
+    model = None if run.given_pictures else run.generator
+    further = [run.generator for _ in run.config.further_seeds]
+    queries = Queries(keys, texts, [])
+    return Evidence(run.catalog, queries, run.prompts, compare, model, models=tuple(further))
+
+
+def _possible(run: Run) -> list[str]:
+    """Return the names of the rankings that this data and generator suffice for."""
+    evidence = _promised(run)
+    own = [name for name in ATTRIBUTORS if name not in (*RANKINGS, *TAKE_ARGUMENT, *REFERENCES)]
+    found = [name for name in own if make_attributor(name).missing(evidence) is None]
+    return [*RANKINGS, *(f"{name}:…" for name in TAKE_ARGUMENT if name != "ensemble"), *found]
 
 
 def count_sets(removal: Removal, prompts: pd.DataFrame) -> int:

@@ -46,8 +46,9 @@ def plan(config: Config, noise: float | None = None) -> Plan:
     cost = generator.cost(catalog)
     with threads_set(config.threads or default_threads()):
         first = generator.prepare_seconds(catalog)
-    rounds = 1 + -(-models // min(workers, models))
-    needed = _bytes_on_disk(run, 1 + models, cost)
+    alone = 1 + len(config.further_seeds)  # A, and others that only attributors use
+    rounds = alone + -(-models // min(workers, models))
+    needed = _bytes_on_disk(run, alone + models, cost)
     free = shutil.disk_usage(existing_folder(run)).free
     if needed > free:
         raise InputError(
@@ -64,7 +65,7 @@ def plan(config: Config, noise: float | None = None) -> Plan:
         model=cost.words if cost else config.generator.name,
         precision=generator.precision,
         precision_reason=_precision(run),
-        models=1 + models,
+        models=alone + models,
         workers=workers,
         seconds_per_model=cost.seconds if cost else None,
         seconds_of_frozen_parts=first,

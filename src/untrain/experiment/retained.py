@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from untrain.core.errors import InputError, did_you_mean
+from untrain.core.vocabulary import is_targeted
 from untrain.experiment.pipeline import STAGES, is_done, keys
 from untrain.runs.run import Run
 
@@ -26,7 +27,7 @@ def removed_of(run: Run, model_id: str = "") -> set[str]:
             )
     sets = run.table("forget_sets")
     if not model_id:
-        return set(sets[sets["arm"] == "targeted"]["image_id"])
+        return set(sets[sets["arm"].map(is_targeted).astype(bool)]["image_id"])
     models = list(run.table("models")["model_id"])
     if model_id not in models:
         raise InputError(f"unknown model '{model_id}'{did_you_mean(model_id, models)}")

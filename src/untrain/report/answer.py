@@ -9,9 +9,10 @@ import pandas as pd
 from untrain.core.tables import EFFECTS
 from untrain.core.vocabulary import Design
 from untrain.evaluation.measurement import BITS, amount, primary
-from untrain.report.arms import arm_words
+from untrain.report.arms import arm_words, ranking_of_arm
 from untrain.report.notes import NOTHING_REMOVED
-from untrain.report.tables.differences import difference_sentence
+from untrain.report.ranking import ranking_name
+from untrain.report.tables.differences import difference_sentence, rankings_sentences
 from untrain.report.tables.effects import (
     designs,
     is_overall,
@@ -40,7 +41,21 @@ def answer_sentences(run: RunResults) -> list[str]:
     """Return the answer of a run as sentences: the finding, then what to compare it with."""
     if run.given:
         return list(GIVEN)
-    return effect_sentences(run.effects, run.verdicts, run.unit, run.alpha)
+    found = effect_sentences(run.effects, run.verdicts, run.unit, run.alpha)
+    return found + _rankings(run)
+
+
+def _rankings(run: RunResults) -> list[str]:
+    """Return how the rankings compare whose first images were removed; nothing of only one."""
+    sentences = rankings_sentences(run.effects, run.unit, ranking_name(run))
+    for arm, own in run.further_verdicts.groupby("arm", sort=False) if sentences else ():
+        counts = ", ".join(f"{n} {name}" for name, n in verdict_counts(own).items())
+        sentences.append(
+            f"By the sets of {ranking_of_arm(str(arm))}, of {len(own)} prompts: {counts}."
+        )
+    if sentences:
+        sentences.insert(0, f"The images found for a prompt are those of {ranking_name(run)}.")
+    return sentences
 
 
 def effect_sentences(

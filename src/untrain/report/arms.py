@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from untrain.core.vocabulary import is_targeted
+
 VERDICTS = ("attributable", "undecided", "not attributable")
 
 ARMS = {
@@ -23,18 +25,39 @@ LABELS = {"none": "nothing of its own", "full": "nothing", "reseed": "nothing, o
 """Names for tables of the arms whose own name does not say what was removed."""
 
 
-def arm_order(arm: str) -> tuple[int, str]:
+def arm_order(arm: str) -> tuple[float, str]:
     """Sort key of an arm: chosen images first, then controls, then unknown arms by name."""
-    return (list(ARMS).index(arm) if arm in ARMS else len(ARMS), arm)
+    if arm in ARMS:
+        return (list(ARMS).index(arm), arm)
+    return (0.5 if is_targeted(arm.partition("+")[0]) else len(ARMS), arm)
 
 
 def arm_label(arm: str) -> str:
-    """Return an arm's name for tables."""
+    """Return an arm's name for tables.
+
+    Examples
+    --------
+    >>> arm_label("random_uniform"), arm_label("targeted:dtrak")
+    ('random uniform', 'targeted by dtrak')
+    """
+    if "+" in arm:
+        return " and ".join(map(arm_label, arm.split("+")))
+    if is_targeted(arm) and ":" in arm:
+        return f"targeted by {ranking_of_arm(arm)}"
     return LABELS.get(arm, arm.replace("_", " "))
+
+
+def ranking_of_arm(arm: str) -> str:
+    """Return the ranking that an arm such as ``targeted:dtrak`` names; "" of the first's."""
+    return arm.partition(":")[2] if is_targeted(arm) else ""
 
 
 def arm_words(arm: str, k: float = math.nan) -> str:
     """Return an arm as the end of "models trained without …"."""
     size = "" if math.isnan(k) else f"{k:g}"
+    if "+" in arm:
+        return " with ".join(arm_words(each, k) for each in arm.split("+"))
     words = ARMS.get(arm, f"the {{k}} images of arm “{arm_label(arm)}”")
+    if name := ranking_of_arm(arm):
+        words = f"the {{k}} images found for a prompt by {name}"
     return " ".join(words.format(k=size).split())

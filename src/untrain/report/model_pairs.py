@@ -28,8 +28,9 @@ def chosen_sets(run: RunResults) -> dict[str, list[str]]:
     sets = run.forget_sets[run.forget_sets["arm"].isin(CHOSEN)]
     sets = sets.assign(order=sets["arm"].map(arm_order))
     sets = sets.sort_values(["order", "k", "draw"], kind="stable")
-    first = sets.groupby("prompt_id")["forget_set_id"].transform("first")
-    own = sets[sets["forget_set_id"] == first]
+    keys = ["arm", "k", "draw"]
+    first = sets.groupby("prompt_id")[keys].transform("first")
+    own = sets[(sets[keys] == first).all(axis=1)]
     return {str(p): list(ids) for p, ids in own.groupby("prompt_id")["image_id"]}
 
 
@@ -41,7 +42,7 @@ def sides(run: RunResults, prompt_id: str) -> list[Side]:
     for (arm, k), images in sorted(
         sets.groupby(["arm", "k"]), key=lambda s: (arm_order(s[0][0]), s[0][1])
     ):
-        pair = _pair(run, prompt_id, images["forget_set_id"].iloc[0])
+        pair = _pair(run, prompt_id, images["forget_set_id"])
         if pair:
             found.append(Side(_label(arm, int(k), len(images)), *pair))
     return found
@@ -61,14 +62,29 @@ def with_and_without(run: RunResults, prompt_id: str) -> tuple[str, ...]:
     if sets.empty:
         return ()
     sets = sets.assign(order=sets["arm"].map(arm_order)).sort_values(["order", "k", "draw"])
-    return _pair(run, prompt_id, sets["forget_set_id"].iloc[0])
+    first = sets.iloc[0]
+    same = (sets["arm"] == first["arm"]) & (sets["k"] == first["k"])
+    return _pair(run, prompt_id, sets.loc[same & (sets["draw"] == first["draw"]), "forget_set_id"])
 
 
-def _pair(run: RunResults, prompt_id: str, forget_set: str) -> tuple[str, ...]:
-    without = set(run.removals.loc[run.removals["forget_set_id"] == forget_set, "model_id"])
+def _pair(run: RunResults, prompt_id: str, images: pd.Series) -> tuple[str, ...]:
+    """Return a model that was trained with a set and one without it.
+
+    Parameters
+    ----------
+    images : Series
+        The forget set of each of its images: several where rankings share some. If no model lacks
+        them all, or none has them all, the one of most images stands for the set.
+    """
     drew = _that_drew(run, prompt_id)
-    outs = drew[drew["model_id"].isin(without)]
-    ins = drew[~drew["model_id"].isin(without)]
+    counts = images.value_counts()
+    lost = run.removals[run.removals["forget_set_id"].isin(counts.index)]
+    lacking = drew["model_id"].map(lost.groupby("model_id")["forget_set_id"].nunique()).fillna(0)
+    outs, ins = drew[lacking == len(counts)], drew[lacking == 0]
+    if outs.empty or ins.empty:
+        without = set(lost.loc[lost["forget_set_id"] == counts.index[0], "model_id"])
+        gone = drew["model_id"].isin(without)
+        outs, ins = drew[gone], drew[~gone]
     pairs = [(i, o) for i in rows(ins) for o in rows(outs) if i.seed == o.seed]
     pairs = pairs or list(zip(rows(ins), rows(outs), strict=False))
     removed: dict[Any, set[str]] = {

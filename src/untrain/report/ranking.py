@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from untrain.attribution.registry import is_search_ranking
 from untrain.core.errors import InputError
 from untrain.runs.results import RunResults
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.rank.ranking import metrics_of
+
+LISTED = 100
+"""Images of a prompt that the page lists, where a ranking covers more than its candidates."""
 
 
 def metric_label(name: str) -> str:
@@ -26,17 +30,48 @@ def main_ranking(run: RunResults) -> pd.DataFrame:
     method = ranking_name(run)
     if not (names == method).any():
         method = next(iter(names), "")
-    return run.ranking[names == method].sort_values(["prompt_id", "rank"], kind="stable")
+    return rows_of(run, method)
+
+
+def rows_of(run: RunResults, method: str) -> pd.DataFrame:
+    """Return the rows of a ranking, by prompt and rank."""
+    own = run.ranking[run.ranking["method"] == method]
+    return own.sort_values(["prompt_id", "rank"], kind="stable")
+
+
+def rankings_beside(run: RunResults) -> list[str]:
+    """Return the rankings that are shown beside the one that the forget sets were made from.
+
+    They are the further ones whose first images were removed, or else, of an attributor and a
+    ranking of metrics, the other.
+    """
+    first, known = ranking_name(run), set(run.ranking["method"])
+    if not first:
+        return []
+    others = [str(name) for name in (run.config.get("removal") or {}).get("rankings") or ()]
+    if not others:
+        also = [str(name) for name in (run.config.get("ranking") or {}).get("also") or ()]
+        others = [n for n in also if is_search_ranking(n) != is_search_ranking(first)][:1]
+    return [name for name in dict.fromkeys(others) if name != first and name in known]
+
+
+def near_the_top(run: RunResults, ranking: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of rankings that a prompt's page is about: as many as it has candidates."""
+    top = (run.config.get("retrieval") or {}).get("top") or 0
+    return ranking[ranking["rank"] <= max(LISTED, int(top))]
 
 
 def ranking_metrics(run: RunResults) -> tuple[str, ...]:
-    """Return the metrics that the ranking uses.
+    """Return the metrics that the ranking uses; of an attributor, those of one shown beside it.
 
-    None where scores came from a file, or weights from one that cannot be read any more.
+    None where an attributor or a file gave the scores, or where weights cannot be read any more.
     """
     name = ranking_name(run)
+    if not name:
+        return ()
+    known = [each for each in (name, *rankings_beside(run)) if is_search_ranking(each)]
     try:
-        return metrics_of(name) if name else ()
+        return metrics_of(known[0]) if known else ()
     except InputError:
         return ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from untrain.core.tables import (
     VERDICTS,
 )
 from untrain.evaluation.measurement import BITS
+from untrain.evaluation.summary import first_verdicts
 
 DEFAULT_ALPHA = 0.05
 """The level of a run whose folder does not state one."""
@@ -47,7 +48,8 @@ _TABLES = (
 class RunResults:
     """The contents of a finished run folder: a table or value for each file, empty if absent.
 
-    Tables have the columns of `untrain.core.tables`.
+    Tables have the columns of `untrain.core.tables`; verdicts are those on the sets of the first
+    ranking and of controls.
     """
 
     folder: Path
@@ -90,6 +92,14 @@ class RunResults:
     def texts(self) -> dict[str, str]:
         """The text of each prompt by its id."""
         return dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
+
+    @cached_property
+    def further_verdicts(self) -> pd.DataFrame:
+        """The verdicts on sets of rankings beside the first, with their ``arm``; mostly none."""
+        found = _read(VERDICTS, self.folder)
+        if "arm" not in found:
+            return found.iloc[:0].assign(arm="")
+        return found[~found.index.isin(first_verdicts(found).index)]
 
     @property
     def equivalent(self) -> list[dict[str, Any]]:
@@ -137,12 +147,13 @@ def read_results(folder: Path) -> RunResults:
                 "Run the experiment to its end (it resumes where it stopped), then report again"
             )
     config = folder / "config.yaml"
-    return RunResults(
+    found = RunResults(
         folder,
         (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.is_file() else {},
         read_json(folder / "run.json"),
         *(_read(table, folder) for table in _TABLES),
     )
+    return replace(found, verdicts=first_verdicts(found.verdicts))
 
 
 def _read(table: Table, folder: Path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ STAGE_HELP: Mapping[str, str] = {
     "generate": "draw the pictures",
     "retrieve": "find candidates by their captions",
     "compare": "compare every picture with every candidate",
-    "rank": "rank the candidates",
+    "rank": "rank training images",
     "remove": "choose the forget sets; nothing is deleted",
     "retrain": "train the models to compare, without them",
     "regenerate": "generate the pictures again from the same noise",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -14,9 +15,10 @@ from pydantic import (
     model_validator,
 )
 
-from untrain.core.errors import did_you_mean
+from untrain.core.errors import InputError, did_you_mean
 from untrain.settings.fields import Fault, Section
 from untrain.settings.sections import (
+    Attribution,
     Copies,
     Data,
     Design,
@@ -98,6 +100,7 @@ class Config(Section):
     encoder: EncoderConfig = EncoderConfig()
     retrieval: Retrieval = Retrieval()
     ranking: Ranking = Ranking()
+    attribution: Attribution = Attribution()
     copies: Copies = Copies()
     removal: Removal = Removal()
     design: Design = Design()
@@ -120,7 +123,11 @@ class Config(Section):
             )
         if self.prompts.controls and not (self.prompts.families or self.data.plant):
             raise Fault("prompts.controls", "needs prompts.families or data.plant")
-        if self.removal.k[-1] > self.retrieval.top:
+        self._check_attribution()
+        self._check_rankings()
+        everything = self.ranking.scope == "catalogue"
+        short = [m for m in self.deciding_rankings if not everything or m not in self.attributors]
+        if self.removal.k[-1] > self.retrieval.top and short:
             raise Fault(
                 "removal.k",
                 f"{self.removal.k[-1]} images are to be removed of the {self.retrieval.top} "
@@ -138,6 +145,85 @@ class Config(Section):
         for arm in sorted(needed - set(self.removal.arms)):
             raise Fault("removal.arms", f"the design '{self.design.kind}' needs the arm '{arm}'")
         return self
+
+    def _check_rankings(self) -> None:
+        """Check the rankings whose first images are removed."""
+        first, *others = self.deciding_rankings
+        known = self.ranking.methods
+        for name in (first, *others):
+            if name not in known:
+                raise Fault(
+                    "removal.rankings",
+                    f"'{name}' is not one of the run's rankings{did_you_mean(name, known)}; add it "
+                    "to ranking.also",
+                )
+        if first != self.ranking.method:
+            raise Fault(
+                "removal.rankings",
+                f"begins with '{first}', and ranking.method is '{self.ranking.method}': the first "
+                "must be the ranking that decides the arm targeted",
+            )
+        if others and self.design.kind != "randomised":
+            raise Fault(
+                "removal.rankings",
+                f"several need the design 'randomised', found '{self.design.kind}'",
+            )
+
+    def _check_attribution(self) -> None:
+        """Check what attributors are asked for, as far as settings tell."""
+        from untrain.attribution.registry import (
+            kind_of,
+            make_attributor,
+            option_keys,
+            options_of,
+        )
+
+        asked = self.attributors
+        given = self.attribution.options
+        for name in given:
+            if name not in {key for each in asked for key in option_keys(each)}:
+                raise Fault(
+                    f"attribution.options.{name}",
+                    f"'{name}' is no attributor that ranking asks for"
+                    + (did_you_mean(name, asked) if asked else "; it asks for none"),
+                )
+        for name in asked:
+            if options := options_of(name, given):
+                try:
+                    make_attributor(name, **options)
+                except InputError as error:
+                    key = next(key for key in reversed(option_keys(name)) if key in given)
+                    raise Fault(f"attribution.options.{key}", str(error)) from None
+        ensembles = [name for name in asked if kind_of(name) == "ensemble"]
+        if ensembles and self.attribution.models < 2:
+            raise Fault(
+                "attribution.models",
+                f"the ranking '{ensembles[0]}' is a mean over several models, but "
+                "attribution.models is 1: set it to 2 or more",
+            )
+
+    @property
+    def attributors(self) -> list[str]:
+        """The rankings asked for that are attributors, see `untrain.attribution.registry`."""
+        from untrain.attribution.registry import is_search_ranking
+
+        return [name for name in self.ranking.methods if not is_search_ranking(name)]
+
+    @property
+    def deciding_rankings(self) -> list[str]:
+        """The rankings whose first images are removed, that of the arm targeted first."""
+        return list(dict.fromkeys(self.removal.rankings or (self.ranking.method,)))
+
+    @property
+    def further_seeds(self) -> list[int]:
+        """Seeds of the models beside A that attributors average over, none of the trial's."""
+        from untrain.attribution.registry import kind_of
+
+        if not any(kind_of(name) == "ensemble" for name in self.attributors):
+            return []
+        taken = {self.seed, *self.b_seeds}
+        free = (seed for seed in count(self.seed + 2000) if seed not in taken)
+        return list(islice(free, self.attribution.models - 1))
 
     @property
     def given(self) -> Given | None:

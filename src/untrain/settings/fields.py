@@ -63,10 +63,10 @@ class NameIn:
 
 
 def _ranking(method: str) -> str:
-    from untrain.search.rank.ranking import parse_method
+    from untrain.attribution.registry import check_ranking
 
     try:
-        parse_method(method)
+        check_ranking(method)
     except InputError as error:
         raise ValueError(str(error)) from None
     return method

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from untrain.attribution.registry import is_search_ranking
 from untrain.search.rank.ranking import parse_method
 from untrain.settings.config import Config
 from untrain.settings.sections import EncoderConfig, GeneratorConfig, Given
@@ -42,12 +43,18 @@ def resolve_paths(config: Config, base: Path) -> Config:
     def beside(path: Any) -> Any:
         return str((base / path).resolve()) if path and (base / str(path)).is_dir() else path
 
+    def ranked(method: str) -> str:
+        return parse_method(method).beside(base) if is_search_ranking(method) else method
+
     ranking = config.ranking.model_copy(
         update={
-            "method": parse_method(config.ranking.method).beside(base),
-            "also": tuple(parse_method(method).beside(base) for method in config.ranking.also),
+            "method": ranked(config.ranking.method),
+            "also": tuple(map(ranked, config.ranking.also)),
         }
     )
+    removal = absolute(config.removal, "ids")
+    if removal.rankings:
+        removal = removal.model_copy(update={"rankings": tuple(map(ranked, removal.rankings))})
     data = absolute(config.data, "path")
     if data.subset:
         data = data.model_copy(update={"subset": absolute(data.subset, "neighbours_of")})
@@ -58,7 +65,7 @@ def resolve_paths(config: Config, base: Path) -> Config:
         "generations": generations,
         "data": data,
         "prompts": absolute(config.prompts, "file"),
-        "removal": absolute(config.removal, "ids"),
+        "removal": removal,
         "generator": own(config.generator),
         "encoder": local(config.encoder),
         "copies": config.copies.model_copy(update={"encoder": local(config.copies.encoder)}),

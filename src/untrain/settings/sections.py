@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from untrain.core.errors import InputError
+from untrain.core.vocabulary import arm_of_ranking
 from untrain.generators.recipes import Presets
 from untrain.generators.registry import presets_of
 from untrain.settings.fields import (
@@ -202,18 +203,35 @@ class Retrieval(Section):
 
 
 class Ranking(Section):
-    """Stage two of the search: candidates → scores; the first method decides what is removed.
+    """Stage two of the search: images → scores; the first method decides what is removed.
 
-    A method is a name, ``fitted:<weights.json>`` or ``scores:<file.parquet>``.
+    A method is a ranking of the candidates (``fusion``, ``metric:<name>``,
+    ``fitted:<weights.json>``, ``scores:<file.parquet>``) or any attributor, such as ``bm25``.
     """
 
     method: RankingName = Field("fusion", description="decides the targeted forget sets")
     also: tuple[RankingName, ...] = Field(("study",), description="further rankings to report")
+    scope: Literal["catalogue", "candidates"] = Field(
+        "catalogue",
+        description="what attributors rank: the whole catalogue, or the candidates of retrieval; "
+        "rankings of metrics always take the candidates",
+    )
 
     @property
     def methods(self) -> list[str]:
         """The rankings asked for, each once, the one that decides first."""
         return list(dict.fromkeys([self.method, *self.also]))
+
+
+class Attribution(Section):
+    """Attributors that are used as rankings: their options, and models beside A."""
+
+    models: int = Field(
+        1, ge=1, description="that ensemble:… averages over: A, and others of further seeds"
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        {}, description="of attributors, by name: {dtrak: {damping: 0.1}}"
+    )
 
 
 class Copies(Section):
@@ -231,6 +249,12 @@ class Removal(Section):
         min_length=1,
         description="which sets each prompt gets, and the random ones they are compared with",
     )
+    rankings: tuple[RankingName, ...] | None = Field(
+        None,
+        min_length=1,
+        description="rankings whose first images are removed, each an arm of its own beside "
+        "targeted: [fusion, dtrak]; default: ranking.method alone",
+    )
     k: Sizes = Field((10,), min_length=1, description="nested sizes, primary first")
     draws: int = Field(1, ge=1, description="draws of each random arm")
     together: bool = Field(False, description="remove the sets of all prompts as one")
@@ -243,7 +267,23 @@ class Removal(Section):
     def _check(self) -> Self:
         if "ids" in self.arms and self.ids is None:
             raise Fault("removal.arms", "the arm 'ids' needs removal.ids, a file of image ids")
+        if len(set(self.further_arms)) < len(set(self.rankings or (1,))) - 1:
+            raise Fault(
+                "removal.rankings",
+                "two of them would have the same arm, as files of the same name have: rename one",
+            )
         return self
+
+    @property
+    def further_arms_of(self) -> dict[str, str]:
+        """The arm of each ranking after the first, whose arm is ``targeted``."""
+        first, *others = self.rankings or ("",)
+        return {name: arm_of_ranking(name, first) for name in others if name != first}
+
+    @property
+    def further_arms(self) -> list[str]:
+        """The arms of the rankings after the first."""
+        return list(self.further_arms_of.values())
 
 
 class Design(Section):

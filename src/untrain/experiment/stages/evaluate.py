@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core.files import write_json
 from untrain.core.progress import track
 from untrain.core.tables import MEASURES, VERDICTS
-from untrain.core.vocabulary import SAMPLER, Arm, Design, Measure, Role
+from untrain.core.vocabulary import SAMPLER, Arm, Design, Measure, Role, is_targeted
 from untrain.counterfactual import design
 from untrain.counterfactual.design import Assignment
 from untrain.evaluation import measures as ms
@@ -154,9 +155,22 @@ def trial_findings(
     return Findings(
         effects=pd.concat([own.table, others, held_out], ignore_index=True),
         groups=group_effects(estimate, measures, _groups(prompts), primary(measures)),
-        verdicts=pd.concat([judge(k=first), judge(arm=Arm.FAMILY)], ignore_index=True),
+        verdicts=_judged(judge, sets, first),
         notes=own.notes,
     )
+
+
+def _judged(judge: Callable[..., pd.DataFrame], sets: pd.DataFrame, first: int) -> pd.DataFrame:
+    """Return verdicts on the targeted sets of the first size and on the families of controls.
+
+    Where several rankings have sets each, the table says whose verdict it is.
+    """
+    chosen = [arm for arm in sets["arm"].unique() if is_targeted(arm) and arm != Arm.TARGETED]
+    found = {Arm.TARGETED: judge(k=first), Arm.FAMILY: judge(arm=Arm.FAMILY)}
+    found |= {arm: judge(arm=arm, k=first) for arm in chosen}
+    if chosen:
+        found = {arm: table.assign(arm=str(arm)) for arm, table in found.items()}
+    return pd.concat(list(found.values()), ignore_index=True)
 
 
 def _groups(prompts: pd.DataFrame) -> dict[str, str]:
@@ -187,7 +201,11 @@ def study_results(
         before, after = (cosine[cosine["model_id"] == m] for m in ("full", "targeted"))
         return study_table(own if naive else before, after, texts)
     targeted = primary_sets[primary_sets["arm"] == Arm.TARGETED]
-    sets = targeted.drop_duplicates(["forget_set_id", "prompt_id"])
+    # Where rankings share images, a prompt's set is several forget sets: the largest stands for it.
+    sizes = targeted.groupby(["prompt_id", "forget_set_id"])["image_id"].transform("size")
+    order = targeted.assign(size=sizes).sort_values("size", ascending=False, kind="stable")
+    largest = order.groupby("prompt_id")["forget_set_id"].transform("first")
+    sets = order[order["forget_set_id"] == largest].drop_duplicates("prompt_id").sort_index()
     before, after = before_after_cosines(cosine, sets, assignment)
     texts = {p: text for p, text in texts.items() if p in set(sets["prompt_id"])}
     return study_table(own if naive else before, after, texts)

@@ -26,12 +26,15 @@ TOGETHER = (
 def settings(run: Run) -> Any:
     """Return the settings of the removal, the listed ids and the ranking that it uses."""
     decides = run.config.ranking.method
-    return [section(run, "removal"), listed_ids(run.config), decides, run.config.seed]
+    asked = section(run, "removal")
+    if asked["rankings"] is None:
+        del asked["rankings"]
+    return [asked, listed_ids(run.config), decides, run.config.seed]
 
 
 def arms_of(removal: Removal, prompts: pd.DataFrame) -> list[str]:
     """Return the requested arms, plus those that control prompts and a list of ids add."""
-    arms = list(removal.arms)
+    arms = [*removal.arms, *removal.further_arms]
     arms += [Arm.FAMILY.value] if (prompts["role"] == Role.CONTROL).any() else []
     arms += [Arm.IDS.value] if removal.ids else []
     return list(dict.fromkeys(arms))
@@ -41,10 +44,14 @@ def remove(run: Run) -> None:
     """Write ``forget_sets.parquet``."""
     removal = run.config.removal
     ranking = run.table("ranking")
-    chosen = ranking[ranking["method"] == run.config.ranking.method]
+    asked = ["prompt_id", "image_id", "rank"]
+    chosen = {
+        method: ranking.loc[ranking["method"] == method, asked]
+        for method in run.config.deciding_rankings
+    }
     controls = run.prompts[run.prompts["role"] == "control"]
     sets = build_forget_sets(
-        chosen[["prompt_id", "image_id", "rank"]],
+        chosen[run.config.ranking.method],
         run.table("retrieval"),
         run.catalog,
         arms_of(removal, run.prompts),
@@ -55,6 +62,7 @@ def remove(run: Run) -> None:
         removal.draws,
         duplicate_groups(run.catalog) if removal.duplicates == "near" else None,
         removal.together,
+        {arm: chosen[method] for method, arm in removal.further_arms_of.items()},
     )
     if removal.together and run.config.design.kind == "randomised":
         run.warn(Note("sets-together", TOGETHER))

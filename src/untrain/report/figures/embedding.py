@@ -26,6 +26,7 @@ from untrain.report.figures.style import (
     short,
 )
 from untrain.report.model_pairs import chosen_sets
+from untrain.report.ranking import near_the_top
 from untrain.report.tables.effects import prompt_table
 from untrain.runs.results import RunResults
 
@@ -63,7 +64,8 @@ def projection(run: RunResults) -> Projection | str:
 
     codes, levels = tokens
     ours = [(p, i, "chosen") for p, ids in chosen_sets(run).items() for i in ids]
-    every = run.ranking[["prompt_id", "image_id"]].drop_duplicates().assign(kind="candidate")
+    every = near_the_top(run, run.ranking)[["prompt_id", "image_id"]]
+    every = every.drop_duplicates().assign(kind="candidate")
     images = pd.concat([pd.DataFrame(ours, columns=list(every)), every], ignore_index=True)
     images = images.drop_duplicates(["prompt_id", "image_id"])
     images = images[images["image_id"].isin(codes)].rename(columns={"image_id": "name"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,19 @@ from untrain.report.arms import arm_label, arm_order
 from untrain.report.model_pairs import sides
 from untrain.report.page.gallery import REFERENCE, Gallery
 from untrain.report.page.influence import bars, own_images
-from untrain.report.ranking import main_ranking, ranking_metrics
+from untrain.report.ranking import (
+    LISTED,
+    main_ranking,
+    ranking_metrics,
+    ranking_name,
+    rankings_beside,
+    rows_of,
+)
 from untrain.report.tables import effects as tables
 from untrain.report.words import bare_p, interval, number, open_ends, uncertainty
 from untrain.runs.results import RunResults, rows
 
 TOP = 10
-LISTED = 100  # candidates per prompt listed after the top
 Card = dict[str, Any]
 
 
@@ -40,9 +47,16 @@ def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[
     arms = _arm_bars(run)
     ranking = main_ranking(run)
     by_prompt = {str(name): table for name, table in ranking.groupby("prompt_id")}
-    tops = ranking.groupby("prompt_id").head(TOP)
-    pairs = list(zip(tops["prompt_id"], tops["image_id"], strict=True))
-    made_of = bars(near, ranking_metrics(run), pairs)
+    beside = {name: _tops(rows_of(run, name)) for name in rankings_beside(run)}
+    tops = _tops(ranking)
+    shown = pd.concat([tops, *beside.values()])
+    pairs = list(dict.fromkeys(zip(shown["prompt_id"], shown["image_id"], strict=True)))
+    about = About(
+        own={p: own_images(run, p, _text(f), gallery.families) for p, f in _families(run)},
+        bars=bars(near, ranking_metrics(run), pairs),
+        places=_places({ranking_name(run): tops, **beside}) if beside else {},
+        candidates=_candidates(run) if not run.retrieval.empty else None,
+    )
     order = {prompt_id: i for i, prompt_id in enumerate(run.prompts["prompt_id"])}
     aliases = _aliases(run.prompts["prompt_id"])
     cards = []
@@ -62,7 +76,16 @@ def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[
                 "words": effect_words(line, run.unit),
                 "arms": arms.get(line.prompt_id, []),
                 **_pictures(run, gallery, line.prompt_id),
-                "influential": _influential(run, gallery, line, found.head(TOP), made_of),
+                "influential": _influential(gallery, line.prompt_id, found.head(TOP), about),
+                "beside": [
+                    {
+                        "ranking": name,
+                        "images": _influential(
+                            gallery, line.prompt_id, top[top["prompt_id"] == line.prompt_id], about
+                        ),
+                    }
+                    for name, top in beside.items()
+                ],
                 "others": [_listed(gallery, other) for other in rows(found.iloc[TOP:])],
             }
         )
@@ -107,20 +130,70 @@ def _pictures(run: RunResults, gallery: Gallery, prompt_id: str) -> Card:
     }
 
 
-def _influential(
-    run: RunResults, gallery: Gallery, prompt: Any, top: pd.DataFrame, made_of: dict[Any, Any]
-) -> list[Card]:
-    """Return the training images that the run's ranking puts first for a prompt."""
-    own = own_images(run, prompt.prompt_id, prompt.family, gallery.families)
-    return [
-        {
-            **_named(gallery, line),
-            "shown": gallery.training(line.image_id),
-            "family": line.image_id in own,
-            "bars": made_of.get((prompt.prompt_id, line.image_id), []),
-        }
-        for line in rows(top)
-    ]
+@dataclass(frozen=True)
+class About:
+    """What cards say of the training images of a prompt.
+
+    Attributes
+    ----------
+    own : dict
+        prompt_id → the images of its family.
+    bars : dict
+        As `untrain.report.page.influence.bars` returns them.
+    places : dict
+        (prompt_id, image_id) → its place in each of several rankings, where it is near the top;
+        empty where only one is shown.
+    candidates : set of (prompt_id, image_id), optional
+        What the search found; None where that is not known.
+    """
+
+    own: dict[str, set[str]]
+    bars: dict[Any, Any]
+    places: dict[tuple[str, str], dict[str, int]]
+    candidates: set[tuple[str, str]] | None
+
+
+def _tops(ranking: pd.DataFrame) -> pd.DataFrame:
+    return ranking.groupby("prompt_id").head(TOP)
+
+
+def _families(run: RunResults) -> list[tuple[str, Any]]:
+    return list(zip(run.prompts["prompt_id"], run.prompts["family"], strict=True))
+
+
+def _text(family: Any) -> str:
+    return "" if pd.isna(family) else str(family)
+
+
+def _candidates(run: RunResults) -> set[tuple[str, str]]:
+    return set(zip(run.retrieval["prompt_id"], run.retrieval["image_id"], strict=True))
+
+
+def _places(tops: dict[str, pd.DataFrame]) -> dict[tuple[str, str], dict[str, int]]:
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for name, top in tops.items():
+        for line in rows(top):
+            found.setdefault((line.prompt_id, line.image_id), {})[name] = int(line.rank)
+    return found
+
+
+def _influential(gallery: Gallery, prompt_id: str, top: pd.DataFrame, about: About) -> list[Card]:
+    """Return the training images that a ranking puts first for a prompt."""
+    found = []
+    for line in rows(top):
+        pair = (prompt_id, line.image_id)
+        others = {n: p for n, p in about.places.get(pair, {}).items() if n != line.method}
+        found.append(
+            {
+                **_named(gallery, line),
+                "shown": gallery.training(line.image_id),
+                "family": line.image_id in about.own[prompt_id],
+                "bars": about.bars.get(pair, []),
+                "elsewhere": [f"{place} by {name}" for name, place in others.items()],
+                "outside": about.candidates is not None and pair not in about.candidates,
+            }
+        )
+    return found
 
 
 def _listed(gallery: Gallery, line: Any) -> Card:

@@ -8,7 +8,7 @@ from typing import Any
 from untrain.core.vocabulary import SAMPLER
 from untrain.evaluation import measurement as units
 from untrain.report.copies import copy_words
-from untrain.report.ranking import ranking_name
+from untrain.report.ranking import ranking_name, rankings_beside
 from untrain.report.tables import effects as tables
 from untrain.runs.results import RunResults
 
@@ -43,7 +43,7 @@ def _searched(run: RunResults) -> list[tuple[str, str]]:
     return [
         ("Data", _data(run.meta.get("catalog") or {})),
         ("Prompts", prompts + (f", and {controls} controls" if controls else "")),
-        ("Ranking", ranking_name(run)),
+        ("Ranking", ", ".join(filter(None, (ranking_name(run), *rankings_beside(run))))),
         ("Copy test", copy_words(run)),
     ]
 
@@ -124,7 +124,7 @@ def _removed_share(run: RunResults, paired: list[str]) -> str:
     images = (run.meta.get("catalog") or {}).get("images")
     if not images or run.removals.empty:
         return ""
-    sizes = run.forget_sets["forget_set_id"].value_counts()
+    sizes = run.forget_sets.groupby("forget_set_id")["image_id"].nunique()
     lacking = run.removals["forget_set_id"].map(sizes).sum() / len(paired)
     return f" ({lacking / images:.1%} of the images on average)"
 

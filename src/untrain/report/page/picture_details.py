@@ -13,7 +13,7 @@ from untrain.evaluation.measurement import head, measure_of
 from untrain.report.arms import arm_label
 from untrain.report.page.gallery import REFERENCE, Gallery
 from untrain.report.page.influence import uses_of
-from untrain.report.ranking import main_ranking, metric_label
+from untrain.report.ranking import main_ranking, metric_label, near_the_top
 from untrain.report.words import number
 from untrain.runs.results import RunResults, rows
 
@@ -39,9 +39,8 @@ class PictureDetails:
             model: {line.forget_set_id for line in lines}
             for model, lines in _grouped(run.removals, "model_id").items()
         }
-        sets = run.forget_sets.drop_duplicates(["forget_set_id", "prompt_id"])
-        self.own = _grouped(sets, "prompt_id")
-        self.uses = uses_of(main_ranking(run))
+        self.own = _sets_of_prompts(run.forget_sets)
+        self.uses = uses_of(near_the_top(run, main_ranking(run)))
         self.sets = _grouped(run.forget_sets, "image_id")
         self.content = dict(zip(run.catalog["image_id"], run.catalog["content"], strict=True))
         per_picture = run.measures.dropna(subset=["value"])
@@ -170,9 +169,14 @@ class PictureDetails:
     def _without(self, model: str, prompt_id: str) -> str:
         """Which of the prompt's own sets a model lacks."""
         lost = self.lost.get(model, set())
-        own = [s for s in self.own.get(prompt_id, []) if s.forget_set_id in lost]
-        words = "; ".join(f"{arm_label(s.arm)}, {s.k:g}" for s in own) or "none of its sets"
-        others = len(lost) - len(own)
+        gone: list[str] = []
+        mine: set[str] = set()
+        for arm, k, ids in self.own.get(prompt_id, []):
+            if ids & lost:
+                gone.append(f"{'' if ids <= lost else 'part of '}{arm_label(arm)}, {k:g}")
+                mine |= ids & lost
+        words = "; ".join(gone) or "none of its sets"
+        others = len(lost) - len(mine)
         return words + (f"; {others} sets of other prompts" if others else "")
 
     def _measured(self, measure: str, prompt_id: str, which: str, model: str) -> str:
@@ -194,6 +198,20 @@ class PictureDetails:
             "heads": ["Model", head(self.run.unit), "Trained without"],
             "rows": lines,
         }
+
+
+def _sets_of_prompts(forget_sets: pd.DataFrame) -> dict[str, list[tuple[str, float, set[str]]]]:
+    """Return, for each prompt, arm and size of its sets and the forget sets that each is made of.
+
+    These are several where rankings share images.
+    """
+    found: dict[str, list[tuple[str, float, set[str]]]] = {}
+    known = forget_sets.dropna(subset=["prompt_id"])
+    keys = ["prompt_id", "arm", "k", "draw"]
+    for (prompt_id, arm, _, _), own in known.groupby(keys, sort=False):
+        size = float(own["k"].iloc[0])
+        found.setdefault(str(prompt_id), []).append((str(arm), size, set(own["forget_set_id"])))
+    return found
 
 
 def _drew(run: RunResults, model: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from untrain.core.files import write_text
 from untrain.evaluation.measurement import in_full
 from untrain.report.arms import arm_label, arm_order
-from untrain.report.ranking import main_ranking
+from untrain.report.ranking import main_ranking, rankings_beside, rows_of
 from untrain.report.tables import effects as tables
 from untrain.report.tables.differences import difference_rows, difference_table, equivalent_rows
 from untrain.report.tables.leaderboard import leaderboard_text
@@ -35,6 +35,7 @@ WORDED = {
     "Verdict",
     "Prompts",
     "Attributor",
+    "Ranking",
     "Image",
     "Random images, same effect",
 }
@@ -229,19 +230,26 @@ def _verdicts(run: RunResults) -> ReportTable:
 
 def _influential(run: RunResults) -> ReportTable:
     """The training images that the run's ranking puts first for each prompt."""
-    top = main_ranking(run).groupby("prompt_id", sort=False).head(TOP)
+    several = [main_ranking(run), *(rows_of(run, name) for name in rankings_beside(run))]
+    top = pd.concat([ranking.groupby("prompt_id", sort=False).head(TOP) for ranking in several])
     captions = dict(zip(run.captions["image_id"], run.captions["caption"], strict=True))
     numbers = top.assign(
         prompt=top["prompt_id"].map(run.texts).fillna(""),
         caption=top["image_id"].map(captions).fillna(""),
     )
     numbers = numbers[["prompt_id", "prompt", "method", "rank", "image_id", "caption", "score"]]
-    words = [
+    words: list[tuple[str, ...]] = [
         (r.prompt or r.prompt_id, f"{r.rank:g}", r.image_id, r.caption, number(r.score, 3))
         for r in rows(numbers)
     ]
     caption = f"The {TOP} training images that the ranking puts first for each prompt."
-    return ReportTable("influential", caption, numbers, INFLUENTIAL, words)
+    heads: tuple[str, ...] = INFLUENTIAL
+    if len(several) > 1:
+        caption = f"The {TOP} training images that each ranking puts first for each prompt."
+        heads = ("Prompt", "Ranking", *INFLUENTIAL[1:])
+        by = numbers["method"].astype(str)
+        words = [(line[0], name, *line[1:]) for line, name in zip(words, by, strict=True)]
+    return ReportTable("influential", caption, numbers, heads, words)
 
 
 def _equivalent(run: RunResults) -> ReportTable:
