@@ -17,7 +17,13 @@ from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.core.progress import console
 from untrain.evaluation.lds import LEAST_MODELS, Estimate
-from untrain.runs.evidence import CANDIDATES, fitted_model, has_fitted_model, run_evidence
+from untrain.runs.evidence import (
+    CANDIDATES,
+    fitted_model,
+    further_models,
+    has_fitted_model,
+    run_evidence,
+)
 from untrain.runs.examples import read_examples
 from untrain.runs.leaderboard import COLUMNS, Leaderboard
 from untrain.runs.queries import read_queries
@@ -123,8 +129,10 @@ def leaderboard(
 def evidence_of(run: Run, prompt_ids: Sequence[str], candidates: int = CANDIDATES) -> Evidence:
     """Return what attributors may use: the pictures that A generated for some prompts of a run."""
     queries = read_queries(run.folder).of(*prompt_ids)
-    model = fitted_model(run) if has_fitted_model(run) else None
-    return run_evidence(run, queries, candidates=candidates, model=model)
+    if not has_fitted_model(run):
+        return run_evidence(run, queries, candidates=candidates)
+    found = run_evidence(run, queries, candidates=candidates, model=fitted_model(run))
+    return replace(found, models=further_models(run))
 
 
 def _check_method(run: Run, method: str) -> tuple[Note, ...]:

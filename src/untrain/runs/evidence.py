@@ -14,6 +14,7 @@ from untrain.core.vocabulary import SAMPLER
 from untrain.generators.base import Generator
 from untrain.generators.queries import Queries
 from untrain.runs.run import Run
+from untrain.training.base import ModelRequest
 
 CANDIDATES = 5000
 """Images that a prompt's pictures are compared with by every metric, unless another number is
@@ -42,6 +43,16 @@ def fitted_model(run: Run, named: str = SAMPLER) -> Generator:
     run.trainer.prepare()
     model: Generator = run.trainer.load(_path(run, named))
     return model
+
+
+def further_models(run: Run) -> tuple[Generator, ...]:
+    """Return the models beside A that ``attribution.models`` asks for, trained if not there."""
+    seeds = run.config.further_seeds
+    if not seeds:
+        return ()
+    requests = [ModelRequest(f"A{number}", seed) for number, seed in enumerate(seeds, 2)]
+    found = run.trainer.train(requests, f"{len(seeds)} further models", paired=False)
+    return tuple(run.trainer.load(path) for path in found["path"])
 
 
 def has_fitted_model(run: Run) -> bool:

@@ -21,8 +21,7 @@ from untrain.core.files import fingerprint
 from untrain.core.notes import Note
 from untrain.core.vocabulary import Arm
 from untrain.experiment.stages.base import Stage, section
-from untrain.generators.base import Generator
-from untrain.runs.evidence import fitted_model, run_evidence
+from untrain.runs.evidence import fitted_model, further_models, run_evidence
 from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
@@ -30,7 +29,6 @@ from untrain.search.rank.metric_table import Ranked
 from untrain.search.rank.ranking import parse_method
 from untrain.search.rank.ranking import rank as rank_by
 from untrain.settings.config import Config
-from untrain.training.base import ModelRequest
 
 KEPT = 1000  # images of each prompt's order over the whole catalogue, at least
 DEEPER = 20  # times the largest set: other prompts may have the first images of a prompt
@@ -127,16 +125,7 @@ class RunAttributors:
         """Evidence with model A and the further models that the settings ask for."""
         if self.run.given_pictures:
             return self._bare
-        return replace(self._bare, model=fitted_model(self.run), models=tuple(self._further()))
-
-    def _further(self) -> list[Generator]:
-        """Return the models of further seeds, trained if they are not there."""
-        trainer, seeds = self.run.trainer, self.run.config.further_seeds
-        if not seeds:
-            return []
-        requests = [ModelRequest(f"A{number}", seed) for number, seed in enumerate(seeds, 2)]
-        found = trainer.train(requests, f"{len(seeds)} further models", paired=False)
-        return [trainer.load(path) for path in found["path"]]
+        return replace(self._bare, model=fitted_model(self.run), models=further_models(self.run))
 
 
 def _kept(config: Config) -> tuple[int, int]:
