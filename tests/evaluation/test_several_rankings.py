@@ -77,7 +77,7 @@ def test_without_noise_the_effects_and_differences_are_those_that_were_put_in() 
         of_image |= dict.fromkeys(unit["image_id"], generator.uniform(0, 0.2))
     assignment = randomised(table, 40, seed=3)
     y = outcomes(sets, assignment, of_image, noise=0, seed=0)
-    trial = Trial.of(table, assignment, 100, 0)
+    trial = Trial.of(table, assignment, 20, 0)
     effects = found_rows(trial.effects(y, "nll"))
     for k in (10, 30):
         for arm in ("targeted", OTHER):
@@ -140,7 +140,7 @@ def test_the_same_sets_do_not_differ() -> None:
         assert one["p_value"] == two["p_value"]
 
 
-@pytest.mark.pipeline  # simulates many trials
+@pytest.mark.slow  # simulates many trials
 @pytest.mark.parametrize("models", [8, 16])
 def test_the_difference_of_rankings_keeps_its_level_and_its_interval_covers(models: int) -> None:
     sets = forget_sets(5, (10, 30), overlap=3, random=False)
@@ -170,14 +170,14 @@ def test_the_difference_of_rankings_keeps_its_level_and_its_interval_covers(mode
 
 
 def test_a_trial_of_two_rankings_has_every_kind_of_row() -> None:
-    sets = forget_sets(4, (10, 30), overlap=3)
+    sets = forget_sets(2, (10, 30), overlap=3)
     table = forget_set_table(sets)
     assignment = randomised(table, 12, seed=0)
     y = outcomes(sets, assignment, {}, 0.2, 0)
     y["A"] = 4.0
     long = y.rename_axis("prompt_id").reset_index().melt("prompt_id", var_name="model_id")
     measures = long.assign(generation=0, measure="nll")
-    found = trial_effects(measures, table, assignment, 100).table
+    found = trial_effects(measures, table, assignment, 20).table
     randomised_rows = found[(found["design"] == "randomised") & found["prompt_id"].isna()]
     assert set(randomised_rows["arm"]) == {"targeted", OTHER, "random_uniform"}
     assert randomised_rows["estimate"].notna().all()
@@ -185,11 +185,11 @@ def test_a_trial_of_two_rankings_has_every_kind_of_row() -> None:
     assert naive.loc["none"].notna().all() and naive.loc[OTHER].notna().any()
     differences = found[found["design"] == "randomised-difference"]
     assert ((differences["arm"] == "targeted") & (differences["control"] == OTHER)).sum() == 2
-    others = specificity_effects(measures, table, assignment, {}, 100)
+    others = specificity_effects(measures, table, assignment, {}, 20)
     assert {"targeted", OTHER} <= set(others["arm"])
     held = pd.DataFrame({"model_id": list(assignment.model_ids), "measure": "heldout_nll"})
     held = held.assign(value=np.arange(len(held), dtype=float), prompt_id=None, generation=None)
-    slopes = utility_effects(pd.concat([measures, held]), table, assignment, 100)
+    slopes = utility_effects(pd.concat([measures, held]), table, assignment, 20)
     assert set(slopes["arm"]) == {"any_set", "targeted", OTHER, "random_uniform"}
 
 
