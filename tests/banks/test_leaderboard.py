@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.banks import FAMILY_EFFECT, make_bank
 from untrain.attribution import whole_comparison as compared
 from untrain.attribution.base import Evidence
-from untrain.attribution.registry import GRADIENTS
+from untrain.attribution.registry import GRADIENTS, ON_REQUEST
 from untrain.banks import leaderboard
 from untrain.banks.bank import Bank
 from untrain.banks.leaderboard import keep_leaderboard
@@ -45,7 +45,8 @@ def test_every_attributor_has_a_row_and_the_truth_wins(run: Run, bank: Bank) -> 
     assert table["name"].is_unique
     rows = table.set_index("name")
     wanted = {"text", "bm25", "study", "fusion", "zscore", "rrf", "pixel_cosine", "random"}
-    wanted |= {"family", "encoder:layout", "nda"} | set(GRADIENTS) - {"tracin"}  # no checkpoints
+    wanted |= {"family", "encoder:layout", "nda"} | set(GRADIENTS)
+    wanted -= {"tracin", *ON_REQUEST}  # no checkpoints
     wanted |= {f"metric:{m}" for m in ALWAYS if m != "pixel_cosine"}
     assert set(rows.index) == wanted
     assert table.loc[0, "name"] == "family"
