@@ -293,19 +293,19 @@ def test_a_catalogue_that_changed_is_read_and_indexed_again(
 def test_with_a_run_likeness_and_influence_stand_side_by_side(micro_run: Path) -> None:
     picture = min(micro_run.glob("queries/*/0.png"))
     said = call(picture, "--run", micro_run, "--top", 4, "-o", "t.json", "-o", "t.html")
-    assert "0, by influence (dtrak)" in said and "# likeness" in said
+    assert "0, by influence (leverage)" in said and "# likeness" in said
     assert "likeness and influence: " in said and "influence took" in said
     told = json.loads(Path("t.json").read_text())
     assert told["seconds"]["influence"] > 0
     beside = told["queries"][0]["influence"]
-    assert beside["method"] == "dtrak" and beside["agreement"]["k"] == 4
+    assert beside["method"] == "leverage" and beside["agreement"]["k"] == 4
     rows = beside["side_by_side"]
     assert {1, 2, 3, 4} <= {row["influence_rank"] for row in rows}
     assert {1, 2, 3, 4} <= {row["likeness_rank"] for row in rows}
     both = sum(max(row["influence_rank"], row["likeness_rank"] or 99) <= 4 for row in rows)
     assert both == beside["agreement"]["both"] and len(rows) == 8 - both
     page = Path("t.html").read_text()
-    assert "By likeness" in page and "By influence (dtrak)" in page and "by likeness</p>" in page
+    assert "By likeness" in page and "By influence (leverage)" in page and "by likeness</p>" in page
 
 
 def test_influence_can_be_left_out_or_asked_for(micro_run: Path, tmp_path: Path) -> None:

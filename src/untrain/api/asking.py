@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from untrain.api.attribution import Attribution
 from untrain.core.errors import InputError
+from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,7 @@ def attribute(
     model: Generator | Any,
     catalog: Catalog | None = None,
     queries: Queries | Mapping[str, Picture] | Sequence[Picture] | None = None,
-    method: str | Attributor | Sequence[str | Attributor] = "dtrak",
+    method: str | Attributor | Sequence[str | Attributor] = ATTRIBUTOR,
     *,
     prompts: str | Sequence[str] | None = None,
     top: int = 10,
@@ -138,7 +139,6 @@ def beside_trace(
     top : int
         Images that each shows.
     """
-    from untrain.attribution.attribute import DEFAULT
     from untrain.attribution.side_by_side import SideBySide
     from untrain.core.notes import Note
     from untrain.runs.find import find_run, has_model
@@ -147,7 +147,7 @@ def beside_trace(
         if not has_model(find_run(run)):
             raise InputError(f"{run} has no fitted model")
         influence = attribute(
-            run, queries=pictures, method=method or DEFAULT, prompts=prompt, top=top
+            run, queries=pictures, method=method or ATTRIBUTOR, prompts=prompt, top=top
         ).found
     except InputError as error:
         if method is not None:

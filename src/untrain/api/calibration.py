@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from untrain.core.vocabulary import ATTRIBUTOR
+
 if TYPE_CHECKING:
     from untrain.attribution.calibrating import Coverage
     from untrain.attribution.calibration import Calibration, MeasuredSets
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def calibrate(
     runs: Sequence[str | Path],
-    method: str = "dtrak",
+    method: str = ATTRIBUTOR,
     source: str | None = None,
     scale: str | None = None,
     confidence: float = 0.95,

@@ -17,9 +17,7 @@ from untrain.attribution.registry import ATTRIBUTORS, make_attributor
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.core.schema import records
-
-DEFAULT = "dtrak"
-"""The method that is used where none is named."""
+from untrain.core.vocabulary import ATTRIBUTOR
 
 HIT = ("method", "prompt_id", "rank", "image_id", "score", "caption", "same_as")
 EFFECT = ("effect", "low", "high")
@@ -205,7 +203,7 @@ def check_evidence(attributor: Attributor, evidence: Evidence) -> None:
 
 def _opened(methods: Sequence[str | Attributor]) -> dict[str, Attributor]:
     if not methods:
-        raise InputError(f"no method was named; expected one or more, such as {DEFAULT}")
+        raise InputError(f"no method was named; expected one or more, such as {ATTRIBUTOR}")
     found: dict[str, Attributor] = {}
     for method in methods:
         attributor = make_attributor(method) if isinstance(method, str) else method

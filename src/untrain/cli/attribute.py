@@ -17,6 +17,7 @@ from untrain.cli import completion
 from untrain.cli.files import OUT_HELP, check_outputs, sources_of
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
+from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
     from untrain.attribution.attribute import Attributed
@@ -42,11 +43,11 @@ def attribute(
         "the run to ask about. Repeatable.",
     ),
     method: list[str] = typer.Option(
-        ["dtrak"],
+        [ATTRIBUTOR],
         "--method",
         "-m",
-        help="How influence is computed: dtrak, trak, ekfac, …, or a ranking such as fusion; "
-        "repeatable: further ones are shown beside the first.",
+        help="How influence is computed: leverage, dtrak, trak, ekfac, …, or a ranking such as "
+        "fusion; repeatable: further ones are shown beside the first.",
         autocompletion=completion.attributors,
     ),
     top: int = typer.Option(10, min=0, help="Number of training images to show; 0 for all."),

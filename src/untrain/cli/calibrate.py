@@ -14,6 +14,7 @@ from rich.table import Table
 from untrain.cli import completion
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
     from untrain.attribution.calibrating import Coverage
@@ -33,7 +34,7 @@ def calibrate(
         autocompletion=completion.runs,
     ),
     method: str = typer.Option(
-        "dtrak", "--method", "-m", help="The attributor.", autocompletion=completion.attributors
+        ATTRIBUTOR, "--method", "-m", help="The attributor.", autocompletion=completion.attributors
     ),
     out: Path = typer.Option(Path("calibration.json"), "--out", "-o", help="JSON file to write."),
     source: str = typer.Option(

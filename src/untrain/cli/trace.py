@@ -77,8 +77,8 @@ def trace(
         "",
         "--method",
         "-m",
-        help="With --run: how influence is computed, beside likeness: dtrak (default), trak, "
-        "ekfac, …, or none, which saves the time.",
+        help="With --run: how influence is computed, beside likeness: leverage (default), "
+        "dtrak, trak, ekfac, …, or none, which saves the time.",
         autocompletion=completion.attributors,
     ),
     out: list[Path] = typer.Option([], "--out", "-o", help=OUT_HELP),

@@ -10,6 +10,8 @@ from pathlib import PurePath
 
 SAMPLER = "A"
 """The model that drew the pictures."""
+ATTRIBUTOR = "leverage"
+"""How influence is computed where nothing is said: best on banks of seeds that chose nothing."""
 
 
 class Role(StrEnum):
