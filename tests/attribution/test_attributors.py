@@ -10,6 +10,7 @@ import pytest
 
 from untrain.attribution import whole_comparison
 from untrain.attribution.base import Attributor, Evidence, Scores, dense
+from untrain.attribution.ensemble import Ensemble
 from untrain.attribution.registry import ATTRIBUTORS, every_attributor, make_attributor
 from untrain.attribution.whole_comparison import WholeComparison, common_size, compare_all
 from untrain.catalogs import Catalog, rendered
@@ -163,3 +164,38 @@ def test_the_comparison_is_made_once_and_is_that_of_the_arguments(
     assert first.seconds == again.seconds
     other = compare_all(catalog, encoder, queries.of("p1"), 20, size)
     assert set(other.table["prompt_id"]) == {"p1"}
+
+
+def test_sharpened_scores_keep_the_order_and_weigh_the_first(evidence: Evidence) -> None:
+    plain = make_attributor("fusion").scores(evidence).values
+    sharp = make_attributor("sharp:fusion").scores(evidence).values
+    np.testing.assert_array_equal(
+        np.argsort(plain, kind="stable"), np.argsort(sharp, kind="stable")
+    )
+    centred = (plain - plain.mean(1, keepdims=True)) / plain.std(1, keepdims=True)
+    np.testing.assert_allclose(sharp, np.exp(2 * centred), rtol=1e-4)
+    flat = make_attributor("sharp:fusion", sharpness=0.1).scores(evidence).values
+    assert (flat.max(1) / flat.mean(1) < sharp.max(1) / sharp.mean(1)).all()
+    with pytest.raises(InputError, match="above 0"):
+        make_attributor("sharp:fusion", sharpness=0.0)
+    assert (
+        make_attributor("sharp:dtrak").missing(evidence)
+        == "there is no fitted model that gives gradients"
+    )
+
+
+def test_an_ensemble_averages_standardised_scores(evidence: Evidence) -> None:
+    class Given(Attributor):
+        name, kind = "given", "metric"
+
+        def scores(self, evidence: Evidence) -> Scores:
+            return Scores(evidence.model, seconds=1.0, once=2.0)  # type: ignore[arg-type]
+
+    each = [np.array([[0.0, 1.0, 5.0]]), np.array([[30.0, -10.0, 10.0]])]
+    models = Evidence(
+        evidence.catalog, evidence.queries, evidence.prompts, model=each[0], models=each[1:]
+    )  # type: ignore[arg-type]
+    found = Ensemble("ensemble:given", lambda name: Given()).scores(models)
+    expected = np.mean([(v - v.mean()) / v.std() for v in each], axis=0)
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5)
+    assert (found.seconds, found.once) == (2.0, 4.0)

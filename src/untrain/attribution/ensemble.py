@@ -45,7 +45,11 @@ class Ensemble(Attributor):
         ]
         values = np.mean([standardised(scores.values) for scores in each], axis=0)
         notes = tuple(dict.fromkeys(note for scores in each for note in scores.notes))
-        return Scores(values, float(np.sum([scores.seconds for scores in each])), notes)
+        seconds, once = (
+            float(sum(costs))
+            for costs in zip(*((scores.seconds, scores.once) for scores in each), strict=True)
+        )
+        return Scores(values, seconds, notes, once)
 
 
 def standardised(values: np.ndarray) -> np.ndarray:

@@ -39,7 +39,9 @@ GRADIENTS = {
     "mucs": "untrain.attribution.mucs:Mucs",
 }
 """Those that need a model's gradients."""
-ENSEMBLE = "ensemble"
+ENSEMBLE, SHARP = "ensemble", "sharp"
+WRAPPERS = (ENSEMBLE, SHARP)
+"""Those that are made of another, which is named after the colon."""
 
 ATTRIBUTORS: Registry[Make] = Registry(
     "attributor",
@@ -51,6 +53,7 @@ ATTRIBUTORS: Registry[Make] = Registry(
         "nda": "untrain.attribution.nda:NDA",
         **GRADIENTS,
         ENSEMBLE: lambda name, **options: ensemble_of(name, **options),
+        SHARP: lambda name, **options: sharpened(name, **options),
         "random": "untrain.attribution.references:Random",
         "family": "untrain.attribution.references:Family",
     },
@@ -58,7 +61,7 @@ ATTRIBUTORS: Registry[Make] = Registry(
 """By name, or by what is before the colon of one that takes an argument: what is called with the
 whole name and, by keyword, options of its own → an attributor."""
 
-TAKE_ARGUMENT = (*OPEN, "encoder", ENSEMBLE)
+TAKE_ARGUMENT = (*OPEN, "encoder", *WRAPPERS)
 """Those that are nothing without an argument."""
 ON_REQUEST = ("mucs",)
 """Those that take seconds or minutes a query: tried where they are asked for."""
@@ -97,7 +100,7 @@ def check_ranking(name: str) -> None:
         raise InputError(f"unknown ranking '{name}'{did_you_mean(kind, ATTRIBUTORS)}")
     elif kind in TAKE_ARGUMENT and not argument:
         raise InputError(f"the ranking '{kind}' needs an argument, as in {kind}:NAME")
-    elif kind == ENSEMBLE:
+    elif kind in WRAPPERS:
         check_ranking(argument)
 
 
@@ -106,6 +109,14 @@ def ensemble_of(name: str, **options: Any) -> Attributor:
     from untrain.attribution.ensemble import Ensemble
 
     return Ensemble(name, partial(make_attributor, **options))
+
+
+def sharpened(name: str, sharpness: float | None = None, **options: Any) -> Attributor:
+    """Return the sharpened scores of the method after the colon, which gets the other options."""
+    from untrain.attribution.sharpened import SHARPNESS, Sharpened
+
+    inner = partial(make_attributor, **options)
+    return Sharpened(name, inner, SHARPNESS if sharpness is None else sharpness)
 
 
 def make_attributor(name: str, **options: Any) -> Attributor:
@@ -154,7 +165,7 @@ def option_keys(name: str) -> list[str]:
     ['trak', 'trak:nll', 'ensemble', 'ensemble:trak:nll']
     """
     kind, _, argument = name.partition(":")
-    inner = option_keys(argument) if kind == ENSEMBLE and argument else []
+    inner = option_keys(argument) if kind in WRAPPERS and argument else []
     return list(dict.fromkeys([*inner, kind, name]))
 
 
