@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from timing import peak_memory
@@ -153,7 +154,7 @@ def of_run(args: argparse.Namespace) -> None:
     evidence = run_evidence(run, read_queries(run.folder), model=model)
     cost = model.cost(run.catalog)
     assert cost is not None
-    before = peak_memory()[0]
+    before, costs = peak_memory()[0], []
     print("| method | s once | s for all queries | of a training | MiB above the model |")
     print("|---|--:|--:|--:|--:|")
     for method in args.methods:
@@ -163,6 +164,7 @@ def of_run(args: argparse.Namespace) -> None:
             scores = make_attributor(method).scores(evidence)
             took = time.perf_counter() - start
         more = peak_memory()[0] - before
+        costs.append((method, scores.once, took - scores.once, took / cost.seconds))
         print(
             f"| {method} | {scores.once:.2f} | {took - scores.once:.2f} | "
             f"{took / cost.seconds:.0%} | {more:,.0f} |",
@@ -172,6 +174,9 @@ def of_run(args: argparse.Namespace) -> None:
         f"\n{len(run.catalog):,} images, {len(evidence.queries)} pictures; a training takes "
         f"{cost.seconds:.1f} s on one thread. Memory never falls: it belongs to all rows so far."
     )
+    if args.costs:
+        columns = ["name", "seconds_once", "seconds_all", "share"]
+        pd.DataFrame(costs, columns=columns).round(4).to_csv(args.costs, index=False)
 
 
 def parse() -> argparse.Namespace:
@@ -190,6 +195,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scratch", type=Path, help="where stores are written")
     parser.add_argument("--run", type=Path, help="a finished run to attribute")
     parser.add_argument("--methods", nargs="+", default=["dtrak"], help="for --run")
+    parser.add_argument("--costs", type=Path, help="for --run: write costs as CSV")
     parser.add_argument("--plot", type=Path, help="draw cost against images (SVG)")
     return parser.parse_args()
 

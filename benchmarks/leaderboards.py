@@ -23,12 +23,15 @@ ESTIMATES = ("lds", "effect")
 LABELLED = 14  # of the best, with the family of each rung, as many are named in the figure
 
 
-def combined(boards: Sequence[Leaderboard], training: float) -> pd.DataFrame:
+def combined(
+    boards: Sequence[Leaderboard], training: float, costs: dict[str, float], models: int
+) -> pd.DataFrame:
     """Return one row an attributor that all leaderboards have, best first.
 
     Columns ``name``, ``kind``, mean ``lds`` and ``effect`` with limits, ``family_precision``,
     ``seconds_once``, ``seconds_per_query``, ``share`` of a training that all queries of a run take
-    together with what is needed once, and ``lds_1`` … of each run.
+    together with what is needed once, and ``lds_1`` … of each run. ``costs`` has shares that were
+    measured with nothing in the cache; an ensemble trains further ``models``.
     """
     tables = [board.table.set_index("name") for board in boards]
     names = [name for name in tables[0].index if all(name in table.index for table in tables)]
@@ -48,7 +51,9 @@ def combined(boards: Sequence[Leaderboard], training: float) -> pd.DataFrame:
         for column in ("family_precision", "seconds_once", "seconds_per_query"):
             row[column] = float(np.mean([line[column] for line in own]))
         seconds = row["seconds_once"] + boards[0].queries * row["seconds_per_query"]  # type: ignore[operator]
-        row["share"] = seconds / training
+        row["share"] = costs.get(str(name), seconds / training)
+        if str(name).startswith("ensemble:"):
+            row["share"] = models - 1 + models * costs.get(str(name).partition(":")[2], np.nan)
         row |= {f"lds_{i}": line["lds"] for i, line in enumerate(own, 1)}
         rows.append(row)
     return pd.DataFrame(rows).sort_values("lds", ascending=False, ignore_index=True)
@@ -114,11 +119,14 @@ def main() -> None:
     )
     parser.add_argument("runs", nargs="+", type=Path, help="run folders with a leaderboard")
     parser.add_argument("--training", type=float, required=True, help="seconds of a training")
+    parser.add_argument("--costs", type=Path, help="CSV of bench_attribution.py --run --costs")
+    parser.add_argument("--models", type=int, default=3, help="that ensembles average over")
     parser.add_argument("--ceiling", type=float, nargs=2, default=(), metavar=("LOW", "HIGH"))
     parser.add_argument("--out", type=Path, required=True, help="path without a suffix")
     args = parser.parse_args()
     boards = [read_leaderboard(folder) for folder in args.runs]
-    table = combined(boards, args.training)
+    costs = pd.read_csv(args.costs).set_index("name")["share"].to_dict() if args.costs else {}
+    table = combined(boards, args.training, costs, args.models)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     table.round(5).to_csv(args.out.with_suffix(".csv"), index=False)
     text = markdown(table, boards)
