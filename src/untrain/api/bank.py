@@ -95,7 +95,7 @@ class Bank:
     def export(
         self, folder: Path | str, images: bool = False, baselines: Sequence[str] | None = None
     ) -> Benchmark:
-        """Write the bank as plain files, by which anybody can hold a method to it.
+        """Write the bank as plain files, on which anybody can test a method.
 
         Parameters
         ----------

@@ -109,7 +109,7 @@ def _of_bank(
     """Yield the first images by the scores, and random ones, with their effects in the bank.
 
     The halves have one size, so other images take the place of those removed: an effect is that
-    beyond as many average images, and so is the sum of scores that it is held against.
+    beyond as many average images, and so is the sum of scores that it is compared with.
     """
     asked = set(run.prompts["prompt_id"][run.prompts["role"] == "query"])
     rows = [row for row, prompt_id in enumerate(evidence.prompt_ids) if prompt_id in asked]

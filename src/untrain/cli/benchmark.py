@@ -15,7 +15,7 @@ from untrain.cli.output import print_json
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    help="Pass a bank on as plain files, and hold any attribution method to it.\n\n"
+    help="Pass a bank on as plain files, and test any attribution method on it.\n\n"
     "Example: untrain benchmark score benchmark/ scores.parquet",
 )
 
