@@ -155,6 +155,13 @@ def test_a_set_that_went_to_others_is_reported():
     assert note.code == "forget-set-displaced" and "targeted/p02/k3: 2 of its 3" in note.text
 
 
+def test_many_sets_that_went_to_others_are_one_note():
+    same = {f"p{n:02d}": list(range(40)) for n in range(6)}
+    (note,) = build_all(ranking(**same), catalog(60)).notes
+    assert note.code == "forget-set-displaced" and len(note.about) >= 4
+    assert note.text.startswith(f"most images of {len(note.about)} of 6 sets (targeted/p0")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -2,8 +2,8 @@
 
 Scores of an attributor order images; their scale is the method's own. Where removals were measured
 (the forget sets of a finished trial, or a bank of random halves) the sum of the scores of a set can
-be compared with what its removal did: a calibration is that relation. It is ``linear`` through zero,
-or ``isotonic``: whichever has the smaller error on prompts left out.
+be compared with what its removal did: a calibration is that relation. It is ``linear`` through
+zero, or ``isotonic``: whichever has the smaller error on prompts left out.
 
 The interval is a split-conformal one with a scale of its own for each set (Vovk et al. 2005; Lei et
 al. 2018, *Distribution-free predictive inference for regression*): residuals of prompts left out,

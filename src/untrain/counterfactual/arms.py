@@ -18,6 +18,7 @@ from untrain.core.registry import Registry
 from untrain.core.vocabulary import Arm
 from untrain.counterfactual.ledger import ForgetSet, ForgetSetLedger
 
+NAMED = 3  # sets that are named one by one
 _CHUNK = 10_000  # rows of a ranking read at a time: most rows of a long one are never read
 
 
@@ -127,17 +128,25 @@ def _targeted(ledger: ForgetSetLedger) -> None:
 
 
 def _displaced(displaced: Counter[str], sets: list[ForgetSet]) -> list[Note]:
-    """Return a note on each set most of whose images went to others."""
-    return [
-        Note(
-            "forget-set-displaced",
-            f"{s.id}: {displaced[s.id]} of its {s.target} images went to other sets; "
-            "it holds lower ranks instead, so use less similar prompts or a smaller k",
-            (s.id,),
-        )
-        for s in sets
-        if 2 * displaced[s.id] > s.target
-    ]
+    """Return a note on each set most of whose images went to others, on many sets a single one."""
+    code, remedy = "forget-set-displaced", "so use less similar prompts or a smaller k"
+    found = [s for s in sets if 2 * displaced[s.id] > s.target]
+    if len(found) <= NAMED:
+        return [
+            Note(
+                code,
+                f"{s.id}: {displaced[s.id]} of its {s.target} images went to other sets; "
+                f"it holds lower ranks instead, {remedy}",
+                (s.id,),
+            )
+            for s in found
+        ]
+    ids = [s.id for s in found]
+    text = (
+        f"most images of {len(ids)} of {len(sets)} sets ({', '.join(ids[:NAMED])}, …) went to "
+        f"other sets; they hold lower ranks instead, {remedy}"
+    )
+    return [Note(code, text, tuple(ids))]
 
 
 def _least_similar(ledger: ForgetSetLedger) -> None:
