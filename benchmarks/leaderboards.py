@@ -20,7 +20,20 @@ import pandas as pd
 from untrain.runs.leaderboard import Leaderboard, read_leaderboard
 
 ESTIMATES = ("lds", "effect")
-LABELLED = 14  # of the best, with the family of each rung, as many are named in the figure
+LATE = 0.02  # of a training: names of what costs more stand to the left of their points
+LABELLED = {
+    *(
+        "text",
+        "fusion",
+        "rrf",
+        "sharp:text",
+        "sharp:fusion",
+        "sharp:metric:feature_minkowski",
+        "nda",
+    ),
+    *("leverage", "dtrak", "trak", "trak:nll", "grad_dot", "ekfac", "mucs"),
+    *("ensemble:leverage", "ensemble:dtrak", "metric:feature_minkowski"),
+}
 
 
 def combined(
@@ -93,9 +106,17 @@ def figure(table: pd.DataFrame, path: Path, ceiling: Sequence[float], queries: i
     cost["share"] = cost["share"].clip(lower=1e-6) / queries
     for kind, own in cost.groupby("kind"):
         axes.plot(own["share"], own["lds"], "o", label=kind, markersize=4)
-    for line in cost.head(LABELLED).to_dict("records"):
+    for line in cost.to_dict("records"):
+        if line["name"] not in LABELLED:
+            continue
+        left = line["share"] > LATE  # the name goes where there is room
         axes.annotate(
-            line["name"], (line["share"], line["lds"]), (4, 2), textcoords="offset points", size=7
+            line["name"].replace("metric:", ""),
+            (line["share"], line["lds"]),
+            (-5 if left else 5, -2.5),
+            textcoords="offset points",
+            size=7,
+            ha="right" if left else "left",
         )
     for line in table[table["kind"] == "oracle"].to_dict("records"):
         axes.axhline(line["lds"], color="grey", linewidth=0.8, linestyle=":")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError, did_you_mean
@@ -184,7 +185,9 @@ def options_of(name: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
 
 def every_attributor(
-    rankings: Sequence[str] = (), encoders: Sequence[str] = ()
+    rankings: Sequence[str] = (),
+    encoders: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Iterator[Attributor]:
     """Yield every attributor there is; `Attributor.missing` tells which the evidence suffices for.
 
@@ -193,11 +196,14 @@ def every_attributor(
     rankings, encoders : sequence of str
         Those that take an argument or much time, asked for besides every single metric: as
         `untrain.search.rank.ranking.rank` and `untrain.encoders.load_encoder` take them.
+    options : mapping of str to mapping
+        As `options_of` takes them.
     """
     besides = (*TAKE_ARGUMENT, *ON_REQUEST, *REFERENCES)
     always = [name for name in ATTRIBUTORS if name not in besides]
     always += [name for metric in METRICS if (name := f"metric:{metric}") not in TWICE]
-    yield from map(make_attributor, dict.fromkeys([*always, *rankings]))
+    for name in dict.fromkeys([*always, *rankings]):
+        yield make_attributor(name, **options_of(name, options))
     for encoder in encoders:
         yield from (make_attributor(f"encoder:{encoder}", words=words) for words in (False, True))
     yield from map(make_attributor, REFERENCES)

@@ -90,7 +90,7 @@ def leaderboard(
     notes = [note for method in asked for note in _check_method(run, method)]
     records: list[dict[str, Any]] = []
     scored: dict[str, Estimate] = {}
-    for attributor in every_attributor(asked, encoders):
+    for attributor in every_attributor(asked, encoders, run.config.attribution.options):
         why = attributor.missing(evidence)
         if why is None:
             try:
