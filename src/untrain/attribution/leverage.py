@@ -33,13 +33,13 @@ class Leverage(Trak):
 
     def prepare(self, store: GradientStore) -> object:
         """Make the rows, the inverse and their leverages, see `ByRows.prepare`."""
-        return super().prepare(store), store.remaining(self.damping)
+        kept = store.remaining(self.damping), store.strength(self.damping)
+        return super().prepare(store), kept
 
     def solve(self, queries: np.ndarray, store: GradientStore) -> np.ndarray:
         """Return λ s² / ((1 − h) |φ_q|²), see `ByRows.solve`."""
-        strength = self.damping * float(store.rows.squares().mean())
         scores = solved(queries, store.rows, store.inverse(self.damping))
         whole = np.square(queries).sum(axis=1, keepdims=True)
         left = whole * store.remaining(self.damping)
-        rise = np.float32(strength) * np.square(scores)
+        rise = np.float32(store.strength(self.damping)) * np.square(scores)
         return np.divide(rise, left, out=np.zeros_like(rise), where=left > 0)

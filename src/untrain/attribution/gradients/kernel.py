@@ -17,6 +17,7 @@ from untrain.core.errors import InputError
 from untrain.encoders.float16 import widen
 
 AT_ONCE = 1 << 26  # numbers taken at a time, as float32: 256 MiB
+IN_CACHE = 1 << 20  # where each is used only once: what stays in a processor's cache is faster
 
 
 class Rows:
@@ -69,7 +70,12 @@ class Rows:
 
 def products(queries: np.ndarray, rows: Rows) -> np.ndarray:
     """Return Φ_q Φᵀ, float32 (queries, n)."""
-    return np.concatenate([queries @ rows.block(part).T for part in rows.blocks], axis=1)
+    n, k = rows.shape
+    found = np.empty((n, len(queries)), np.float32)
+    step = max(1, min(IN_CACHE, AT_ONCE) // k)
+    for start in range(0, n, step):
+        found[start : start + step] = widen(rows.stored[start : start + step]) @ queries.T
+    return np.ascontiguousarray((found * rows.scales[:, None]).T)
 
 
 def cosines(queries: np.ndarray, rows: Rows) -> np.ndarray:

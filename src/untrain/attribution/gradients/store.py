@@ -105,6 +105,11 @@ class GradientStore:
         """Return `untrain.attribution.gradients.kernel.inverse` of the rows, memory-mapped."""
         return self._kept("inverse", damping, lambda: inverse(self.rows, damping))
 
+    def strength(self, damping: float) -> float:
+        """Return λ of a damping: that times the mean squared length of the rows."""
+        mean = self._kept("mean square", 0.0, lambda: self.rows.squares().mean(keepdims=True))
+        return damping * float(mean[0])
+
     def remaining(self, damping: float) -> np.ndarray:
         """Return `untrain.attribution.gradients.kernel.remaining` of the rows."""
         return self._kept(
