@@ -102,10 +102,9 @@ def choose_queries(queries: Queries, wanted: Sequence[str]) -> Queries:
         found = [name] if name in ids else []
         found = found or [i for i in ids if queries.texts[i].casefold().split() == words]
         if not found:
-            texts = [queries.texts[prompt_id] for prompt_id in ids]
             raise InputError(
                 f"'{name}' is neither the id nor the text of a prompt with pictures"
-                f"{did_you_mean(name, [*ids, *texts])}"
+                f"{did_you_mean(name, ids)}"
             )
         chosen += found
     return queries.of(*dict.fromkeys(chosen))
