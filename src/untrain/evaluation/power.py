@@ -28,7 +28,8 @@ from untrain.evaluation.variance import VarianceComponents, centring, variance_c
 
 DEMO_NOISE = 0.17
 DEMO_CORRELATION = 0.0
-"""Of seeds 11 to 20 of the demo, rate 3e-3, temperature 0.8: ``python benchmarks/calibrate_verdicts.py runs/seed-*``."""
+"""Of seeds 11 to 20 of the demo with rate 3e-3 and temperature 0.8:
+``python benchmarks/calibrate_verdicts.py runs/seed-*``."""
 
 POWER = 0.8
 _CELLS = 4_000_000  # numbers in memory at once
