@@ -94,15 +94,18 @@ def test_without_noise_the_effects_and_differences_are_those_that_were_put_in() 
     assert set(added) == {("targeted", None, 30, None), (OTHER, None, 30, None)}
 
 
-def test_the_largest_size_is_exact_where_all_is_fitted() -> None:
-    """The joint fit of a prompt without noise: differences to the last digit."""
-    sets = forget_sets(2, (10, 30), overlap=4, random=False)
+def spread(sets: pd.DataFrame) -> dict[str, float]:
+    """Return what each image does: each set has an effect of its own, shared by its images."""
     of_unit = {name: 0.1 * n for n, name in enumerate(sets["forget_set_id"].unique(), 1)}
     units = sets.drop_duplicates("image_id")
     share = units["forget_set_id"].map(units["forget_set_id"].value_counts())
-    of_image = dict(
-        zip(units["image_id"], units["forget_set_id"].map(of_unit) / share, strict=True)
-    )
+    return dict(zip(units["image_id"], units["forget_set_id"].map(of_unit) / share, strict=True))
+
+
+def test_the_largest_size_is_exact_where_all_is_fitted() -> None:
+    """The joint fit of a prompt without noise: differences to the last digit."""
+    sets = forget_sets(2, (10, 30), overlap=4, random=False)
+    of_image = spread(sets)
     table = forget_set_table(sets)
     assignment = randomised(table, 30, seed=1)
     y = outcomes(sets, assignment, of_image, noise=0, seed=0)
@@ -195,12 +198,8 @@ def test_a_trial_of_two_rankings_has_every_kind_of_row() -> None:
 
 def test_both_rankings_together_are_compared_with_each() -> None:
     sets = forget_sets(2, (10,), overlap=4, random=False)
-    of_unit = {name: 0.1 * n for n, name in enumerate(sets["forget_set_id"].unique(), 1)}
+    of_image = spread(sets)
     units = sets.drop_duplicates("image_id")
-    share = units["forget_set_id"].map(units["forget_set_id"].value_counts())
-    of_image = dict(
-        zip(units["image_id"], units["forget_set_id"].map(of_unit) / share, strict=True)
-    )
     table = forget_set_table(sets)
     assignment = randomised(table, 20, seed=1)
     y = outcomes(sets, assignment, of_image, noise=0, seed=0)

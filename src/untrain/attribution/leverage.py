@@ -8,8 +8,9 @@ pair i out, and by the formula of Sherman and Morrison it rises by exactly
     s_i² / (1 − h_i),   s_i = φ_qᵀ (ΦᵀΦ + λI)⁻¹ φ_i,   h_i = φ_iᵀ (ΦᵀΦ + λI)⁻¹ φ_i
 
 where s_i is TRAK's score. Squared, it counts a pair that the query leans on, whatever its sign, and
-twice as much a pair that is twice as near: on banks of random halves that predicts retraining
-better than s_i does, for every output. Times λ / |φ_q|², it is a share of the query's variance.
+four times as much a pair that is twice as near: on banks of random halves that predicts retraining
+better than s_i does, for every output tried. Times λ / |φ_q|², it is a share of the query's
+variance.
 """
 
 from __future__ import annotations

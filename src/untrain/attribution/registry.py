@@ -64,7 +64,7 @@ whole name and, by keyword, options of its own → an attributor."""
 
 TAKE_ARGUMENT = (*OPEN, "encoder", *WRAPPERS)
 """Those that are nothing without an argument."""
-ON_REQUEST = ("mucs",)
+ON_REQUEST = ("abu", "abu_plus", "mucs")
 """Those that take seconds or minutes a query: tried where they are asked for."""
 TWICE = ("metric:text_tfidf", "metric:pixel_cosine")
 """The rankings text and pixel_cosine under another name."""
