@@ -16,6 +16,7 @@ the image head. Seconds: from the loaded model to the scores, all in. MiB: most 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -242,7 +243,9 @@ def scores_of(method: str, folder: Path) -> tuple[np.ndarray, dict[str, float]]:
         given = Given.load(folder, benchmark)
 
         def work() -> np.ndarray:
-            by_picture = LIBRARIES[name][0](given, output)
+            # dattri's LoGra leaves a batch_metadata.json in the folder that it is called from.
+            with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+                by_picture = LIBRARIES[name][0](given, output)
             queries = benchmark.queries
             return np.stack([by_picture[queries.rows(p)].mean(0) for p in queries.prompt_ids])
     else:

@@ -32,7 +32,9 @@ def test_every_method_scores_all_pairs(
     if (why := libraries.missing(method)) is not None:
         pytest.skip(why)
     monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
+    before = set(Path.cwd().iterdir())
     values, took = libraries.scores_of(method, folder)
+    assert set(Path.cwd().iterdir()) == before  # what a library leaves behind, it leaves elsewhere
     benchmark = Benchmark(folder)
     assert values.shape == (len(benchmark.prompts), len(benchmark.catalog))
     assert np.isfinite(values).all() and values.std(axis=1).min() > 0
