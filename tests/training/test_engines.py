@@ -135,6 +135,33 @@ def test_auto_finds_no_cluster_or_one_that_has_ended(monkeypatch: pytest.MonkeyP
             RayEngine("auto").check()
 
 
+def test_a_connection_that_is_broken_off_is_tried_again() -> None:
+    tries: list[str] = []
+
+    def late(times: int, address: str) -> None:
+        tries.append(address)
+        if len(tries) <= times:
+            raise ConnectionAbortedError(f"failure {len(tries)}")
+
+    on_ray.connect(partial(late, 2), "ray://head:10001", {}, pause=0)
+    assert tries == ["ray://head:10001"] * 3
+    tries.clear()
+    with pytest.raises(ConnectionAbortedError, match="failure 3"):
+        on_ray.connect(partial(late, 3), "ray://head:10001", {}, pause=0)
+
+
+def test_a_connection_that_is_refused_is_not_tried_again() -> None:
+    tries = []
+
+    def refuse(address: str) -> None:
+        tries.append(address)
+        raise ConnectionError("nobody is there")
+
+    with pytest.raises(ConnectionError, match="nobody"):
+        on_ray.connect(refuse, "ray://head:10001", {}, pause=0)
+    assert tries == ["ray://head:10001"]
+
+
 # Trainings that cost nothing, on a real Ray ------------------------------------------------------
 
 
@@ -146,6 +173,7 @@ def ray_folder() -> Iterator[None]:
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("TMPDIR", folder)  # of trainings that die untidily
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", "120")  # of a busy machine
         patch.delenv("RAY_ADDRESS", raising=False)
         yield
     shutil.rmtree(folder, ignore_errors=True)

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ REACH_SECONDS = 10.0  # for a cluster to answer
 ARRIVE_SECONDS = 1.0  # for results in transit
 CANCEL_SECONDS = 10.0  # for trainings to clean up before they are killed
 CLIENT_PORT = 10001  # of ray://host
+CONNECTIONS = 3  # tries to connect to a cluster elsewhere
+PAUSE_SECONDS = 5.0  # between them
 
 Files = dict[str, bytes]
 
@@ -128,7 +131,7 @@ def _connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
         _reach(address)
     try:
         try:
-            ray.init(address=address, **options)
+            connect(ray.init, address, options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise InputError(
                 f"cannot use Ray at the address '{address}': {error}\nStart a cluster with `ray "
@@ -138,6 +141,32 @@ def _connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
         yield ray, address == LOCAL
     finally:
         ray.shutdown()
+
+
+def connect(
+    init: Callable[..., object],
+    address: str,
+    options: dict[str, Any],
+    pause: float = PAUSE_SECONDS,
+) -> None:
+    """Call ``ray.init``, a few times if the cluster is there and breaks the connection off.
+
+    For each client (``ray://``) the head starts a process of its own, and gives up if that has not
+    answered within half a minute, which happens on a busy machine.
+    """
+    for left in reversed(range(CONNECTIONS)):
+        try:
+            init(address=address, **options)
+            return
+        except ConnectionAbortedError:
+            if not left:
+                raise
+            console.print(
+                f"[yellow]waiting:[/] the Ray cluster at {address} did not start a process for "
+                f"this connection in time; trying again ({left} more)",
+                soft_wrap=True,
+            )
+            time.sleep(pause)
 
 
 def _current() -> str:
