@@ -46,6 +46,14 @@ class Names:
 
     ids: tuple[str, ...]
     name: str = "random tokens"
+    resize: str = "pad"
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """One each, as good as any."""
+        return self.ids
+
+    hashes = captions
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -24,13 +24,12 @@ from untrain.catalogs.choice import Choice, Values, as_text, numbered
 from untrain.catalogs.columns import Ids, Lookup, Places, Texts
 from untrain.catalogs.reading import (
     bombs_refused,
-    check_image,
+    check_each,
     natural_bytes,
     natural_key,
     refuse_if_unusable,
 )
 from untrain.core.errors import InputError
-from untrain.core.parallel import in_threads
 from untrain.core.progress import bar, console
 
 Kind = Callable[..., Any]
@@ -63,6 +62,9 @@ class Row:
         Returns the image's bytes, or raises `InputError`; given the id, for its message.
     weight : int
         By how much it advances the progress bar.
+    stamp : str
+        Tells whether the image is the one it was, see `untrain.catalogs.checked`; empty: nothing
+        does.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Row:
     place: tuple[Any, ...]
     read: Callable[[str], bytes]
     weight: int = 1
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,9 @@ def _checked(
             skipped.append(Skipped(image_id, "empty caption"))
         else:
             chosen.append((row, image_id, captions))
-    results = in_threads(lambda item: check_image(item[1], partial(item[0].read, item[1])), chosen)
+    names = [image_id for _, image_id, _ in chosen]
+    reads = [partial(row.read, image_id) for row, image_id, _ in chosen]
+    results = check_each(names, reads, [row.stamp for row, _, _ in chosen])
     for (row, image_id, captions), result in zip(chosen, results, strict=True):
         yield row, numbered(image_id, captions, choice.captions), captions, result
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pyarrow as pa
 from rich.markup import escape
 
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
+from untrain.catalogs.checked import remembering
 from untrain.catalogs.columns import Lookup, Places, Texts
 from untrain.catalogs.formats.huggingface import DatasetReader, Named
 from untrain.catalogs.formats.parquet import Cell, ParquetReader
@@ -33,7 +34,7 @@ from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console
 
 LISTING = "listing.json"
-VERSION = 4  # raise it when what is read, or what counts as a good image, changes
+VERSION = 4  # raise it when what is read changes
 TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files
 ROWS = 65536  # of a block of the listing
 SMALL = 50_000  # pairs up to which tuples and dictionaries, some 25 MiB, are worth their speed
@@ -47,6 +48,8 @@ class Origin:
     ----------
     name : str
         What messages call it.
+    place : str
+        A folder that its images lie in or under: their checks are kept by it.
     files : tuple of Path
         Files that it is read from, known before it is read.
     folders : callable
@@ -56,6 +59,7 @@ class Origin:
     """
 
     name: str
+    place: str
     files: tuple[Path, ...] = ()
     folders: Callable[[], Iterable[Path]] = tuple
     key: Any = None
@@ -66,8 +70,8 @@ def below(path: Path | str, depth: int | None) -> Origin:
     source = Path(path).expanduser()
     whole = source.resolve()
     if source.is_dir():
-        return Origin(str(source), (), lambda: _walk(whole, depth), str(whole))
-    return Origin(str(source), (whole,), key=str(whole))
+        return Origin(str(source), str(whole), (), lambda: _walk(whole, depth), str(whole))
+    return Origin(str(source), str(whole.parent), (whole,), key=str(whole))
 
 
 def remembered(
@@ -105,7 +109,8 @@ def remembered(
     def make() -> Catalog:
         with suppress(OSError, UnicodeError):  # what cannot be looked at, the format says better
             before.update(_states([*origin.files, *origin.folders()]))
-        return build(strict=strict, **options)
+        with nullcontext() if fresh else remembering(origin.place):
+            return build(strict=strict, **options)
 
     def about(catalog: Catalog) -> dict[str, Any]:
         description = f"{catalog.name}: {len(catalog):,} images ({format}, {origin.name})"

@@ -160,12 +160,13 @@ def refine(catalog: Catalog, choice: Choice, strict: bool = False) -> Catalog:
 
 
 def _shards(suffixes: tuple[str, ...], path: Any, **_: Any) -> Origin:
-    return Origin(str(path), tuple(expand(path, suffixes)))
+    files = tuple(expand(path, suffixes))
+    return Origin(str(path), str(files[0].parent), files)
 
 
 def _table(folders: Callable[..., set[Path]], path: Any, **options: Any) -> Origin:
     file = Path(path).expanduser().resolve()
-    return Origin(str(path), (file,), partial(folders, path=path, **options))
+    return Origin(str(path), str(file.parent), (file,), partial(folders, path=path, **options))
 
 
 ORIGINS: Mapping[str, Callable[..., Origin]] = {
@@ -183,4 +184,5 @@ ORIGINS: Mapping[str, Callable[..., Origin]] = {
 
 def _dataset(which: huggingface.Named) -> Origin:
     folders = below(which.path, None).folders if which.path else tuple
-    return Origin(str(which), (), folders, huggingface.opened(which)._fingerprint)
+    place = which.path or str(which)
+    return Origin(str(which), place, (), folders, huggingface.opened(which)._fingerprint)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from PIL import Image
 
-from untrain.catalogs.base import ReadBytes, Skipped, decode
+from untrain.catalogs import checked
+from untrain.catalogs.base import Skipped, decode
 from untrain.core.errors import InputError
 from untrain.core.parallel import in_threads
+from untrain.core.progress import bar
+
+AT_ONCE = 4096  # images checked at a time
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -48,6 +55,11 @@ class FolderReader:
         except OSError as error:
             raise InputError(f"image '{image_id}' cannot be read ({error.strerror})") from None
 
+    def stamps(self, ids: Iterable[str]) -> list[str]:
+        """Return the stamps of images, see `untrain.catalogs.checked`."""
+        folder = os.path.realpath(self.folder)
+        return [checked.stamp_of(f"{folder}/{self.files[image_id]}") for image_id in ids]
+
 
 def folders_of(root: Path, names: Iterable[str]) -> set[Path]:
     """Return the folders of files named relative to ``root``, and those above, up to it."""
@@ -58,17 +70,48 @@ def folders_of(root: Path, names: Iterable[str]) -> set[Path]:
     return found
 
 
-def check_images(ids: Sequence[str], read: ReadBytes) -> tuple[dict[str, str], list[Skipped]]:
+class Stamped(Protocol):
+    """A reader that can tell, without opening it, whether an image is the one it was."""
+
+    def __call__(self, image_id: str) -> bytes: ...
+
+    def stamps(self, ids: Iterable[str]) -> list[str]: ...
+
+
+def check_images(ids: Sequence[str], read: Stamped) -> tuple[dict[str, str], list[Skipped]]:
     """Decode every image in full; return sha256 by id of the good ones, and the bad ones.
 
-    An image above Pillow's pixel limit (a decompression bomb) is a bad one.
+    An image above Pillow's pixel limit (a decompression bomb) is a bad one. Those that were found
+    good before, by `untrain.catalogs.checked`, are not opened.
     """
-
-    with bombs_refused():
-        results = in_threads(lambda i: check_image(i, lambda: read(i)), ids, "checking images")
+    results: list[str | Skipped] = []
+    with bombs_refused(), bar("checking images", len(ids)) as advance:
+        for start in range(0, len(ids), AT_ONCE):
+            part = ids[start : start + AT_ONCE]
+            reads = [partial(read, image_id) for image_id in part]
+            results += check_each(part, reads, read.stamps(part))
+            advance(len(part))
     pairs = list(zip(ids, results, strict=True))
     hashes = {image_id: result for image_id, result in pairs if isinstance(result, str)}
     return hashes, [result for result in results if isinstance(result, Skipped)]
+
+
+def check_each(
+    ids: Sequence[str], reads: Sequence[Callable[[], bytes]], stamps: Sequence[str]
+) -> list[str | Skipped]:
+    """Return what `check_image` says of each, or said when an image of the same stamp was read.
+
+    Stamps are taken before the images are read: of one that changes meanwhile, the old one is
+    noted, which it will not have again.
+    """
+    results: list[str | Skipped] = list(checked.known(stamps))
+    rest = [at for at, found in enumerate(results) if not found]
+    found = in_threads(lambda at: check_image(ids[at], reads[at]), rest)
+    for at, result in zip(rest, found, strict=True):
+        results[at] = result
+    good = [at for at in rest if isinstance(results[at], str)]
+    checked.note([stamps[at] for at in good], [str(results[at]) for at in good])
+    return results
 
 
 def check_image(image_id: str, read: Callable[[], bytes]) -> str | Skipped:

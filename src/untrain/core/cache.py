@@ -1,9 +1,10 @@
 """What is worth keeping across runs: made once, known by a key, kept in the user's cache.
 
 `cached` is the one way to keep something: listings of catalogues, indexes, calibrations, batch
-sizes, comparisons. The stores of features (`untrain.encoders.store`) and of gradients
-(`untrain.attribution.gradients.store`) lie in the same place, but their files grow, row by row and
-by several processes, instead of being made once.
+sizes, comparisons. Features (`untrain.encoders.store`), gradients
+(`untrain.attribution.gradients.store`) and checks of images (`untrain.catalogs.checked`) lie in the
+same place, but their files grow, row by row and by several processes, instead of being made once
+(`untrain.core.growing`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from untrain.core.files import (
 from untrain.core.notes import Note
 
 VARIABLE = "UNTRAIN_CACHE"
-KINDS = ("features", "gradients", "checkpoints", "catalogs", "indexes", "comparisons", "paces")
+KINDS = (
+    "features", "gradients", "checkpoints", "checks", "catalogs", "indexes", "comparisons", "paces"
+)  # fmt: skip
 UNFINISHED = "unfinished or unreadable"
 META = "meta.json"
 CONTENT = "content"
@@ -236,8 +239,8 @@ def _entry(kind: str, folder: Path) -> Entry | None:
         meta = read_json(folder / META)
         description, rows = str(meta["description"]), meta.get("rows")
         used = (folder / META).stat().st_mtime
-    if kind == "features" and rows is None:
-        rows = sizes.get(folder / "hashes.bin", 0) // 32  # which grows while its meta.json stays
+    if rows is None and folder / "hashes.bin" in sizes:
+        rows = sizes[folder / "hashes.bin"] // 32  # which grows while its meta.json stays
     return Entry(kind, folder, description, rows, sum(sizes.values()), used)
 
 

@@ -54,8 +54,10 @@ class Differentiable(Protocol):
         ...
 
     def training_batch(self, catalog: Catalog, ids: Sequence[str], draw: int = 0) -> Batch:
-        """Return pairs of the prepared catalogue, in the order of ``ids``.
+        """Return pairs of a catalogue, in the order of ``ids``.
 
+        Of another one than was prepared, such as one that has grown since, the pairs are encoded
+        now, as the prepared ones were; a generator that cannot do that raises an `InputError`.
         Where training is random for a pair (times, noise, a caption left out), ``draw`` and the
         pair decide, so that the same call gives the same numbers; averages over draws 0, 1, … come
         near the expected loss. An unknown id is an `InputError`.

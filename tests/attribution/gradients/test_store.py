@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from errno import ENOSPC
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.helpers.generators import silent
 from tests.helpers.networks import Sketcher, queries_of
 from untrain.attribution.gradients import store as stores
+from untrain.attribution.gradients.kernel import solved
 from untrain.attribution.gradients.outputs import OUTPUTS
-from untrain.attribution.gradients.store import GradientStore
+from untrain.attribution.gradients.store import GradientStore, digests_of_pairs
 from untrain.catalogs import Catalog
+from untrain.core import growing
 from untrain.core.errors import InputError
 from untrain.core.files import discard_folder
 from untrain.generators.pictures_only import PicturesOnly
@@ -24,6 +30,7 @@ from untrain.generators.pictures_only import PicturesOnly
 Make = Callable[..., Sketcher]
 DIMENSIONS = 72  # shared out without a rest
 ROW = 2 * DIMENSIONS  # bytes
+FILES = ("rows.bin", "scales.bin", "hashes.bin")
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +53,13 @@ def make(sketcher: Make, catalog: Catalog, tmp_path: Path) -> Callable[..., Grad
     return made
 
 
-def content(store: GradientStore) -> tuple[bytes, bytes]:
-    return tuple((store.folder / name).read_bytes() for name in ("rows.bin", "scales.bin"))  # type: ignore[return-value]
+def content(store: GradientStore) -> list[bytes]:
+    return [(store.folder / name).read_bytes() for name in FILES]
+
+
+def known(store: GradientStore) -> int:
+    """Return how many of its pairs' rows are there."""
+    return int((store.table.find(digests_of_pairs(store.catalog)) >= 0).sum())
 
 
 def test_rows_are_the_gradients_up_to_half_precision(
@@ -79,23 +91,24 @@ def test_the_batch_does_not_matter(
 
 
 @pytest.mark.parametrize(
-    ("rows", "scales"),
-    [(0, 0), (1, 0), (7 * ROW, 0), (7 * ROW + 5, 28), (14 * ROW, 41), (21 * ROW - 1, 21 * 4),
-     (40 * ROW, 39 * 4), (40 * ROW + 77, 40 * 4 - 1)],
+    ("rows", "scales", "hashes"),
+    [(0, 0, 0), (1, 0, 0), (7 * ROW, 0, 0), (7 * ROW + 5, 28, 7 * 32 - 1), (14 * ROW, 41, 9 * 32),
+     (21 * ROW - 1, 21 * 4, 40 * 32), (40 * ROW, 39 * 4, 40 * 32), (40 * ROW, 40 * 4, 40 * 32 - 1),
+     (40 * ROW + 77, 40 * 4 - 1, 40 * 32 + 5)],
 )  # fmt: skip
 def test_what_a_kill_left_is_made_whole(
-    make: Callable[..., GradientStore], rows: int, scales: int
+    make: Callable[..., GradientStore], rows: int, scales: int, hashes: int
 ) -> None:
     store = make()
     assert len(store.rows) == 40
     whole = content(store)
-    for name, size in (("rows.bin", rows), ("scales.bin", scales)):
+    for name, size in zip(FILES, (rows, scales, hashes), strict=True):
         with (store.folder / name).open("r+b") as file:
             file.truncate(size)
     expected = np.frombuffer(whole[0], np.float16).reshape(40, DIMENSIONS)
     found = make().rows.stored
     np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-3)
-    assert [len(part) for part in content(store)] == [40 * ROW, 40 * 4]
+    assert [len(part) for part in content(store)] == [40 * ROW, 40 * 4, 40 * 32]
 
 
 @pytest.mark.parametrize("written", ["", "{", '{"version": 0, "dimensions": 72}', "[]", "null"])
@@ -106,29 +119,29 @@ def test_a_description_that_is_broken_is_written_again(
     assert len(store.rows) == 40
     (store.folder / "meta.json").write_text(written)
     assert len(make().rows) == 40
-    assert json.loads((store.folder / "meta.json").read_text())["rows"] == 40
+    assert json.loads((store.folder / "meta.json").read_text())["version"] == stores.VERSION
 
 
 def test_what_is_there_is_not_computed_again(
     make: Callable[..., GradientStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = make().rows.block(slice(None))
-    monkeypatch.setattr(GradientStore, "_of_pairs", None)  # cannot be called
+    monkeypatch.setattr(GradientStore, "of_pairs", None)  # cannot be called
     np.testing.assert_array_equal(make().rows.block(slice(None)), first)
 
 
 def test_an_interrupted_one_goes_on(
     make: Callable[..., GradientStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = GradientStore._of_pairs, []
+    real, asked = GradientStore.of_pairs, []
 
-    def stopping(self: GradientStore, ids: Sequence[str]) -> np.ndarray:
+    def stopping(self: GradientStore, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
         asked.append(ids[0])
         if len(asked) == 4:
             raise KeyboardInterrupt
-        return real(self, ids)
+        return real(self, catalog, ids)
 
-    monkeypatch.setattr(GradientStore, "_of_pairs", stopping)
+    monkeypatch.setattr(GradientStore, "of_pairs", stopping)
     with pytest.raises(KeyboardInterrupt):
         _ = make().rows
     assert len(make().rows) == 40
@@ -181,7 +194,7 @@ def test_gradients_that_are_no_numbers_are_named(
     with pytest.raises(InputError, match=f"gradient of {catalog.ids[9]}, {catalog.ids[11]} is not"):
         _ = store.rows
     monkeypatch.setattr(Sketcher, "training_batch", real)
-    assert store._known() == 7  # what was written before is kept
+    assert known(store) == 7  # what was written before is kept
     assert len(make().rows) == 40
 
 
@@ -202,7 +215,7 @@ def test_queries_that_are_no_numbers_are_named(
 def test_a_full_disk_loses_nothing(
     make: Callable[..., GradientStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = stores.append_at
+    real = growing.append_at
 
     def full(path: Path, start: int, array: np.ndarray) -> None:
         if start >= 21 * ROW:
@@ -212,42 +225,91 @@ def test_a_full_disk_loses_nothing(
         real(path, start, array)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stores, "append_at", full)
+        patch.setattr(growing, "append_at", full)
         with pytest.raises(InputError, match=r"disk is full: .* 40 pairs .*fewer dimensions"):
             _ = make().rows
-    assert make()._known() == 21
+    assert known(make()) == 21
     assert len(make().rows) == 40
 
 
 def test_an_emptied_cache_is_filled_again(
     make: Callable[..., GradientStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, passes = GradientStore._of_pairs, []
+    real, passes = GradientStore.of_pairs, []
 
-    def emptying(self: GradientStore, ids: Sequence[str]) -> np.ndarray:
+    def emptying(self: GradientStore, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
         passes.append(ids)
         if len(passes) == 3:
             discard_folder(self.folder)
-        return real(self, ids)
+        return real(self, catalog, ids)
 
     expected = make(folder="other").rows.block(slice(None))
-    monkeypatch.setattr(GradientStore, "_of_pairs", emptying)
-    np.testing.assert_array_equal(make().rows.block(slice(None)), expected)
+    monkeypatch.setattr(GradientStore, "of_pairs", emptying)
+    found = make().rows.block(slice(None))
+    np.testing.assert_allclose(found, expected, rtol=5e-3, atol=1e-4)
     assert len(passes) > 6
 
 
 def test_two_at_a_time_write_the_same(make: Callable[..., GradientStore]) -> None:
     expected = make(folder="other").rows.block(slice(None))
     first, second = make(), make()
-    first._begin()
-    ids = first.catalog.ids
+    catalog = first.catalog
+    digests = digests_of_pairs(catalog)
     for start in range(0, 40, 10):
-        part = first._of_pairs(ids[start : start + 10])
-        assert second._append(start, part[:6])  # one is quicker, with a smaller block
-        assert first._append(start, part)
-        assert second._append(start + 6, part[6:])
+        part = first.of_pairs(catalog, catalog.ids[start : start + 10])
+        second.add(digests[start : start + 6], part[:6])  # one is quicker, with a smaller block
+        first.add(digests[start : start + 10], part)
+        second.add(digests[start + 6 : start + 10], part[6:])
     np.testing.assert_allclose(first.rows.block(slice(None)), expected, rtol=5e-3, atol=1e-4)
     np.testing.assert_array_equal(second.rows.stored, first.rows.stored)
+    assert len(content(first)[2]) == 40 * 32
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.integers(0, 39), max_size=40), st.lists(st.integers(0, 39), max_size=40))
+def test_rows_of_what_was_added_are_those_of_a_fresh_store(
+    sketcher: Make, catalog: Catalog, first: list[int], second: list[int]
+) -> None:
+    """Whatever was stored before, and whether the catalogue grew, shrank or both."""
+    model = sketcher("dense")
+    with TemporaryDirectory() as folder:
+        grown, fresh = (
+            GradientStore(model, catalog, OUTPUTS["nll"], DIMENSIONS, folder=Path(folder, name))
+            for name in ("grown", "fresh")
+        )
+        grown.rows_of(catalog.subset([catalog.ids[row] for row in first]))
+        asked = catalog.subset([catalog.ids[row] for row in second])
+        found, expected = (store.rows_of(asked).block(slice(None)) for store in (grown, fresh))
+        np.testing.assert_allclose(found, expected, rtol=5e-3, atol=1e-4)
+        assert len(grown.table) == len({*first, *second})
+        np.testing.assert_allclose(
+            solved(found, grown.rows, grown.inverse(0.1)),
+            solved(expected, fresh.rows, fresh.inverse(0.1)),
+            rtol=2e-2,
+            atol=1e-3,
+        )
+
+
+def test_only_what_is_new_is_computed(
+    make: Callable[..., GradientStore], catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, computed = make(), []
+    some = catalog.subset(catalog.ids[::2])
+    store.rows_of(some)
+    real = GradientStore.of_pairs
+
+    def counting(self: GradientStore, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
+        computed.extend(ids)
+        return real(self, catalog, ids)
+
+    monkeypatch.setattr(GradientStore, "of_pairs", counting)
+    captions = ["another one", *catalog.captions[1:]]
+    hashes = [*catalog.hashes[:2], "f" * 64, *catalog.hashes[3:]]
+    make().rows_of(replace(catalog, captions=captions, hashes=hashes))
+    assert computed == sorted({catalog.ids[0], catalog.ids[2], *catalog.ids[1::2]})
+    computed.clear()
+    make().rows_of(some)
+    assert not computed
 
 
 def test_one_that_gives_no_gradients_is_refused(catalog: Catalog) -> None:

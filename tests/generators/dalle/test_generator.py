@@ -96,6 +96,15 @@ def test_a_pairs_caption_is_left_out_by_draw(prepared, catalog):
     assert (missing[0] != missing[1]).any() and 0.2 < missing.mean() < 0.6
 
 
+def test_pairs_of_a_catalogue_that_was_not_prepared_are_encoded_alike(catalog, fitted):
+    other, asked = catalog.subset(catalog.ids[2:]), catalog.ids[4:8]
+    known, encoded = (fitted.training_batch(each, asked) for each in (catalog, other))
+    np.testing.assert_array_equal(encoded["image"], known["image"])
+    width = encoded["text"].shape[1]  # padded to the longest of these
+    np.testing.assert_array_equal(encoded["text"], known["text"][:, -width:])
+    assert (known["text"][:, :-width] == PAD).all()
+
+
 def test_removing_an_unknown_id_is_refused(prepared, catalog):
     with pytest.raises(InputError, match="no such image"):
         prepared().fit(catalog, ["nowhere"], 0, silent)

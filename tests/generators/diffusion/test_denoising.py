@@ -116,6 +116,16 @@ def test_draws_of_a_pair_come_near_its_expected_loss(fitted: DiffusionGenerator)
     assert np.mean(silent_ones) / 3 == pytest.approx(0.1, abs=0.08)
 
 
+def test_pairs_of_a_catalogue_that_was_not_prepared_are_encoded_alike(
+    fitted: DiffusionGenerator,
+) -> None:
+    other, asked = CATALOG.subset(CATALOG.ids[2:]), CATALOG.ids[4:8]
+    known, encoded = (fitted.training_batch(each, asked, 1) for each in (CATALOG, other))
+    assert known.keys() == encoded.keys()
+    for name, values in known.items():
+        np.testing.assert_array_equal(encoded[name], values)
+
+
 def test_pixels_survive_the_way_there_and_back(fitted: DiffusionGenerator) -> None:
     pictures = CATALOG.pixels(fitted.image_size, CATALOG.ids[:3])
     np.testing.assert_array_equal(fitted.decode(fitted.encode(pictures)), pictures)

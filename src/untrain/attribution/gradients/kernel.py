@@ -25,31 +25,43 @@ class Rows:
 
     Parameters
     ----------
-    stored : ndarray of float16 or float32, shape (n, k)
+    stored : ndarray of float16 or float32, shape (m, k)
         May be a memory map.
-    scales : ndarray of float32, shape (n,)
+    scales : ndarray of float32, shape (m,)
         A row's gradient is its stored row times its scale.
     layers : sequence of slice
         Which numbers of a row belong to each layer; all to one if left out.
+    at : ndarray of int64, shape (n,), optional
+        Which of the stored rows these are, in order; all of them if left out.
     """
 
     def __init__(
-        self, stored: np.ndarray, scales: np.ndarray, layers: Sequence[slice] = ()
+        self,
+        stored: np.ndarray,
+        scales: np.ndarray,
+        layers: Sequence[slice] = (),
+        at: np.ndarray | None = None,
     ) -> None:
-        self.stored, self.scales = stored, scales
+        if at is not None and (np.diff(at) == 1).all():  # one after the other: nothing to gather
+            first = int(at[0]) if len(at) else 0
+            stored, scales, at = stored[first : first + len(at)], scales[first:][: len(at)], None
+        self.stored, self.at = stored, at
+        self.scales = scales if at is None else scales[at]
         self.layers = tuple(layers) or (slice(0, stored.shape[1]),)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Number of rows, and of numbers in each."""
-        return self.stored.shape[0], self.stored.shape[1]
+        return len(self.scales), self.stored.shape[1]
 
     def __len__(self) -> int:
-        return len(self.stored)
+        return len(self.scales)
 
     def of(self, layer: slice) -> Rows:
         """Return the part of the gradients that belongs to a layer."""
-        return Rows(self.stored[:, layer], self.scales)
+        part = Rows(self.stored[:, layer], self.scales)
+        part.at = self.at
+        return part
 
     @property
     def blocks(self) -> list[slice]:
@@ -57,9 +69,14 @@ class Rows:
         step = max(1, AT_ONCE // self.shape[1])
         return [slice(start, start + step) for start in range(0, len(self), step)]
 
+    def plain(self, part: slice, columns: slice = slice(None)) -> np.ndarray:
+        """Return some of the rows, or some numbers of them, as they are stored but float32."""
+        stored = self.stored[:, columns]
+        return widen(stored[part] if self.at is None else stored[self.at[part]])
+
     def block(self, part: slice) -> np.ndarray:
         """Return some of the gradients, float32."""
-        return widen(self.stored[part]) * self.scales[part, None]
+        return self.plain(part) * self.scales[part, None]
 
     def squares(self) -> np.ndarray:
         """Return the squared length of each gradient, float64 (n,)."""
@@ -74,7 +91,7 @@ def products(queries: np.ndarray, rows: Rows) -> np.ndarray:
     found = np.empty((n, len(queries)), np.float32)
     step = max(1, min(IN_CACHE, AT_ONCE) // k)
     for start in range(0, n, step):
-        found[start : start + step] = widen(rows.stored[start : start + step]) @ queries.T
+        found[start : start + step] = rows.plain(slice(start, start + step)) @ queries.T
     return np.ascontiguousarray((found * rows.scales[:, None]).T)
 
 
@@ -167,6 +184,6 @@ def gram(rows: Rows) -> np.ndarray:
     found = np.zeros((n, n))
     step = max(1, AT_ONCE // n)
     for start in range(0, k, step):  # each number is read once, however long the rows
-        part = widen(rows.stored[:, start : start + step])
+        part = rows.plain(slice(None), slice(start, start + step))
         found += part @ part.T
     return found * np.outer(rows.scales, rows.scales)

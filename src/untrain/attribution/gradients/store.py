@@ -1,30 +1,31 @@
-"""The gradient store: the projected gradient of every pair of a catalogue, computed once.
+"""The gradient store: the projected gradient of a pair, computed once for a model.
 
-It is known by the model's weights, the catalogue, the output and the projection, so that all
-queries and all methods that need the same rows share them.
+It is known by the model's weights, what the model was fitted on, the output and the projection, so
+that all queries and all methods that need the same rows share them. Rows are known by their pairs:
+of pictures that were added only theirs are computed.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from untrain.attribution.gradients.kernel import Rows, inverse, remaining
 from untrain.attribution.gradients.layers import factors, sizes_of
 from untrain.attribution.gradients.outputs import Output
 from untrain.attribution.gradients.projection import Projection, make_projection
 from untrain.catalogs.base import Catalog
-from untrain.core.cache import cache_folder, cached, mark_used
+from untrain.core.cache import cache_folder, cached
+from untrain.core.digests import digests_of
 from untrain.core.errors import InputError, is_disk_full
-from untrain.core.files import fingerprint, mark, read_json, write_json
-from untrain.core.growing import append_at, bytes_in
+from untrain.core.files import fingerprint
+from untrain.core.growing import GrowingTable
 from untrain.core.hardware import device
 from untrain.core.progress import bar
 from untrain.generators.base import Generator
@@ -32,8 +33,7 @@ from untrain.generators.differentiable import Batch, Differentiable, differentia
 from untrain.generators.queries import Queries
 
 KIND = "gradients"
-FILES = ("rows.bin", "scales.bin", "meta.json", "lock")
-VERSION = 1
+VERSION = 2
 BATCH = 32  # pairs in one pass
 BLOCK = 1 << 25  # bytes written at a time: what a kill can lose
 
@@ -41,10 +41,10 @@ BLOCK = 1 << 25  # bytes written at a time: what a kill can lose
 class GradientStore:
     """Rows of gradients of a fitted model, on disk, memory-mapped.
 
-    Under ``<cache>/gradients/<key>/`` lie ``rows.bin``, half-precision rows of length one, and
-    ``scales.bin``, their lengths, in the order of the catalogue, and ``meta.json``. Rows are only
-    ever added, under a lock, rows before scales: a row counts if both files hold all of it, and
-    what a kill or a full disk left of another is cut off before the next is written.
+    Under ``<cache>/gradients/<key>/`` lies an `untrain.core.growing.GrowingTable` of ``rows``,
+    half-precision rows of length one, and ``scales``, their lengths, by id, caption and content of
+    the pair. What is made of all rows, such as `inverse`, is of the pairs that the model was
+    fitted on, whatever else is stored.
 
     Parameters
     ----------
@@ -89,17 +89,38 @@ class GradientStore:
             catalog.fingerprint, output.name, self.projection.dimensions, draws, seed,
         )  # fmt: skip
         self.folder = (cache_folder(KIND) if folder is None else folder) / self.key
+        self.table = GrowingTable(
+            self.folder,
+            {"rows": ("float16", self.projection.dimensions), "scales": ("float32", 1)},
+            {"version": VERSION},
+            lambda: {"description": self.name},
+        )
 
     @cached_property
     def rows(self) -> Rows:
-        """The gradients of all pairs, in the order of the catalogue; those missing are computed."""
-        while (known := self._known()) < len(self.catalog):
-            self._extend(known)
-        mark_used(self.folder)
-        shape = len(self.catalog), self.projection.dimensions
-        stored = np.memmap(self.folder / "rows.bin", np.float16, "r", shape=shape)
-        scales = np.fromfile(self.folder / "scales.bin", np.float32, len(self.catalog))
-        return Rows(stored, scales, list(self.projection.columns.values()))
+        """The gradients of all pairs it was trained on, in order; those missing are computed."""
+        return self.rows_of(self.catalog)
+
+    def rows_of(self, catalog: Catalog) -> Rows:
+        """Return the gradients of pairs, in their order; those missing are computed and stored.
+
+        Parameters
+        ----------
+        catalog : Catalog
+            What the model was trained on, some of it, or more. Of a catalogue that it was not
+            trained on, the generator must be able to make batches.
+
+        Raises
+        ------
+        InputError
+            A gradient is not finite, the disk is full, or the generator knows no other catalogue.
+        """
+        digests = digests_of_pairs(catalog)
+        while (at := self.table.find(digests)).size and at.min() < 0:
+            self._compute(catalog, digests, np.flatnonzero(at < 0))
+        scales = self.table.column("scales")[:, 0]
+        layers = list(self.projection.columns.values())
+        return Rows(self.table.column("rows"), np.asarray(scales), layers, at)
 
     def inverse(self, damping: float) -> np.ndarray:
         """Return `untrain.attribution.gradients.kernel.inverse` of the rows, memory-mapped."""
@@ -147,27 +168,31 @@ class GradientStore:
             found.append(finite(projected, names))
         return np.concatenate(found)
 
-    def _extend(self, known: int) -> None:
-        """Compute the rows from ``known`` on, and write them as they come."""
-        self._begin()
+    def _compute(self, catalog: Catalog, digests: np.ndarray, missing: np.ndarray) -> None:
+        """Compute the rows of the pairs at ``missing``, and write them as they come."""
         pending: list[np.ndarray] = []
-        ids, row_bytes = self.catalog.ids, 2 * self.projection.dimensions
-        with bar(f"gradients, {self.output.name}", len(ids) - known) as advance:
-            for start in range(known, len(ids), BATCH):
-                part = ids[start : start + BATCH]
-                pending.append(self._of_pairs(part))
+        first, row_bytes = 0, 2 * self.projection.dimensions
+        with bar(f"gradients, {self.output.name}", len(missing)) as advance:
+            for start in range(0, len(missing), BATCH):
+                part = missing[start : start + BATCH]
+                pending.append(self.of_pairs(catalog, [catalog.ids[row] for row in part]))
                 advance(len(part))
-                waiting = sum(map(len, pending))
-                last = start + len(part) == len(ids)
-                if waiting * row_bytes >= BLOCK or last:
-                    if not self._append(start + len(part) - waiting, np.concatenate(pending)):
-                        return
-                    pending = []
+                end = start + len(part)
+                if (end - first) * row_bytes >= BLOCK or end == len(missing):
+                    self.add(digests[missing[first:end]], np.concatenate(pending))
+                    pending, first = [], end
 
-    def _of_pairs(self, ids: Sequence[str]) -> np.ndarray:
+    def of_pairs(self, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
+        """Return the gradients of pairs, float32 (n, dimensions), computed in one pass.
+
+        Raises
+        ------
+        InputError
+            One is not finite.
+        """
         total = torch.zeros(len(ids), self.projection.dimensions, device=device())
         for draw in range(self.draws):
-            batch = self.asked.training_batch(self.catalog, ids, draw)
+            batch = self.asked.training_batch(catalog, ids, draw)
             total += self._projected(batch, len(ids), self.output.of_pairs)
         return finite(total / self.draws, ids)
 
@@ -176,42 +201,15 @@ class GradientStore:
         factors(self.asked, output, batch, lambda *of: self.projection.add(rows, *of))  # type: ignore[arg-type]
         return rows
 
-    def _known(self) -> int:
-        """Return how many rows are there."""
-        if not self._begun():
-            return 0
-        rows = bytes_in(self.folder / "rows.bin") // (2 * self.projection.dimensions)
-        return min(rows, bytes_in(self.folder / "scales.bin") // 4, len(self.catalog))
+    def add(self, digests: np.ndarray, gradients: np.ndarray) -> None:
+        """Store gradients, float32 (n, dimensions), by what `digests_of_pairs` says of the pairs.
 
-    def _begun(self) -> bool:
-        """Tell whether the folder says that it holds such rows."""
-        try:
-            meta = read_json(self.folder / "meta.json")
-            found = meta["version"], meta["dimensions"]
-        except (OSError, ValueError, TypeError, KeyError):
-            return False
-        return bool(found == (VERSION, self.projection.dimensions))
+        Of a row that is there already the stored one stays.
 
-    def _begin(self) -> None:
-        if self._begun():
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        mark(self.folder, FILES)
-        write_json(
-            self.folder / "meta.json",
-            {
-                "version": VERSION,
-                "dimensions": self.projection.dimensions,
-                "description": self.name,
-                "rows": len(self.catalog),
-                "created": datetime.now(UTC).isoformat(),
-            },
-        )
-
-    def _append(self, start: int, gradients: np.ndarray) -> bool:
-        """Write rows that begin at row ``start``, unless another process was quicker.
-
-        Return whether the rows before them are there: somebody may have emptied the cache.
+        Raises
+        ------
+        InputError
+            The disk is full.
         """
         lengths = np.linalg.norm(gradients, axis=1)
         scales = np.where(lengths > 0, lengths, 1).astype(np.float32)
@@ -219,13 +217,7 @@ class GradientStore:
         scales /= np.float32(np.sqrt(self.projection.dimensions))
         rows = (gradients / scales[:, None]).astype(np.float16)
         try:
-            with FileLock(self.folder / "lock"):
-                known = self._known()
-                if known < start:
-                    return False
-                if known < start + len(rows):
-                    append_at(self.folder / "rows.bin", start * rows[:1].nbytes, rows)
-                    append_at(self.folder / "scales.bin", start * 4, scales)
+            self.table.add(digests, {"rows": rows, "scales": scales})
         except OSError as error:
             if not is_disk_full(error):
                 raise
@@ -235,7 +227,18 @@ class GradientStore:
                 f"{size:,.0f} MiB in {self.folder}. What is there is kept: make room, ask for "
                 "fewer dimensions or set UNTRAIN_CACHE, and start again"
             ) from None
-        return True
+
+
+def digests_of_pairs(catalog: Catalog) -> np.ndarray:
+    """Return what the pairs of a catalogue are known by, uint64 (n, 4).
+
+    It depends on a pair's id, caption and bytes and on how its picture is brought to size.
+    """
+    found = []
+    for pair in zip(catalog.ids, catalog.captions, catalog.hashes, strict=True):
+        told = "\0".join((*pair, catalog.resize)).encode("utf-8", "surrogatepass")
+        found.append(hashlib.sha256(told).hexdigest())
+    return digests_of(found)
 
 
 def query_batches(generator: Differentiable, queries: Queries) -> Iterator[tuple[Queries, Batch]]:

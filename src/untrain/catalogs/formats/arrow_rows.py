@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
+from untrain.catalogs.checked import stamp_of
 from untrain.catalogs.choice import require, there_are
 from untrain.catalogs.reading import FolderReader
 from untrain.core.errors import InputError
@@ -61,6 +63,14 @@ def image_bytes(cell: Any, base: Path, image_id: str) -> bytes:
     if not cell:
         raise InputError(f"image '{image_id}' is empty")
     return bytes(cell)
+
+
+def stamp_of_cell(cell: pa.Scalar, base: Path, at: str) -> str:
+    """Return the stamp of an image: of the file, where the cell holds a path; else ``at``."""
+    if isinstance(cell, pa.StructScalar) and cell.is_valid and not cell["bytes"].is_valid:
+        path = cell["path"].as_py()
+        return stamp_of(os.path.realpath(base / path)) if path else ""
+    return at
 
 
 def stem_of(cell: pa.Scalar) -> str:

@@ -15,6 +15,7 @@ from untrain.catalogs.formats.arrow_rows import (
     image_bytes,
     image_column,
     records,
+    stamp_of_cell,
     stem_of,
 )
 from untrain.catalogs.intake import BLOCK, Row, Source, take_in
@@ -221,4 +222,6 @@ def _rows(which: Named, data: Any, image: str) -> Iterator[Row]:
         stem = Path(stem_of(cell))
         inside = stem.relative_to(base) if which.path and stem.is_relative_to(base) else stem
         name = "" if inside == Path() else inside.as_posix()
-        yield Row(name or str(number), values, (number,), partial(image_bytes, cell, base))
+        read = partial(image_bytes, cell, base)
+        stamp = stamp_of_cell(cell, base, "")  # the rows of a data set that grew are others
+        yield Row(name or str(number), values, (number,), read, stamp=stamp)

@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.checked import stamp_of
 from untrain.catalogs.choice import Choice
 from untrain.catalogs.formats.arrow_rows import (
     columns_of,
     image_bytes,
     image_column,
     records,
+    stamp_of_cell,
     stem_of,
 )
 from untrain.catalogs.formats.shards import expand
@@ -139,6 +141,7 @@ def _schema(paths: tuple[Path, ...]) -> tuple[pa.Schema, int]:
 def _rows(paths: tuple[Path, ...], image: str) -> Iterator[Row]:
     number = 0
     for place, path in enumerate(paths):
+        state = stamp_of(path)
         with pq.ParquetFile(path) as file:
             wanted = [image, *columns_of(file.schema_arrow, image)]
             for group in range(file.num_row_groups):
@@ -146,5 +149,7 @@ def _rows(paths: tuple[Path, ...], image: str) -> Iterator[Row]:
                 for row, (values, cell) in enumerate(records(batches, image)):
                     read = partial(image_bytes, cell, path.parent)
                     name = stem_of(cell) or str(number)
-                    yield Row(name, values, Cell(place, group, row), read)
+                    at = f"{state}|{image}|{group}|{row}" if state else ""
+                    stamp = stamp_of_cell(cell, path.parent, at)
+                    yield Row(name, values, Cell(place, group, row), read, stamp=stamp)
                     number += 1

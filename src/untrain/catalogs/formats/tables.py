@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.checked import stamp_of
 from untrain.catalogs.choice import Choice, require, there_are
 from untrain.catalogs.intake import Row, Source, refuse, take_in
 from untrain.catalogs.reading import FolderReader, folders_of
@@ -168,8 +169,11 @@ def _row(values: dict[str, Any], name: str, folder: Path, image_id: str) -> Row:
         fault = "image is a URL (download it first; untrain fetches no images)"
         return Row(image_id or name, values, (name,), partial(refuse, fault))
     stem = image_id or str(PurePosixPath(name.replace("\\", "/")).with_suffix("")) if name else ""
-    read = partial(_read, folder, name) if name else partial(refuse, "no path")
-    return Row(stem or "row without path", values, (name,), read)
+    if not name:
+        return Row(stem or "row without path", values, (name,), partial(refuse, "no path"))
+    return Row(
+        stem, values, (name,), partial(_read, folder, name), stamp=stamp_of(f"{folder}/{name}")
+    )
 
 
 def _read(folder: Path, name: str, image_id: str) -> bytes:

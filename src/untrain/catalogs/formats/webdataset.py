@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.checked import stamp_of
 from untrain.catalogs.choice import Choice
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.intake import Row, Source, refuse, take_in
@@ -111,7 +112,7 @@ def read_piece(paths: tuple[Path, ...], piece: Piece, image_id: str) -> bytes:
 def _rows(paths: tuple[Path, ...], suffixes: tuple[str, ...]) -> Iterator[Row]:
     """Yield pairs in the order of the shards: files of one key stand next to each other."""
     for shard, path in enumerate(paths):
-        done = 0
+        done, state = 0, stamp_of(path)
         for key, members, values, fault in _samples(path):
             image = next((members[s] for s in suffixes if s in members), None)
             if OWN_ID in values:
@@ -123,7 +124,8 @@ def _rows(paths: tuple[Path, ...], suffixes: tuple[str, ...]) -> Iterator[Row]:
             piece = Piece(shard, image.offset_data, image.size) if image else Piece(shard, 0, 0)
             read = partial(refuse, fault) if fault else partial(read_piece, paths, piece)
             # Of a pair without image the caption stands in, so that its check says what it lacks.
-            yield Row(key, values, piece, read, weight)
+            stamp = "" if fault or not state else f"{state}|{piece.offset}|{piece.size}"
+            yield Row(key, values, piece, read, weight, stamp)
 
 
 def _samples(path: Path) -> Iterator[tuple[str, Members, dict[str, Any], str]]:

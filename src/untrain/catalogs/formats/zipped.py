@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +41,11 @@ class ZipReader:
             return _read(self.path, self.files[image_id])
         except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, KeyError) as error:
             raise InputError(f"image '{image_id}' cannot be read ({error})") from None
+
+    def stamps(self, ids: Iterable[str]) -> list[str]:
+        """Return the stamps of images, see `untrain.catalogs.checked`: by their checksums."""
+        members = [self.files[image_id] for image_id in ids]
+        return [f"{m.name}|{m.crc}|{m.size}|{m.method}" for m in members]
 
 
 def members(path: Path) -> dict[str, Member]:

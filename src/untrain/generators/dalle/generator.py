@@ -224,9 +224,14 @@ class DalleGenerator(Generator):
 
     def _tokens_of(self, catalog: Catalog) -> Path:
         """Return the file that holds the tokens of ``catalog``."""
-        if catalog.fingerprint != read_json(self._prepared() / "shared.json")["catalog"]:
+        if not self._is_prepared(catalog):
             raise InputError("the frozen parts were fitted on another catalogue: prepare() first")
         return self._prepared() / "tokens.safetensors"
+
+    def _is_prepared(self, catalog: Catalog) -> bool:
+        """Tell whether the frozen parts were fitted on ``catalog``, and its tokens are kept."""
+        known: bool = catalog.fingerprint == read_json(self._prepared() / "shared.json")["catalog"]
+        return known
 
     def generate(self, prompts: Sequence[str], noise: np.ndarray) -> Generations:
         """Draw one picture a prompt; see `Generator.generate`."""
@@ -248,13 +253,18 @@ class DalleGenerator(Generator):
 
     def training_batch(self, catalog: Catalog, ids: Sequence[str], draw: int = 0) -> Batch:
         """Return text (n, t) and image tokens (n, positions) of pairs; see `Differentiable`."""
-        rows, file = rows_of(catalog, ids), self._tokens_of(catalog)
-        text = stored_rows(file, "text", rows)
+        rows = rows_of(catalog, ids)
+        if self._is_prepared(catalog):
+            file = self._tokens_of(catalog)
+            text, image = (stored_rows(file, name, rows) for name in ("text", "image"))
+        else:
+            text = self._text([catalog.captions[row] for row in rows])
+            image = self.encode(catalog.pixels(self.image_size, ids))
         if dropout := self.preset.caption_dropout:
             hashes = [catalog.hashes[row] for row in rows]
             missing = [rng("pair caption", each, draw).random() < dropout for each in hashes]
             text[np.array(missing, bool)] = PAD
-        return self._batch(text, stored_rows(file, "image", rows))
+        return self._batch(text, image)
 
     def query_batch(self, samples: np.ndarray, prompts: Sequence[str]) -> Batch:
         """Return text (n, t) and image tokens (n, positions) of queries; see `Differentiable`."""

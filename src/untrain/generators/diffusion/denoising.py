@@ -166,11 +166,19 @@ class DenoisingGenerator(Generator):
 
     def _pictures_of(self, catalog: Catalog) -> Path:
         """Return the file that holds the pictures of ``catalog`` as the network sees them."""
+        if not self._is_prepared(catalog):
+            raise InputError("another catalogue was prepared: prepare() this one first")
+        return self._prepared() / "pictures.safetensors"
+
+    def _is_prepared(self, catalog: Catalog) -> bool:
+        """Tell whether it is the pictures of ``catalog`` that are kept."""
+        known: bool = catalog.fingerprint == read_json(self._prepared() / "shared.json")["catalog"]
+        return known
+
+    def _prepared(self) -> Path:
         if self._shared is None:
             raise RuntimeError("call prepare() first")
-        if read_json(self._shared / "shared.json")["catalog"] != catalog.fingerprint:
-            raise InputError("another catalogue was prepared: prepare() this one first")
-        return self._shared / "pictures.safetensors"
+        return self._shared
 
     def _train(
         self,
@@ -235,14 +243,18 @@ class DenoisingGenerator(Generator):
 
         See `Differentiable`; `untrain.generators.diffusion.draws.pair_draw` says which they are.
         """
-        rows, file = rows_of(catalog, ids), self._pictures_of(catalog)
+        rows = rows_of(catalog, ids)
         hashes = [catalog.hashes[row] for row in rows]
         drawn = pair_draw(hashes, draw, self.shape, self._times, self.preset.caption_dropout)
         said = [
             "" if silent else catalog.captions[row]
             for row, silent in zip(rows, drawn.silent, strict=True)
         ]
-        clean = self.space.unpack(stored_rows(file, "pictures", rows))
+        if self._is_prepared(catalog):
+            packed = stored_rows(self._pictures_of(catalog), "pictures", rows)
+        else:
+            packed = self.space.pack(catalog.pixels(self.image_size, ids))
+        clean = self.space.unpack(packed)
         return self._batch(clean, said, drawn.times, drawn.noise)
 
     def query_batch(self, samples: np.ndarray, prompts: Sequence[str]) -> Batch:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrain.encoders.digests import DigestTable, digests_of
+from untrain.core.digests import DigestTable, digests_of
 
 # Few values a word, so that digests often share the first one, or all four.
 words = st.lists(st.tuples(*[st.integers(0, 2)] * 4), max_size=12)
