@@ -27,7 +27,7 @@ from untrain.settings.fields import (
 )
 
 PRESET_WORDS = (
-    "of dalle: micro, tiny (the default), small or seed; of diffusion: diffusion-tiny (the "
+    "of dalle: micro, tiny (the default), small, photo or seed; of diffusion: diffusion-tiny (the "
     "default), -micro, -small or -latent"
 )
 

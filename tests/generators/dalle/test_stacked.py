@@ -146,9 +146,10 @@ def test_on_a_cpu_models_are_trained_alone(monkeypatch):
     assert stack_size(preset_of("tiny")) == 1
 
 
-def test_the_estimate_of_memory_covers_what_a_step_keeps():
+@pytest.mark.parametrize("name", ["tiny", "photo"])
+def test_the_estimate_of_memory_covers_what_a_step_keeps(name):
     """Against the tensors that autograd saves in a forward pass, counted."""
-    preset = preset_of("tiny", batch=4)
+    preset = preset_of(name, batch=4)
     stack = Stack(preset, preset.vocabulary, 2)
     text = torch.ones(4, 40, dtype=torch.int64)
     image = torch.zeros(4, preset.positions, dtype=torch.int64)

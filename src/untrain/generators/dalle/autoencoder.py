@@ -33,13 +33,15 @@ class _Residual(nn.Module):
 class Autoencoder(nn.Module):
     """Convolutional autoencoder with an FSQ bottleneck (Mentzer et al., ICLR 2024).
 
-    One code covers 8×8 pixels. The first layer folds 4×4 pixels into channels, so that no
-    convolution ever runs at full resolution: on a CPU that is where the time would go.
+    One place, of one code or several, covers 8×8 pixels. The first layer folds 4×4 pixels into
+    channels, so that no convolution ever runs at full resolution: on a CPU that is where the time
+    would go.
     """
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         fine, coarse = preset.width_ae, 2 * preset.width_ae
+        bottleneck = preset.parts * len(preset.levels)
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(48, fine, 3, padding=1),
@@ -48,11 +50,12 @@ class Autoencoder(nn.Module):
             _Residual(coarse),
             nn.GroupNorm(8, coarse),
             nn.SiLU(),
-            nn.Conv2d(coarse, len(preset.levels), 1),
+            nn.Conv2d(coarse, bottleneck, 1),
         )
-        self.quantise = FSQ(levels=list(preset.levels))
+        self.quantise = FSQ(levels=list(preset.levels), num_codebooks=preset.parts)
+        self.parts = preset.parts
         self.decoder = nn.Sequential(
-            nn.Conv2d(len(preset.levels), coarse, 3, padding=1),
+            nn.Conv2d(bottleneck, coarse, 3, padding=1),
             _Residual(coarse),
             _Residual(coarse),
             nn.Conv2d(coarse, 4 * fine, 1),
@@ -70,13 +73,14 @@ class Autoencoder(nn.Module):
         return self.decoder(codes)
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the codes of pictures in [−1, 1], int64 (n, rows·columns)."""
+        """Return the codes of pictures in [−1, 1], int64 (n, rows·columns·parts)."""
         _, indices = self.quantise(self.encoder(x))
         return indices.flatten(1).long()
 
     def pictures(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-        """Return the pictures of codes (n, rows·columns), in [−1, 1], (n, 3, height, width)."""
-        codes = self.quantise.indices_to_codes(tokens.view(-1, *grid))
+        """Return the pictures of `tokens`, in [−1, 1], (n, 3, height, width)."""
+        parts = (self.parts,) if self.parts > 1 else ()
+        codes = self.quantise.indices_to_codes(tokens.view(-1, *grid, *parts))
         return self.decoder(codes).clamp(-1, 1)
 
 
@@ -95,6 +99,15 @@ def reconstruction_loss(rebuilt: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Return the mean squared plus the mean absolute error of pictures in [−1, 1]."""
     difference = rebuilt - x
     return difference.square().mean() + difference.abs().mean()
+
+
+def colour_loss(rebuilt: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return the mean absolute error in colour, brightness apart, of means over 4×4 pixels.
+
+    Photos of goods are mostly grey, and an autoencoder learns their colours last.
+    """
+    difference = F.avg_pool2d(rebuilt - x, 4)
+    return (difference - difference.mean(1, keepdim=True)).abs().mean()
 
 
 def train_autoencoder(
@@ -127,6 +140,8 @@ def train_autoencoder(
             with autocast(precision):
                 rebuilt = model(x).float()
             loss = reconstruction_loss(rebuilt, x)
+            if preset.colour_weight:
+                loss = loss + preset.colour_weight * colour_loss(rebuilt, x)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -9,7 +9,8 @@ from typing import Any, Self
 from untrain.core.errors import InputError
 from untrain.generators.recipes import Presets, changed, check_limits, preset_in
 
-_ONCE: dict[str, Any] = {"eps": 1e-8}  # settings that came later, as they were before
+# Settings that came later, as they were before.
+_ONCE: dict[str, Any] = {"eps": 1e-8, "parts": 1, "colour_weight": 0.0}
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,15 @@ class Preset:
         Picture size in pixels; both multiples of 8.
     levels : tuple of int
         FSQ levels; their product is the number of image codes.
+    parts : int
+        Codes a place of the grid has, each of ``levels``. The transformer reads them as one vector
+        and predicts them one after the other.
     width_ae : int
         Channels of the autoencoder at its finest grid (doubled at the coarser one).
     epochs_ae, batch_ae, lr_ae
         Training of the autoencoder.
+    colour_weight : float
+        Weight of the error in colour, brightness apart, beside those of pixels.
     vocabulary : int
         Largest number of text tokens the tokenizer may learn.
     text_limit : int
@@ -78,16 +84,18 @@ class Preset:
     guidance: float = 1.0
     temperature: float = 0.8
     top_k: float = 1.0
+    parts: int = 1
+    colour_weight: float = 0.0
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of image tokens."""
+        """Rows and columns of places."""
         return self.height // 8, self.width // 8
 
     @property
     def positions(self) -> int:
-        """Image tokens per picture."""
-        return self.grid[0] * self.grid[1]
+        """Image tokens per picture: the parts of the first place, of the second, and so on."""
+        return self.grid[0] * self.grid[1] * self.parts
 
     @property
     def codes(self) -> int:
@@ -113,9 +121,12 @@ class Preset:
 
     def autoencoder_part(self) -> dict[str, Any]:
         """Return the settings that decide the frozen parts: picture size, codes, vocabulary."""
-        names = ("height", "width", "levels", "width_ae", "epochs_ae", "batch_ae", "lr_ae")
+        names = (
+            "height", "width", "levels", "parts", "width_ae", "epochs_ae", "batch_ae", "lr_ae",
+            "colour_weight", "vocabulary", "text_limit",
+        )  # fmt: skip
         part = self.to_dict()
-        return {name: part[name] for name in (*names, "vocabulary", "text_limit")}
+        return {name: part[name] for name in names if name in part}
 
 
 PRESETS = {
@@ -129,6 +140,13 @@ PRESETS = {
         height=64, width=48, width_ae=48, epochs_ae=8, lr_ae=4e-3, vocabulary=4096, dim=128,
         depth=2, heads=4, epochs=7,
     ),
+    # Two codes a place carry nearly twice as much at little more time, colours are learnt sooner,
+    # and pictures are guided by their captions: photos of a few kinds of goods (recipes.md).
+    "photo": Preset(
+        height=64, width=48, levels=(8, 8, 8), parts=2, width_ae=48, epochs_ae=24, lr_ae=4e-3,
+        colour_weight=2.0, vocabulary=4096, dim=128, depth=2, heads=4, epochs=18,
+        caption_dropout=0.1, guidance=2.5, temperature=0.7,
+    ),
     "seed": Preset(
         height=256, width=256, levels=(8, 8, 8, 16), width_ae=128, vocabulary=8192,
         text_limit=512, dim=312, depth=16, heads=12, head_dim=64, epochs=30, batch=5, lr=4.5e-4,
@@ -140,6 +158,8 @@ PRESETS = {
 _SHARE = (0, 1)
 _LIMITS = {
     "levels": (2, 64),
+    "parts": (1, 16),
+    "colour_weight": (0, math.inf),
     "lr_ae": (1e-9, 1),
     "lr": (1e-9, 1),
     "warmup": _SHARE,

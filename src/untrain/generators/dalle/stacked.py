@@ -84,10 +84,12 @@ def bytes_of_one(preset: Preset, text_length: int | None = None) -> float:
     with torch.device("meta"):
         model = Transformer(preset, preset.vocabulary)
     weights = 6 * sum(p.numel() for p in model.parameters())  # + gradient, moments, mean, spare
-    length = text_length + preset.positions
+    places = preset.positions // preset.parts
+    length = text_length + places
     block = 24 * preset.dim + 6 * preset.heads * preset.head_dim
     logits = 4 * (text_length * preset.vocabulary + preset.positions * preset.codes)
-    return 4.0 * (weights + preset.batch * (length * preset.depth * block + logits))
+    further = 8 * preset.dim * (preset.positions - places)
+    return 4.0 * (weights + preset.batch * (length * preset.depth * block + further + logits))
 
 
 class Stack(Transformer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 import numpy as np
 import torch
@@ -72,18 +73,36 @@ class _Block(nn.Module):
         return x + self.down(F.relu(self.up(self.norm_mlp(x))).square())
 
 
+class _Further(nn.Module):
+    """Predicts a further code of a place from what is known of it and its codes so far."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(preset.dim)
+        self.up = nn.Linear(preset.dim, 2 * preset.dim)
+        self.down = nn.Linear(2 * preset.dim, preset.dim)
+
+    def forward(self, x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        x = x + codes
+        return x + self.down(F.relu(self.up(self.norm(x))).square())
+
+
 class Transformer(nn.Module):
     """p(text, image) as one sequence; image logits cover only the image codes.
 
     Text is padded on the left and padding is masked; text positions count from the end, so that
     prompts may be longer than any caption seen. Image positions are a row plus a column.
+
+    Where a place has several codes, the sequence has one position for all of them, the sum of their
+    vectors: the first is predicted as a single one is, each further one by a small network that is
+    also given those before it (as the depth transformer of Lee et al., CVPR 2022, does).
     """
 
     def __init__(self, preset: Preset, vocabulary: int) -> None:
         super().__init__()
-        self.grid = preset.grid
+        self.grid, self.parts, self.codes = preset.grid, preset.parts, preset.codes
         self.text = nn.Embedding(vocabulary, preset.dim)
-        self.image = nn.Embedding(preset.codes, preset.dim)
+        self.image = nn.Embedding(preset.parts * preset.codes, preset.dim)
         self.text_position = nn.Embedding(preset.text_limit, preset.dim)
         self.row = nn.Embedding(preset.grid[0], preset.dim)
         self.column = nn.Embedding(preset.grid[1], preset.dim)
@@ -91,6 +110,11 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(preset.dim)
         self.text_head = nn.Linear(preset.dim, vocabulary, bias=False)
         self.image_head = nn.Linear(preset.dim, preset.codes, bias=False)
+        further = range(1, preset.parts)
+        self.further_blocks = nn.ModuleList(_Further(preset) for _ in further)
+        self.further_heads = nn.ModuleList(
+            nn.Linear(preset.dim, preset.codes, bias=False) for _ in further
+        )
         self._initialise(preset)
 
     def _initialise(self, preset: Preset) -> None:
@@ -107,11 +131,18 @@ class Transformer(nn.Module):
         from_end = torch.arange(text.shape[1] - 1, -1, -1, device=text.device)
         return self.text(text) + self.text_position(from_end)
 
-    def _embed_image(self, image: torch.Tensor, start: int = 0) -> torch.Tensor:
-        position = torch.arange(start, start + image.shape[1], device=image.device) + 1
+    def _vectors(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Return the vectors of tokens (n, places·parts), (n, places, dim) of each part."""
+        return [
+            self.image(image[:, part :: self.parts] + part * self.codes)
+            for part in range(self.parts)
+        ]
+
+    def _embed_image(self, vectors: torch.Tensor, start: int = 0) -> torch.Tensor:
+        position = torch.arange(start, start + vectors.shape[-2], device=vectors.device) + 1
         # The token at p is the input that predicts p + 1: it carries the place it predicts.
         rows = (position // self.grid[1]) % self.grid[0]
-        return self.image(image) + self.row(rows) + self.column(position % self.grid[1])
+        return vectors + self.row(rows) + self.column(position % self.grid[1])
 
     def _mask(self, text: torch.Tensor, image_length: int) -> torch.Tensor:
         """Return who may look at whom, bool (n, 1, length, length): earlier and not padding."""
@@ -129,18 +160,33 @@ class Transformer(nn.Module):
         text : Tensor of int64, (n, t)
             Padded on the left.
         image : Tensor of int64, (n, positions)
+            The codes of the first place, of the second, and so on.
 
         Returns
         -------
         Tensor, (n, t − 1, vocabulary) and Tensor, (n, positions, codes)
         """
         t = text.shape[1]
-        x = torch.cat((self._embed_text(text), self._embed_image(image[:, :-1])), -2)
-        mask = self._mask(text, image.shape[1] - 1)
+        before = image.shape[1] // self.parts - 1  # places that others come after
+        vectors = self._vectors(image if self.parts > 1 else image[:, :-1])
+        seen = reduce(torch.add, vectors)[..., :before, :]
+        x = torch.cat((self._embed_text(text), self._embed_image(seen)), -2)
+        mask = self._mask(text, before)
         for block in self.blocks:
             x = block(x, mask)
         x = self.norm(x)
-        return self.text_head(x[..., : t - 1, :]), self.image_head(x[..., t - 1 :, :])
+        places = x[..., t - 1 :, :]
+        logits = [self.image_head(places)]
+        for part in range(1, self.parts):
+            logits.append(self._further_logits(places, vectors[:part]))
+        of_image = logits[0] if self.parts == 1 else torch.stack(logits, -2).flatten(-3, -2)
+        return self.text_head(x[..., : t - 1, :]), of_image
+
+    def _further_logits(self, places: torch.Tensor, so_far: list[torch.Tensor]) -> torch.Tensor:
+        """Return the logits of the code that comes after those with the vectors ``so_far``."""
+        part = len(so_far) - 1
+        given = self.further_blocks[part](places, reduce(torch.add, so_far))
+        return self.further_heads[part](given)
 
     def log_likelihood(self, text: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Return log p of every image token in nats, float32 (n, positions)."""
@@ -174,30 +220,37 @@ class Transformer(nn.Module):
         Tensor of int64, (n, positions)
         """
         n, positions, _ = noise.shape
+        places = positions // self.parts
         guided = guidance != 1
         if guided:  # below, the pictures once more, of a caption that is all padding
             text = torch.cat((text, torch.full_like(text, PAD)))
         length = text.shape[1]
-        visible = F.pad(text != PAD, (0, positions), value=True)[:, None, None]
-        memories = [_Memory(length + positions - 1) for _ in self.blocks]
+        visible = F.pad(text != PAD, (0, places), value=True)[:, None, None]
+        memories = [_Memory(length + places - 1) for _ in self.blocks]
         x = self._embed_text(text)
         mask = self._mask(text, 0)
         for block, memory in zip(self.blocks, memories, strict=True):
             x = block(x, mask, memory)
         tokens = torch.empty(n, positions, dtype=torch.int64, device=text.device)
-        for p in range(positions):
-            logits = self.image_head(self.norm(x[:, -1])).float()
-            if guided:
-                given, free = logits.chunk(2)
-                logits = free + guidance * (given - free)
-            logits = logits / temperature
-            if top_k < logits.shape[-1]:
-                lowest = logits.topk(top_k).values[:, -1:]
-                logits = logits.masked_fill(logits < lowest, -torch.inf)
-            tokens[:, p] = (logits + noise[:, p]).argmax(-1)
-            if p + 1 < positions:
-                x = self._embed_image(tokens[:, p : p + 1], start=p)
-                x = x.repeat(2, 1, 1) if guided else x
+        for p in range(places):
+            place = self.norm(x[:, -1])
+            vectors: list[torch.Tensor] = []
+            for part in range(self.parts):
+                at = p * self.parts + part
+                given = self._further_logits(place, vectors) if part else self.image_head(place)
+                logits = given.float()
+                if guided:
+                    told, free = logits.chunk(2)
+                    logits = free + guidance * (told - free)
+                logits = logits / temperature
+                if top_k < logits.shape[-1]:
+                    lowest = logits.topk(top_k).values[:, -1:]
+                    logits = logits.masked_fill(logits < lowest, -torch.inf)
+                tokens[:, at] = (logits + noise[:, at]).argmax(-1)
+                vector = self.image(tokens[:, at] + part * self.codes)
+                vectors.append(vector.repeat(2, 1) if guided else vector)
+            if p + 1 < places:
+                x = self._embed_image(reduce(torch.add, vectors)[:, None], start=p)
                 for block, memory in zip(self.blocks, memories, strict=True):
                     x = block(x, visible[..., : length + p + 1], memory)
         return tokens
