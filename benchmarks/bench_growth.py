@@ -38,10 +38,15 @@ from untrain.search.retrieve.candidates import open_text
 PHASES = ("first", "again", "grown")
 
 
-def lay_out(photos: Catalog, ids: list[str], folder: Path) -> None:
-    """Write photos beside their captions."""
+def lay_out(photos: Catalog, ids: list[str], folder: Path, side: int = 0) -> None:
+    """Write photos beside their captions; those with a ``side`` are made as high as that."""
     for image_id in ids:
-        (folder / f"{image_id}.jpg").write_bytes(photos.read(image_id))
+        if side:
+            photo = photos.image(image_id)
+            size = round(photo.width * side / photo.height), side
+            photo.resize(size).save(folder / f"{image_id}.jpg", quality=90)
+        else:
+            (folder / f"{image_id}.jpg").write_bytes(photos.read(image_id))
         caption = photos.captions[photos.index[image_id]]
         (folder / f"{image_id}.txt").write_text(caption, encoding="utf-8")
 
@@ -86,6 +91,7 @@ def main() -> None:
     parser.add_argument("--path", type=Path, required=True, help="Fashion Product Images")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--added", type=float, default=0.01, help="share added")
+    parser.add_argument("--side", type=int, default=0, help="enlarge photos to this height")
     parser.add_argument("--encoder", default="layout")
     parser.add_argument("--indexes", nargs="*", default=["exact", "ivfpq"])
     parser.add_argument("--text", nargs="*", default=["tfidf"])
@@ -111,7 +117,7 @@ def main() -> None:
         ]
         print(f"{name:<18} " + " | ".join(told), flush=True)
     if args.out:
-        about = {"images": args.images, "added": more, "encoder": args.encoder}
+        about = {"images": args.images, "added": more, "side": args.side, "encoder": args.encoder}
         write_json(args.out, {**about, "preset": args.preset, "seconds": figures})
 
 
@@ -121,7 +127,7 @@ def measured(
     """Return wall and processor seconds of each part in each phase."""
     folder = scratch / "photos"
     folder.mkdir()
-    lay_out(photos, chosen[: args.images], folder)
+    lay_out(photos, chosen[: args.images], folder, args.side)
     encoder = load_encoder(args.encoder)
     parts = parts_of(args, encoder)
     figures: dict[str, dict[str, tuple[float, float]]] = {"listing": {}}
@@ -137,7 +143,7 @@ def measured(
     model = old = None
     for phase in PHASES:
         if phase == "grown":
-            lay_out(photos, chosen[args.images :], folder)
+            lay_out(photos, chosen[args.images :], folder, args.side)
         catalog = timed("listing", phase, lambda: load_catalog("folder", path=folder))
         for name, part in parts.items():
             timed(name, phase, lambda part=part, catalog=catalog: part(catalog))

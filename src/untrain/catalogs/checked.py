@@ -9,7 +9,6 @@ the image is read and hashed again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from untrain.core.cache import cache_folder
-from untrain.core.digests import WORDS, digests_of
+from untrain.core.digests import WORDS, digests_of, digests_of_texts
 from untrain.core.files import fingerprint
 from untrain.core.growing import GrowingTable
 
@@ -48,7 +47,7 @@ class Checked:
     def known(self, stamps: Sequence[str]) -> list[str]:
         """Return the SHA-256 of each image's content, hexadecimal; empty where it is not known."""
         with suppress(OSError, ValueError):
-            rows = self._table.find(_keys(stamps))
+            rows = self._table.find(digests_of_texts(stamps))
             found = [""] * len(stamps)
             there = np.flatnonzero(rows >= 0)
             if there.size:
@@ -70,7 +69,7 @@ class Checked:
         if pending:
             with suppress(OSError):
                 contents = digests_of(list(pending.values()))
-                self._table.add(_keys(list(pending)), {"contents": contents})
+                self._table.add(digests_of_texts(pending), {"contents": contents})
 
 
 _CURRENT: ContextVar[Checked | None] = ContextVar("checked", default=None)
@@ -115,8 +114,3 @@ def stamp_of(path: Path | str) -> str:
     except (OSError, ValueError):
         return ""
     return f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}"
-
-
-def _keys(stamps: Sequence[str]) -> np.ndarray:
-    digests = (hashlib.sha256(stamp.encode("utf-8", "surrogatepass")) for stamp in stamps)
-    return digests_of([digest.hexdigest() for digest in digests])

@@ -104,11 +104,15 @@ def remembered(
     InputError
         What the format raises. A listing that cannot be read or kept never is an error.
     """
-    before: dict[str, str] = {}
+    before: dict[str, str] = {}  # how places looked before anything was read
+    written: list[Path] = []
 
     def make() -> Catalog:
         with suppress(OSError, UnicodeError):  # what cannot be looked at, the format says better
-            before.update(_states([*origin.files, *origin.folders()]))
+            # Where an outdated listing made look into folders a moment ago, that will do.
+            looked = {name: state for name, state in before.items() if Path(name).is_dir()}
+            before.clear()
+            before.update(_states([*origin.files, *origin.folders()], looked))
         with nullcontext() if fresh else remembering(origin.place):
             return build(strict=strict, **options)
 
@@ -116,13 +120,17 @@ def remembered(
         description = f"{catalog.name}: {len(catalog):,} images ({format}, {origin.name})"
         return {"description": description, "rows": len(catalog)}
 
+    def save(catalog: Catalog, folder: Path) -> None:
+        _write(folder, origin, catalog, before)
+        written.append(folder)
+
     catalog, notes = cached(
         "catalogs",
         _key(format, origin, options),
         about,
         make,
-        save=lambda catalog, folder: _write(folder, origin, catalog, before),
-        load=lambda folder: _read(folder, origin),
+        save=save,
+        load=lambda folder: _read(folder, origin, None if written else before),
         version=VERSION,
         fresh=fresh,
         reopen=True,
@@ -143,8 +151,10 @@ def _key(format: str, origin: Origin, options: Mapping[str, Any]) -> str:
     return fingerprint(VERSION, format, files, origin.key, others)
 
 
-def _read(folder: Path, origin: Origin) -> Catalog:
+def _read(folder: Path, origin: Origin, looked: dict[str, str] | None) -> Catalog:
     """Return the catalogue as it was listed.
+
+    How its places look now is left in ``looked``; None: they have just been looked at.
 
     Raises
     ------
@@ -152,8 +162,11 @@ def _read(folder: Path, origin: Origin) -> Catalog:
         Its source has changed since.
     """
     meta = read_json(folder / LISTING)
-    if fingerprint(_states(map(Path, meta["places"]))) != meta["stamp"]:
-        raise InputError(f"{origin.name} has changed since it was read; run the command again")
+    if looked is not None:
+        looked.clear()
+        looked.update(_states(map(Path, meta["places"])))
+        if fingerprint(looked) != meta["stamp"]:
+            raise InputError(f"{origin.name} has changed since it was read; run the command again")
     table = pa.ipc.open_file(pa.memory_map(str(folder / "images.arrow"))).read_all()
     places = Places(np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False))
     if not len(table) == places.table.shape[1] == meta["rows"]:
@@ -293,15 +306,17 @@ def _walk(source: Path, depth: int | None) -> list[Path]:
     return places
 
 
-def _states(places: Iterable[Path]) -> dict[str, str]:
+def _states(places: Iterable[Path], known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return a digest of each place's state, as far as a look tells; of none that is not there.
 
     Of a file: size, time and the bytes at its end. Of a folder: name, size and time (of content,
-    nanoseconds) of each file in it that is not hidden.
+    nanoseconds) of each file in it that is not hidden. Those that are known are not looked at.
     """
     several = sorted(set(places))
-    states = {}
+    states = {str(path): known[str(path)] for path in several if known and str(path) in known}
     for path in several:
+        if str(path) in states:
+            continue
         with suppress(OSError):
             tail = TAIL // len(several)
             states[str(path)] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -25,6 +25,12 @@ def digests_of(hashes: Sequence[str]) -> np.ndarray:
     return np.frombuffer(data, np.uint64).reshape(-1, WORDS)
 
 
+def digests_of_texts(texts: Iterable[str]) -> np.ndarray:
+    """Return the SHA-256 of any texts as uint64 (n, 4)."""
+    found = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts)
+    return np.frombuffer(b"".join(found), np.uint64).reshape(-1, WORDS)
+
+
 def _digest(text: str) -> bytes:
     try:
         data = bytes.fromhex(text)
@@ -34,40 +40,65 @@ def _digest(text: str) -> bytes:
 
 
 class DigestTable:
-    """Digest → row, kept sorted by the first 64 bits; rows are numbered as they were added."""
+    """Digest → row; rows are numbered as they were added.
+
+    Kept sorted by the first 64 bits in parts, each more than twice as large as the next one, so
+    that adding to millions costs little.
+    """
 
     def __init__(self) -> None:
-        self._digests = np.zeros((0, WORDS), np.uint64)
-        self._keys = np.zeros(0, np.uint64)
-        self._rows = np.zeros(0, np.int64)
+        self._room = np.zeros((0, WORDS), np.uint64)  # digests by row, and space for more
+        self._count = 0
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []  # keys in order, and their rows
 
     def __len__(self) -> int:
-        return len(self._digests)
+        return self._count
 
     def extend(self, digests: np.ndarray) -> None:
         """Add digests, uint64 (n, 4), as the next n rows."""
-        order = np.argsort(digests[:, 0], kind="stable")
-        keys = digests[order, 0]
-        # After its equals, so that of equal digests the first row is found.
-        places = np.searchsorted(self._keys, keys, side="right")
-        self._rows = np.insert(self._rows, places, order + len(self))
-        self._keys = np.insert(self._keys, places, keys)
-        self._digests = np.concatenate([self._digests, digests])
+        if not len(digests):
+            return
+        first, self._count = self._count, self._count + len(digests)
+        if self._count > len(self._room):
+            room = np.empty((max(self._count, 2 * first), WORDS), np.uint64)
+            room[:first] = self._room[:first]
+            self._room = room
+        self._room[first : self._count] = digests
+        keys, rows = digests[:, 0], np.arange(first, self._count)
+        while self._parts and len(self._parts[-1][0]) <= 2 * len(keys):
+            before = self._parts.pop()
+            keys, rows = (np.concatenate(pair) for pair in zip(before, (keys, rows), strict=True))
+        # Stable, so that of equal digests the first row is found; and quick on what is half sorted.
+        order = np.argsort(keys, kind="stable")
+        self._parts.append((keys[order], rows[order]))
 
     def find(self, digests: np.ndarray) -> np.ndarray:
         """Return the first row of each digest, int64 (n,); −1 where there is none."""
         found = np.full(len(digests), -1, np.int64)
         # In order, neighbours in memory follow each other: twice as fast for a million rows.
         asked = np.argsort(digests[:, 0])
-        places = np.searchsorted(self._keys, digests[asked, 0])
+        for keys, rows in self._parts:
+            self._find(digests, asked, keys, rows, found)
+            asked = asked[found[asked] < 0]
+        return found
+
+    def _find(
+        self,
+        digests: np.ndarray,
+        asked: np.ndarray,
+        keys: np.ndarray,
+        rows: np.ndarray,
+        found: np.ndarray,
+    ) -> None:
+        """Enter into ``found`` what a part has of the digests at ``asked``."""
+        places = np.searchsorted(keys, digests[asked, 0])
         while asked.size:
-            inside = places < len(self._keys)
+            inside = places < len(keys)
             asked, places = asked[inside], places[inside]
-            near = self._keys[places] == digests[asked, 0]
+            near = keys[places] == digests[asked, 0]
             asked, places = asked[near], places[near]
-            rows = self._rows[places]
-            same = (self._digests[rows] == digests[asked]).all(axis=1)
-            found[asked[same]] = rows[same]
+            at = rows[places]
+            same = (self._room[at] == digests[asked]).all(axis=1)
+            found[asked[same]] = at[same]
             # Two digests that share 64 bits but not 256: look one place further.
             asked, places = asked[~same], places[~same] + 1
-        return found

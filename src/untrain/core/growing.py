@@ -90,7 +90,8 @@ class GrowingTable:
             new = np.sort(np.unique(digests, axis=0, return_index=True)[1])
             new = new[self._digests.find(digests[new]) < 0]  # others may have been quicker
             for name in self._columns:
-                rows = np.asarray(columns[name], self._columns[name][0]).reshape(len(digests), -1)
+                kind, numbers = self._columns[name]
+                rows = np.asarray(columns[name], kind).reshape(len(digests), numbers)
                 append_at(self._file(name), len(self) * self._bytes(name), rows[new])
             append_at(self.folder / HASHES, len(self) * 8 * WORDS, digests[new])
             self._refresh()

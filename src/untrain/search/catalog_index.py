@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.core.cache import META, cache_folder, cached
+from untrain.core.cache import CONTENT, META, USELESS, cache_folder, cached
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.core.notes import Note
@@ -52,9 +53,9 @@ def open_index(
 ) -> CatalogIndex:
     """Return the index of a catalogue: from the cache, or made now, behind a progress bar.
 
-    It is known by the content of the catalogue and the encoder, so that a changed catalogue is
-    indexed anew; features are kept by the content of an image, so that only new images are
-    embedded.
+    It is known by the content of the catalogue and the encoder. Of a catalogue that has changed it
+    grows out of the one before, if its kind can (`VectorIndex.grown`); features are kept by the
+    content of an image. So only new images cost anything.
 
     Parameters
     ----------
@@ -78,11 +79,19 @@ def open_index(
     features, rows = FeatureStore(None, encoder).index(catalog, "indexing images")
     suffix = f"{encoder.fingerprint}-{kind}"
     before = None if fresh else _indexed_before(catalog, suffix)
+
+    def make() -> VectorIndex:
+        grown = None
+        if before:
+            with suppress(*USELESS):  # one that is damaged is as good as none
+                grown = make_index.grown(before.folder / CONTENT, features, rows)
+        return grown or make_index().fit(features, rows)
+
     vectors, notes = cached(
         "indexes",
         f"{catalog.fingerprint}-{suffix}",
         _about(f"{kind} index of pictures", catalog),
-        make=lambda: make_index().fit(features, rows),
+        make=make,
         save=lambda index, folder: index.save(folder),
         load=lambda folder: make_index.load(folder, features, rows),
         fresh=fresh,
@@ -90,8 +99,8 @@ def open_index(
     if before:
         text = (
             f"a catalogue named {catalog.name} was indexed before with other content "
-            f"({before:,} images then, {len(catalog):,} now); this one was indexed anew, and only "
-            "pictures that were not known were embedded"
+            f"({before.images:,} images then, {len(catalog):,} now); this one was indexed now, and "
+            "only pictures that were not known were embedded"
         )
         notes += (Note("catalog-changed", text),)
     return CatalogIndex(catalog, encoder, features, rows, vectors, notes)
@@ -127,8 +136,15 @@ def _about(what: str, catalog: Catalog) -> dict[str, Any]:
     return {"description": description, "catalog": catalog.name, "rows": len(catalog)}
 
 
-def _indexed_before(catalog: Catalog, suffix: str) -> int | None:
-    """Return how many images the catalogue of this name had that was indexed last, if another."""
+class _Before(NamedTuple):
+    """An index that was made before."""
+
+    folder: Path
+    images: int
+
+
+def _indexed_before(catalog: Catalog, suffix: str) -> _Before | None:
+    """Return the last index of a catalogue of this name, if it had other content."""
     folder = cache_folder("indexes")
     if (folder / f"{catalog.fingerprint}-{suffix}").exists():
         return None
@@ -137,5 +153,5 @@ def _indexed_before(catalog: Catalog, suffix: str) -> int | None:
         with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged says nothing
             meta = read_json(path)
             if meta["catalog"] == catalog.name:
-                found.append((path.stat().st_mtime, int(meta["rows"])))
+                found.append((path.stat().st_mtime, _Before(path.parent, int(meta["rows"]))))
     return max(found)[1] if found else None

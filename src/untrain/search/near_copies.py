@@ -7,14 +7,16 @@ is left is compared cell by cell. `benchmarks/bench_catalog.py --copies` measure
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
+from untrain.core.files import fingerprint
 from untrain.core.parallel import in_threads
+from untrain.encoders.store import FeatureStore
 from untrain.search.compare.extra import perceptual_hashes
 
 HASH_BITS = 6  # most of the 64 bits of the perceptual hash that may differ
@@ -29,10 +31,22 @@ BLOCK = 4096  # images whose candidates are looked for at a time
 PAIRS = 8192  # pairs compared at a time
 
 
+class PerceptualHashes:
+    """The 64 bits of a picture's perceptual hash as features, so that they are kept like those."""
+
+    fingerprint = fingerprint("perceptual hash", 1)
+    non_negative = True
+    description = "perceptual hashes, for near copies"
+
+    def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Return 0 or 1 for each bit, float32 (n, 64), of images, each uint8 H×W×3 of any size."""
+        return perceptual_hashes(images).astype(np.float32)
+
+
 def near_pairs(
     catalog: Catalog, images: np.ndarray, features: np.ndarray, rows: np.ndarray
 ) -> pd.DataFrame:
-    """Return the pairs of images that are near copies; every image is decoded.
+    """Return the pairs of images that are near copies; images not hashed before are decoded.
 
     Parameters
     ----------
@@ -50,11 +64,9 @@ def near_pairs(
         ``difference`` and ``colour_difference``, 0–255, see `differences`.
     """
     names = [catalog.ids[i] for i in images]
-    hashes = in_threads(lambda i: _hash(catalog.image(i)), names, "hashing images")
-    found = [
-        _with_cosine(pairs, features, rows)
-        for pairs in _pairs_by_hash(np.array(hashes, np.uint8).reshape(-1, 8), images)
-    ]
+    bits, of_images = FeatureStore(None, PerceptualHashes()).index(catalog, "hashing images", names)
+    hashes = np.packbits(bits[of_images] > 0, axis=1)
+    found = [_with_cosine(pairs, features, rows) for pairs in _pairs_by_hash(hashes, images)]
     return _with_difference(pd.concat([_no_pairs(), *found], ignore_index=True), catalog)
 
 
@@ -111,11 +123,6 @@ def _outside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     most, least = maximum_filter(b, (1, 3, 3)), minimum_filter(b, (1, 3, 3))
     return np.maximum(np.maximum(a - most, least - a), 0)
-
-
-def _hash(image: Image.Image) -> np.ndarray:
-    """Return the perceptual hash of a picture as 8 bytes."""
-    return np.packbits(perceptual_hashes([np.asarray(image)])[0])
 
 
 def _no_pairs() -> pd.DataFrame:

@@ -126,14 +126,14 @@ def test_what_is_there_is_not_computed_again(
     make: Callable[..., GradientStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = make().rows.block(slice(None))
-    monkeypatch.setattr(GradientStore, "of_pairs", None)  # cannot be called
+    monkeypatch.setattr(GradientStore, "_of_pairs", None)  # cannot be called
     np.testing.assert_array_equal(make().rows.block(slice(None)), first)
 
 
 def test_an_interrupted_one_goes_on(
     make: Callable[..., GradientStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = GradientStore.of_pairs, []
+    real, asked = GradientStore._of_pairs, []
 
     def stopping(self: GradientStore, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
         asked.append(ids[0])
@@ -141,7 +141,7 @@ def test_an_interrupted_one_goes_on(
             raise KeyboardInterrupt
         return real(self, catalog, ids)
 
-    monkeypatch.setattr(GradientStore, "of_pairs", stopping)
+    monkeypatch.setattr(GradientStore, "_of_pairs", stopping)
     with pytest.raises(KeyboardInterrupt):
         _ = make().rows
     assert len(make().rows) == 40
@@ -235,7 +235,7 @@ def test_a_full_disk_loses_nothing(
 def test_an_emptied_cache_is_filled_again(
     make: Callable[..., GradientStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, passes = GradientStore.of_pairs, []
+    real, passes = GradientStore._of_pairs, []
 
     def emptying(self: GradientStore, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
         passes.append(ids)
@@ -244,7 +244,7 @@ def test_an_emptied_cache_is_filled_again(
         return real(self, catalog, ids)
 
     expected = make(folder="other").rows.block(slice(None))
-    monkeypatch.setattr(GradientStore, "of_pairs", emptying)
+    monkeypatch.setattr(GradientStore, "_of_pairs", emptying)
     found = make().rows.block(slice(None))
     np.testing.assert_allclose(found, expected, rtol=5e-3, atol=1e-4)
     assert len(passes) > 6
@@ -256,10 +256,13 @@ def test_two_at_a_time_write_the_same(make: Callable[..., GradientStore]) -> Non
     catalog = first.catalog
     digests = digests_of_pairs(catalog)
     for start in range(0, 40, 10):
-        part = first.of_pairs(catalog, catalog.ids[start : start + 10])
-        second.add(digests[start : start + 6], part[:6])  # one is quicker, with a smaller block
-        first.add(digests[start : start + 10], part)
-        second.add(digests[start + 6 : start + 10], part[6:])
+        known, part = (
+            digests[start : start + 10],
+            first.compute(catalog, catalog.ids[start : start + 10]),
+        )
+        second.add(known[:6], *(each[:6] for each in part))  # one is quicker, of a smaller block
+        first.add(known, *part)
+        second.add(known[6:], *(each[6:] for each in part))
     np.testing.assert_allclose(first.rows.block(slice(None)), expected, rtol=5e-3, atol=1e-4)
     np.testing.assert_array_equal(second.rows.stored, first.rows.stored)
     assert len(content(first)[2]) == 40 * 32
@@ -296,13 +299,13 @@ def test_only_what_is_new_is_computed(
     store, computed = make(), []
     some = catalog.subset(catalog.ids[::2])
     store.rows_of(some)
-    real = GradientStore.of_pairs
+    real = GradientStore._of_pairs
 
     def counting(self: GradientStore, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
         computed.extend(ids)
         return real(self, catalog, ids)
 
-    monkeypatch.setattr(GradientStore, "of_pairs", counting)
+    monkeypatch.setattr(GradientStore, "_of_pairs", counting)
     captions = ["another one", *catalog.captions[1:]]
     hashes = [*catalog.hashes[:2], "f" * 64, *catalog.hashes[3:]]
     make().rows_of(replace(catalog, captions=captions, hashes=hashes))

@@ -174,6 +174,52 @@ def test_a_loaded_index_answers_as_the_saved_one(
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("times", [1, 9])
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq"])
+def test_one_that_grew_finds_what_is_new_and_not_what_is_gone(
+    kind: str, times: int, tmp_path: Path
+) -> None:
+    """In two steps, saved in between; new images are found like old ones, from any place."""
+    features = np.tile(clustered(2400), times)
+    steps = [
+        np.setdiff1d(np.arange(2000), [7, 9]),  # then some at the end, some between, one twice
+        np.random.default_rng(0).permutation([*range(2200), 30]),
+        np.setdiff1d(np.arange(2400), np.arange(100, 200)),
+    ]
+    index = VECTOR_INDEXES[kind]().fit(features, steps[0])
+    for number, rows in enumerate(steps[1:]):
+        index.save(tmp_path / str(number))
+        grown = VECTOR_INDEXES[kind].grown(tmp_path / str(number), features, rows)
+        assert grown is not None and grown.measured == index.measured
+        index = grown
+        np.testing.assert_array_equal(index._scale, ExactIndex().fit(features, rows)._scale)
+        index.save(tmp_path / "again")
+        index = VECTOR_INDEXES[kind].load(tmp_path / "again", features, rows)
+        for asked in ([7, 9, 2100, 2199], [150, 2350][number:]):
+            positions, values = index.query(features[asked], 1)
+            true, best = ExactIndex().fit(features, rows).query(features[asked], 1)
+            np.testing.assert_array_equal(positions, true)
+            np.testing.assert_allclose(values, best)
+        assert index.recall(10, np.tile(clustered(30, seed=1), times)) > 0.9
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_one_that_cannot_grow_is_made_anew(tmp_path: Path) -> None:
+    kind, features = VECTOR_INDEXES["hnsw"], clustered(4000)
+    kind().fit(features, np.arange(1200)).save(tmp_path / "index")
+    assert kind.grown(tmp_path / "index", features, np.arange(1100, 2400)) is None  # most are new
+    assert kind.grown(tmp_path / "index", features, np.arange(2600)) is None
+    assert kind.grown(tmp_path / "index", features[::-1], np.arange(1300)) is None
+    assert kind.grown(tmp_path / "index", features[:1100]) is None
+    kind().fit(features[:900]).save(tmp_path / "small")
+    assert kind.grown(tmp_path / "small", features) is None
+    ExactIndex().fit(features).save(tmp_path / "exact")
+    assert ExactIndex.grown(tmp_path / "exact", features) is None
+    with pytest.raises(InputError, match="is 'exact'"):
+        kind.grown(tmp_path / "exact", features)
+
+
 def test_what_is_damaged_of_another_version_or_of_other_features_is_said(
     kind: str, tmp_path: Path, small_blocks: None
 ) -> None:

@@ -7,7 +7,6 @@ of pictures that were added only theirs are computed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ from untrain.attribution.gradients.outputs import Output
 from untrain.attribution.gradients.projection import Projection, make_projection
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cache_folder, cached
-from untrain.core.digests import digests_of
+from untrain.core.digests import digests_of_texts
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import fingerprint
 from untrain.core.growing import GrowingTable
@@ -117,7 +116,7 @@ class GradientStore:
         """
         digests = digests_of_pairs(catalog)
         while (at := self.table.find(digests)).size and at.min() < 0:
-            self._compute(catalog, digests, np.flatnonzero(at < 0))
+            self._write(catalog, digests, np.flatnonzero(at < 0))
         scales = self.table.column("scales")[:, 0]
         layers = list(self.projection.columns.values())
         return Rows(self.table.column("rows"), np.asarray(scales), layers, at)
@@ -168,28 +167,49 @@ class GradientStore:
             found.append(finite(projected, names))
         return np.concatenate(found)
 
-    def _compute(self, catalog: Catalog, digests: np.ndarray, missing: np.ndarray) -> None:
+    def _write(self, catalog: Catalog, digests: np.ndarray, missing: np.ndarray) -> None:
         """Compute the rows of the pairs at ``missing``, and write them as they come."""
-        pending: list[np.ndarray] = []
-        first, row_bytes = 0, 2 * self.projection.dimensions
+        if len(missing) == len(digests) - missing[0]:  # all from a place on, where a stop was:
+            start = missing[0] - missing[0] % BATCH  # so that a pass holds the same pairs anyway
+            missing = np.arange(start, len(digests))
+        pending: list[tuple[np.ndarray, np.ndarray]] = []
+        first = end = 0
         with bar(f"gradients, {self.output.name}", len(missing)) as advance:
-            for start in range(0, len(missing), BATCH):
-                part = missing[start : start + BATCH]
-                pending.append(self.of_pairs(catalog, [catalog.ids[row] for row in part]))
-                advance(len(part))
-                end = start + len(part)
-                if (end - first) * row_bytes >= BLOCK or end == len(missing):
-                    self.add(digests[missing[first:end]], np.concatenate(pending))
+            for rows, scales in self._computed(catalog, [catalog.ids[row] for row in missing]):
+                pending.append((rows, scales))
+                advance(len(rows))
+                end += len(rows)
+                if (end - first) * rows[:1].nbytes >= BLOCK or end == len(missing):
+                    both = (np.concatenate(each) for each in zip(*pending, strict=True))
+                    self.add(digests[missing[first:end]], *both)
                     pending, first = [], end
 
-    def of_pairs(self, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
-        """Return the gradients of pairs, float32 (n, dimensions), computed in one pass.
+    def _computed(
+        self, catalog: Catalog, ids: Sequence[str]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield what `compute` returns of all pairs, a pass at a time."""
+        for start in range(0, len(ids), BATCH):
+            yield self.compute(catalog, ids[start : start + BATCH])
+
+    def compute(self, catalog: Catalog, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows of pairs as they are stored, and their scales; nothing is written.
+
+        Rows are float16 (n, dimensions), scales float32 (n,).
 
         Raises
         ------
         InputError
-            One is not finite.
+            A gradient is not finite.
         """
+        batches = (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+        gradients = np.concatenate([self._of_pairs(catalog, batch) for batch in batches])
+        lengths = np.linalg.norm(gradients, axis=1)
+        scales = np.where(lengths > 0, lengths, 1).astype(np.float32)
+        # Of length √dimensions, numbers are about one, where half precision is at its best.
+        scales /= np.float32(np.sqrt(self.projection.dimensions))
+        return (gradients / scales[:, None]).astype(np.float16), scales
+
+    def _of_pairs(self, catalog: Catalog, ids: Sequence[str]) -> np.ndarray:
         total = torch.zeros(len(ids), self.projection.dimensions, device=device())
         for draw in range(self.draws):
             batch = self.asked.training_batch(catalog, ids, draw)
@@ -201,8 +221,8 @@ class GradientStore:
         factors(self.asked, output, batch, lambda *of: self.projection.add(rows, *of))  # type: ignore[arg-type]
         return rows
 
-    def add(self, digests: np.ndarray, gradients: np.ndarray) -> None:
-        """Store gradients, float32 (n, dimensions), by what `digests_of_pairs` says of the pairs.
+    def add(self, digests: np.ndarray, rows: np.ndarray, scales: np.ndarray) -> None:
+        """Store what `compute` returned, by what `digests_of_pairs` says of the pairs.
 
         Of a row that is there already the stored one stays.
 
@@ -211,11 +231,6 @@ class GradientStore:
         InputError
             The disk is full.
         """
-        lengths = np.linalg.norm(gradients, axis=1)
-        scales = np.where(lengths > 0, lengths, 1).astype(np.float32)
-        # Of length √dimensions, numbers are about one, where half precision is at its best.
-        scales /= np.float32(np.sqrt(self.projection.dimensions))
-        rows = (gradients / scales[:, None]).astype(np.float16)
         try:
             self.table.add(digests, {"rows": rows, "scales": scales})
         except OSError as error:
@@ -234,11 +249,8 @@ def digests_of_pairs(catalog: Catalog) -> np.ndarray:
 
     It depends on a pair's id, caption and bytes and on how its picture is brought to size.
     """
-    found = []
-    for pair in zip(catalog.ids, catalog.captions, catalog.hashes, strict=True):
-        told = "\0".join((*pair, catalog.resize)).encode("utf-8", "surrogatepass")
-        found.append(hashlib.sha256(told).hexdigest())
-    return digests_of(found)
+    pairs = zip(catalog.ids, catalog.captions, catalog.hashes, strict=True)
+    return digests_of_texts("\0".join((*pair, catalog.resize)) for pair in pairs)
 
 
 def query_batches(generator: Differentiable, queries: Queries) -> Iterator[tuple[Queries, Batch]]:

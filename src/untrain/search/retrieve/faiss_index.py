@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from untrain.core.progress import bar
-from untrain.search.retrieve.index_files import damaged
-from untrain.search.retrieve.vector_index import VectorIndex
-from untrain.search.retrieve.vectors import projected, sampled, unit
+from untrain.search.retrieve.index_files import damaged, read_index
+from untrain.search.retrieve.vector_index import CHECKED, VERSION, VectorIndex
+from untrain.search.retrieve.vectors import inverse_norms, projected, sampled, unit
 
 WORTHWHILE = 10_000  # below, a full scan takes milliseconds, and training has too little to go by
 FILE = "index.faiss"
@@ -25,25 +26,81 @@ def _library() -> Any:
     return faiss
 
 
+def _read(folder: Path) -> Any:
+    """Return the faiss index of a saved one."""
+    try:
+        return _library().read_index(str(folder / FILE))
+    except RuntimeError as error:
+        raise damaged(folder, str(error).splitlines()[0]) from None
+
+
+def _sample(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some of the features at ``rows``: whether they are still what they were."""
+    return np.asarray(features[sampled(rows, CHECKED, "identity")])
+
+
 class _FaissIndex(VectorIndex):
     """Finding by a faiss index over unit vectors; below `WORTHWHILE` vectors, by a scan."""
 
     def __init__(self) -> None:
         super().__init__()
         self._faiss: Any = None
+        self._entered = np.zeros(0, np.int64)  # the row that each vector in it is, in their order
+        self._built = 0  # vectors that it was trained for
 
     def _build(self) -> None:
         count = len(self._rows)
         if count < WORTHWHILE:
             return
         wide = self._features.shape[1] if self._axes is None else self._axes.shape[1]
-        index, needed = self._made(wide, count)
-        index.train(self._training(needed))
-        with bar(f"index ({self.kind})", count) as advance:
-            for _, block in projected(self._features, self._rows, self._scale, self._axes):
-                index.add(block)
+        self._faiss, needed = self._made(wide, count)
+        self._faiss.train(self._training(needed))
+        self._built = count
+        self._enter(self._rows, self._scale)
+
+    def _enter(self, rows: np.ndarray, scale: np.ndarray) -> None:
+        """Add vectors: rows of the features, and their inverse norms."""
+        with bar(f"index ({self.kind})", len(rows)) as advance:
+            for _, block in projected(self._features, rows, scale, self._axes):
+                self._faiss.add(block)
                 advance(len(block))
-        self._faiss = index
+        self._entered = np.concatenate([self._entered, rows])
+
+    @classmethod
+    def grown(
+        cls, folder: Path, features: np.ndarray, rows: np.ndarray | None = None
+    ) -> Self | None:
+        """Return the index by one of some of the images, see `VectorIndex.grown`.
+
+        Clusters and codes stay those of the vectors that it was first made of, which are at least
+        half of those in it; so does the recall that was measured then.
+        """
+        meta, arrays = read_index(folder, cls.kind, VERSION)
+        if "entered" not in arrays:  # there were too few to be worth it
+            return None
+        index, entered = cls(), np.array(arrays["entered"])
+        index._attach(features, rows)
+        if int(entered.max()) >= len(features) or not np.array_equal(
+            _sample(features, entered), arrays["sample"]
+        ):
+            return None  # the features were computed anew since
+        new = np.setdiff1d(index._rows, entered, assume_unique=True)
+        known, built = len(index._rows) - len(new), int(arrays["built"][0])
+        if len(entered) + len(new) > 2 * min(built, known):
+            return None
+        index.measured, index._axes = meta["measured"], arrays.get("axes")
+        index._scale = np.zeros(len(index._rows), np.float32)
+        there = np.isin(index._rows, new, invert=True, assume_unique=True)
+        if len(arrays["scale"]) == len(entered):  # of its rows in rising order
+            at = np.searchsorted(np.sort(entered), index._rows[there])
+            index._scale[there] = arrays["scale"][at]
+        else:
+            index._scale[there] = inverse_norms(features, index._rows[there])
+        index._faiss, index._entered, index._built = _read(folder), entered, built
+        if len(new):
+            index._scale[~there] = inverse_norms(features, new)
+            index._enter(new, index._scale[~there])
+        return index
 
     def _training(self, count: int) -> np.ndarray:
         """Return a seeded sample of unit vectors to train on."""
@@ -56,19 +113,30 @@ class _FaissIndex(VectorIndex):
             return self._scanned(queries, top)
         if self._axes is not None:
             queries = unit(queries @ self._axes)
-        wanted = min(len(self._rows), self._oversampled(top))
+        share = self._faiss.ntotal / len(self._rows)  # above 1 if some are gone
+        wanted = min(self._faiss.ntotal, math.ceil(self._oversampled(top) * share))
         _, found = self._faiss.search(
             np.ascontiguousarray(queries), wanted, params=self._effort(wanted)
         )
-        return [row[row >= 0] for row in found]
+        return [self._places(row[row >= 0]) for row in found]
+
+    def _places(self, found: np.ndarray) -> np.ndarray:
+        """Return which of ``_rows`` vectors are; those that are gone are left out."""
+        rows = self._entered[found]
+        places = np.searchsorted(self._rows, rows).clip(max=len(self._rows) - 1)
+        return places[self._rows[places] == rows]
 
     def _is_exact(self) -> bool:
         return self._faiss is None
 
-    def _files(self) -> dict[str, Any]:
+    def _arrays(self) -> dict[str, np.ndarray]:
         if self._faiss is None:
             return {}
-        return {FILE: self._write}
+        sample = _sample(self._features, self._entered)
+        return {"entered": self._entered, "built": np.array([self._built]), "sample": sample}
+
+    def _files(self) -> dict[str, Any]:
+        return {} if self._faiss is None else {FILE: self._write}
 
     def _write(self, path: Path) -> None:
         try:
@@ -79,13 +147,10 @@ class _FaissIndex(VectorIndex):
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
         if len(self._rows) < WORTHWHILE:
             return
-        faiss = _library()
-        try:
-            self._faiss = faiss.read_index(str(folder / FILE))
-        except RuntimeError as error:
-            raise damaged(folder, str(error).splitlines()[0]) from None
-        if self._faiss.ntotal != len(self._rows):
-            raise damaged(folder, f"{self._faiss.ntotal} vectors of {len(self._rows)}")
+        self._faiss, self._entered = _read(folder), arrays["entered"]
+        self._built = int(arrays["built"][0])
+        if self._faiss.ntotal != len(self._entered):
+            raise damaged(folder, f"{self._faiss.ntotal} vectors of {len(self._entered)}")
 
     @abstractmethod
     def _made(self, wide: int, count: int) -> tuple[Any, int]:

@@ -24,7 +24,7 @@ from untrain.search.retrieve.vectors import (
     unit,
 )
 
-VERSION = 1  # of what is saved
+VERSION = 2  # of what is saved
 PROBES = 100  # stored vectors that recall is measured with
 CHECKED = 64  # rows that tell whether features are those that an index was made from
 
@@ -132,7 +132,7 @@ class VectorIndex(ABC):
             "features": self._identity(),
             "measured": self.measured,
         }
-        arrays = {"scale": self._scale}
+        arrays = {"scale": self._scale, **self._arrays()}
         if self._axes is not None:
             arrays["axes"] = self._axes
         write_index(folder, meta, arrays, self._files())
@@ -160,6 +160,29 @@ class VectorIndex(ABC):
         loaded._restore(folder, arrays)
         return loaded
 
+    @classmethod
+    def grown(
+        cls, folder: Path, features: np.ndarray, rows: np.ndarray | None = None
+    ) -> Self | None:
+        """Return the index of images by that of some of them, which `save` wrote into ``folder``.
+
+        Only what is new is entered; what is gone is passed over. None if that is worth nothing:
+        too much has changed, or making this kind of index costs no more than a look.
+
+        Parameters
+        ----------
+        folder : Path
+            Of an index over rows of the same features; others may have been added to these since.
+        features, rows
+            As of `fit`.
+
+        Raises
+        ------
+        InputError
+            As `load`, except that rows may differ.
+        """
+        return None
+
     # What kinds of index differ in.
 
     @abstractmethod
@@ -178,12 +201,15 @@ class VectorIndex(ABC):
         """Return how many principal dimensions to find in, of the ``wide`` that there are."""
         return wide
 
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
     def _files(self) -> dict[str, Any]:
         return {}
 
     @abstractmethod
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
-        """Take back what `_files` wrote."""
+        """Take back what `_arrays` and `_files` gave."""
 
     # What they share.
 
