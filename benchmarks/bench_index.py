@@ -25,8 +25,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from untrain.catalogs import load_catalog
+from untrain.catalogs.columns import Texts
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.core.files import write_json
 from untrain.core.progress import console
@@ -122,17 +125,24 @@ def draw_vectors(reduced: np.ndarray, count: int, noise: float, file: Path) -> N
     drawn.flush()
 
 
-def draw_captions(real_ones: list[str], count: int, seed: int = 0) -> list[str]:
+def draw_captions(real_ones: list[str], count: int, seed: int = 0) -> Texts:
     """Return ``count`` captions: real ones, some words of each taken from others."""
-    random, split = np.random.default_rng(seed), [caption.split() for caption in real_ones]
-    pool = np.array([word for words in split for word in words], dtype=object)
+    split = [caption.split() for caption in real_ones]
+    pool = pa.array([word for words in split for word in words]).dictionary_encode()
+    codes, lengths = pool.indices.to_numpy(), np.array([len(words) for words in split])
+    starts = np.cumsum(lengths) - lengths
     made = []
-    for number in random.integers(len(split), size=count):
-        words = np.array(split[number], dtype=object)
-        other = random.random(len(words)) < REPLACED
-        words[other] = pool[random.integers(len(pool), size=int(other.sum()))]
-        made.append(" ".join(words))
-    return made
+    for first in range(0, count, DRAWN):
+        random = np.random.default_rng((seed, first))
+        rows = random.integers(len(split), size=min(DRAWN, count - first))
+        ends = np.cumsum(lengths[rows])
+        places = np.arange(ends[-1]) + np.repeat(starts[rows] - ends + lengths[rows], lengths[rows])
+        other = random.random(len(places)) < REPLACED
+        places[other] = random.integers(len(codes), size=int(other.sum()))
+        words = pool.dictionary.take(pa.array(codes[places]))
+        offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+        made.append(pc.binary_join(pa.ListArray.from_arrays(offsets, words), " "))
+    return Texts(pa.chunked_array(made))
 
 
 def asked(query: Callable[[int], object], count: int) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from math import log
 from pathlib import Path
@@ -10,17 +12,20 @@ from pathlib import Path
 import bm25s
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.helpers.captions import captions
 from untrain.core.errors import InputError
+from untrain.search.retrieve import postings
+from untrain.search.retrieve import text as module
 from untrain.search.retrieve.text import (
     TEXT_RETRIEVERS,
     Bm25Retriever,
     Retriever,
     TfidfRetriever,
+    best,
     words,
 )
 
@@ -59,6 +64,106 @@ def test_bm25_scores_are_those_of_bm25s() -> None:
         known = [word for word in words(prompt) if word in model.vocab_dict]
         np.testing.assert_allclose(scores[row], model.get_scores(known)[positions[row]], rtol=1e-6)
         assert (np.diff(scores[row]) <= 0).all()
+
+
+def former(texts: list[str], prompt: str) -> np.ndarray:
+    """Scores by scikit-learn's matrix, word by word: what TF-IDF is here, to the last bit."""
+    vectorizer = TfidfVectorizer()
+    columns = vectorizer.fit_transform(texts).tocsc()
+    known = [vectorizer.vocabulary_.get(word) for word in sorted(words(prompt))]
+    counts = Counter(word for word in known if word is not None)
+    weights = {word: count * vectorizer.idf_[word] for word, count in counts.items()}
+    length = sum(weight**2 for weight in weights.values()) ** 0.5
+    scores = np.zeros(len(texts))
+    for word, weight in weights.items():
+        of_word = slice(columns.indptr[word], columns.indptr[word + 1])
+        scores[columns.indices[of_word]] += weight / length * columns.data[of_word]
+    return scores
+
+
+@pytest.fixture
+def never_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few captions there are, most of them must be left out unseen."""
+    for name, value in {"DENSE": 0, "FEW": 0, "SAMPLED": 2, "JOINED": 0}.items():
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.usefixtures("never_all")
+@pytest.mark.parametrize("top", [1, 7, 100])
+def test_tfidf_is_the_whole_matrix_to_the_last_bit(top: int) -> None:
+    texts = captions(900, longest=14)
+    retriever = TfidfRetriever().fit(texts)
+    for prompt in ("red hat", "men", "summer shoe 2012 blue blue bag", "striped w7 w300"):
+        positions, scores = retriever.query([prompt], top)
+        expected = former(texts, prompt)
+        np.testing.assert_array_equal(positions[0], best(expected, top))
+        np.testing.assert_array_equal(scores[0], expected[positions[0]])
+
+
+TEXTS = st.lists(
+    st.lists(st.sampled_from(["aa", "bb", "cc", "dd", "ee", "ff"]), max_size=5).map(" ".join),
+    min_size=1,
+    max_size=30,
+)
+
+
+@pytest.mark.usefixtures("never_all")
+@pytest.mark.parametrize("kind", KINDS)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.integers(1, 40))
+def test_what_is_added_bit_by_bit_answers_as_what_is_indexed_at_once(
+    kind: Make, added: list[list[str]], top: int
+) -> None:
+    every = ["aa bb cc", *(text for texts in added for text in texts)]
+    grown = kind().fit(["aa bb cc"])
+    for texts in added:
+        grown.add(texts)
+    whole = kind().fit(every)
+    for prompt in ("aa", "bb cc dd", "ee ee ff aa bb cc dd"):
+        if not set(words(prompt)) & set(words(" ".join(every))):
+            continue
+        positions, scores = grown.query([prompt], top)
+        of_all = whole.similarity([prompt], np.arange(len(every))[None])[0]
+        np.testing.assert_array_equal(positions[0], best(of_all, min(top, len(every))))
+        np.testing.assert_array_equal(scores[0], of_all[positions[0]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("never_all")
+def test_what_grew_is_kept_without_copying_what_was_there(kind: Make, tmp_path: Path) -> None:
+    first, more = captions(300), captions(20, seed=1)
+    kind().fit(first).save(tmp_path / "before")
+    kind.load(tmp_path / "before").add(more).save(tmp_path / "after")  # type: ignore[attr-defined]
+    names = ("words-0.npy", "captions-0.npy", "parts-0.npy")
+    for name in names:
+        assert (tmp_path / "after" / name).samefile(tmp_path / "before" / name)
+    shutil.rmtree(tmp_path / "before")
+    grown = kind.load(tmp_path / "after")  # type: ignore[attr-defined]
+    whole = kind().fit([*first, *more])
+    for one, other in zip(grown.query(["red hat"], 9), whole.query(["red hat"], 9), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_small_additions_are_joined_so_that_segments_stay_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = captions(400)
+    retriever = TfidfRetriever().fit(texts[:200])
+    for start in range(200, 400, 4):
+        retriever.add(texts[start : start + 4])
+    assert len(retriever._segments) <= 5
+    monkeypatch.setattr(postings, "SEGMENT", 90)
+    monkeypatch.setattr(module, "SEGMENT", 90)
+    several = TfidfRetriever().fit(texts)
+    assert [len(segment) for segment in several._segments] == [90, 90, 90, 90, 40]
+    for one, other in zip(
+        retriever.query(["red hat"], 30), several.query(["red hat"], 30), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,13 +206,14 @@ def test_a_loaded_index_needs_no_scikit_learn(tmp_path: Path) -> None:
 def test_what_is_damaged_absent_or_of_another_version_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     TfidfRetriever().fit(captions(50)).save(folder)
-    with pytest.raises(InputError, match="'tfidf' of version 1; expected 'bm25'"):
+    with pytest.raises(InputError, match="'tfidf' of version 2; expected 'bm25'"):
         Bm25Retriever.load(folder)
-    parts = (folder / "parts.npy").read_bytes()
-    (folder / "parts.npy").write_bytes(parts[:-8])
-    with pytest.raises(InputError, match=r"cannot be read .* delete it"):
-        TfidfRetriever.load(folder)
-    (folder / "parts.npy").write_bytes(parts)
+    for name in ("parts-0", "starts-0", "idf"):
+        whole = (folder / f"{name}.npy").read_bytes()
+        (folder / f"{name}.npy").write_bytes(whole[:-8])
+        with pytest.raises(InputError, match=r"cannot be read .* delete it"):
+            TfidfRetriever.load(folder)
+        (folder / f"{name}.npy").write_bytes(whole)
     meta = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps({**meta, "version": 99}))
     with pytest.raises(InputError, match="version 99"):

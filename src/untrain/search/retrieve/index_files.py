@@ -28,13 +28,14 @@ def write_index(
     meta : mapping
         At least ``kind``, ``version`` and ``description``, a line for people.
     arrays : mapping
-        Name → array, kept as ``<name>.npy``.
+        Name → array, kept as ``<name>.npy``; one that is mapped from such a file is linked to.
     others : mapping
         Name of a further file → what writes it.
     """
     with atomic_folder(folder) as temporary:
         for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+            if not _linked(array, temporary / f"{name}.npy"):
+                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         for name, write in (others or {}).items():
             write(temporary / name)
         shapes = {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()}
@@ -68,6 +69,23 @@ def read_index(
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from None
     return meta, arrays
+
+
+def _linked(array: np.ndarray, path: Path) -> bool:
+    """Make ``path`` another name of the file that an array is mapped from, if it is all of it.
+
+    Files of indexes are never written to again, so an index that grew shares those of before.
+    """
+    if not isinstance(array, np.memmap) or not array.filename or not array.flags.c_contiguous:
+        return False
+    try:
+        whole = np.load(array.filename, mmap_mode="r", allow_pickle=False)
+        if (whole.shape, whole.dtype) != (array.shape, array.dtype):
+            return False
+        path.hardlink_to(array.filename)
+    except (OSError, ValueError):  # another disk, no links there, or it is gone
+        return False
+    return True
 
 
 def damaged(folder: Path, error: object) -> InputError:

@@ -1,14 +1,14 @@
 """Text retrieval: the captions nearest to a prompt, by TF-IDF or BM25.
 
-Both are sums over the words that prompt and caption share, so both are kept alike: for each word,
-the captions that have it and what it adds to their score.
+Both are sums over the words that prompt and caption share, so both are kept alike, as an inverted
+index that grows (`untrain.search.retrieve.postings`), and both are exact.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -17,9 +17,26 @@ import numpy as np
 from untrain.core.errors import InputError, closest
 from untrain.core.registry import Registry
 from untrain.search.retrieve.index_files import read_index, write_index
+from untrain.search.retrieve.postings import (
+    SEGMENT,
+    Segment,
+    Wanted,
+    candidates,
+    counted,
+    different,
+    inverted,
+    joined,
+    sums,
+    words,
+)
 
-WORD = re.compile(r"\b\w\w+\b")  # scikit-learn's: two or more letters or digits
-VERSION = 1  # of what is saved
+VERSION = 2  # of what is saved
+K1, B = 1.5, 0.75  # of BM25
+DENSE = 2**16  # captions of a segment that are all given a score: that takes milliseconds
+FEW = 2**12  # captions that have a word of the prompt and are given a score without a bound
+SAMPLED = 200  # captions of each word, the first of its list, that give the first bound
+BY_LISTS = 4  # captions of the words there are for one to be scored: below, lists are sooner
+JOINED = 8  # times as many captions as are added, and a segment is joined with them
 
 
 class Retriever(Protocol):
@@ -27,6 +44,10 @@ class Retriever(Protocol):
 
     def fit(self, captions: Sequence[str]) -> Self:
         """Index the captions, once."""
+        ...
+
+    def add(self, captions: Sequence[str]) -> Self:
+        """Index more captions, whose positions follow those of the captions before."""
         ...
 
     def query(self, prompts: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,29 +74,57 @@ class Retriever(Protocol):
         ...
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a text as `TfidfVectorizer` takes them: lower case, two letters or more.
-
-    Examples
-    --------
-    >>> words("A red T-shirt, 2012")
-    ['red', 'shirt', '2012']
-    """
-    return WORD.findall(text.lower())
-
-
 class _Postings:
-    """What the retrievers share: for each word, its captions and what it adds to each."""
+    """What the retrievers share: sums over the words of a prompt, over an inverted index."""
 
     kind: str
 
     def __init__(self) -> None:
         self.count = 0  # captions
         self._vocabulary: dict[str, int] = {}
-        self._starts = np.zeros(1, np.int64)  # of each word in the two below
-        self._captions = np.zeros(0, np.int32)
-        self._parts = np.zeros(0)
-        self._idf = np.zeros(0)  # of each word; only where the prompt is weighted too
+        self._segments: list[Segment] = []
+        self._frequencies = np.zeros(0, np.int64)  # captions that have each word
+        self._idf = np.zeros(0)  # of each word
+        self._mean = 0.0  # length of a caption
+        self._scratch = np.zeros(0, np.float32)
+
+    def fit(self, captions: Sequence[str]) -> Self:
+        """Index the captions, in place of any before."""
+        self.__init__()  # type: ignore[misc]
+        return self.add(captions)
+
+    def add(self, captions: Sequence[str]) -> Self:
+        """Index more captions: the answers are those of an index made of all of them.
+
+        Captions that are indexed are not read again; their lengths are computed anew where these
+        depend on the weights of words, which every caption changes.
+        """
+        fresh = list(counted(captions, self._vocabulary))
+        if not self._vocabulary:
+            raise InputError(
+                "the captions cannot be indexed (no words); expected words of two or more letters"
+            )
+        while self._segments and fresh and _worth_joining(self._segments[-1], fresh[0]):
+            fresh[0] = joined(self._segments.pop(), fresh[0])
+        every = [(s.starts, s.words, s.counts) for s in self._segments] + fresh
+        words = len(self._vocabulary)
+        self.count = sum(len(starts) - 1 for starts, _, _ in every)
+        counts = (np.bincount(found, minlength=words) for _, found, _ in every)
+        self._frequencies = np.sum(list(counts), axis=0)
+        self._idf = self._inverse_frequencies()
+        lengths = [self._lengths(*forward) for forward in every]
+        self._mean = float(np.concatenate(lengths).mean())
+        old = len(self._segments)
+        self._segments = [
+            replace(segment, lengths=length)
+            for segment, length in zip(self._segments, lengths, strict=False)
+        ]
+        for forward, length in zip(fresh, lengths[old:], strict=True):
+            starts, found, numbers = forward
+            rows = np.repeat(length, np.diff(starts))
+            parts = self._parts(numbers.astype(float), self._idf[found], rows)
+            self._segments.append(inverted(forward, length, parts, self._idf, self._mean))
+        return self
 
     def query(self, prompts: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
         """Return positions and scores of the ``top`` nearest captions of each prompt.
@@ -93,9 +142,7 @@ class _Postings:
         positions = np.empty((len(prompts), top), np.int64)
         scores = np.empty((len(prompts), top))
         for row, prompt in enumerate(prompts):
-            of_all = self._scores(prompt)
-            positions[row] = best(of_all, top)
-            scores[row] = of_all[positions[row]]
+            positions[row], scores[row] = self._best(self._asked(prompt), top)
         return positions, scores
 
     def similarity(self, prompts: Sequence[str], positions: np.ndarray) -> np.ndarray:
@@ -103,9 +150,12 @@ class _Postings:
 
         Zero where prompt and caption share no word.
         """
-        scores = np.empty(positions.shape)
+        scores = np.zeros(positions.shape)
         for row, prompt in enumerate(prompts):
-            scores[row] = self._scores(prompt)[positions[row]]
+            asked = self._asked(prompt)
+            for first, segment in self._placed():
+                here = (positions[row] >= first) & (positions[row] < first + len(segment))
+                scores[row, here] = self._scores(segment, asked, positions[row, here] - first)
         return scores
 
     def save(self, folder: Path) -> None:
@@ -116,13 +166,12 @@ class _Postings:
             "description": f"{self.kind} over {self.count:,} captions",
             "captions": self.count,
             "words": list(self._vocabulary),
+            "segments": len(self._segments),
+            "mean": self._mean,
         }
-        arrays: dict[str, np.ndarray] = {
-            "starts": self._starts,
-            "captions": self._captions,
-            "parts": self._parts,
-            "idf": self._idf,
-        }
+        arrays = {"frequencies": self._frequencies, "idf": self._idf}
+        for number, segment in enumerate(self._segments):
+            arrays |= {f"{f.name}-{number}": getattr(segment, f.name) for f in fields(segment)}
         write_index(folder, meta, arrays)
 
     @classmethod
@@ -136,28 +185,115 @@ class _Postings:
         """
         meta, arrays = read_index(folder, cls.kind, VERSION)
         loaded = cls()
-        loaded.count = meta["captions"]
-        loaded._enter(meta["words"], arrays["starts"], arrays["captions"], arrays["parts"])
-        loaded._idf = arrays["idf"]
+        loaded.count, loaded._mean = meta["captions"], meta["mean"]
+        loaded._vocabulary = {word: row for row, word in enumerate(meta["words"])}
+        loaded._frequencies, loaded._idf = arrays["frequencies"], np.asarray(arrays["idf"])
+        names = [f.name for f in fields(Segment)]
+        loaded._segments = [
+            Segment(**{name: arrays[f"{name}-{number}"] for name in names})
+            for number in range(meta["segments"])
+        ]
         return loaded
 
-    def _enter(
-        self, vocabulary: Sequence[str], starts: np.ndarray, captions: np.ndarray, parts: np.ndarray
-    ) -> None:
-        self._vocabulary = {word: row for row, word in enumerate(vocabulary)}
-        self._starts, self._captions, self._parts = starts, captions, parts
+    # What they differ in.
+
+    cosine: bool
+
+    def _inverse_frequencies(self) -> np.ndarray:
+        """Return how much each word counts, from ``count`` and ``_frequencies``."""
+        raise NotImplementedError
+
+    def _lengths(self, starts: np.ndarray, words: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return what `_parts` must know of each caption, float64."""
+        raise NotImplementedError
+
+    def _parts(self, counts: np.ndarray, idf: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return what words add to scores: how often they occur, their weights, the lengths."""
+        raise NotImplementedError
 
     def _weights(self, counts: dict[int, int]) -> dict[int, float]:
         """Return the weight of each word of a prompt, given how often it occurs there."""
         raise NotImplementedError
 
-    def _scores(self, prompt: str) -> np.ndarray:
-        """Return the scores of all captions, float64."""
-        known = Counter(self._vocabulary[w] for w in words(prompt) if w in self._vocabulary)
-        scores = np.zeros(self.count)
-        for word, weight in self._weights(dict(sorted(known.items()))).items():
-            of_word = slice(self._starts[word], self._starts[word + 1])
-            scores[self._captions[of_word]] += weight * self._parts[of_word]
+    def _drift(self, segment: Segment) -> np.ndarray:
+        """Return how many times its part of when the segment was made a word has now at most."""
+        raise NotImplementedError
+
+    # What they share.
+
+    def _asked(self, prompt: str) -> dict[int, float]:
+        """Return the weights of a prompt's words, in the order of the alphabet: that of sums."""
+        known = sorted(word for word in words(prompt) if word in self._vocabulary)
+        return self._weights(dict(Counter(self._vocabulary[word] for word in known)))
+
+    def _placed(self) -> Iterator[tuple[int, Segment]]:
+        """Yield the position of each segment's first caption, and the segment."""
+        first = 0
+        for segment in self._segments:
+            yield first, segment
+            first += len(segment)
+
+    def _best(self, asked: dict[int, float], top: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and scores of the best, equals by position."""
+        positions, scores = np.zeros(0, np.int64), np.zeros(0)
+        for first, segment in self._placed():
+            bound = scores[-1] if len(scores) == top else 0.0
+            rows = self._promising(segment, asked, top, bound)
+            positions = np.append(positions, rows + first)
+            scores = np.append(scores, self._scores(segment, asked, rows))
+            order = np.lexsort((positions, -scores))[:top]
+            positions, scores = positions[order], scores[order]
+        if len(positions) < top:  # the others share no word with the prompt
+            others = np.setdiff1d(np.arange(top), positions)[: top - len(positions)]
+            positions = np.append(positions, others)
+            scores = np.append(scores, np.zeros(len(others)))
+        return positions, scores
+
+    def _promising(
+        self, segment: Segment, asked: dict[int, float], top: int, bound: float
+    ) -> np.ndarray:
+        """Return captions of a segment, among them any of the ``top`` best above ``bound``."""
+        sizes = segment.frequencies(list(asked))
+        if sizes.sum() <= FEW or len(segment) <= top:
+            lists = [segment.captions[segment.list_of(word)] for word in asked]
+            return different(np.concatenate(lists))
+        if len(segment) <= DENSE:
+            scores = self._scores(segment, asked, None)
+            rows = best(scores, top)
+            return rows[scores[rows] > 0]
+        first = max(SAMPLED, 2 * top)
+        sample = [segment.captions[segment.list_of(word, first)] for word in asked]
+        some = different(np.concatenate(sample))
+        reached = self._scores(segment, asked, some)
+        if len(reached) >= top:
+            bound = max(bound, float(np.partition(reached, len(reached) - top)[-top]))
+        rarest = np.array(list(asked))[np.argsort(sizes, kind="stable")]
+        weights = np.array([asked[word] for word in rarest])
+        wanted = Wanted(rarest.tolist(), weights, self.cosine)
+        drift = self._drift(segment)[np.minimum(rarest, len(segment.idf) - 1)]
+        if len(self._scratch) < len(segment):
+            self._scratch = np.zeros(len(segment), np.float32)
+        return candidates(segment, wanted, drift, bound, self._scratch)
+
+    def _scores(
+        self, segment: Segment, asked: dict[int, float], rows: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the scores of captions of a segment, float64; of all of them for None."""
+        if rows is None or len(rows) * BY_LISTS > segment.frequencies(list(asked)).sum():
+            scores = np.zeros(len(segment))
+            for word, weight in asked.items():
+                these = segment.list_of(word)
+                captions = segment.captions[these]
+                lengths = segment.lengths[captions]
+                parts = self._parts(segment.repeats[these] * 1.0, self._idf[word], lengths)
+                scores[captions] += weight * parts
+            return scores if rows is None else scores[rows]
+        columns = np.full(len(self._vocabulary), -1, np.int16)
+        columns[list(asked)] = np.arange(len(asked))
+        counts = segment.held(rows, columns, len(asked))
+        lengths, scores = segment.lengths[rows], np.zeros(len(rows))
+        for column, (word, weight) in enumerate(asked.items()):
+            scores += weight * self._parts(counts[:, column], self._idf[word], lengths)
         return scores
 
     def _check(self, prompt: str) -> None:
@@ -182,32 +318,30 @@ class TfidfRetriever(_Postings):
     [[2, 0]]
     """
 
-    kind = "tfidf"
+    kind, cosine = "tfidf", True
 
-    def fit(self, captions: Sequence[str]) -> Self:
-        """Learn the vocabulary and weights of all captions and index them."""
-        from sklearn.feature_extraction.text import TfidfVectorizer  # slow to import
+    def _inverse_frequencies(self) -> np.ndarray:
+        return np.log((self.count + 1) / (self._frequencies + 1.0)) + 1
 
-        vectorizer = TfidfVectorizer()
-        try:
-            weights = vectorizer.fit_transform(captions)
-        except ValueError as error:
-            raise _no_words(error) from None
-        postings = weights.T.tocsr()
-        vocabulary = vectorizer.get_feature_names_out().tolist()
-        self.count = len(captions)
-        self._enter(vocabulary, postings.indptr, postings.indices, postings.data)
-        self._idf = vectorizer.idf_
-        return self
+    def _lengths(self, starts: np.ndarray, words: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        lengths = np.sqrt(sums((counts * self._idf[words]) ** 2, starts))
+        return np.where(lengths > 0, lengths, 1)  # a caption without words has no part to divide
+
+    def _parts(self, counts: np.ndarray, idf: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return counts * idf / lengths
 
     def _weights(self, counts: dict[int, int]) -> dict[int, float]:
         weights = {word: count * float(self._idf[word]) for word, count in counts.items()}
         length = sum(weight**2 for weight in weights.values()) ** 0.5
         return {word: weight / length for word, weight in weights.items()}
 
+    def _drift(self, segment: Segment) -> np.ndarray:
+        ratio = self._idf[: len(segment.idf)] / segment.idf
+        return ratio / ratio.min()  # a caption's length may have shrunk by as much
+
 
 class Bm25Retriever(_Postings):
-    """BM25 as Lucene has it (k1 = 1.5, b = 0.75), by bm25s: repeated words saturate.
+    """BM25 as Lucene has it (k1 = 1.5, b = 0.75): repeated words saturate.
 
     S. Robertson & H. Zaragoza (2009), The Probabilistic Relevance Framework: BM25 and Beyond.
     Words are those of `TfidfRetriever`, none of them left out as too common. Scores have no upper
@@ -220,33 +354,29 @@ class Bm25Retriever(_Postings):
     [[2, 0]]
     """
 
-    kind = "bm25"
+    kind, cosine = "bm25", False
 
-    def fit(self, captions: Sequence[str]) -> Self:
-        """Weigh the words of all captions and index them."""
-        import bm25s
+    def _inverse_frequencies(self) -> np.ndarray:
+        return np.log(1 + (self.count - self._frequencies + 0.5) / (self._frequencies + 0.5))
 
-        tokens = bm25s.tokenize(
-            list(captions), token_pattern=WORD.pattern, stopwords=[], show_progress=False
-        )
-        if not any(tokens.ids):
-            raise _no_words("no words")
-        model = bm25s.BM25(k1=1.5, b=0.75, method="lucene")
-        model.index(tokens, show_progress=False)
-        self.count = len(captions)
-        scores = model.scores
-        vocabulary = sorted(model.vocab_dict, key=model.vocab_dict.__getitem__)
-        self._enter(vocabulary, scores["indptr"], scores["indices"], scores["data"])
-        return self
+    def _lengths(self, starts: np.ndarray, words: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return sums(counts.astype(float), starts)
+
+    def _parts(self, counts: np.ndarray, idf: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return idf * counts / (counts + K1 * (1 - B + B * lengths / self._mean))
 
     def _weights(self, counts: dict[int, int]) -> dict[int, float]:
         return {word: float(count) for word, count in counts.items()}
 
+    def _drift(self, segment: Segment) -> np.ndarray:
+        ratio = self._idf[: len(segment.idf)] / segment.idf
+        return ratio * max(1.0, self._mean / float(segment.mean[0]))
 
-def _no_words(found: object) -> InputError:
-    return InputError(
-        f"the captions cannot be indexed ({found}); expected words of two or more letters"
-    )
+
+def _worth_joining(last: Segment, added: tuple[np.ndarray, ...]) -> bool:
+    """Tell whether a segment is so small beside what is added that both become one."""
+    more = len(added[0]) - 1
+    return len(last) <= JOINED * more and len(last) + more <= SEGMENT
 
 
 def best(scores: np.ndarray, top: int) -> np.ndarray:
