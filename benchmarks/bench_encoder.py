@@ -22,7 +22,8 @@ import torch
 from timing import report, seconds
 from untrain.catalogs import Catalog, load_catalog, rendered
 from untrain.encoders import Encoder, describe, load_encoder
-from untrain.encoders.store import BATCH, FeatureStore
+from untrain.encoders.embedding import BATCH
+from untrain.encoders.store import FeatureStore
 from untrain.encoders.transformers_vision import TransformersEncoder
 
 
@@ -88,7 +89,7 @@ def bench(make: Callable[..., Encoder], catalog: Catalog, args: argparse.Namespa
     encoder = make()
     if isinstance(encoder, TransformersEncoder):
         encode_all(encoder, images, len(images))
-        pace = encoder._pace(images)
+        pace = encoder.pace(images)
         print(f"auto: batches of {pace.batch_size}, {pace.threads} threads")
         macs = multiply_adds(encoder, images[0])
         print(f"{macs:.2f} G multiply–adds an image: {macs * pace.rate:.0f} G a second")

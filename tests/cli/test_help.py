@@ -18,7 +18,7 @@ from untrain.runs.stage_names import STAGE_HELP
 COMMANDS = (
     *("init", "demo", "plan", "run", "trace", "attribute", "status", "show", "report", "compare"),
     *("bank", "leaderboard", "weights", "calibrate", "export", "sheet", "doctor"),
-    *("data inspect", "data duplicates", "cache", "cache show", "cache prune"),
+    *("data inspect", "data duplicates", "index", "search", "cache", "cache show", "cache prune"),
     *(name for name in STAGE_HELP if name not in ("compare", "report")),
 )
 

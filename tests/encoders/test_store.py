@@ -22,6 +22,7 @@ from PIL import Image
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import entries
 from untrain.core.errors import InputError, is_disk_full
+from untrain.encoders import embedding
 from untrain.encoders import store as module
 from untrain.encoders.store import FeatureStore
 
@@ -95,7 +96,7 @@ def test_encoders_do_not_mix(tmp_path: Path) -> None:
 
 def test_a_kill_loses_no_more_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK", 4)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(embedding, "BATCH", 2)
     catalog = catalog_of(range(20))
     with pytest.raises(KeyboardInterrupt):
         FeatureStore(tmp_path, CountingEncoder(fail_after=11)).features(
@@ -134,7 +135,7 @@ def test_a_full_disk_leaves_a_store_that_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", 4)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(embedding, "BATCH", 2)
     catalog, calls = catalog_of(range(12)), [0]
 
     def full(descriptor: int) -> None:
@@ -266,7 +267,7 @@ def test_a_broken_image_is_named_and_what_came_before_it_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", 2)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(embedding, "BATCH", 2)
     catalog = catalog_of(range(6))
     broken = replace(catalog, read=lambda i: b"" if i == "i5" else catalog.read(i))
     with pytest.raises(InputError, match="i5"):

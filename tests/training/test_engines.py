@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,10 +19,12 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.clusters import Nodes
 from tests.helpers.processes import descendants, gone, needs_proc
 from tests.helpers.runs import run
 from tests.helpers.settings import MICRO
 from untrain.cli import options
+from untrain.core import cluster
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.notes import Note
 from untrain.experiment import pipeline
@@ -143,11 +143,11 @@ def test_a_connection_that_is_broken_off_is_tried_again() -> None:
         if len(tries) <= times:
             raise ConnectionAbortedError(f"failure {len(tries)}")
 
-    on_ray.connect(partial(late, 2), "ray://head:10001", {}, pause=0)
+    cluster.connect(partial(late, 2), "ray://head:10001", {}, pause=0)
     assert tries == ["ray://head:10001"] * 3
     tries.clear()
     with pytest.raises(ConnectionAbortedError, match="failure 3"):
-        on_ray.connect(partial(late, 3), "ray://head:10001", {}, pause=0)
+        cluster.connect(partial(late, 3), "ray://head:10001", {}, pause=0)
 
 
 def test_a_connection_that_is_refused_is_not_tried_again() -> None:
@@ -158,34 +158,11 @@ def test_a_connection_that_is_refused_is_not_tried_again() -> None:
         raise ConnectionError("nobody is there")
 
     with pytest.raises(ConnectionError, match="nobody"):
-        on_ray.connect(refuse, "ray://head:10001", {}, pause=0)
+        cluster.connect(refuse, "ray://head:10001", {}, pause=0)
     assert tries == ["ray://head:10001"]
 
 
 # Trainings that cost nothing, on a real Ray ------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def ray_folder() -> Iterator[None]:
-    """Where Ray keeps sockets and logs: apart from the user's, with a short path, as it must be."""
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", folder)
-        patch.setenv("TMPDIR", folder)  # of trainings that die untidily
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", "120")  # of a busy machine
-        patch.delenv("RAY_ADDRESS", raising=False)
-        yield
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def ray(ray_folder: None) -> Iterator[Any]:
-    """Ray on this machine, for tests that do not start their own."""
-    module = pytest.importorskip("ray", reason="needs Ray: untrain[ray]")
-    module.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield module
-    module.shutdown()
 
 
 @pytest.fixture
@@ -297,7 +274,7 @@ def test_the_models_of_a_stack_travel_together(ray: Any, batch: Callable[..., Ba
 def test_nothing_to_train_starts_nothing(
     batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_ray, "import_ray", None)
+    monkeypatch.setattr(cluster, "import_ray", None)
     RayEngine().train(batch(tell, models=0))
 
 
@@ -313,7 +290,7 @@ def test_a_training_whose_process_dies_is_started_again(
 def test_a_training_that_always_dies(
     ray: Any, batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_ray, "RETRIES", 0)
+    monkeypatch.setattr(cluster, "RETRIES", 0)
     with pytest.raises(UntrainError, match=r"process dies(.|\n)*same command again") as told:
         RayEngine().train(batch(die, models=1))
     assert told.value.exit_code == 1
@@ -358,7 +335,7 @@ def test_processors_that_round_differently_are_told(
     ray: Any, batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Note] = []
-    monkeypatch.setattr(on_ray, "_processor", lambda: "Z80")
+    monkeypatch.setattr(cluster, "processor", lambda: "Z80")
     RayEngine().train(batch(tell, warn=told.append))
     assert len(told) == 1
     assert "Z80" in told[0].about
@@ -390,33 +367,6 @@ def test_ray_trains_the_same_models(
     there = models_of(config("engine=ray", "workers=2"), tmp_path / "there")
     assert here == there
     assert len({weights for (_, name), weights in here.items() if name.endswith("rs")}) == 4
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """A Ray cluster of two nodes on this machine, a model at a time on each."""
-
-    cluster: Any
-    second: Any
-    client: str
-
-
-@pytest.fixture
-def nodes(ray_folder: None) -> Iterator[Nodes]:
-    ray = pytest.importorskip("ray", reason="needs Ray: untrain[ray]")
-    from ray.cluster_utils import Cluster
-
-    ray.shutdown()  # that of other tests
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    head = {"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": port}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        yield Nodes(cluster, cluster.add_node(num_cpus=1), f"ray://127.0.0.1:{port}")
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
 
 
 def through(address: str) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from untrain.generators.base import Generator
     from untrain.generators.queries import Queries
     from untrain.search.trace import Trace
+    from untrain.settings.sections import EngineConfig
 
     Picture = str | Path | np.ndarray | Image.Image
 
@@ -46,6 +47,8 @@ def attribute(
     candidates: int = 5000,
     named: str | Sequence[str] = "A",
     seed: int = 0,
+    engine: str | None = None,
+    address: str | None = None,
 ) -> Attribution:
     """Return which training images pictures stand on.
 
@@ -77,6 +80,9 @@ def attribute(
         further ones serve ``ensemble:METHOD``.
     seed : int
         Of methods that draw at random; of a run its own.
+    engine, address : str, optional
+        With a run, where gradients of its training images are computed, as the run's own setting
+        ``engine`` says it: ``"local"``, or ``"ray"`` with the address of the cluster.
 
     Returns
     -------
@@ -102,13 +108,16 @@ def attribute(
     wanted = _Wanted(methods, top, _opened(calibration), candidates)
     texts = [prompts] if isinstance(prompts, str) else list(prompts or ())
     if isinstance(model, Generator):
+        if engine or address:
+            raise InputError("an engine needs a run, which says how nodes make its generator")
         if catalog is None or queries is None:
             raise InputError("a generator needs its catalogue and queries: give both, or a run")
         return _of_generator(model, catalog, queries, texts, wanted, encoder, seed)
     if catalog is not None:
         raise InputError("a run has its own catalogue: leave `catalog` out")
     names = [named] if isinstance(named, str) else list(named)
-    return _of_run(Path(getattr(model, "folder", model)), queries, texts, wanted, names)
+    folder = Path(getattr(model, "folder", model))
+    return _of_run(folder, queries, texts, wanted, names, _engine(engine, address))
 
 
 def beside_trace(
@@ -193,6 +202,7 @@ def _of_run(
     texts: Sequence[str],
     wanted: _Wanted,
     named: Sequence[str],
+    engine: EngineConfig | None,
 ) -> Attribution:
     from untrain.attribution.calibration import recipe_key
     from untrain.generators.base import unit_of
@@ -204,6 +214,9 @@ def _of_run(
     from untrain.runs.run import open_run
 
     run = open_run(find_run(given))
+    if engine is not None:
+        run = replace(run, config=run.config.model_copy(update={"engine": engine}))
+        run.trainer.engine.check()
     own, needs = queries is None, wanted.needs()
     asks_model = not own or bool(MODEL & needs)  # loading one takes a while
     models = [fitted_model(run, each) for each in named] if asks_model else []
@@ -263,6 +276,20 @@ def _of_generator(
 
     evidence = Evidence(catalog, asked, asked_prompts(asked), compare, model, seed=seed)
     return wanted.of(evidence, unit_of(model), notes, recipe_key(model))
+
+
+def _engine(name: str | None, address: str | None) -> EngineConfig | None:
+    """Return the engine that was asked for; an address without one means Ray."""
+    from untrain.settings.sections import EngineConfig
+    from untrain.training.engines import ENGINES
+
+    if not (name or address):
+        return None
+    name = name or "ray"
+    ENGINES.check(name)
+    if address and name == "local":
+        raise InputError(f"the address '{address}' is of no use to the engine 'local'")
+    return EngineConfig(name=name, address=address)
 
 
 def _opened(calibration: Calibration | str | Path | None) -> Calibration | None:

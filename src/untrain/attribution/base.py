@@ -25,6 +25,7 @@ from untrain.generators.differentiable import has_gradients
 from untrain.generators.queries import Queries
 
 if TYPE_CHECKING:  # so that whoever asks what can be scored need not wait for torch
+    from untrain.attribution.gradients.store import Elsewhere
     from untrain.generators.recording import Checkpoint
 
 FAMILY = "family"
@@ -67,6 +68,8 @@ class Evidence:
         Further models of the same recipe and catalogue, with other seeds, for ensembles.
     record : callable, optional
         Trains the model once more and returns checkpoints of that; called once, when first needed.
+    elsewhere : Elsewhere, optional
+        Computes gradients of the training images on other machines; by default this process does.
     """
 
     catalog: Catalog
@@ -77,6 +80,7 @@ class Evidence:
     seed: int = 0
     models: Sequence[Generator] = ()
     record: Callable[[], Sequence[Checkpoint]] | None = None
+    elsewhere: Elsewhere | None = None
 
     @cached_property
     def comparison(self) -> WholeComparison:

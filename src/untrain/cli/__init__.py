@@ -21,6 +21,7 @@ from untrain.cli import (
     data,
     doctor,
     export,
+    index,
     init,
     leaderboard,
     report,
@@ -77,6 +78,7 @@ for room in (bank, leaderboard, weights, calibrate):
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Compare attributors")
 export.add_to(app)
 app.add_typer(data.app, name="data", rich_help_panel="Data, files and this machine")
+index.add_to(app)
 app.add_typer(cache.app, name="cache", rich_help_panel="Data, files and this machine")
 doctor.add_to(app)
 run.add_stages(app)

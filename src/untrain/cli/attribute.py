@@ -62,6 +62,16 @@ def attribute(
     candidates: int = typer.Option(
         5000, min=1, help="Number of images that rankings by likeness compare; others have none."
     ),
+    engine: str | None = typer.Option(
+        None,
+        "--engine",
+        help="Where gradients of the training images are computed: local or ray; default: as the "
+        "run has it.",
+        autocompletion=completion.engines,
+    ),
+    address: str | None = typer.Option(
+        None, "--address", help="Address of the Ray cluster: auto, host:port or ray://host:port."
+    ),
     out: list[Path] = typer.Option([], "--out", "-o", help=OUT_HELP),
     as_json: bool = JSON,
 ) -> None:
@@ -86,6 +96,8 @@ def attribute(
         calibration=calibration,
         candidates=candidates,
         named=model,
+        engine=engine,
+        address=address,
     )
     for path in out:
         found.save(path)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ from untrain.core.files import is_marked, mark, read_json, write_json
 from untrain.core.growing import append_at, bytes_in
 from untrain.core.progress import bar, console
 from untrain.encoders.base import Encoder, describe
+from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.float16 import widen
 
 FILES = ("features.bin", "hashes.bin", "meta.json", "lock")
 VERSION = 2  # of the files; a store of an earlier one is made anew
 BLOCK = 256  # images written at a time: what a kill can lose
-BATCH = 16  # images decoded at a time; one batch is in hand and two are ahead of it
 
 
 class FeatureStore:
@@ -44,12 +43,15 @@ class FeatureStore:
         all runs share.
     encoder : Encoder
         What embeds the images that are not there yet.
+    embed : Embedding
+        Where it does so.
     """
 
-    def __init__(self, folder: Path | None, encoder: Encoder) -> None:
+    def __init__(self, folder: Path | None, encoder: Encoder, embed: Embedding = here) -> None:
         root = cache_folder("features") if folder is None else Path(folder)
         self.folder = root / encoder.fingerprint
         self.encoder = encoder
+        self.embed = embed
         self._meta: dict[str, Any] | None = None  # of the files that the table is of
         self._table = DigestTable()
 
@@ -109,24 +111,17 @@ class FeatureStore:
         """Embed and store images that differ from each other, those of the catalogue ``ids``."""
         pending: list[np.ndarray] = []
         done = 0
-        with bar(label, len(ids)) as advance:
-            for images in _decoded(catalog, ids):
-                pending.append(self._half(self.encoder.encode(images)))
-                advance(len(images))
+        with (
+            bar(label, len(ids)) as advance,
+            closing(self.embed(self.encoder, catalog, ids)) as made,
+        ):
+            for features in made:
+                pending.append(features)
+                advance(len(features))
                 waiting = sum(map(len, pending))
                 if waiting >= BLOCK or done + waiting == len(ids):
                     self._append(digests[done : done + waiting], np.concatenate(pending))
                     pending, done = [], done + waiting
-
-    def _half(self, features: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            half = features.astype(np.float16)
-        if not np.isfinite(half).all():
-            raise InputError(
-                "the encoder's features are not finite or above 65,504, the most that half "
-                "precision can hold; use another layer or pooling"
-            )
-        return half
 
     def _refresh(self) -> None:
         """Take notice of rows that were added since, by this process or another."""
@@ -200,22 +195,3 @@ class FeatureStore:
             return self.encoder.encode([]).astype(np.float16)
         shape = (len(self._table), self._meta["d"])
         return np.memmap(self.folder / "features.bin", np.float16, "r", shape=shape)
-
-
-def _decoded(catalog: Catalog, ids: Sequence[str]) -> Iterator[list[np.ndarray]]:
-    """Yield batches of decoded images; a thread decodes the next ones meanwhile."""
-
-    def decode(start: int) -> list[np.ndarray]:
-        return [np.asarray(catalog.image(image_id)) for image_id in ids[start : start + BATCH]]
-
-    ahead: deque[Future[list[np.ndarray]]] = deque()
-    pool = ThreadPoolExecutor(1)
-    try:
-        for start in range(0, len(ids), BATCH):
-            ahead.append(pool.submit(decode, start))
-            if len(ahead) > 2:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

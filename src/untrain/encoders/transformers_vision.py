@@ -129,7 +129,7 @@ class TransformersEncoder:
         """Return features, float32 (n, d), of images, each uint8 H×W×3 RGB of any size."""
         if not len(images):
             return self._forward([np.zeros((32, 32, 3), np.uint8)])[:0]
-        pace = self._pace(images)
+        pace = self.pace(images)
         starts = range(0, len(images), pace.batch_size)
         with threads_set(pace.threads):
             return np.concatenate(
@@ -161,7 +161,8 @@ class TransformersEncoder:
     def _tokenizer(self) -> Any:
         return load_tokenizer(self.path)
 
-    def _pace(self, images: Sequence[np.ndarray]) -> Pace:
+    def pace(self, images: Sequence[np.ndarray]) -> Pace:
+        """Return the batch size and threads that `encode` takes for images such as these."""
         import torch
 
         if self.batch_size != "auto":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,6 +16,9 @@ from untrain.generators.base import Generator
 from untrain.generators.queries import Queries
 from untrain.runs.run import Run
 from untrain.training.base import ModelRequest
+
+if TYPE_CHECKING:
+    from untrain.attribution.gradients.store import Elsewhere
 
 CANDIDATES = 5000
 """Images that a prompt's pictures are compared with by every metric, unless another number is
@@ -115,7 +119,24 @@ def run_evidence(
     record = None
     if model is not None and (checkpoints or run.trainer.has_checkpoints(seed)):
         record = partial(run.trainer.checkpoints, seed)
-    return Evidence(run.catalog, queries, known, compare, model, seed, record=record)
+    elsewhere = _elsewhere(run) if model is not None else None
+    return Evidence(
+        run.catalog, queries, known, compare, model, seed, record=record, elsewhere=elsewhere
+    )
+
+
+def _elsewhere(run: Run) -> Elsewhere | None:
+    """Return what computes gradients where the run's engine is a cluster.
+
+    None where it is not, or where only this process has the generator.
+    """
+    engine, trainer = run.config.engine, run.trainer
+    if engine.name != "ray" or trainer.spec.address is None:
+        return None
+    from untrain.attribution.gradients.on_ray import OnRay
+
+    spec = trainer.spec.settled(trainer.generator)
+    return OnRay(spec, trainer.shared, trainer.reopen, engine.address, workers=run.config.workers)
 
 
 def asked_prompts(queries: Queries, known: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.core.notes import Note
 from untrain.encoders.base import Encoder, pooled
+from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.store import FeatureStore
 from untrain.search.calibration import Calibration, calibrate
 from untrain.search.retrieve.indexes import VECTOR_INDEXES
@@ -49,7 +50,11 @@ class CatalogIndex:
 
 
 def open_index(
-    catalog: Catalog, encoder: Encoder, kind: str = "exact", fresh: bool = False
+    catalog: Catalog,
+    encoder: Encoder,
+    kind: str = "exact",
+    fresh: bool = False,
+    embed: Embedding = here,
 ) -> CatalogIndex:
     """Return the index of a catalogue: from the cache, or made now, behind a progress bar.
 
@@ -66,6 +71,8 @@ def open_index(
         A name in `untrain.search.retrieve.indexes.VECTOR_INDEXES`.
     fresh : bool
         Make the index anew (features that are stored stay).
+    embed : Embedding
+        Where images are embedded.
 
     Raises
     ------
@@ -76,7 +83,7 @@ def open_index(
         raise InputError(f"{catalog.name} has no images; expected at least one to search")
     make_index = VECTOR_INDEXES[kind]
     encoder = pooled(encoder)
-    features, rows = FeatureStore(None, encoder).index(catalog, "indexing images")
+    features, rows = FeatureStore(None, encoder, embed).index(catalog, "indexing images")
     suffix = f"{encoder.fingerprint}-{kind}"
     before = None if fresh else _indexed_before(catalog, suffix)
 

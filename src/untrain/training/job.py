@@ -47,7 +47,7 @@ def train_group(
     made = generator.make()
     catalog = read_index(folder)
     if made.reads_pictures and reopen is not None:
-        catalog = _with_pictures(catalog, reopen)
+        catalog = with_pictures(catalog, reopen)
     made.prepare(catalog, shared, lambda n: None)
     fitted = _fit(made, catalog, group, mode)
     for model, each in zip(group, fitted, strict=False):  # not those that only filled up a stack
@@ -60,7 +60,8 @@ def train_group(
             write_json(temporary / "removed.json", removed)
 
 
-def _with_pictures(index: Catalog, reopen: Reopen) -> Catalog:
+def with_pictures(index: Catalog, reopen: Reopen) -> Catalog:
+    """Return the catalogue of an index with its pictures; `InputError` if they have changed."""
     found = reopen()
     if found.fingerprint != index.fingerprint:
         raise InputError(

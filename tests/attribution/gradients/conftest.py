@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers.clusters import nodes, ray_folder  # noqa: F401
 from tests.helpers.generators import silent
 from tests.helpers.networks import Sketcher
 from untrain.catalogs import Catalog, rendered

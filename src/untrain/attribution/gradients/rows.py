@@ -76,8 +76,9 @@ class ByRows(Attributor):
         if dimensions is None:
             dimensions = dimensions_for(len(evidence.catalog))
         store = GradientStore(
-            evidence.model, evidence.catalog, self.output, dimensions, self.draws_of_pairs
-        )
+            evidence.model, evidence.catalog, self.output, dimensions, self.draws_of_pairs,
+            elsewhere=evidence.elsewhere,
+        )  # fmt: skip
         _, once = clocked(lambda: self.prepare(store))
         values, seconds = clocked(lambda: self._asked(evidence.queries, store))
         return Scores(values, seconds / len(values), once=once)

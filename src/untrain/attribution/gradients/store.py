@@ -8,9 +8,11 @@ of pictures that were added only theirs are computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator as Yields
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -34,7 +36,19 @@ from untrain.generators.queries import Queries
 KIND = "gradients"
 VERSION = 2
 BATCH = 32  # pairs in one pass
+PART = 8 * BATCH  # pairs that another machine gets at a time
 BLOCK = 1 << 25  # bytes written at a time: what a kill can lose
+
+Parts = Yields[tuple[np.ndarray, np.ndarray], None, None]
+"""What `GradientStore.compute` returns, of some pairs after others."""
+
+
+class Elsewhere(Protocol):
+    """Computes the rows of a store on other machines."""
+
+    def __call__(self, store: GradientStore, parts: Sequence[Sequence[str]]) -> Parts:
+        """Yield what ``compute`` returns of each part, ids of pairs of the store's catalogue."""
+        ...
 
 
 class GradientStore:
@@ -61,6 +75,8 @@ class GradientStore:
         Of the projection.
     folder : Path, optional
         Where stores are kept; default: the user's cache.
+    elsewhere : Elsewhere, optional
+        Computes what is missing; by default this process does.
 
     Raises
     ------
@@ -77,10 +93,12 @@ class GradientStore:
         draws: int = 1,
         seed: int = 0,
         folder: Path | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         if why := output.missing(generator):
             raise InputError(why)
         self.generator, self.catalog, self.output, self.draws = generator, catalog, output, draws
+        self.seed, self.elsewhere = seed, elsewhere
         self.asked = differentiable(generator)
         self.projection: Projection = make_projection(sizes_of(self.asked), dimensions, seed)
         self.key = fingerprint(
@@ -174,8 +192,12 @@ class GradientStore:
             missing = np.arange(start, len(digests))
         pending: list[tuple[np.ndarray, np.ndarray]] = []
         first = end = 0
-        with bar(f"gradients, {self.output.name}", len(missing)) as advance:
-            for rows, scales in self._computed(catalog, [catalog.ids[row] for row in missing]):
+        ids = [catalog.ids[row] for row in missing]
+        with (
+            bar(f"gradients, {self.output.name}", len(ids)) as advance,
+            closing(self._computed(catalog, ids)) as parts,
+        ):
+            for rows, scales in parts:
                 pending.append((rows, scales))
                 advance(len(rows))
                 end += len(rows)
@@ -184,10 +206,13 @@ class GradientStore:
                     self.add(digests[missing[first:end]], *both)
                     pending, first = [], end
 
-    def _computed(
-        self, catalog: Catalog, ids: Sequence[str]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield what `compute` returns of all pairs, a pass at a time."""
+    def _computed(self, catalog: Catalog, ids: Sequence[str]) -> Parts:
+        """Yield what `compute` returns of all pairs, of a pass or a part at a time."""
+        if self.elsewhere is not None and catalog is self.catalog:
+            yield from self.elsewhere(
+                self, [ids[start : start + PART] for start in range(0, len(ids), PART)]
+            )
+            return
         for start in range(0, len(ids), BATCH):
             yield self.compute(catalog, ids[start : start + BATCH])
 
