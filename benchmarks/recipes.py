@@ -16,8 +16,7 @@ it draws again, nats an image token of held-out pairs (to be compared among mode
 codes only); of four pictures a held-out caption the right article and colour, and whether the
 nearest real picture is of the prompt's family, where the data say what family a picture is of; the
 Fréchet distance of one picture for each caption of the catalogue. Distances are to the real
-pictures, by torchmetrics, over the 64 principal components of the layout encoder's features, times
-1,000.
+pictures, over the 64 principal components of the layout encoder's features, times 1,000.
 """
 
 from __future__ import annotations
@@ -42,7 +41,8 @@ from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.split import hold_out
 from untrain.core.files import atomic_file, fingerprint
 from untrain.encoders import load_encoder
-from untrain.evaluation.quality import judge
+from untrain.evaluation.quality import judge_pictures
+from untrain.evaluation.quality.distances import frechet_distance
 from untrain.generators.base import Noise
 from untrain.generators.dalle import autoencoder as ae
 from untrain.generators.dalle import training
@@ -79,12 +79,11 @@ def data(at: Setting) -> tuple[Catalog, Catalog, Catalog]:
     return catalog, *hold_out(catalog, 0.1, at.seed)
 
 
-class Features(torch.nn.Module):
+class Features:
     """The layout encoder's features, on their principal components among real pictures."""
 
     def __init__(self, pixels: np.ndarray) -> None:
-        super().__init__()
-        self.encoder, self.num_features = load_encoder("layout"), COMPONENTS
+        self.encoder = load_encoder("layout")
         rows = self.encoder.encode(list(pixels)).astype(np.float64)
         self.mean = rows.mean(0)
         self.axes = np.linalg.svd(rows - self.mean, full_matrices=False)[2][:COMPONENTS].T
@@ -92,10 +91,6 @@ class Features(torch.nn.Module):
     def project(self, pixels: np.ndarray) -> np.ndarray:
         """Return the components of uint8 pictures (n, h, w, 3), float64 (n, COMPONENTS)."""
         return (self.encoder.encode(list(pixels)) - self.mean) @ self.axes
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return the components of uint8 pictures (n, 3, h, w)."""
-        return torch.from_numpy(self.project(pictures.permute(0, 2, 3, 1).numpy()))
 
 
 @cache
@@ -106,12 +101,7 @@ def features(size: tuple[int, int], at: Setting) -> Features:
 
 def frechet(real: np.ndarray, drawn: np.ndarray, module: Features) -> float:
     """Return 1,000 times the Fréchet distance of uint8 pictures (n, h, w, 3)."""
-    from torchmetrics.image.fid import FrechetInceptionDistance
-
-    distance = FrechetInceptionDistance(feature=module).set_dtype(torch.float64)
-    for pixels, is_real in ((real, True), (drawn, False)):
-        distance.update(torch.from_numpy(pixels).permute(0, 3, 1, 2), real=is_real)
-    return 1000 * float(distance.compute())
+    return 1000 * frechet_distance(module.project(real), module.project(drawn))
 
 
 def codes_of(preset: Preset, patch: str, at: Setting) -> Path:
@@ -269,12 +259,13 @@ def matches(
     told = bool(families.all())
     family = held.attributes["family"].astype(str).to_numpy() if told else [""] * len(held)
     prompts = pd.DataFrame({"prompt_id": held.ids, "prompt": held.captions, "family": family})
-    found = judge(catalog, prompts, [(p, x) for (p, _), x in zip(keys, pictures, strict=True)])
+    shown = [(p, x) for (p, _), x in zip(keys, pictures, strict=True)]
+    found = judge_pictures(catalog, prompts, shown)
     real = module.project(catalog.pixels(pictures.shape[1:3]))
     drawn = module.project(pictures)
     apart = (real**2).sum(1) - 2 * drawn @ real.T
     assert found is not None
-    shares = {name: found[name] for name in ("article", "colour")}
+    shares = {name: found.record[name] for name in ("article", "colour")}
     if told:
         nearest = families.to_numpy()[apart.argmin(1)]
         shares["family"] = float((nearest == np.repeat(family, PICTURES)).mean())

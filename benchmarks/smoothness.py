@@ -50,7 +50,7 @@ from untrain.core.files import atomic_file, fingerprint, read_json, write_json
 from untrain.encoders import load_encoder
 from untrain.evaluation.lds import Estimate, lds
 from untrain.evaluation.measures import Surprise
-from untrain.evaluation.quality import judge
+from untrain.evaluation.quality import judge_pictures
 from untrain.generators.dalle.presets import preset_of
 from untrain.generators.queries import Queries, draw
 from untrain.runs.run import Run
@@ -164,7 +164,7 @@ def outcomes(run: Run, bank: Bank, queries: Queries) -> np.ndarray:
 def quality(run: Run, model: Any, shown: Queries) -> dict[str, float]:
     """Return the quality gate's shares, also on held-out captions, and held-out bits a token."""
     pictures = [(p, picture) for (p, _), picture in zip(shown.keys, shown.pictures, strict=True)]
-    own = judge(run.catalog, run.prompts, pictures)
+    own = judge_pictures(run.catalog, run.prompts, pictures)
     held = run.held_out
     prompts = pd.DataFrame(
         {
@@ -176,15 +176,15 @@ def quality(run: Run, model: Any, shown: Queries) -> dict[str, float]:
     texts = dict(zip(held.ids, held.captions, strict=True))
     drawn = draw(model, [(p, g) for p in texts for g in range(HELD)], texts, run.config.seed)
     named = [(p, picture) for (p, _), picture in zip(drawn.keys, drawn.pictures, strict=True)]
-    other = judge(run.catalog, prompts, named)
+    other = judge_pictures(run.catalog, prompts, named)
     assert own is not None and other is not None
     samples = model.encode(held.pixels(model.image_size))
     bits = Surprise(model.log_likelihood, model.unit)(samples, held.captions)
     return {
-        "article": own["article"],
-        "colour": own["colour"],
-        "held_article": other["article"],
-        "held_colour": other["colour"],
+        "article": own.record["article"],
+        "colour": own.record["colour"],
+        "held_article": other.record["article"],
+        "held_colour": other.record["colour"],
         "held_family": nearest_of_family(run, model, drawn, prompts),
         "held_bits": float(bits.mean()),
     }

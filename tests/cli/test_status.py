@@ -26,7 +26,7 @@ def test_a_finished_run(untrain: Untrain, micro_copy: Copy) -> None:
     as_json = json.loads(untrain("status", "runs/micro", "--json").out)
     assert as_json["state"] == "done"
     assert (as_json["models"], as_json["models_wanted"]) == (5, 5)
-    assert [stage["state"] for stage in as_json["stages"]] == ["done"] * 10
+    assert [stage["state"] for stage in as_json["stages"]] == ["done"] * 11
     assert as_json["seconds"] > 0
 
 
@@ -43,7 +43,7 @@ def test_a_stopped_run_says_how_to_go_on(untrain: Untrain, micro_copy: Copy) -> 
     with open_run(folder).lock():
         found = json.loads(untrain("status", folder, "--json").out)
     assert (found["state"], found["next"]) == ("running", "retrain")
-    assert found["stages"][6]["state"] == "running"
+    assert found["stages"][7]["state"] == "running"
 
 
 def test_looking_does_not_disturb_the_lock(untrain: Untrain, micro_copy: Copy) -> None:
@@ -59,8 +59,8 @@ def test_all_runs(untrain: Untrain, micro_copy: Copy) -> None:
     micro_copy("first")
     rewind(micro_copy("second"), "evaluate")
     lines = untrain("status").out.splitlines()
-    assert lines[1].split()[:4] == ["first", "done", "10/10", "5/5"]
-    assert lines[2].split()[:3] == ["second", "stopped", "8/10"]
+    assert lines[1].split()[:4] == ["first", "done", "11/11", "5/5"]
+    assert lines[2].split()[:3] == ["second", "stopped", "9/11"]
     assert lines[2].split()[-1] == "evaluate"
     assert [run["state"] for run in json.loads(untrain("status", "--json").out)] == [
         "done",

@@ -21,7 +21,7 @@ from untrain.banks import bank as parts
 from untrain.catalogs import export_folder, rendered
 from untrain.core.progress import console
 from untrain.core.tables import EFFECTS
-from untrain.experiment.stages import generate
+from untrain.experiment.stages import judge
 from untrain.report.page import write as page
 from untrain.settings import load as config_module
 from untrain.settings.config import Config
@@ -99,7 +99,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )
         patch.setattr(fitting, "FOLDS", 2)  # weights need two prompts a fold
         # Most of the seconds of a run this small, and nothing that a snippet is about.
-        patch.setattr(generate, "judge", lambda *arguments: None)
+        patch.setattr(judge, "judge_pictures", lambda *arguments: None)
         patch.setattr(page, "figures", lambda run: [])
         torch.set_num_threads(1)
         yield folder

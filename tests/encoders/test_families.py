@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from untrain.core.errors import InputError
-from untrain.encoders import describe, encode_text, load_encoder, pooled
+from untrain.encoders import describe, encode_text, levels, load_encoder, pooled
 from untrain.encoders.transformers_vision import TransformersEncoder
 
 SMALL: dict[str, Any] = {
@@ -176,6 +176,7 @@ def test_pictures_and_texts_share_a_space(saved: Saved, family: Callable[[], Any
     path, model = saved(family)
     encoder, images = TransformersEncoder(path, pooling="projection"), pictures(3)
     assert pooled(encoder) is encoder
+    assert len(levels(encoder).encode(images)) == 3  # of the half that sees
     with torch.inference_mode():
         picture = model.get_image_features(pixel_values=pixels(images))
         tokens = [2, 4, 5, 7, 3, *[0] * 7]

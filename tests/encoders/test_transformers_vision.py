@@ -10,7 +10,7 @@ from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
 from tests.helpers.places import SHARED
 from untrain.core.errors import InputError
-from untrain.encoders import load_encoder
+from untrain.encoders import levels, load_encoder
 from untrain.encoders.transformers_vision import TransformersEncoder
 
 WEIGHTS = SHARED / "weights"
@@ -95,6 +95,19 @@ def test_earlier_layers_are_to_be_had(resnet: str) -> None:
     assert TransformersEncoder(resnet, layer=1).encode(pictures(1)).shape == (1, 8)
     with pytest.raises(InputError, match="layer is 9; this model has 3"):
         TransformersEncoder(resnet, layer=9).encode(pictures(1))
+
+
+def test_means_of_several_layers_are_to_be_had(resnet: str, vit: str) -> None:
+    for path in (resnet, vit):
+        encoder, images = TransformersEncoder(path), pictures(3)
+        several = levels(encoder)
+        last = TransformersEncoder(path, layer=-1).encode(images)
+        found = several.encode(images)
+        assert found.shape[1] > last.shape[1]
+        np.testing.assert_allclose(found[:, -last.shape[1] :], last, atol=1e-5)
+        assert several.fingerprint != encoder.fingerprint
+        assert encoder.encode(images).shape == last.shape
+    assert levels(load_encoder("layout")).fingerprint == load_encoder("layout").fingerprint
 
 
 def test_rectified_features_are_known_to_be_non_negative(resnet: str, vit: str) -> None:

@@ -139,11 +139,11 @@ def test_a_lost_model_is_trained_again(
 
 def test_a_warning_goes_when_its_cause_does(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
-    assert any("generator is weak" in w["text"] for w in record(folder)["warnings"])
+    assert any("cannot judge" in w["text"] for w in record(folder)["warnings"])
     opened = open_run(folder)
-    opened.record["stages"]["generate"]["warnings"] = []
+    opened.record["stages"]["judge"]["warnings"] = []
     opened.save_record()
-    assert not any("generator is weak" in w["text"] for w in record(folder)["warnings"])
+    assert not any("cannot judge" in w["text"] for w in record(folder)["warnings"])
 
 
 def test_same_seed_same_bytes(config: Make, micro_run: Path, trained: list[str]) -> None:

@@ -57,7 +57,7 @@ def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_a_run_without_a_model_finds(finished: Path) -> None:
     folder, stages = finished, json.loads((finished / "run.json").read_text())["stages"]
-    assert list(stages) == ["generate", "retrieve", "compare", "rank", "report"]
+    assert list(stages) == ["generate", "judge", "retrieve", "compare", "rank", "report"]
     assert not (folder / "models").exists() and not (folder / "shared").exists()
     prompts = pd.read_csv(folder / "prompts.csv")
     assert list(prompts["prompt"]) == ["red shoes", "a blue bag", "grey watches"]

@@ -11,7 +11,7 @@ import torch
 from tests.helpers.engines import noting_engine
 from tests.helpers.settings import MICRO
 from untrain.core.progress import console
-from untrain.experiment.stages import generate
+from untrain.experiment.stages import judge
 from untrain.generators.dalle import autoencoder
 from untrain.settings.config import Config
 from untrain.settings.load import load_config
@@ -38,7 +38,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_quality_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the seconds of a run this small; `micro_run` has it."""
-    monkeypatch.setattr(generate, "judge", lambda *arguments: None)
+    monkeypatch.setattr(judge, "judge_pictures", lambda *arguments: None)
 
 
 @pytest.fixture

@@ -81,6 +81,8 @@ def _print_all(found: list[Status], runs: Path) -> None:
 
 
 def _print(found: Status) -> None:
+    from untrain.report.quality import gate_line
+
     console = Console(highlight=False)
     folder = escape(found.folder)
     style = STYLES[found.state]
@@ -98,6 +100,8 @@ def _print(found: Status) -> None:
     console.print(table)
     if found.bank:
         console.print(f"bank: {found.bank} models of random subsets")
+    if found.quality:
+        console.print(f"quality gate: {escape(gate_line(found.quality))}", soft_wrap=True)
     for warning in found.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     if found.running and found.last:

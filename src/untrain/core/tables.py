@@ -87,6 +87,19 @@ COMPARISON = Table(
     (_PROMPT, _GENERATION, _IMAGE),
     others="A metric, in its own unit; missing where it is undefined.",
 )
+JUDGED = Table(
+    "judged",
+    "a generated picture and an attribute that its prompt asks for",
+    (
+        _PROMPT,
+        _GENERATION,
+        _text("attribute", "article or colour."),
+        _text("asked", "What the prompt asks for."),
+        _text("seen", "What the judge takes the picture to show."),
+        _number("confidence", "The judge's probability of that, calibrated on real photos, 0–1."),
+        _flag("answered", "Whether it was sure enough to be counted."),
+    ),
+)
 COPIES = Table(
     "copies",
     "a generated picture with its nearest training image",
@@ -239,7 +252,8 @@ BANK_OUTCOMES = Table(
 TABLES = {
     table.name: table
     for table in (
-        *(PROMPTS, CATALOG, CAPTIONS, RETRIEVAL, COMPARISON, COPIES, RANKING, FORGET_SETS),
+        *(PROMPTS, CATALOG, CAPTIONS, JUDGED, RETRIEVAL, COMPARISON, COPIES),
+        *(RANKING, FORGET_SETS),
         *(MODEL_A, MODELS, REMOVALS, MEASURES, EFFECTS, GROUPS, VERDICTS),
         *(SIMILARITY, SIMILARITY_NAIVE, BANK_MODELS, BANK_OUTCOMES),
     )

@@ -22,6 +22,15 @@ class Role(StrEnum):
     """A positive control: the images that it depends on are known."""
 
 
+class Gate(StrEnum):
+    """What the quality gate says of the generator's pictures."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNJUDGED = "cannot judge"
+    """The judge is too often wrong about real photos to say anything about generated ones."""
+
+
 class Arm(StrEnum):
     """How the images of a forget set were chosen; a user may register further arms."""
 

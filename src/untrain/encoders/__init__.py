@@ -1,6 +1,6 @@
 """Images → features: encoders by name, and the store that keeps what was embedded."""
 
-from untrain.encoders.base import Encoder, describe, encode_text, pooled
+from untrain.encoders.base import Encoder, describe, encode_text, levels, pooled
 from untrain.encoders.registry import ENCODERS, load_encoder
 
-__all__ = ["ENCODERS", "Encoder", "describe", "encode_text", "load_encoder", "pooled"]
+__all__ = ["ENCODERS", "Encoder", "describe", "encode_text", "levels", "load_encoder", "pooled"]

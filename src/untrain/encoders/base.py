@@ -12,7 +12,8 @@ class Encoder(Protocol):
     """A fixed map from pictures to features; it is never trained.
 
     What an encoder may have beyond this is asked for by the functions below: a shorter form of its
-    features (`pooled`), a text side (`encode_text`), a line about itself (`describe`).
+    features (`pooled`), those of several layers (`levels`), a text side (`encode_text`), a line
+    about itself (`describe`).
 
     Attributes
     ----------
@@ -42,6 +43,16 @@ def pooled(encoder: Encoder) -> Encoder:
     """
     pool = getattr(encoder, "pooled", None)
     return encoder if pool is None else pool()
+
+
+def levels(encoder: Encoder) -> Encoder:
+    """Return the form of ``encoder`` to train a classifier on: means of several of its layers.
+
+    The last layer of a network knows the classes it was trained for; shapes that these do not tell
+    apart are plainer in earlier ones. An encoder without layers is returned `pooled`.
+    """
+    several = getattr(encoder, "levels", None)
+    return pooled(encoder) if several is None else several()
 
 
 def encode_text(encoder: Encoder, prompts: Sequence[str]) -> np.ndarray | None:

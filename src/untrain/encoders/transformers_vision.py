@@ -23,6 +23,7 @@ from untrain.encoders.transformers_loading import (
 from untrain.encoders.tuning import Pace, pace_of
 
 Pooling = Literal["mean", "flatten", "cls", "pooler", "projection"]
+LEVELS = 6  # hidden states of `TransformersEncoder.levels`
 
 
 class TransformersEncoder:
@@ -72,7 +73,7 @@ class TransformersEncoder:
         if layer != "last" and pooling in ("pooler", "projection"):
             raise InputError(f"encoder pooling '{pooling}' is of the last layer; leave layer out")
         self.path = str(path)
-        self.pooling = pooling
+        self.pooling: str = pooling
         self.layer = layer
         self.batch_size = batch_size
         self.processor, model, random = load_model(self.path)
@@ -117,10 +118,20 @@ class TransformersEncoder:
 
         The weights are shared.
         """
-        if self.pooling != "flatten":
-            return self
+        return self._with_pooling("mean") if self.pooling == "flatten" else self
+
+    def levels(self) -> Self:
+        """Return the encoder of the means of `LEVELS` hidden states, one after the other.
+
+        The weights are shared.
+        """
+        other = self._with_pooling("levels")
+        other.model = getattr(self.model, "vision_model", self.model)  # where texts are read too
+        return other
+
+    def _with_pooling(self, pooling: str) -> Self:
         other = copy.copy(self)
-        other.pooling = "mean"
+        other.pooling = pooling
         for cached in ("fingerprint", "non_negative"):
             other.__dict__.pop(cached, None)
         return other
@@ -181,7 +192,8 @@ class TransformersEncoder:
             if self.pooling == "projection":
                 features = _projected(self.model.get_image_features(pixel_values=pixels))
             else:
-                output = self.model(pixel_values=pixels, output_hidden_states=self.layer != "last")
+                inner = self.layer != "last" or self.pooling == "levels"
+                output = self.model(pixel_values=pixels, output_hidden_states=inner)
                 features = self._pool(output)
             return features.float().numpy()
 
@@ -191,6 +203,8 @@ class TransformersEncoder:
             if getattr(output, "pooler_output", None) is None:
                 raise InputError("this model has no pooling layer; use pooling 'mean' or 'cls'")
             return output.pooler_output.flatten(1)
+        if self.pooling == "levels":
+            return _levels(output.hidden_states)
         state = output.last_hidden_state
         if self.layer != "last":
             try:
@@ -209,8 +223,23 @@ class TransformersEncoder:
                     "use 'mean' or 'flatten'"
                 )
             return state[:, 0]
-        # (n, channels, height, width) of a convolutional net, (n, tokens, channels) otherwise.
-        return state.float().mean((2, 3) if state.ndim == 4 else 1)
+        return _mean(state)
+
+
+def _mean(state: Any) -> Any:
+    """Return the mean over positions, (n, d), of a hidden state.
+
+    It is (n, channels, height, width) of a convolutional net, (n, tokens, channels) otherwise.
+    """
+    return state.float().mean((2, 3) if state.ndim == 4 else 1)
+
+
+def _levels(states: Sequence[Any]) -> Any:
+    """Return the means of hidden states spread evenly from the first quarter to the last."""
+    import torch
+
+    chosen = np.linspace(len(states) / 4, len(states) - 1, LEVELS).round().astype(int)
+    return torch.cat([_mean(states[i]) for i in dict.fromkeys(chosen.tolist())], 1)
 
 
 def _projected(output: Any) -> Any:

@@ -16,6 +16,7 @@ from untrain.experiment.stages import (
     evaluate,
     fit,
     generate,
+    judge,
     rank,
     regenerate,
     remove,
@@ -32,6 +33,7 @@ from untrain.settings.config import Config
 STAGES = (
     fit.STAGE,
     generate.STAGE,
+    judge.STAGE,
     retrieve.STAGE,
     compare.STAGE,
     rank.STAGE,
@@ -43,6 +45,7 @@ STAGES = (
 )
 STAGES_OF_GIVEN_PICTURES = (
     take_pictures.STAGE,
+    judge.STAGE,
     retrieve.STAGE_OF_GIVEN_PICTURES,
     compare.STAGE_OF_GIVEN_PICTURES,
     rank.STAGE,

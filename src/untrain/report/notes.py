@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from untrain.core.notes import Note
+from untrain.core.vocabulary import Gate
 from untrain.report.arms import arm_words
+from untrain.report.quality import verdict_of
 from untrain.report.tables.effects import overall_table
 from untrain.report.words import number
 from untrain.runs.results import RunResults
@@ -16,6 +18,7 @@ GRAVITY = {
     "nothing-removed": 0,
     "generator-weak": 1,
     "generator-untested": 1,
+    "generator-unjudged": 1,
     "control-failed": 2,
     "few-prompts": 4,
     "near-copies": 5,
@@ -59,7 +62,8 @@ def _generator(run: RunResults, recorded: Iterable[Note]) -> list[Note]:
     if not isinstance(quality, dict):
         text = "The generator's quality was not tested: look at the pictures first."
         return [Note("generator-untested", text)]
-    if quality.get("passed", False) or any(note.code == "generator-weak" for note in recorded):
+    codes = {note.code for note in recorded}
+    if verdict_of(quality) != Gate.FAILED or "generator-weak" in codes:
         return []
     text = (
         "The generator is weak: it did not pass the quality gate. What training images do to "

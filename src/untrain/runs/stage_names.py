@@ -8,6 +8,7 @@ from collections.abc import Mapping
 STAGE_HELP: Mapping[str, str] = {
     "fit": "train model A, which generates the pictures",
     "generate": "draw the pictures",
+    "judge": "judge whether the pictures show what was asked for",
     "retrieve": "find candidates by their captions",
     "compare": "compare every picture with every candidate",
     "rank": "rank training images",
@@ -21,6 +22,6 @@ STAGE_HELP: Mapping[str, str] = {
 
 HELP_OF_GIVEN_PICTURES: Mapping[str, str] = {
     "generate": "take the pictures that were given",
-    **{name: STAGE_HELP[name] for name in ("retrieve", "compare", "rank", "report")},
+    **{name: STAGE_HELP[name] for name in ("judge", "retrieve", "compare", "rank", "report")},
 }
 """The stages of a run whose pictures are given: without a model there is no counterfactual."""

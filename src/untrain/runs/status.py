@@ -42,6 +42,8 @@ class Status:
         Models trained so far, A and the paired ones, and of how many; None if unknown.
     bank : int
         Models of the bank of random subsets.
+    quality : dict or None
+        What the quality gate found of the generated pictures, if it was asked.
     warnings : tuple of str
     last : str or None
         The last line of the log.
@@ -54,6 +56,7 @@ class Status:
     models: int
     models_wanted: int | None
     bank: int
+    quality: dict[str, Any] | None
     warnings: tuple[str, ...]
     last: str | None
 
@@ -106,6 +109,7 @@ def status(folder: Path) -> Status:
         models=trained,
         models_wanted=wanted,
         bank=len(bank),
+        quality=record.get("quality"),
         warnings=tuple(note["text"] for note in record.get("warnings", ())),
         last=_last_line(folder / "log.txt"),
     )

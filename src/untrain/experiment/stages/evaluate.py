@@ -216,6 +216,6 @@ STAGE = Stage(
     help=STAGE_HELP["evaluate"],
     work=evaluate,
     settings=settings,
-    after=("regenerate",),
+    after=("judge", "regenerate"),
     outputs=("results/measures.parquet", "results/effects.parquet", "results/summary.json"),
 )

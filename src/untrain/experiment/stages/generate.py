@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from untrain.core.notes import Note
-from untrain.evaluation.quality import judge
 from untrain.experiment.stages.base import Stage
-from untrain.generators.queries import Queries, draw
+from untrain.generators.queries import draw
 from untrain.runs.queries import write_prompts, write_queries
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
@@ -30,26 +28,6 @@ def generate(run: Run) -> None:
         run.folder, queries, drawn.take([row for row, (_, g) in enumerate(keys) if g == reference])
     )
     write_prompts(run.folder, run.prompts)
-    judge_quality(run, drawn, remedy=" Train it longer or on more.")
-
-
-def judge_quality(run: Run, pictures: Queries, remedy: str = "") -> None:
-    """Record whether pictures show what their prompts ask for, without control prompts."""
-    asked = run.prompts[run.prompts["role"] == "query"]
-    known = set(asked["prompt_id"])
-    shown = [
-        (prompt_id, picture)
-        for (prompt_id, _), picture in zip(pictures.keys, pictures.pictures, strict=True)
-        if prompt_id in known
-    ]
-    quality = judge(run.catalog, asked, shown)
-    run.record["quality"] = quality
-    if quality and not quality["passed"]:
-        text = (
-            "The generator is weak: its pictures often do not show what their prompts ask for "
-            f"({quality['summary']}), so attribution means little.{remedy}"
-        )
-        run.warn(Note("generator-weak", text))
 
 
 STAGE = Stage(

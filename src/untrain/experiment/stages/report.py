@@ -74,4 +74,4 @@ STAGE = Stage(
     after=("evaluate", "rank"),
     outputs=("report.html", "results/summary.md"),
 )
-STAGE_OF_GIVEN_PICTURES = replace(STAGE, work=report_given, after=("rank",))
+STAGE_OF_GIVEN_PICTURES = replace(STAGE, work=report_given, after=("judge", "rank"))

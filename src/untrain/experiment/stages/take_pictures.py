@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from untrain.experiment.stages.base import Stage
-from untrain.experiment.stages.generate import judge_quality
 from untrain.runs.queries import write_prompts, write_queries
 from untrain.runs.run import Run
 from untrain.runs.stage_names import HELP_OF_GIVEN_PICTURES
@@ -26,7 +25,6 @@ def take_pictures(run: Run) -> None:
     write_index(run.folder, run.catalog)
     write_queries(run.folder, queries)
     write_prompts(run.folder, run.prompts)
-    judge_quality(run, queries)
 
 
 STAGE = Stage(

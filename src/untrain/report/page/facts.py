@@ -8,6 +8,7 @@ from typing import Any
 from untrain.core.vocabulary import SAMPLER
 from untrain.evaluation import measurement as units
 from untrain.report.copies import copy_words
+from untrain.report.quality import gate_facts
 from untrain.report.ranking import ranking_name, rankings_beside
 from untrain.report.tables import effects as tables
 from untrain.runs.results import RunResults
@@ -25,7 +26,7 @@ def trial_facts(run: RunResults) -> list[tuple[str, str]]:
     own = [
         ("Models", _models(run)),
         ("Seeds", _inline(run.meta.get("seeds"))),
-        ("Quality gate", _quality(run.meta.get("quality"))),
+        *gate_facts(run.meta.get("quality")),
         ("Utility", _utility(run)),
     ]
     return _known([*_searched(run), *own, ("Time", duration(sum(_seconds(run).values())))])
@@ -33,8 +34,11 @@ def trial_facts(run: RunResults) -> list[tuple[str, str]]:
 
 def given_facts(run: RunResults) -> list[tuple[str, str]]:
     """Return what a run of given pictures searched, as terms and their values."""
-    given = ("Pictures", f"{run.meta['given']} given; no model was trained")
-    return _known([*_searched(run), given, ("Time", duration(sum(_seconds(run).values())))])
+    own = [
+        ("Pictures", f"{run.meta['given']} given; no model was trained"),
+        *gate_facts(run.meta.get("quality")),
+    ]
+    return _known([*_searched(run), *own, ("Time", duration(sum(_seconds(run).values())))])
 
 
 def _searched(run: RunResults) -> list[tuple[str, str]]:
@@ -77,6 +81,14 @@ def explained(run: RunResults) -> list[tuple[str, str]]:
         (
             "Positive control",
             "A prompt whose images are known to matter. A run that misses it can detect nothing.",
+        ),
+        (
+            "Quality gate",
+            "A judge learned from real pictures, by the encoder’s features, to tell what they "
+            "show. Generated ones pass if it finds in them what was asked for at least "
+            "85\N{NO-BREAK SPACE}% as often as in real ones of the same kinds. Where it is not "
+            "sure it does not answer; it must answer for generated pictures at least three times "
+            "where it answers for real ones four times.",
         ),
         (
             "Naive figure",
@@ -127,14 +139,6 @@ def _removed_share(run: RunResults, paired: list[str]) -> str:
     sizes = run.forget_sets.groupby("forget_set_id")["image_id"].nunique()
     lacking = run.removals["forget_set_id"].map(sizes).sum() / len(paired)
     return f" ({lacking / images:.1%} of the images on average)"
-
-
-def _quality(quality: Any) -> str:
-    if not isinstance(quality, dict):
-        return "not tested"
-    passed = "passed" if quality.get("passed") else "not passed"
-    rest = {key: value for key, value in quality.items() if key not in ("passed", "summary")}
-    return f"{passed}: {quality.get('summary') or _inline(rest)}"
 
 
 def _utility(run: RunResults) -> str:

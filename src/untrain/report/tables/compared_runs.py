@@ -13,8 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from untrain.core.errors import InputError
+from untrain.core.vocabulary import Gate
 from untrain.evaluation.measurement import spoken
 from untrain.report.arms import arm_label, arm_order
+from untrain.report.quality import gate_line, verdict_of
 from untrain.report.tables import effects as tables
 from untrain.report.words import interval, number, size
 from untrain.runs.results import RunResults, read_results, rows
@@ -180,8 +182,8 @@ def _notes(one: RunResults, two: RunResults) -> list[str]:
         )
     for run in (one, two):
         quality = run.meta.get("quality")
-        if isinstance(quality, dict) and not quality.get("passed", True):
-            notes.append(f"the generator of {run.folder.name} is weak: {quality.get('summary')}")
+        if isinstance(quality, dict) and verdict_of(quality) != Gate.PASSED:
+            notes.append(f"quality gate of {run.folder.name}: {gate_line(quality)}")
     return notes
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from untrain.report.answer import answer
 from untrain.report.copies import copy_words
 from untrain.report.notes import warnings
+from untrain.report.quality import gate_facts
 from untrain.report.tables import effects as tables
 from untrain.report.tables.differences import difference_rows
 from untrain.report.tables.exports import BEYOND, OTHERS, OVERALL, PROMPTS, worse
@@ -22,6 +23,7 @@ def markdown(run: RunResults) -> str:
         _cell(answer(run)),
         "\n".join(f"- {_cell(note)}" for note in warnings(run)),
         *([f"Copy test: {_cell(copy_words(run))}."] if copy_words(run) else []),
+        "\n".join(f"- {term}: {_cell(text)}" for term, text in gate_facts(run.meta.get("quality"))),
     ]
     parts = [*head, *(_nearest(run) if run.given else _effects(run))]
     return "\n\n".join(parts) + "\n"
