@@ -79,6 +79,12 @@ class Ours(Vectors):
         """Fit and save."""
         VECTOR_INDEXES[cls.kind]().fit(data.vectors[: data.images]).save(folder)
 
+    @classmethod
+    def add(cls, data: Data, folder: Path) -> None:
+        """Let it grow, or make it anew where that is nothing."""
+        kind = VECTOR_INDEXES[cls.kind]
+        (kind.grown(folder, data.vectors) or kind().fit(data.vectors)).save(folder)
+
     def query(self, query: np.ndarray) -> np.ndarray:
         """Return the best."""
         return self.index.query(query[None], TOP)[0][0]
@@ -254,6 +260,12 @@ class OursText:
         captions = data.captions.take(np.arange(data.images))
         TEXT_RETRIEVERS[cls.kind]().fit(captions).save(folder)
 
+    @classmethod
+    def add(cls, data: Data, folder: Path) -> None:
+        """Load, add, save."""
+        captions = data.captions.take(np.arange(data.images, len(data.captions)))
+        TEXT_RETRIEVERS[cls.kind].load(folder).add(captions).save(folder)
+
     def asked(self, data: Data) -> Sequence[Any]:
         """Return what it is asked."""
         return data.prompts["long"]
@@ -340,7 +352,7 @@ class Fts5:
         base = sqlite3.connect(folder / "base")
         base.execute(
             "create virtual table captions using fts5"
-            "(content, content='', detail=none, tokenize='unicode61 remove_diacritics 0')"
+            "(content, content='', tokenize='unicode61 remove_diacritics 0')"
         )
         cls._put(base, data, data.some(False))
 
