@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,9 @@ def test_a_loaded_index_answers_as_the_saved_one(
     features, rows = np.tile(clustered(1300), times), np.arange(1300)[::-1]
     index = VECTOR_INDEXES[kind]().fit(features, rows)
     index.save(tmp_path / "index")
-    loaded = VECTOR_INDEXES[kind].load(tmp_path / "index", features, rows)
+    VECTOR_INDEXES[kind].load(tmp_path / "index", features, rows).save(tmp_path / "again")
+    shutil.rmtree(tmp_path / "index")
+    loaded = VECTOR_INDEXES[kind].load(tmp_path / "again", features, rows)
     assert loaded.measured == index.measured
     asked = np.tile(clustered(4, seed=1), times)
     for one, other in zip(index.query(asked, 20), loaded.query(asked, 20), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
@@ -26,10 +27,12 @@ def _library() -> Any:
     return faiss
 
 
-def _read(folder: Path) -> Any:
-    """Return the faiss index of a saved one."""
+def _read(folder: Path, mapped: bool = False) -> Any:
+    """Return the faiss index of a saved one; ``mapped``, where its kind can be, but not to grow."""
+    faiss = _library()
     try:
-        return _library().read_index(str(folder / FILE))
+        flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY if mapped else 0
+        return faiss.read_index(str(folder / FILE), flags)
     except RuntimeError as error:
         raise damaged(folder, str(error).splitlines()[0]) from None
 
@@ -45,6 +48,7 @@ class _FaissIndex(VectorIndex):
     def __init__(self) -> None:
         super().__init__()
         self._faiss: Any = None
+        self._mapped: Path | None = None  # the file that it is mapped from
         self._entered = np.zeros(0, np.int64)  # the row that each vector in it is, in their order
         self._built = 0  # vectors that it was trained for
 
@@ -139,6 +143,9 @@ class _FaissIndex(VectorIndex):
         return {} if self._faiss is None else {FILE: self._write}
 
     def _write(self, path: Path) -> None:
+        if self._mapped:  # faiss would write where it is mapped from, instead of what it holds
+            shutil.copyfile(self._mapped, path)
+            return
         try:
             _library().write_index(self._faiss, str(path))
         except RuntimeError as error:  # what faiss makes of a full disk
@@ -147,7 +154,8 @@ class _FaissIndex(VectorIndex):
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
         if len(self._rows) < WORTHWHILE:
             return
-        self._faiss, self._entered = _read(folder), arrays["entered"]
+        self._faiss, self._entered = _read(folder, mapped=True), arrays["entered"]
+        self._mapped = folder / FILE
         self._built = int(arrays["built"][0])
         if self._faiss.ntotal != len(self._entered):
             raise damaged(folder, f"{self._faiss.ntotal} vectors of {len(self._entered)}")

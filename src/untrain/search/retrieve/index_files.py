@@ -39,7 +39,8 @@ def write_index(
         for name, write in (others or {}).items():
             write(temporary / name)
         shapes = {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()}
-        write_json(temporary / META, {**meta, "arrays": shapes})
+        sizes = {name: (temporary / name).stat().st_size for name in others or {}}
+        write_json(temporary / META, {**meta, "arrays": shapes, "files": sizes})
 
 
 def read_index(
@@ -66,6 +67,9 @@ def read_index(
             if [str(array.dtype), list(array.shape)] != [dtype, shape]:
                 raise ValueError(f"{name}.npy is {array.dtype} {array.shape}")
             arrays[name] = array
+        for name, size in meta["files"].items():
+            if (folder / name).stat().st_size != size:
+                raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes of {size}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from None
     return meta, arrays

@@ -95,7 +95,7 @@ class VectorIndex(ABC):
 
         Shapes are (q, min(top, rows that are used)).
         """
-        ones = np.ones_like(self._counts)
+        ones = np.broadcast_to(np.int64(1), len(self._rows))
         return self._answered(vectors, min(top, len(self._rows)), ones)
 
     def cosines(self, vectors: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -234,6 +234,11 @@ class VectorIndex(ABC):
         if not len(members):
             raise InputError("there are no images to search; expected at least one")
         self._features, self._members = features, members
+        if (np.diff(members) > 0).all():  # a row each, in order: nothing to be sorted
+            self._rows, self._by_row = members, np.arange(len(members))
+            self._counts = np.broadcast_to(np.int64(1), len(members))
+            self._ends = self._by_row + 1
+            return
         self._rows, self._counts = np.unique(members, return_counts=True)
         self._by_row = np.argsort(members, kind="stable")  # images, those of a row together
         self._ends = np.cumsum(self._counts)
