@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.core.cache import CONTENT, META, USELESS, cache_folder, cached
+from untrain.core.cache import CONTENT, USELESS, cached
 from untrain.core.errors import InputError
-from untrain.core.files import read_json
 from untrain.core.notes import Note
 from untrain.encoders.base import Encoder, pooled
 from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.store import FeatureStore
 from untrain.search.calibration import Calibration, calibrate
+from untrain.search.retrieve.index_files import last_made
 from untrain.search.retrieve.indexes import VECTOR_INDEXES
 from untrain.search.retrieve.vector_index import VectorIndex
 
@@ -85,7 +84,7 @@ def open_index(
     encoder = pooled(encoder)
     features, rows = FeatureStore(None, encoder, embed).index(catalog, "indexing images")
     suffix = f"{encoder.fingerprint}-{kind}"
-    before = None if fresh else _indexed_before(catalog, suffix)
+    before = None if fresh else last_made(catalog.name, catalog.fingerprint, suffix)
 
     def make() -> VectorIndex:
         grown = None
@@ -141,24 +140,3 @@ def open_calibration(
 def _about(what: str, catalog: Catalog) -> dict[str, Any]:
     description = f"{what}, {catalog.name}: {len(catalog):,} images"
     return {"description": description, "catalog": catalog.name, "rows": len(catalog)}
-
-
-class _Before(NamedTuple):
-    """An index that was made before."""
-
-    folder: Path
-    images: int
-
-
-def _indexed_before(catalog: Catalog, suffix: str) -> _Before | None:
-    """Return the last index of a catalogue of this name, if it had other content."""
-    folder = cache_folder("indexes")
-    if (folder / f"{catalog.fingerprint}-{suffix}").exists():
-        return None
-    found = []
-    for path in folder.glob(f"*-{suffix}/{META}"):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged says nothing
-            meta = read_json(path)
-            if meta["catalog"] == catalog.name:
-                found.append((path.stat().st_mtime, _Before(path.parent, int(meta["rows"]))))
-    return max(found)[1] if found else None

@@ -148,6 +148,37 @@ def test_what_grew_is_kept_without_copying_what_was_there(kind: Make, tmp_path: 
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("kind", [TfidfRetriever, Bm25Retriever])
+@pytest.mark.parametrize("dense", [0, 10**6])
+def test_an_index_grows_by_captions_between_the_others(
+    kind: type[Retriever], dense: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"DENSE": dense, "FEW": 0, "SAMPLED": 2, "JOINED": 0}.items():
+        monkeypatch.setattr(module, name, value)
+    texts = captions(500)  # of few words, so that many are equal
+    texts[7] = texts[9] = ""
+    there = np.random.default_rng(3).random(500) < 0.9
+    kind().fit([text for text, kept in zip(texts, there, strict=True) if kept]).save(tmp_path / "a")
+    grown = kind.grown(tmp_path / "a", texts)
+    assert grown is not None
+    grown.save(tmp_path / "b")
+    whole, prompts = kind().fit(texts), ["red hat", "men 2012 women", "striped bag summer shoe"]
+    for index in (grown, kind.load(tmp_path / "b")):
+        for one, other in zip(index.query(prompts, 40), whole.query(prompts, 40), strict=True):
+            np.testing.assert_array_equal(one, other)
+        some = np.array([[3, 7, 499]] * 3)
+        np.testing.assert_array_equal(
+            index.similarity(prompts, some), whole.similarity(prompts, some)
+        )
+    assert kind.grown(tmp_path / "b", [*texts[1:], "a caption in place of the first"]) is None
+    assert kind.grown(tmp_path / "b", texts[1:]) is None
+    assert kind.grown(tmp_path / "b", texts * 3) is None
+    again = kind.grown(tmp_path / "b", [*texts, "red", "red"])
+    assert again is not None
+    whole = kind().fit([*texts, "red", "red"])
+    np.testing.assert_array_equal(again.query(["red"], 9)[0], whole.query(["red"], 9)[0])
+
+
 def test_small_additions_are_joined_so_that_segments_stay_few(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

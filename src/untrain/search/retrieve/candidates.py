@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.core.cache import cached
+from untrain.core.cache import CONTENT, USELESS, cached
 from untrain.core.errors import InputError
-from untrain.core.files import fingerprint
 from untrain.core.notes import Note
 from untrain.core.registry import Registry
+from untrain.search.retrieve.index_files import last_made
 from untrain.search.retrieve.indexes import VECTOR_INDEXES
 from untrain.search.retrieve.text import TEXT_RETRIEVERS, Retriever, best
 from untrain.search.retrieve.vectors import unit
@@ -212,15 +213,25 @@ def open_text(
 ) -> tuple[Retriever, tuple[Note, ...]]:
     """Return the index of a catalogue's captions, from the cache or made now.
 
-    It is known by the captions. And notes, as `untrain.core.cache.cached` returns them.
+    It is known by the content of the catalogue; that of one that grew grows out of the one before.
+    And notes, as `untrain.core.cache.cached` returns them.
     """
     kind = TEXT_RETRIEVERS[name]
     description = f"{name} index of captions, {catalog.name}: {len(catalog):,} images"
+
+    def make() -> Retriever:
+        grown = None
+        before = None if fresh else last_made(catalog.name, catalog.content, name)
+        if before:
+            with suppress(*USELESS):  # one that is damaged is as good as none
+                grown = kind.grown(before.folder / CONTENT, catalog.captions)
+        return grown or kind().fit(catalog.captions)
+
     return cached(
         "indexes",
-        f"{fingerprint(list(catalog.captions))}-{name}",
-        {"description": description, "rows": len(catalog)},
-        make=lambda: kind().fit(catalog.captions),
+        f"{catalog.content}-{name}",
+        {"description": description, "catalog": catalog.name, "rows": len(catalog)},
+        make=make,
         save=lambda retriever, folder: retriever.save(folder),
         load=kind.load,
         fresh=fresh,

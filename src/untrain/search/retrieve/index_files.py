@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from untrain.core.cache import META as CACHED
+from untrain.core.cache import cache_folder
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, read_json, write_json
 
@@ -73,6 +76,30 @@ def read_index(
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from None
     return meta, arrays
+
+
+class Before(NamedTuple):
+    """An index in the cache, of another state of the same catalogue."""
+
+    folder: Path
+    images: int
+
+
+def last_made(catalog: str, content: str, suffix: str) -> Before | None:
+    """Return the last index of a catalogue of this name, if none is there of its content now.
+
+    Indexes are kept as ``<content>-<suffix>``.
+    """
+    folder = cache_folder("indexes")
+    if (folder / f"{content}-{suffix}").exists():
+        return None
+    found = []
+    for path in folder.glob(f"*-{suffix}/{CACHED}"):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged says nothing
+            meta = read_json(path)
+            if meta["catalog"] == catalog:
+                found.append((path.stat().st_mtime, Before(path.parent, int(meta["rows"]))))
+    return max(found)[1] if found else None
 
 
 def _linked(array: np.ndarray, path: Path) -> bool:

@@ -79,6 +79,11 @@ class Segment:
     idf: np.ndarray
     mean: np.ndarray
 
+    @property
+    def forward(self) -> Forward:
+        """The words of each caption."""
+        return self.starts, self.words, self.counts
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -150,6 +155,35 @@ def joined(last: Segment, added: Forward) -> Forward:
         np.concatenate([last.words, found]),
         np.concatenate([last.counts, counts]),
     )
+
+
+def digests(captions: Sequence[str]) -> np.ndarray:
+    """Return 64 bits of each caption, uint64, the same for the same text in any process."""
+    from pandas.util import hash_array
+
+    parts = [np.zeros(0, np.uint64)]
+    for start in range(0, len(captions), BLOCK):
+        texts = np.array([*captions[start : start + BLOCK], None], object)[:-1]  # one dimension
+        parts.append(hash_array(texts, categorize=False))
+    return np.concatenate(parts)
+
+
+def found_again(before: np.ndarray, now: np.ndarray) -> np.ndarray | None:
+    """Return where in ``now`` each text of ``before`` is, by their digests; None if one is gone.
+
+    Of equal texts the first before is the first now, and so on.
+    """
+    places = np.argsort(now, kind="stable")
+    order = np.argsort(before, kind="stable")
+    _, first = np.unique(before[order], return_index=True)
+    nth = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    at = np.searchsorted(now[places], before[order]) + nth
+    at = np.minimum(at, len(now) - 1)
+    if not np.array_equal(now[places[at]], before[order]) or len(np.unique(at)) < len(at):
+        return None
+    there = np.empty(len(before), np.int64)
+    there[order] = places[at]
+    return there
 
 
 def sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

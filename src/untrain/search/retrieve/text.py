@@ -24,6 +24,8 @@ from untrain.search.retrieve.postings import (
     candidates,
     counted,
     different,
+    digests,
+    found_again,
     inverted,
     joined,
     sums,
@@ -46,8 +48,16 @@ class Retriever(Protocol):
         """Index the captions, once."""
         ...
 
-    def add(self, captions: Sequence[str]) -> Self:
-        """Index more captions, whose positions follow those of the captions before."""
+    def add(self, captions: Sequence[str], places: np.ndarray | None = None) -> Self:
+        """Index more captions, whose positions follow those of the captions before.
+
+        Or all captions have the positions ``places``, in the order in which they were indexed.
+        """
+        ...
+
+    @classmethod
+    def grown(cls, folder: Path, captions: Sequence[str]) -> Self | None:
+        """Return the index of captions by a saved one of some of them; None if some are gone."""
         ...
 
     def query(self, prompts: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +96,8 @@ class _Postings:
         self._frequencies = np.zeros(0, np.int64)  # captions that have each word
         self._idf = np.zeros(0)  # of each word
         self._mean = 0.0  # length of a caption
+        self._digests = np.zeros(0, np.uint64)  # of captions, as they were indexed
+        self._places: np.ndarray | None = None  # positions of captions, if others than that
         self._scratch = np.zeros(0, np.float32)
 
     def fit(self, captions: Sequence[str]) -> Self:
@@ -93,12 +105,20 @@ class _Postings:
         self.__init__()  # type: ignore[misc]
         return self.add(captions)
 
-    def add(self, captions: Sequence[str]) -> Self:
+    def add(self, captions: Sequence[str], places: np.ndarray | None = None) -> Self:
         """Index more captions: the answers are those of an index made of all of them.
 
         Captions that are indexed are not read again; their lengths are computed anew where these
         depend on the weights of words, which every caption changes.
+
+        Parameters
+        ----------
+        captions : sequence of str
+        places : ndarray of int64, (all captions,), optional
+            The position of each caption, in the order in which they were indexed, those of before
+            first; by default that order.
         """
+        self._digests = np.concatenate([self._digests, digests(captions)])
         fresh = list(counted(captions, self._vocabulary))
         if not self._vocabulary:
             raise InputError(
@@ -106,9 +126,12 @@ class _Postings:
             )
         while self._segments and fresh and _worth_joining(self._segments[-1], fresh[0]):
             fresh[0] = joined(self._segments.pop(), fresh[0])
-        every = [(s.starts, s.words, s.counts) for s in self._segments] + fresh
+        every = [segment.forward for segment in self._segments] + fresh
         words = len(self._vocabulary)
         self.count = sum(len(starts) - 1 for starts, _, _ in every)
+        if places is None and self._places is not None:
+            places = np.append(self._places, np.arange(len(self._places), self.count))
+        self._places = places
         counts = (np.bincount(found, minlength=words) for _, found, _ in every)
         self._frequencies = np.sum(list(counts), axis=0)
         self._idf = self._inverse_frequencies()
@@ -151,6 +174,8 @@ class _Postings:
         Zero where prompt and caption share no word.
         """
         scores = np.zeros(positions.shape)
+        if self._places is not None:
+            positions = np.argsort(self._places)[positions]  # as they were indexed
         for row, prompt in enumerate(prompts):
             asked = self._asked(prompt)
             for first, segment in self._placed():
@@ -169,7 +194,9 @@ class _Postings:
             "segments": len(self._segments),
             "mean": self._mean,
         }
-        arrays = {"frequencies": self._frequencies, "idf": self._idf}
+        arrays = {"frequencies": self._frequencies, "idf": self._idf, "digests": self._digests}
+        if self._places is not None:
+            arrays["places"] = self._places
         for number, segment in enumerate(self._segments):
             arrays |= {f"{f.name}-{number}": getattr(segment, f.name) for f in fields(segment)}
         write_index(folder, meta, arrays)
@@ -188,12 +215,37 @@ class _Postings:
         loaded.count, loaded._mean = meta["captions"], meta["mean"]
         loaded._vocabulary = {word: row for row, word in enumerate(meta["words"])}
         loaded._frequencies, loaded._idf = arrays["frequencies"], np.asarray(arrays["idf"])
+        loaded._digests, loaded._places = arrays["digests"], arrays.get("places")
         names = [f.name for f in fields(Segment)]
         loaded._segments = [
             Segment(**{name: arrays[f"{name}-{number}"] for name in names})
             for number in range(meta["segments"])
         ]
         return loaded
+
+    @classmethod
+    def grown(cls, folder: Path, captions: Sequence[str]) -> Self | None:
+        """Return the index of captions by that of some of them, which `save` wrote.
+
+        Only new ones are read for words. None if some are gone, or more are new than are not. Where
+        new ones come between the others, scores differ from those of an index made at once by no
+        more than rounding: lengths are summed in the order in which words were first met.
+
+        Raises
+        ------
+        InputError
+            As `load`.
+        """
+        index = cls.load(folder)
+        if not index.count <= len(captions) <= 2 * index.count:
+            return None
+        known = found_again(np.asarray(index._digests), digests(captions))
+        if known is None:
+            return None
+        new = np.setdiff1d(np.arange(len(captions)), known, assume_unique=True)
+        more = [captions[int(place)] for place in new]
+        in_order = np.array_equal(known, np.arange(len(known)))
+        return index.add(more, None if in_order else np.concatenate([known, new]))
 
     # What they differ in.
 
@@ -239,7 +291,8 @@ class _Postings:
         for first, segment in self._placed():
             bound = scores[-1] if len(scores) == top else 0.0
             rows = self._promising(segment, asked, top, bound)
-            positions = np.append(positions, rows + first)
+            there = rows + first if self._places is None else self._places[rows + first]
+            positions = np.append(positions, there)
             scores = np.append(scores, self._scores(segment, asked, rows))
             order = np.lexsort((positions, -scores))[:top]
             positions, scores = positions[order], scores[order]
@@ -259,8 +312,8 @@ class _Postings:
             return different(np.concatenate(lists))
         if len(segment) <= DENSE:
             scores = self._scores(segment, asked, None)
-            rows = best(scores, top)
-            return rows[scores[rows] > 0]
+            last = np.partition(scores, len(scores) - top)[-top]
+            return np.flatnonzero((scores >= last) & (scores > 0))
         first = max(SAMPLED, 2 * top)
         sample = [segment.captions[segment.list_of(word, first)] for word in asked]
         some = different(np.concatenate(sample))
