@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,76 @@ NAIVE = {"targeted": 1.31, "random_uniform": 1.12, "family": 1.45}
 COLOURS = {"p00": (190, 40, 50), "p01": (40, 80, 180), "p02": (40, 140, 70), "c00": (220, 180, 40)}
 MODELS = ("B00", "B01", "B02", "B03")
 CAPTION = "a shirt <script>alert(1)</script> in red"
+
+QUALITY: dict[str, Any] = {
+    "verdict": "passed",
+    "passed": True,
+    "n": 64,
+    "article": 0.91,
+    "colour": 0.88,
+    "attributes": {
+        "article": {
+            "verdict": "passed",
+            "right": 0.91,
+            "answered": 0.875,
+            "real_right": 0.94,
+            "real_answered": 0.97,
+            "ratio": 0.968,
+            "low": 0.89,
+            "high": 1.02,
+            "pictures": 64,
+            "prompts": 16,
+            "judge": {
+                "accuracy": 0.84,
+                "low": 0.83,
+                "high": 0.85,
+                "classes": 62,
+                "photos": 7900,
+                "answered": 0.83,
+                "accuracy_answered": 0.9,
+                "threshold": 0.6,
+                "strength": 5.0,
+            },
+        },
+        "colour": {
+            "verdict": "cannot judge",
+            "right": None,
+            "answered": None,
+            "real_right": None,
+            "real_answered": None,
+            "ratio": None,
+            "low": None,
+            "high": None,
+            "pictures": 64,
+            "prompts": 16,
+            "judge": {
+                "accuracy": 0.41,
+                "low": 0.4,
+                "high": 0.42,
+                "classes": 11,
+                "photos": 7850,
+                "answered": 0.0,
+                "accuracy_answered": None,
+                "threshold": None,
+                "strength": 5.0,
+            },
+        },
+    },
+    "distance": {
+        "frechet": 0.41,
+        "frechet_floor": 0.093,
+        "frechet_floor_high": 0.12,
+        "kernel": 0.21,
+        "kernel_floor": -0.0031,
+        "kernel_floor_high": 0.011,
+        "pictures": 60,
+        "photos": 900,
+        "axes": 30,
+    },
+    "encoder": "layout",
+    "summary": "right article 91% (real photos 94%), colour not judged of 64 pictures",
+}
+"""What a quality gate may have found: abstaining on some articles, and no judge of colours."""
 
 
 def picture(path: Path, colour: tuple[int, int, int], random: np.random.Generator) -> None:
@@ -100,7 +171,7 @@ def _write_meta(folder: Path) -> None:
             "name": "dalle",
             "frozen": "The autoencoder and the tokenizer are frozen and saw the removed images.",
         },
-        "quality": {"article": 0.95, "colour": 0.9, "n": 64, "passed": True},
+        "quality": QUALITY,
         "catalog": {"name": "rendered", "images": 2400, "heldout": 200, "skipped": 0},
     }
     (folder / "run.json").write_text(json.dumps(meta))

@@ -11,8 +11,8 @@ from untrain.report.words import interval, number
 PERCENT = "\N{NO-BREAK SPACE}%"
 MEANINGS = {
     Gate.PASSED: "pictures show what was asked for nearly as often as real ones do",
-    Gate.FAILED: "pictures often do not show what was asked for: what training images do to them "
-    "means little",
+    Gate.FAILED: "pictures often do not show what was asked for, or not clearly: what training "
+    "images do to them means little",
     Gate.UNJUDGED: "the judge is too often wrong about real pictures to say anything about "
     "generated ones; look at them",
 }
@@ -77,7 +77,7 @@ def _judge(judge: Any) -> str:
         f"{judge['classes']} kinds)"
     )
     if judge["threshold"] is None:
-        return text + "; nowhere sure enough"
+        return text + "; never sure enough to answer"
     if judge["answered"] < 1:
         text += (
             f", and for {percent(judge['accuracy_answered'])} of the "
