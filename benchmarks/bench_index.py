@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from untrain.catalogs import load_catalog
+from untrain.catalogs.base import Catalog
 from untrain.catalogs.columns import Texts
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.core.files import write_json
@@ -73,19 +74,20 @@ class Memory(threading.Thread):
         return float("nan")
 
 
-def real(args: argparse.Namespace) -> tuple[np.ndarray, list[str]]:
-    """Return real features, float32 (m, d), and captions."""
+def opened(args: argparse.Namespace) -> Catalog:
+    """Return the catalogue that vectors and captions are drawn from."""
     if args.catalog:
         kind = "fashion" if args.catalog.suffix == ".zip" else "folder"
-        catalog = load_catalog(kind, path=args.catalog)
-    else:
-        catalog = rendered(args.families, resolution=64)
+        return load_catalog(kind, path=args.catalog)
+    return rendered(args.families, resolution=64)
+
+
+def real(args: argparse.Namespace) -> np.ndarray:
+    """Return real features, float32 (m, d)."""
     if args.features:
-        features = np.load(args.features, mmap_mode="r")
-    else:
-        stored, rows = FeatureStore(None, LayoutEncoder()).index(catalog, "features")
-        features = stored[np.unique(rows)]
-    return np.asarray(features, np.float32), list(catalog.captions)
+        return np.asarray(np.load(args.features, mmap_mode="r"), np.float32)
+    stored, rows = FeatureStore(None, LayoutEncoder()).index(opened(args), "features")
+    return np.asarray(stored[np.unique(rows)], np.float32)
 
 
 def report_reduction(features: np.ndarray, reduced: np.ndarray, queries: int) -> dict[str, float]:
@@ -302,12 +304,15 @@ def main() -> None:
     args = parse()
     for library in ("OMP", "OPENBLAS", "MKL"):  # for the processes: they read it when they start
         os.environ[f"{library}_NUM_THREADS"] = str(args.threads)
-    features, captions = real(args)
-    wide = min(args.dimensions, features.shape[1])
-    axes = principal_axes(features, np.arange(len(features)), wide)
-    reduced = unit(unit(features) @ axes)
-    reduction = report_reduction(features, reduced, args.queries)
-    del features
+    captions = list(opened(args).captions)
+    reduced, reduction = np.zeros((0, 0)), {}
+    if set(args.indexes) & set(VECTORS):
+        features = real(args)
+        wide = min(args.dimensions, features.shape[1])
+        axes = principal_axes(features, np.arange(len(features)), wide)
+        reduced = unit(unit(features) @ axes)
+        reduction = report_reduction(features, reduced, args.queries)
+        del features
     table = measure(args, reduced, captions)
     print("\n" + markdown(table))
     if args.json:

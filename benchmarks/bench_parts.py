@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench_index import Memory, draw_captions, draw_vectors, real
+from bench_index import Memory, draw_captions, draw_vectors, opened, real
 from parts import ADDED, PARTS, TEXT, Data
 from untrain.core.files import read_json, write_json
 from untrain.core.progress import console
@@ -59,18 +59,22 @@ def draw(args: argparse.Namespace) -> None:
     every = args.images + int(args.images * ADDED)
     if (place / "drawn.json").exists():
         return
-    features, captions = real(args)
-    axes = principal_axes(features, np.arange(len(features)), args.dimensions)
-    reduced = unit(unit(features) @ axes)
-    draw_vectors(reduced, every, 0.5, place / "vectors.npy")
-    draw_vectors(reduced, args.queries, 0.5, place / "queries.npy")
+    vectors = not set(args.parts) <= set(TEXT)
+    captions = list(opened(args).captions)
+    if vectors:
+        features = real(args)
+        axes = principal_axes(features, np.arange(len(features)), args.dimensions)
+        reduced = unit(unit(features) @ axes)
+        draw_vectors(reduced, every, 0.5, place / "vectors.npy")
+        draw_vectors(reduced, args.queries, 0.5, place / "queries.npy")
     drawn = draw_captions(captions, every)
     with pa.ipc.new_file(str(place / "captions.arrow"), pa.schema([("text", pa.string())])) as out:
         out.write_table(pa.table({"text": drawn.data}))
     prompts = list(draw_captions(captions, args.queries, seed=1))
     random = np.random.default_rng(2)
     short = [" ".join(random.choice(prompt.split(), 3, replace=False)) for prompt in prompts]
-    write_json(place / "drawn.json", {"images": args.images, "long": prompts, "short": short})
+    said = {"images": args.images, "vectors": vectors, "long": prompts, "short": short}
+    write_json(place / "drawn.json", said)
 
 
 def truth(kind: str, place: Path) -> None:
@@ -80,7 +84,7 @@ def truth(kind: str, place: Path) -> None:
         return
     data = Data.open(place)
     kept: dict[str, Any] = {}
-    for name, count in (("before", data.images), ("after", len(data.vectors))):
+    for name, count in (("before", data.images), ("after", len(data.captions))):
         if kind == "cosine":
             index = ExactIndex().fit(data.vectors[:count])
             kept[name] = index.query(data.queries, TOP)[1][:, -1]
@@ -182,15 +186,20 @@ def measure(name: str, place: Path) -> dict[str, float]:
     """Build, ask, add and ask again, each in a process of its own."""
     folder = place / f"part-{name}"
     shutil.rmtree(folder, ignore_errors=True)
-    figures = alone(build, name, place, folder)
+    figures: dict[str, float] = {}
+
+    def note(found: dict[str, float], when: str = "") -> None:
+        for key, value in found.items():
+            figures[when + key] = value
+            print(f"  {when + key:<26} {value:12,.3f}", flush=True)
+
+    note(alone(build, name, place, folder))
     files = [path for path in folder.rglob("*") if path.is_file()]
-    figures["disk_mib"] = sum(path.stat().st_size for path in files) / 2**20
-    figures |= alone(ask, name, place, folder, False)
+    note({"disk_mib": sum(path.stat().st_size for path in files) / 2**20})
+    note(alone(ask, name, place, folder, False))
     if hasattr(PARTS[name], "add"):
-        figures |= alone(add, name, place, folder)
-        figures |= {
-            f"after_{key}": value for key, value in alone(ask, name, place, folder, True).items()
-        }
+        note(alone(add, name, place, folder))
+        note(alone(ask, name, place, folder, True), "after_")
     shutil.rmtree(folder)
     return figures
 
@@ -221,10 +230,8 @@ def main() -> None:
     for name in args.parts:
         if not args.unjudged:
             alone(truth, PARTS[name].judged, args.scratch)
+        print(name, f"{args.images:,} images", flush=True)
         figures = measure(name, args.scratch)
-        print(name, f"{args.images:,} images")
-        for key, value in figures.items():
-            print(f"  {key:<26} {value:12,.3f}", flush=True)
         if args.json:
             known = read_json(args.json) if args.json.exists() else {}
             write_json(args.json, known | {f"{name}-{args.images}": figures})

@@ -20,6 +20,7 @@ from untrain.search.retrieve.vectors import cosines
 TOP, WIDER = 100, 400
 ADDED = 0.01
 BLOCK = 2**16
+NOTHING = np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Data:
         table = pa.ipc.open_file(pa.memory_map(str(place / "captions.arrow"))).read_all()
         return cls(
             drawn["images"],
-            np.load(place / "vectors.npy", mmap_mode="r"),
+            np.load(place / "vectors.npy", mmap_mode="r") if drawn["vectors"] else NOTHING,
             Texts(table["text"]),
-            np.load(place / "queries.npy").astype(np.float32),
+            np.load(place / "queries.npy").astype(np.float32) if drawn["vectors"] else NOTHING,
             {"long": drawn["long"], "short": drawn["short"]},
         )
 
     def some(self, added: bool) -> range:
         """Return the images at first, or those added."""
-        return range(self.images, len(self.vectors)) if added else range(self.images)
+        return range(self.images, len(self.captions)) if added else range(self.images)
 
 
 class Vectors:
