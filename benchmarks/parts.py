@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from untrain.catalogs.columns import Texts
 from untrain.search.retrieve.indexes import VECTOR_INDEXES
-from untrain.search.retrieve.text import TEXT_RETRIEVERS, words
+from untrain.search.retrieve.text import TEXT_RETRIEVERS, best, words
 from untrain.search.retrieve.vectors import cosines
 
 TOP, WIDER = 100, 400
@@ -284,6 +284,44 @@ class Bm25(OursText):
     kind = judged = "bm25"
 
 
+class Matrix:
+    """TF-IDF as scikit-learn's sparse matrix, by word: every caption of a word is added up."""
+
+    judged = "tfidf"
+
+    def __init__(self, data: Data, folder: Path, after: bool) -> None:
+        from scipy.sparse import load_npz
+
+        self.columns, self.idf = load_npz(folder / "columns.npz"), np.load(folder / "idf.npy")
+        self.vocabulary = json.loads((folder / "vocabulary.json").read_text())
+
+    @classmethod
+    def build(cls, data: Data, folder: Path) -> None:
+        """Fit and save."""
+        from scipy.sparse import save_npz
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        folder.mkdir()
+        vectorizer = TfidfVectorizer()
+        columns = vectorizer.fit_transform(data.captions.take(np.arange(data.images))).tocsc()
+        save_npz(folder / "columns.npz", columns, compressed=False)
+        np.save(folder / "idf.npy", vectorizer.idf_)
+        vocabulary = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
+        (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
+
+    def asked(self, data: Data) -> Sequence[Any]:
+        """Return what it is asked."""
+        return data.prompts["long"]
+
+    def query(self, query: str) -> np.ndarray:
+        """Add up and return the best."""
+        known = [self.vocabulary[word] for word in words(query) if word in self.vocabulary]
+        columns, counts = np.unique(known, return_counts=True)
+        weights = counts * self.idf[columns]
+        scores = self.columns[:, columns] @ (weights / np.linalg.norm(weights))
+        return best(scores, TOP)
+
+
 class Tantivy:
     """tantivy: BM25 with k₁ = 1.2, b = 0.75."""
 
@@ -386,6 +424,6 @@ class Fts5:
 PARTS: dict[str, Any] = {
     "exact": Exact, "ivfpq": IvfPq, "hnsw": Hnsw,
     "lance-ivfpq": LanceVectors, "usearch-f16": UsearchHalf, "usearch-i8": UsearchByte,
-    "tfidf": Tfidf, "bm25": Bm25, "tantivy": Tantivy, "fts5": Fts5, "lance-fts": LanceText,
+    "tfidf": Tfidf, "bm25": Bm25, "matrix": Matrix, "tantivy": Tantivy, "fts5": Fts5, "lance-fts": LanceText,
 }  # fmt: skip
-TEXT = ("tfidf", "bm25", "tantivy", "fts5", "lance-fts")
+TEXT = ("tfidf", "bm25", "matrix", "tantivy", "fts5", "lance-fts")

@@ -240,9 +240,7 @@ class Wanted:
     cosine: bool
 
 
-def candidates(
-    segment: Segment, wanted: Wanted, drift: np.ndarray, bound: float, scratch: np.ndarray
-) -> np.ndarray:
+def candidates(segment: Segment, wanted: Wanted, drift: np.ndarray, bound: float) -> np.ndarray:
     """Return the captions of a segment that may score ``bound`` or more, in rising order.
 
     Parameters
@@ -252,24 +250,21 @@ def candidates(
     drift : ndarray, (words,)
         How many times as large parts of each word may be now as those kept.
     bound : float
-        Below all scores of interest, above 0.
-    scratch : ndarray of float32, at least (len(segment),)
-        Zeros, and zeros again afterwards.
+        Below all scores of interest; 0 or more.
     """
     weights = wanted.weights * drift
     tops = np.array([segment.parts[segment.list_of(word, 1)].sum() for word in wanted.words])
     sizes = segment.frequencies(wanted.words)
     plan = _plan(segment, wanted, weights, tops, sizes, bound)
+    scores = np.zeros(len(segment), np.float32)  # of memory only what is written to is taken
     lists = []
     for word, weight, first in zip(wanted.words, weights, plan.read, strict=True):
         these = segment.list_of(word, int(first))
         captions = segment.captions[these].astype(np.intp)
-        scratch[captions] += np.float32(weight) * segment.parts[these]
+        scores[captions] += np.float32(weight) * segment.parts[these]
         lists.append(captions)
     found = np.concatenate(lists)
-    at_most = scratch[found]
-    scratch[found] = 0
-    at_most += _rest(segment, wanted, weights, plan, found)
+    at_most = scores[found] + _rest(segment, wanted, weights, plan, found)
     return different(found[at_most >= bound * (1 - ROUNDING)])
 
 

@@ -98,7 +98,6 @@ class _Postings:
         self._mean = 0.0  # length of a caption
         self._digests = np.zeros(0, np.uint64)  # of captions, as they were indexed
         self._places: np.ndarray | None = None  # positions of captions, if others than that
-        self._scratch = np.zeros(0, np.float32)
 
     def fit(self, captions: Sequence[str]) -> Self:
         """Index the captions, in place of any before."""
@@ -324,9 +323,7 @@ class _Postings:
         weights = np.array([asked[word] for word in rarest])
         wanted = Wanted(rarest.tolist(), weights, self.cosine)
         drift = self._drift(segment)[np.minimum(rarest, len(segment.idf) - 1)]
-        if len(self._scratch) < len(segment):
-            self._scratch = np.zeros(len(segment), np.float32)
-        return candidates(segment, wanted, drift, bound, self._scratch)
+        return candidates(segment, wanted, drift, bound)
 
     def _scores(
         self, segment: Segment, asked: dict[int, float], rows: np.ndarray | None
