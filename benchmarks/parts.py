@@ -424,6 +424,7 @@ class Fts5:
 PARTS: dict[str, Any] = {
     "exact": Exact, "ivfpq": IvfPq, "hnsw": Hnsw,
     "lance-ivfpq": LanceVectors, "usearch-f16": UsearchHalf, "usearch-i8": UsearchByte,
-    "tfidf": Tfidf, "bm25": Bm25, "matrix": Matrix, "tantivy": Tantivy, "fts5": Fts5, "lance-fts": LanceText,
+    "tfidf": Tfidf, "bm25": Bm25, "matrix": Matrix,
+    "tantivy": Tantivy, "fts5": Fts5, "lance-fts": LanceText,
 }  # fmt: skip
 TEXT = ("tfidf", "bm25", "matrix", "tantivy", "fts5", "lance-fts")
