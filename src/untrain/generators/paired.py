@@ -19,6 +19,7 @@ from torch import nn
 from untrain.core.files import rng
 from untrain.core.hardware import deterministic, device
 from untrain.generators.base import Progress
+from untrain.generators.products import quick_layers
 from untrain.generators.recording import current_recorder
 
 Clip = Callable[[Iterable[torch.Tensor], float], Any]
@@ -127,25 +128,26 @@ def descend(
     if recorder:
         recorder.begin(steps)
     found, step = [], 0
-    for epoch in paired_batches(seed, pairs, recipe.batch, recipe.epochs):
-        total = torch.zeros(models, device=device())
-        losses = losses_of(epoch)
-        for rows in epoch.batches:
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * schedule(step, steps, recipe.warmup)
-            loss = next(losses)
-            if loss is not None:
-                optimizer.zero_grad(set_to_none=True)
-                loss.sum().backward()  # over models, none of which has a weight of another's
-                clip(model.parameters(), recipe.clip)
-                optimizer.step()
-                total += loss.detach()
-            step += 1
-            average.update(step)
-            if recorder:
-                recorder.after(step, model, optimizer)
-            progress(len(rows) * total.numel())
-        found.append(total.double().cpu().numpy() / per_epoch)
+    with quick_layers(model):
+        for epoch in paired_batches(seed, pairs, recipe.batch, recipe.epochs):
+            total = torch.zeros(models, device=device())
+            losses = losses_of(epoch)
+            for rows in epoch.batches:
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.lr * schedule(step, steps, recipe.warmup)
+                loss = next(losses)
+                if loss is not None:
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.sum().backward()  # over models, none of which has a weight of another's
+                    clip(model.parameters(), recipe.clip)
+                    optimizer.step()
+                    total += loss.detach()
+                step += 1
+                average.update(step)
+                if recorder:
+                    recorder.after(step, model, optimizer)
+                progress(len(rows) * total.numel())
+            found.append(total.double().cpu().numpy() / per_epoch)
     average.apply()
     return np.stack(found)
 

@@ -13,6 +13,7 @@ from torch import nn
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.tokenizer import PAD
 from untrain.generators.paired import widened
+from untrain.generators.products import SquaredReLU
 
 CHUNK = 256
 """Queries at a time in long sequences: what all of them come before is then not computed."""
@@ -58,6 +59,7 @@ class _Block(nn.Module):
         self.out = nn.Linear(inner, preset.dim, bias=False)
         self.norm_mlp = nn.LayerNorm(preset.dim)
         self.up = nn.Linear(preset.dim, 4 * preset.dim)
+        self.activation = SquaredReLU()
         self.down = nn.Linear(4 * preset.dim, preset.dim)
 
     def forward(
@@ -70,7 +72,7 @@ class _Block(nn.Module):
             k, v = memory.extend(k, v)
         y = _attend(q, k, v, mask)
         x = x + self.out(y.transpose(1, 2).reshape(*batch, length, -1))
-        return x + self.down(F.relu(self.up(self.norm_mlp(x))).square())
+        return x + self.down(self.activation(self.up(self.norm_mlp(x))))
 
 
 class _Further(nn.Module):
