@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -103,10 +102,3 @@ def test_one_without_gradients_is_refused() -> None:
 def test_an_unknown_pair_is_refused(asked: Differentiable, catalog: Catalog) -> None:
     with pytest.raises(InputError, match="cannot find 'nowhere': the catalogue has no such image"):
         asked.training_batch(catalog, ["nowhere"])
-
-
-def test_another_catalogue_is_refused(
-    asked: Differentiable, catalog: Catalog, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match="another catalogue"):
-        asked.training_batch(catalog.subset(catalog.ids[:8]), catalog.ids[:2])
