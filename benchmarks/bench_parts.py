@@ -133,6 +133,7 @@ def ask(name: str, place: Path, folder: Path, after: bool) -> dict[str, float]:
         figures[f"{label}median_ms"] = float(np.median(wall))
         figures[f"{label}p95_ms"] = float(np.quantile(wall, 0.95))
         figures[f"{label}cpu_ms"] = float(np.median(work))
+        figures[f"{label}cpu_p95_ms"] = float(np.quantile(work, 0.95))
     figures |= {f"ask_{key}": value for key, value in memory.stop().items()}
     if not (place / f"truth-{part.judged}.npz").exists():
         return figures

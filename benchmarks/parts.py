@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from untrain.catalogs.columns import Texts
 from untrain.search.retrieve.indexes import VECTOR_INDEXES
-from untrain.search.retrieve.text import TEXT_RETRIEVERS, best, words
+from untrain.search.retrieve.inverted import best
+from untrain.search.retrieve.postings import words
+from untrain.search.retrieve.text import TEXT_RETRIEVERS
 from untrain.search.retrieve.vectors import cosines
 
 TOP, WIDER = 100, 400

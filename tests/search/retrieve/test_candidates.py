@@ -23,7 +23,8 @@ from untrain.search.retrieve.candidates import (
     text_index,
     text_similarity,
 )
-from untrain.search.retrieve.text import TfidfRetriever, best
+from untrain.search.retrieve.inverted import best
+from untrain.search.retrieve.text import TfidfRetriever
 
 
 def catalog_of(texts: list[str]) -> Catalog:

@@ -18,15 +18,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.helpers.captions import captions
 from untrain.core.errors import InputError
-from untrain.search.retrieve import postings
-from untrain.search.retrieve import text as module
+from untrain.search.retrieve import inverted, postings
+from untrain.search.retrieve.inverted import best
+from untrain.search.retrieve.postings import words
 from untrain.search.retrieve.text import (
     TEXT_RETRIEVERS,
     Bm25Retriever,
     Retriever,
     TfidfRetriever,
-    best,
-    words,
 )
 
 KINDS = [TfidfRetriever, Bm25Retriever]
@@ -85,7 +84,7 @@ def former(texts: list[str], prompt: str) -> np.ndarray:
 def never_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few captions there are, most of them must be left out unseen."""
     for name, value in {"DENSE": 0, "FEW": 0, "SAMPLED": 2, "JOINED": 0}.items():
-        monkeypatch.setattr(module, name, value)
+        monkeypatch.setattr(inverted, name, value)
 
 
 @pytest.mark.usefixtures("never_all")
@@ -154,7 +153,7 @@ def test_an_index_grows_by_captions_between_the_others(
     kind: type[Retriever], dense: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"DENSE": dense, "FEW": 0, "SAMPLED": 2, "JOINED": 0}.items():
-        monkeypatch.setattr(module, name, value)
+        monkeypatch.setattr(inverted, name, value)
     texts = captions(500)  # of few words, so that many are equal
     texts[7] = texts[9] = ""
     there = np.random.default_rng(3).random(500) < 0.9
@@ -188,7 +187,7 @@ def test_small_additions_are_joined_so_that_segments_stay_few(
         retriever.add(texts[start : start + 4])
     assert len(retriever._segments) <= 5
     monkeypatch.setattr(postings, "SEGMENT", 90)
-    monkeypatch.setattr(module, "SEGMENT", 90)
+    monkeypatch.setattr(inverted, "SEGMENT", 90)
     several = TfidfRetriever().fit(texts)
     assert [len(segment) for segment in several._segments] == [90, 90, 90, 90, 40]
     for one, other in zip(

@@ -16,7 +16,8 @@ from untrain.core.notes import Note
 from untrain.core.registry import Registry
 from untrain.search.retrieve.index_files import last_made
 from untrain.search.retrieve.indexes import VECTOR_INDEXES
-from untrain.search.retrieve.text import TEXT_RETRIEVERS, Retriever, best
+from untrain.search.retrieve.inverted import best
+from untrain.search.retrieve.text import TEXT_RETRIEVERS, Retriever
 from untrain.search.retrieve.vectors import unit
 
 FUSION_K = 60  # Cormack, Clarke & Büttcher (2009)
