@@ -249,7 +249,8 @@ def markdown(table: pd.DataFrame) -> str:
         recalls = [record.get(f"recall@{top}", float("nan")) for top in TOPS]
         shown = ["" if np.isnan(value) else f"{value:.3f}" for value in recalls]
         lines.append(
-            f"| {record['index']} | {record['images']:,} | {record['build_s']:,.1f} ({record['build_cpu_s']:,.1f}) "
+            f"| {record['index']} | {record['images']:,} "
+            f"| {record['build_s']:,.1f} ({record['build_cpu_s']:,.1f}) "
             f"| {record['median_ms']:,.1f} ({record['p95_ms']:,.1f}) "
             f"| {record['cpu_median_ms']:,.1f} ({record['cpu_p95_ms']:,.1f}) "
             f"| {record['own_mib']:,.0f} ({record['peak_mib']:,.0f}) | {shown[0]} | {shown[1]} |"
