@@ -107,4 +107,11 @@ def test_colours_count_more_the_larger_their_weight():
     assert ae.colour_loss(red, grey) == pytest.approx(0.4)  # 0.6, 0.3 and 0.3 from their mean
     recipes = [preset(1, epochs_ae=1, colour_weight=weight) for weight in (0.0, 1.0)]
     assert recipes[0].autoencoder_part() != recipes[1].autoencoder_part()
-    assert "colour_weight" not in recipes[0].to_dict() and "parts" not in recipes[0].to_dict()
+
+
+@pytest.mark.parametrize("name", ["micro", "tiny", "small", "seed"])
+def test_recipes_from_before_stay_what_they_were(name):
+    """Their settings, and so the fingerprints of their models, know of no parts and no colours."""
+    assert not {"parts", "colour_weight"} & preset_of(name).to_dict().keys()
+    assert not {"parts", "colour_weight"} & preset_of(name).autoencoder_part().keys()
+    assert {"parts", "colour_weight"} <= preset_of("photo").autoencoder_part().keys()
