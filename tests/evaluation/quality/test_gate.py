@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from itertools import product
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -210,3 +211,17 @@ def test_rare_names_are_sampled_more_often_than_they_occur(monkeypatch: pytest.M
     assert rare.sum() >= data.LEAST
     assert sample.weights[rare].sum() == pytest.approx(30)
     assert sample.weights[~rare].sum() == pytest.approx(970)
+
+
+def test_the_further_from_real_pictures_the_blurrier(
+    catalog: Catalog, prompts: pd.DataFrame, right: Pictures
+) -> None:
+    """What is shown is still right; the distance says how well."""
+    found = []
+    for width in (0.5, 1.5, 2.5):
+        blurred = [(p, cv2.GaussianBlur(x, (0, 0), width)) for p, x in right]
+        quality = judge_pictures(catalog, prompts, blurred)
+        assert quality is not None
+        found.append(quality.record["distance"])
+    for name in ("frechet", "kernel"):
+        assert found[0][name] < found[1][name] < found[2][name]
