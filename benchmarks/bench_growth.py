@@ -108,17 +108,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
         os.environ["UNTRAIN_CACHE"] = f"{scratch}/cache"
         figures = measured(args, photos, chosen, Path(scratch))
-    for name, times in figures.items():
-        whole = times["first"][0], times["first"][1]
-        told = [
-            f"{phase} {wall:8.2f} s, {cpu:8.2f} s of processor"
-            + (f" ({wall / whole[0]:6.1%}, {cpu / whole[1]:6.1%})" if phase != "first" else "")
-            for phase, (wall, cpu) in times.items()
-        ]
-        print(f"{name:<18} " + " | ".join(told), flush=True)
-    if args.out:
-        about = {"images": args.images, "added": more, "side": args.side, "encoder": args.encoder}
-        write_json(args.out, {**about, "preset": args.preset, "seconds": figures})
+        for name, times in figures.items():
+            whole = times["first"][0], times["first"][1]
+            told = [
+                f"{phase} {wall:8.2f} s, {cpu:8.2f} s of processor"
+                + (f" ({wall / whole[0]:6.1%}, {cpu / whole[1]:6.1%})" if phase != "first" else "")
+                for phase, (wall, cpu) in times.items()
+            ]
+            print(f"{name:<18} " + " | ".join(told), flush=True)
+        if args.out:
+            about = {
+                "images": args.images,
+                "added": more,
+                "side": args.side,
+                "encoder": args.encoder,
+            }
+            write_json(args.out, {**about, "preset": args.preset, "seconds": figures})
 
 
 def measured(

@@ -12,16 +12,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.catalogs import encoded, small_catalog
 from untrain.catalogs import Catalog, rendered
 from untrain.encoders.layout import LayoutEncoder
 from untrain.encoders.store import FeatureStore
+from untrain.search import near_copies
 from untrain.search.catalog_index import open_calibration, open_index
 from untrain.search.duplicates import duplicate_groups
 from untrain.search.retrieve import faiss_index
 from untrain.search.retrieve.candidates import open_text
 from untrain.search.retrieve.vector_index import VectorIndex
 
-PICTURES = rendered(families=8, size_of_family=3, resolution=16)
+DRAWN = rendered(families=4, size_of_family=3, resolution=64)
+FILES = {f"{i}0": DRAWN.read(i) for i in DRAWN.ids}
+FILES |= {f"{i}1": encoded(DRAWN.image(i), "JPEG", quality=90, subsampling=0) for i in DRAWN.ids}
+FILES |= {f"{i}2": DRAWN.read(i) for i in DRAWN.ids[:4]}  # copies: near ones and exact ones
+PICTURES = small_catalog(dict(sorted(FILES.items())))
 IDS = list(PICTURES.ids)
 
 
@@ -54,14 +60,18 @@ def test_answers_do_not_depend_on_what_was_there_before(steps: list[list[str]], 
             copies = [duplicate_groups(each) for each in catalogs][-1]
             os.environ["UNTRAIN_CACHE"] = f"{folder}/fresh"
             assert grown == answers(catalogs[-1], kind)
-            pd.testing.assert_frame_equal(copies, duplicate_groups(catalogs[-1]))
+            fresh = duplicate_groups(catalogs[-1])
+            pd.testing.assert_frame_equal(copies, fresh)
+            both = [{f"{i[:-1]}0", f"{i[:-1]}1"} <= {*steps[-1], IDS[0]} for i in DRAWN.ids]
+            assert not any(both) or "near" in set(fresh["kind"])
         finally:
             os.environ["UNTRAIN_CACHE"] = before
 
 
 def test_an_index_grows_out_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faiss_index, "WORTHWHILE", 10)
-    few, some = PICTURES.subset(IDS[:18]), PICTURES.subset(IDS[2:22])
+    distinct = [i for i in IDS if i[-1] != "2"]
+    few, some = PICTURES.subset(distinct[:18]), PICTURES.subset(distinct[2:22])
     open_index(few, LayoutEncoder(), "hnsw")
     with monkeypatch.context() as patch:
         patch.setattr(VectorIndex, "fit", None)  # cannot be called
@@ -77,12 +87,18 @@ def test_an_index_grows_out_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -
 def test_no_picture_is_hashed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     duplicate_groups(PICTURES.subset(IDS[:10]))
     embedded: list[str] = []
-    real = FeatureStore._embed
+    compared: list[int] = []
+    real, near = FeatureStore._embed, near_copies._with_cosine
 
     def noting(self: FeatureStore, catalog: Catalog, ids: list[str], *others: object) -> None:
         embedded.extend(ids)
         real(self, catalog, ids, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(FeatureStore, "_embed", noting)
-    duplicate_groups(PICTURES.subset(IDS[4:12]))
-    assert embedded == 2 * IDS[10:12]  # layout features and hashes
+    monkeypatch.setattr(
+        near_copies, "_with_cosine", lambda p, *rest: (compared.append(len(p)), near(p, *rest))[1]
+    )
+    found = duplicate_groups(PICTURES.subset(IDS[4:12]))
+    new = [i for i in IDS[10:12] if PICTURES.hashes[PICTURES.index[i]] not in PICTURES.hashes[:10]]
+    assert embedded == 2 * new  # layout features and hashes
+    assert sum(compared) < len(found)

@@ -12,13 +12,15 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.sheet import contact_sheet
-from untrain.core.cache import cached
+from untrain.core.cache import cached, recall
+from untrain.core.digests import digests_of
 from untrain.core.files import atomic_file, fingerprint, rng
 from untrain.search.near_copies import (
     COLOUR_DIFFERENCE,
     COSINE,
     DIFFERENCE,
     HASH_BITS,
+    Compared,
     near_pairs,
     no_pairs,
 )
@@ -146,10 +148,28 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
     encoder = LayoutEncoder()
     thresholds = HASH_BITS, COSINE, DIFFERENCE, COLOUR_DIFFERENCE
     key = fingerprint(VERSION, thresholds, encoder.fingerprint, catalog.fingerprint)
+    # By name: what a catalogue that grows was compared with the last time.
+    latest = f"compared-{fingerprint(thresholds, encoder.fingerprint, catalog.name)}"
 
     def find() -> pd.DataFrame:
         stored, rows = FeatureStore(None, encoder).index(catalog, "embedding images")
-        return _with_near(catalog, stored, rows)
+        firsts = catalog.same_as
+        images = np.unique(firsts)
+        before = recall("indexes", latest, _load_compared, VERSION)
+        pairs = near_pairs(catalog, images, stored, rows, before)
+        contents = digests_of([catalog.hashes[i] for i in images])
+        ends = {side: np.searchsorted(images, pairs[side]) for side in ("a", "b")}
+        cached(
+            "indexes",
+            latest,
+            {"description": f"pictures of {catalog.name} that were compared", "rows": len(images)},
+            make=lambda: Compared(contents, pairs.assign(**ends)),
+            save=_save_compared,
+            load=_load_compared,
+            version=VERSION,
+            fresh=True,
+        )
+        return _groups(catalog, firsts, pairs)
 
     groups, _ = cached(
         "indexes",
@@ -160,6 +180,17 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
         load=pd.read_parquet,
     )
     return groups
+
+
+def _save_compared(compared: Compared, folder: Path) -> None:
+    folder.mkdir()
+    np.save(folder / "contents.npy", compared.contents, allow_pickle=False)
+    compared.pairs.to_parquet(folder / "pairs.parquet", index=False)
+
+
+def _load_compared(folder: Path) -> Compared:
+    contents = np.load(folder / "contents.npy", allow_pickle=False)
+    return Compared(contents, pd.read_parquet(folder / "pairs.parquet"))
 
 
 def _with_near(catalog: Catalog, features: np.ndarray, rows: np.ndarray) -> pd.DataFrame:

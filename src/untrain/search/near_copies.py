@@ -8,12 +8,14 @@ is left is compared cell by cell. `benchmarks/bench_catalog.py --copies` measure
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
+from untrain.core.digests import WORDS, DigestTable, digests_of
 from untrain.core.files import fingerprint
 from untrain.core.parallel import in_threads
 from untrain.encoders.store import FeatureStore
@@ -43,8 +45,39 @@ class PerceptualHashes:
         return perceptual_hashes(images).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Images that were compared with each other before.
+
+    Attributes
+    ----------
+    contents : ndarray of uint64, shape (m, 4)
+        Digests of their bytes, all different.
+    pairs : DataFrame
+        As `near_pairs` returns them, but ``a`` and ``b`` are rows of ``contents``.
+    """
+
+    contents: np.ndarray
+    pairs: pd.DataFrame
+
+    @classmethod
+    def nothing(cls) -> Compared:
+        """Return that of no images."""
+        return cls(np.empty((0, WORDS), np.uint64), no_pairs())
+
+    def places(self, contents: np.ndarray) -> np.ndarray:
+        """Return where in ``contents`` other ones are, int64; −1 where they are not."""
+        table = DigestTable()
+        table.extend(self.contents)
+        return table.find(contents)
+
+
 def near_pairs(
-    catalog: Catalog, images: np.ndarray, features: np.ndarray, rows: np.ndarray
+    catalog: Catalog,
+    images: np.ndarray,
+    features: np.ndarray,
+    rows: np.ndarray,
+    before: Compared | None = None,
 ) -> pd.DataFrame:
     """Return the pairs of images that are near copies; images not hashed before are decoded.
 
@@ -56,18 +89,35 @@ def near_pairs(
     features : ndarray, shape (m, d)
     rows : ndarray of int64, shape (len(catalog),)
         The row of each image in ``features``.
+    before : Compared, optional
+        These need not be compared with each other again.
 
     Returns
     -------
     DataFrame
-        ``a`` and ``b``, positions, a < b; ``hash_distance``, bits of 64; ``cosine``;
+        In order of ``a`` and ``b``, positions, a < b; ``hash_distance``, bits of 64; ``cosine``;
         ``difference`` and ``colour_difference``, 0–255, see `differences`.
     """
     names = [catalog.ids[i] for i in images]
     bits, of_images = FeatureStore(None, PerceptualHashes()).index(catalog, "hashing images", names)
     hashes = np.packbits(bits[of_images] > 0, axis=1)
-    found = [_with_cosine(pairs, features, rows) for pairs in _pairs_by_hash(hashes, images)]
-    return _with_difference(pd.concat([_no_pairs(), *found], ignore_index=True), catalog)
+    before = before or Compared.nothing()
+    places = before.places(digests_of([catalog.hashes[i] for i in images]))
+    found = [
+        _with_cosine(pairs, features, rows) for pairs in _pairs_by_hash(hashes, images, places < 0)
+    ]
+    new = _with_difference(pd.concat([_no_pairs(), *found], ignore_index=True), catalog)
+    every = pd.concat([_known_pairs(before, images, places), new], ignore_index=True)
+    return every.sort_values(["a", "b"], ignore_index=True)
+
+
+def _known_pairs(before: Compared, images: np.ndarray, places: np.ndarray) -> pd.DataFrame:
+    """Return the pairs that were found before, of images that are still there."""
+    positions = np.full(len(before.contents), -1)
+    positions[places[places >= 0]] = images[places >= 0]
+    ends = positions[before.pairs[["a", "b"]].to_numpy(np.int64)]
+    pairs = before.pairs.assign(a=ends.min(axis=1), b=ends.max(axis=1))
+    return pairs[ends.min(axis=1) >= 0]
 
 
 def no_pairs() -> pd.DataFrame:
@@ -130,19 +180,22 @@ def _no_pairs() -> pd.DataFrame:
     return pd.DataFrame(columns=list(kinds)).astype(kinds)
 
 
-def _pairs_by_hash(hashes: np.ndarray, images: np.ndarray) -> Iterator[pd.DataFrame]:
-    """Yield the pairs a < b of ``images`` (ascending) whose hashes are close, block by block."""
+def _pairs_by_hash(
+    hashes: np.ndarray, images: np.ndarray, new: np.ndarray
+) -> Iterator[pd.DataFrame]:
+    """Yield the pairs a < b of ``images`` (ascending), one of them new, whose hashes are close."""
     import faiss
 
     index = faiss.IndexBinaryFlat(64)
     index.add(hashes)
-    for start in range(0, len(hashes), BLOCK):
-        ends, bits, b = index.range_search(hashes[start : start + BLOCK], HASH_BITS + 1)
-        a = np.repeat(
-            start + np.arange(len(ends) - 1), ends[1:].astype(int) - ends[:-1].astype(int)
-        )
-        once = a < b
-        pairs = {"a": images[a[once]], "b": images[b[once]], "hash_distance": bits[once]}
+    asked = np.flatnonzero(new)
+    for start in range(0, len(asked), BLOCK):
+        part = asked[start : start + BLOCK]
+        ends, bits, other = index.range_search(hashes[part], HASH_BITS + 1)
+        own = np.repeat(part, np.diff(ends.astype(np.int64)))
+        once = (own < other) | ~new[other]  # of two new ones, each finds the other
+        a, b = np.minimum(own, other)[once], np.maximum(own, other)[once]
+        pairs = {"a": images[a], "b": images[b], "hash_distance": bits[once]}
         yield pd.DataFrame(pairs).astype({"hash_distance": np.int64})
 
 
