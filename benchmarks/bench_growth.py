@@ -3,18 +3,21 @@
 ``python benchmarks/bench_growth.py --path fashion.zip --images 10000 --scratch DIR``
 ``python benchmarks/bench_growth.py … --encoder weights/mobilenet_v2 --preset small``
 
-Photos of the zip are laid into a folder beside their captions, some later, between the others. Of
-each part are shown wall and processor seconds of making it the first time, of opening it again
-unchanged, and of opening it after the folder grew; the last two also as shares of the first. A part
-has what those before it made. Everything is made in a cache of its own, which is deleted.
+Photos of the zip are laid into a folder beside their captions, or into a zip of their own
+(``--format fashion``), some later, between the others. Of each part are shown wall and processor
+seconds of making it the first time, of opening it again unchanged, and of opening it after they
+grew; the last two also as shares of the first. A part has what those before it made. Everything is
+made in a cache of its own, which is deleted.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from untrain.attribution.gradients.rows import dimensions_for
 from untrain.attribution.gradients.store import GradientStore
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.formats.fashion import COLUMNS
 from untrain.core.files import write_json
 from untrain.encoders.base import Encoder, pooled
 from untrain.encoders.registry import load_encoder
@@ -38,17 +42,35 @@ from untrain.search.retrieve.candidates import open_text
 PHASES = ("first", "again", "grown")
 
 
-def lay_out(photos: Catalog, ids: list[str], folder: Path, side: int = 0) -> None:
-    """Write photos beside their captions; those with a ``side`` are made as high as that."""
+def lay_out(photos: Catalog, ids: list[str], place: Path, side: int, format: str) -> Path:
+    """Write photos beside their captions, or all of them into a zip; return where they are.
+
+    Those with a ``side`` are made as high as that.
+    """
+    if format == "fashion":
+        rows = photos.attributes.iloc[[photos.index[i] for i in ids]].assign(id=ids)
+        with zipfile.ZipFile(place / "photos.zip", "w") as archive:
+            archive.writestr("styles.csv", rows[list(COLUMNS)].to_csv(index=False))
+            for image_id in ids:
+                archive.writestr(f"images/{image_id}.jpg", picture(photos, image_id, side))
+        return place / "photos.zip"
+    folder = place / "photos"
+    folder.mkdir(exist_ok=True)
     for image_id in ids:
-        if side:
-            photo = photos.image(image_id)
-            size = round(photo.width * side / photo.height), side
-            photo.resize(size).save(folder / f"{image_id}.jpg", quality=90)
-        else:
-            (folder / f"{image_id}.jpg").write_bytes(photos.read(image_id))
-        caption = photos.captions[photos.index[image_id]]
-        (folder / f"{image_id}.txt").write_text(caption, encoding="utf-8")
+        if not (folder / f"{image_id}.jpg").exists():
+            (folder / f"{image_id}.jpg").write_bytes(picture(photos, image_id, side))
+            caption = photos.captions[photos.index[image_id]]
+            (folder / f"{image_id}.txt").write_text(caption, encoding="utf-8")
+    return folder
+
+
+def picture(photos: Catalog, image_id: str, side: int) -> bytes:
+    """Return the file of a photo."""
+    if not side:
+        return photos.read(image_id)
+    photo, buffer = photos.image(image_id), io.BytesIO()
+    photo.resize((round(photo.width * side / photo.height), side)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def parts_of(args: argparse.Namespace, encoder: Encoder) -> dict[str, Callable[[Catalog], object]]:
@@ -92,6 +114,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--added", type=float, default=0.01, help="share added")
     parser.add_argument("--side", type=int, default=0, help="enlarge photos to this height")
+    parser.add_argument("--format", choices=["folder", "fashion"], default="folder")
     parser.add_argument("--encoder", default="layout")
     parser.add_argument("--indexes", nargs="*", default=["exact", "ivfpq"])
     parser.add_argument("--text", nargs="*", default=["tfidf"])
@@ -121,6 +144,7 @@ def main() -> None:
                 "images": args.images,
                 "added": more,
                 "side": args.side,
+                "format": args.format,
                 "encoder": args.encoder,
             }
             write_json(args.out, {**about, "preset": args.preset, "seconds": figures})
@@ -130,9 +154,7 @@ def measured(
     args: argparse.Namespace, photos: Catalog, chosen: list[str], scratch: Path
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """Return wall and processor seconds of each part in each phase."""
-    folder = scratch / "photos"
-    folder.mkdir()
-    lay_out(photos, chosen[: args.images], folder, args.side)
+    path = lay_out(photos, chosen[: args.images], scratch, args.side, args.format)
     encoder = load_encoder(args.encoder)
     parts = parts_of(args, encoder)
     figures: dict[str, dict[str, tuple[float, float]]] = {"listing": {}}
@@ -148,8 +170,8 @@ def measured(
     model = old = None
     for phase in PHASES:
         if phase == "grown":
-            lay_out(photos, chosen[args.images :], folder, args.side)
-        catalog = timed("listing", phase, lambda: load_catalog("folder", path=folder))
+            lay_out(photos, chosen, scratch, args.side, args.format)
+        catalog = timed("listing", phase, lambda: load_catalog(args.format, path=path))
         for name, part in parts.items():
             timed(name, phase, lambda part=part, catalog=catalog: part(catalog))
         if args.preset:
