@@ -192,7 +192,7 @@ def _pairs_by_hash(
     for start in range(0, len(asked), BLOCK):
         part = asked[start : start + BLOCK]
         ends, bits, other = index.range_search(hashes[part], HASH_BITS + 1)
-        own = np.repeat(part, np.diff(ends.astype(np.int64)))
+        own = np.repeat(part, ends[1:].astype(int) - ends[:-1].astype(int))
         once = (own < other) | ~new[other]  # of two new ones, each finds the other
         a, b = np.minimum(own, other)[once], np.maximum(own, other)[once]
         pairs = {"a": images[a], "b": images[b], "hash_distance": bits[once]}
