@@ -51,7 +51,7 @@ from untrain.generators.noise import noise_batch
 from untrain.runs.run import Run
 from untrain.settings.load import load_config
 
-REAL, DRAWN, EACH, COMPONENTS, LABEL = 1000, 400, 12, 64, 210
+REAL, DRAWN, EACH, COMPONENTS, LABEL = 1000, 400, 12, 64, 230
 ASKED = {"article": ("article", "articleType"), "colour": ("colour", "baseColour")}
 FREE = {"temperature": 1.0, "top_k": 1.0, "guidance": 1.0}  # what training does not depend on
 
@@ -229,19 +229,26 @@ class Trained:
             drawn.append(tr.sample(self.transformer, words[i : i + 128], noise, self.preset))
         return ae.decode(self.autoencoder, np.concatenate(drawn), self.preset.grid)
 
-    def measured(self) -> dict[str, float]:
-        """Return a row of the table."""
-        run, preset = self.bench.run, self.preset
-        held, size = run.held_out, (preset.height, preset.width)
+    def of_held_out(self) -> tuple[np.ndarray, dict[str, float]]:
+        """Return held-out photos as the autoencoder draws them again, and their PSNR and bits."""
+        held, size = self.bench.run.held_out, (self.preset.height, self.preset.width)
         pixels = held.pixels(size)
         tokens = ae.encode(self.autoencoder, pixels)
-        rebuilt = ae.decode(self.autoencoder, tokens, preset.grid)
+        rebuilt = ae.decode(self.autoencoder, tokens, self.preset.grid)
         likely = tr.log_likelihood(self.transformer, self.text(held.captions), tokens)
+        return rebuilt, {
+            "psnr": 10 * np.log10(255**2 / np.square(rebuilt.astype(float) - pixels).mean()),
+            "bits": -float(likely.sum(1).mean()) / np.log(2),
+        }
+
+    def measured(self) -> dict[str, float]:
+        """Return a row of the table."""
+        run = self.bench.run
+        held, (rebuilt, found) = run.held_out, self.of_held_out()
         every = [*held.captions, *run.catalog.captions][:DRAWN]
         return {
-            "psnr": 10 * np.log10(255**2 / np.square(rebuilt.astype(float) - pixels).mean()),
+            **found,
             "rebuilt_fd": self.bench.distance(self.bench.features(rebuilt)),
-            "bits": -float(likely.sum(1).mean()) / np.log(2),
             "fd": self.bench.distance(self.bench.features(self.draw(every))),
             **self.right(held.captions, 1, {name: labels(held, name) for name in ASKED}, ""),
             **self.right(self.bench.prompts, EACH, self.bench.wanted, "_prompts"),
@@ -277,7 +284,7 @@ def sheet(trained: Sequence[Trained], path: Path, each: int = 4) -> None:
     for row, prompt in enumerate(prompts):
         place = (8, int((row + 0.5) * pictures.height / len(prompts)) - 8)
         ImageDraw.Draw(whole).text(place, prompt, "black", ImageFont.load_default(14))
-    whole.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    whole.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def parse() -> argparse.Namespace:
@@ -292,7 +299,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds-ae", type=float, default=280, help="of the autoencoder")
     parser.add_argument("--rows", type=Path, default=Path("shop-recipes.csv"))
     parser.add_argument("--scratch", type=Path, default=Path("shop-recipes-scratch"))
-    parser.add_argument("--sheet", type=Path, help="a picture to write, and no table")
+    parser.add_argument("--sheet", type=Path, help="a picture to write, and only the quick columns")
     return parser.parse_args()
 
 
@@ -311,7 +318,10 @@ def main() -> None:
         return Trained(bench, preset_of(base, **changes), args.seconds_ae, args.seconds)
 
     if args.sheet:
-        sheet([trained(name) for name in args.only], args.sheet)
+        drawn = {name: trained(name) for name in args.only}
+        sheet([*drawn.values()], args.sheet)
+        rows = [{"recipe": n} | one.epochs | one.of_held_out()[1] for n, one in drawn.items()]
+        print(pd.DataFrame(rows).round(2).to_string(index=False))
         return
     key = ["recipe", "seconds_ae", "seconds"]
     rows = pd.read_csv(args.rows) if args.rows.exists() else pd.DataFrame(columns=key)

@@ -83,10 +83,11 @@ class _Further(nn.Module):
         self.norm = nn.LayerNorm(preset.dim)
         self.up = nn.Linear(preset.dim, 2 * preset.dim)
         self.down = nn.Linear(2 * preset.dim, preset.dim)
+        self.activation = SquaredReLU()
 
     def forward(self, x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         x = x + codes
-        return x + self.down(F.relu(self.up(self.norm(x))).square())
+        return x + self.down(self.activation(self.up(self.norm(x))))
 
 
 class Transformer(nn.Module):
