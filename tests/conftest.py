@@ -32,13 +32,20 @@ atexit.register(shutil.rmtree, os.environ["UNTRAIN_CACHE"], ignore_errors=True)
 
 
 TESTS = Path(__file__).parent
-PIPELINE = ("banks", "benchmarks", "examples", "experiment", "generators", "testing", "training")
+PIPELINE = ("banks", "benchmarks", "examples", "experiment", "generators", "gpu", "testing")
+PIPELINE += ("training",)
 """Folders whose tests train models or run stages."""
 TRAINED = {"micro_run", "micro_copy"}
 """Fixtures that do."""
 EXTERNAL = ("browser", "docs")
 """Folders whose tests need another program, or run what the documents tell people to run."""
 TIERS = ("unit", "pipeline", "external")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPU from all tests but those marked ``gpu``: they say what a CPU does."""
+    if "gpu" not in (config.option.markexpr or ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

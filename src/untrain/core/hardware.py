@@ -17,6 +17,9 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 VARIABLE = "UNTRAIN_FAST_BFLOAT16"
 """Environment variable for tests: 0 or 1 replaces what the hardware says of itself."""
+STEPS = "UNTRAIN_STEPS"
+"""Environment variable: on a GPU, ``graph`` launches a training step at once
+(`untrain.generators.steps`) and ``eager``, the default, kernel by kernel."""
 
 
 @cache
@@ -41,6 +44,20 @@ def has_fast_bfloat16() -> bool:
     if device().type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def steps_in_graphs() -> bool:
+    """Tell whether training steps are recorded as CUDA graphs: on a GPU, on request.
+
+    Raises
+    ------
+    InputError
+        The environment variable has another value than ``eager`` or ``graph``.
+    """
+    asked = os.environ.get(STEPS, "eager")
+    if asked not in ("eager", "graph"):
+        raise InputError(f"{STEPS} must be eager or graph, found {asked!r}")
+    return asked == "graph" and device().type == "cuda"
 
 
 def default_precision() -> Precision:
@@ -98,4 +115,5 @@ def platform(precision: str | None) -> dict[str, str]:
     A generator whose ``precision`` is None decides that for itself, in its recipe.
     """
     where = {"torch": torch.__version__, "device": device().type}
+    where |= {"steps": "graph"} if steps_in_graphs() else {}
     return {**where, "precision": precision} if precision else where

@@ -8,9 +8,9 @@ is over its full size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,8 +21,7 @@ from untrain.core.hardware import deterministic, device
 from untrain.generators.base import Progress
 from untrain.generators.products import quick_layers
 from untrain.generators.recording import current_recorder
-
-Clip = Callable[[Iterable[torch.Tensor], float], Any]
+from untrain.generators.steps import Clip, Later, Step, recording_steps, set_rate
 
 
 class Recipe(Protocol):
@@ -85,7 +84,7 @@ def paired_batches(seed: int, pairs: int, batch: int, epochs: int) -> Iterator[E
 def descend(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    losses_of: Callable[[Epoch], Iterator[torch.Tensor | None]],
+    losses_of: Callable[[Epoch], Iterator[torch.Tensor | Later | None]],
     recipe: Recipe,
     pairs: int,
     seed: int,
@@ -103,7 +102,8 @@ def descend(
     losses_of : callable
         Epoch → for each of its batches, when it is asked for, the loss of the batch: the sum of the
         losses of the pairs that are not removed over the full size of the batch, a number or one a
-        model. None is a step that is left out, as where all pairs are removed.
+        model, or a `Later` that computes it. None is a step that is left out, as where all pairs
+        are removed.
     recipe : Recipe
     pairs : int
         Size of the data, removed pairs included.
@@ -128,20 +128,16 @@ def descend(
     if recorder:
         recorder.begin(steps)
     found, step = [], 0
-    with quick_layers(model):
+    with quick_layers(model), recording_steps(optimizer) as capture:
+        take = Step(model, optimizer, clip, recipe.clip, capture)
         for epoch in paired_batches(seed, pairs, recipe.batch, recipe.epochs):
             total = torch.zeros(models, device=device())
             losses = losses_of(epoch)
             for rows in epoch.batches:
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.lr * schedule(step, steps, recipe.warmup)
+                set_rate(optimizer, recipe.lr * schedule(step, steps, recipe.warmup))
                 loss = next(losses)
                 if loss is not None:
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.sum().backward()  # over models, none of which has a weight of another's
-                    clip(model.parameters(), recipe.clip)
-                    optimizer.step()
-                    total += loss.detach()
+                    total += take(loss)
                 step += 1
                 average.update(step)
                 if recorder:

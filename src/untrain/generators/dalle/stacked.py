@@ -38,7 +38,7 @@ def train_stacked(
     becomes the same model up to rounding. Not to the bit: models that are compared must all be
     trained in stacks of one size, or all one by one. In stacks of one size a row gives the same
     bits whatever the others are and wherever it stands. (Tested on
-    CPUs, and on an H200 by `benchmarks/gpu.py`; it rests on kernels that treat all parts of a batch
+    CPUs, and on GPUs by `tests/gpu`; it rests on kernels that treat all parts of a batch
     alike.)
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from untrain.generators.dalle.tokenizer import PAD
 from untrain.generators.dalle.transformer import Transformer
 from untrain.generators.paired import Clip, Epoch, descend, widened
 from untrain.generators.predictions import Prediction
+from untrain.generators.steps import Later
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,18 +107,23 @@ def descend_tokens(
         Mean training loss of each epoch, nats.
     """
     first, processes = share
-    where = device()
+    where, alone = device(), processes == 1  # who trains with others also waits for them
     image = torch.from_numpy(data.image).to(where)
 
-    def losses_of(epoch: Epoch) -> Iterator[torch.Tensor]:
+    def loss_of(
+        size: int, text: torch.Tensor, image: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
+        return (pair_losses(model, text, image, preset, precision) * weight).sum(-1) / size
+
+    def losses_of(epoch: Epoch) -> Iterator[torch.Tensor | Later]:
         own = data.kept.copy()
         own[..., np.delete(epoch.order, slice(first, None, processes))] = False
         weight = torch.from_numpy(own.astype(np.float32) * processes).to(where)
         shown = _captions_shown(data.text, preset, seed, epoch.number)
         text = torch.from_numpy(shown).to(where)
         for rows, size, padding in _computed(epoch, own, shown):
-            each = pair_losses(model, text[rows, padding:], image[rows], preset, precision)
-            yield (each * weight[..., rows]).sum(-1) / size
+            batch = text[rows, padding:], image[rows], weight[..., rows]
+            yield Later(partial(loss_of, size), batch, size) if alone else loss_of(size, *batch)
 
     models, pairs = data.kept.shape[:-1], len(data.text)
     optimizer = _optimizer(model, preset)

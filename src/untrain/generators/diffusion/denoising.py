@@ -294,6 +294,9 @@ class DenoisingGenerator(Generator):
         x = torch.from_numpy(noise).to(device())
         asked, nothing = self.condition(prompts), self.condition([""] * len(prompts))
         self.scheduler.set_timesteps(self.preset.steps, device=device())
+        # `add_noise` moves these to the GPU for good. On the CPU they are scalars, by which a GPU
+        # divides in another way: a model just loaded would draw other bits than one just trained.
+        self.scheduler.alphas_cumprod = self.scheduler.alphas_cumprod.to(device())
         for t in self.scheduler.timesteps:
             times = t.expand(len(x))
             with autocast(self.precision):

@@ -1,0 +1,1 @@
+"""What must hold on a GPU. `pytest -m gpu` runs it there; the same on a CPU is among the others."""
