@@ -44,12 +44,20 @@ TIERS = ("unit", "pipeline", "external")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hide the GPU from all tests but those marked ``gpu``: they say what a CPU does."""
-    if "gpu" not in (config.option.markexpr or ""):
+    if not asks_for_gpu(config):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def asks_for_gpu(config: pytest.Config) -> bool:
+    """Tell whether tests marked ``gpu`` were asked for: ``-m gpu``."""
+    return "gpu" in (config.option.markexpr or "")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each test its tier, unless it names one itself: see CONTRIBUTING.md."""
+    if not asks_for_gpu(config):
+        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("gpu")])
+        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
     for item in items:
         if not any(item.get_closest_marker(tier) for tier in TIERS):
             item.add_marker(getattr(pytest.mark, tier_of(item)))

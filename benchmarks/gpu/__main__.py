@@ -1,9 +1,13 @@
-"""`python benchmarks/gpu`: the folder beside which the other benchmarks lie is put on the path."""
+"""`python benchmarks/gpu`: with the other benchmarks and this checkout's library on the path."""
 
+import os
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:1] = [str(ROOT / "benchmarks"), str(ROOT / "src")]
+known = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]  # of processes that it starts
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, known))
 
 from gpu.main import main  # noqa: E402
 

@@ -55,7 +55,7 @@ def _run(name: str, at: Setting, gpu: bool) -> Row:
     which = which if gpu or not at.miniature else "gpu"  # none runs, and all are found
     options = ["-p", "no:cacheprovider", "-q", "-vv", "--tb=short", "-m", which]
     command = [sys.executable, "-m", "pytest", path, *options]
-    paths = [str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT / "src"), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     started = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,

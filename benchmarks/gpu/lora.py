@@ -58,7 +58,8 @@ def _pipeline(folder: Path, size: dict[str, Any]) -> Row:
     deeper = len(widths) - 1
     channels = (8, 8) if size is LITTLE else (32, 64, 64, 64)
     unet = diffusers.UNet2DConditionModel(
-        sample_size=size["side"] // 2 ** (len(channels) - 1), block_out_channels=widths, layers_per_block=size["layers"],
+        sample_size=size["side"] // 2 ** (len(channels) - 1), block_out_channels=widths,
+        layers_per_block=size["layers"],
         norm_num_groups=4, cross_attention_dim=wide, attention_head_dim=8,
         down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * deeper),
         up_block_types=(*("CrossAttnUpBlock2D",) * deeper, "UpBlock2D"),

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from gpu.pace import WARM, operations, pace, peak, timed, tokens
 from gpu.results import Item, Row, Setting
-from untrain.core.hardware import STEPS, Precision, autocast, device
+from untrain.core.hardware import PRECISIONS, STEPS, Precision, autocast, device
 from untrain.generators.base import Noise
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.training import descend_tokens
@@ -56,6 +56,8 @@ WAYS: dict[str, tuple[str, bool, Precision]] = {
     "compiled, graph": ("graph", True, "bfloat16"),
     "float32": ("eager", False, "float32"),
 }
+FILLED = ("bfloat16", "compiled", "compiled, graph")
+"""Ways worth trying where launching kernels is not what takes the time."""
 
 
 def items(at: Setting) -> Iterator[Item]:
@@ -71,20 +73,14 @@ def items(at: Setting) -> Iterator[Item]:
     for name, kind in (("peak bfloat16", torch.bfloat16), ("peak float32", torch.float32)):
         yield name, partial(measured, name, kind)
     for name, size in sizes.items():
-        ways = WAYS if not at.miniature else {n: WAYS[n] for n in ("float32", "compiled")}
-        if at.miniature:
-            ways = {"float32": ways["float32"], "compiled": ("eager", False, "float32")}
-        for batch in (size.preset.batch, size.filled):
+        small = size.preset.batch
+        for batch, chosen in ((small, WAYS), (size.filled, FILLED)):
             told = f"{name}, {batch} a step"
-            for way, (steps, compiled, precision) in ways.items():
-                ceiling = peaks.get(f"peak {precision}")
-                work = partial(_ours, size, batch, steps, compiled, precision, ceiling, at)
-                yield f"{told}: {way}", work
-        for precision in ("bfloat16", "float32"):
-            yield (
-                f"{name}, {size.preset.batch} a step: DALLE-pytorch {precision}",
-                partial(_theirs, size, precision, at),
-            )
+            for way in ("float32",) if at.miniature else chosen:
+                ceiling = peaks.get(f"peak {WAYS[way][2]}")
+                yield f"{told}: {way}", partial(_ours, size, batch, way, ceiling, at)
+            for precision in PRECISIONS[::-1] if batch == small else ():
+                yield f"{told}: DALLE-pytorch {precision}", partial(_theirs, size, precision, at)
     first = next(iter(sizes.values()))
     for name in _attentions(at):
         yield f"attention: {name}", partial(_attention, name, first)
@@ -92,11 +88,9 @@ def items(at: Setting) -> Iterator[Item]:
         yield f"drawing: {name}", partial(_drawing, size, at)
 
 
-def _ours(
-    size: Size, batch: int, steps: str, compiled: bool, precision: Precision,
-    ceiling: float | None, at: Setting,
-) -> Row:  # fmt: skip
+def _ours(size: Size, batch: int, way: str, ceiling: float | None, at: Setting) -> Row:
     """Return the pace of the paired loop."""
+    steps, compiled, precision = WAYS[way]
     preset = replace(size.preset, batch=batch, epochs=10**6)
     torch.manual_seed(0)
     with device():
