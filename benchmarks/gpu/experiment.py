@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -31,7 +32,7 @@ EPOCHS = (4, 12)
 """Least passes worth training, and most that are."""
 STORES = 3
 """What gradients of all photos cost, in passes of one model."""
-AROUND = 75.0
+AROUND = 110.0
 """Seconds, beside training, of reading photos, search, sampling, statistics and the report."""
 
 _COMMON: dict[str, Any] = {
@@ -158,6 +159,14 @@ def _plan(at: Setting) -> Row:
     return row
 
 
+def thumbnails(images: list[np.ndarray]) -> list[np.ndarray]:
+    """Return colours in 12 × 12 places: for the copy test, which wants features of all photos."""
+    return [cv2.resize(i, (12, 12), interpolation=cv2.INTER_AREA).ravel() / 255.0 for i in images]
+
+
+COPIES = {"encoder": {"name": f"{__name__}:{thumbnails.__name__}"}}
+
+
 def _experiment(name: str, epochs: int, at: Setting) -> dict[str, Any]:
     if at.miniature:
         return {
@@ -172,6 +181,7 @@ def _experiment(name: str, epochs: int, at: Setting) -> dict[str, Any]:
                         "k": [2], "duplicates": "exact"},
             "design": {"kind": "randomised", "models": 4},
             "evaluation": {"draws": 100},
+            "copies": COPIES,
             "workers": 1,
         }  # fmt: skip
     prompts = {"file": str(at.prompts)} if at.prompts else {"texts": PROMPTS}
@@ -189,6 +199,7 @@ def _experiment(name: str, epochs: int, at: Setting) -> dict[str, Any]:
         "removal": {"rankings": ["leverage", "fusion"], "arms": ["targeted", "random_uniform"],
                     "k": [10, 100], "duplicates": "exact"},
         "design": {"kind": "randomised", "models": MODELS},
+        "copies": COPIES,
     }  # fmt: skip
 
 
