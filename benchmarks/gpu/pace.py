@@ -98,15 +98,18 @@ def operations(preset: Preset, text: int, needed: bool = False) -> float:
     """Return the floating-point operations of training on one pair: the model's, not a kernel's.
 
     6 × weights × tokens for the matrix products, forward and backward, where the weights are those
-    of the blocks and of a token's own head, plus 12 × blocks × width of attention × tokens² for
+    of the blocks and of a token's own head (of several codes a place, those of its further ones,
+    too), plus 12 × blocks × width of attention × tokens² for
     attention (Chowdhery et al. 2022, PaLM, appendix B). ``needed`` counts half of the latter: a
     token sees, on average, half of the tokens. What is computed again backward counts nowhere.
     """
-    length, inner = text + preset.positions - 1, preset.heads * preset.head_dim
+    places = preset.positions // preset.parts
+    length, inner = text + places - 1, preset.heads * preset.head_dim
     blocks = preset.depth * (4 * preset.dim * inner + 8 * preset.dim**2)
     heads = preset.dim * ((text - 1) * preset.vocabulary + preset.positions * preset.codes)
+    further = (preset.positions - places) * 4 * preset.dim**2
     attention = 12 * preset.depth * inner * length**2
-    return 6.0 * (blocks * length + heads) + attention * (0.5 if needed else 1.0)
+    return 6.0 * (blocks * length + further + heads) + attention * (0.5 if needed else 1.0)
 
 
 def peak(kind: torch.dtype, size: int, repeats: int = 10) -> float:
