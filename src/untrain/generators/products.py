@@ -35,7 +35,9 @@ def quick_layers(model: nn.Module) -> Iterator[None]:
     It does nothing on a GPU, to other precisions than float32, on processors without AVX-512, where
     it would lose a little, and where torch lacks oneDNN.
     """
-    layers = [layer for layer in model.modules() if type(layer) in QUICK and _fits(layer)]
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    modules = model.modules() if on_cpu else ()  # elsewhere a compiler may look at them
+    layers = [layer for layer in modules if type(layer) in QUICK and _fits(layer)]
     for layer in layers:
         layer.forward = partial(QUICK[type(layer)], layer)
     try:
