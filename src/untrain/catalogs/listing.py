@@ -37,7 +37,7 @@ LISTING = "listing.json"
 VERSION = 4  # raise it when what is read changes
 TAIL = 2**23  # bytes: at its end a zip has its directory, here of up to some 100,000 files
 ROWS = 65536  # of a block of the listing
-SMALL = 50_000  # pairs up to which tuples and dictionaries, some 25 MiB, are worth their speed
+SMALL = 10_000  # pairs up to which tuples and dictionaries are worth the time to make them
 
 
 @dataclass(frozen=True)

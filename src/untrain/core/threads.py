@@ -14,7 +14,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 WAITING = {
     "GOMP_SPINCOUNT": "500",  # GNU OpenMP, which torch for Linux brings: turns before sleeping
@@ -72,3 +77,20 @@ def threads_set(threads: int) -> Iterator[None]:
     finally:
         if threads != before:
             torch.set_num_threads(before)
+
+
+def one_thread_a_product() -> contextlib.AbstractContextManager[object]:
+    """Have NumPy's matrix products use one thread for a while: for work that has its own threads.
+
+    Its threads meet at every product. Beside other work, where one of them has to wait for its
+    core, small products take twenty times as long on two threads as on one.
+    """
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return what limits the threads of the loaded libraries; finding them takes a while."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

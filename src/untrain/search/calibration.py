@@ -28,8 +28,13 @@ ReadPicture = Callable[[int], np.ndarray]
 """Position → picture, uint8 H×W×3."""
 
 
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """Return a picture, uint8 H×W×3, at 32×32 pixels, aspect kept, on white."""
+    return fit_into(Image.fromarray(picture), (SIDE, SIDE))
+
+
 def overlay(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Lay two pictures over each other at 32×32 pixels, aspect kept, on white.
+    """Lay two pictures over each other: their `thumbnail`s, which may be given instead.
 
     Returns
     -------
@@ -39,9 +44,7 @@ def overlay(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     difference : float
         Root mean square difference, 0 to 255.
     """
-    a, b = (
-        fit_into(Image.fromarray(picture), (SIDE, SIDE)).astype(float) for picture in (one, other)
-    )
+    a, b = thumbnail(one).astype(float), thumbnail(other).astype(float)
     difference = math.sqrt(((a - b) ** 2).mean())
     a, b = a - a.mean(), b - b.mean()
     length = math.sqrt((a**2).sum() * (b**2).sum())

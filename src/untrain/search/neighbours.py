@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,12 @@ class Nearest:
         mean = np.broadcast_to(_distances(neighbours).mean(axis=1), distances.shape)
         ratio = np.divide(distances, mean, out=np.ones(len(distances)), where=mean > 0)
         return cls(positions, distances, ratio)
+
+    @classmethod
+    def together(cls, several: Sequence[Nearest]) -> Nearest:
+        """Return those of several groups of queries, one after another."""
+        columns = ("position", "distance", "ratio")
+        return cls(*(np.concatenate([getattr(n, name) for n in several]) for name in columns))
 
 
 def _distances(cosines: np.ndarray) -> np.ndarray:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +16,26 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
-from untrain.core.parallel import in_threads
+from untrain.core.progress import bar
 from untrain.core.schema import records
+from untrain.core.threads import cores, one_thread_a_product
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
+from untrain.encoders.store import FeatureStore
+from untrain.search.calibration import Calibration
 from untrain.search.catalog_index import CatalogIndex, open_calibration, open_index
-from untrain.search.compare.comparison import undefined_notes
+from untrain.search.compare.comparison import undefined_note
+from untrain.search.compare.metrics import measured
 from untrain.search.neighbours import NEIGHBOURS
-from untrain.search.rank.metric_table import LEFT_OUT
+from untrain.search.rank.metric_table import CANDIDATES_LEFT_OUT, LEFT_OUT
 from untrain.search.rank.ranking import check_method, parse_method, rank
 from untrain.search.retrieve.candidates import open_text
-from untrain.search.trace_query import Similarity, TracedPicture
+from untrain.search.trace_pictures import Seen, SeenPictures
+from untrain.search.trace_query import Similarity, TracedPicture, answer
 
 WORDS = "text_tfidf"
+TOGETHER = 32  # pictures in hand at once
+PARTS = ("index", "encode", "search", "read", "compare", "rank", "copy test")
 NEED_WORDS = ("text", f"metric:{WORDS}")  # rankings that are undefined without a prompt
 
 
@@ -96,7 +105,8 @@ def trace(
     Parameters
     ----------
     images : mapping of str to ndarray of uint8, each H×W×3
-        Pictures to be explained, by name; each is traced by itself.
+        Pictures to be explained, by name; each is traced by itself. Each is asked for once, some
+        at a time, so that they may be files that are read then.
     catalog : Catalog
     prompt : str, optional
         What the pictures were drawn for. If no caption has any of its words, only the
@@ -121,58 +131,130 @@ def trace(
     """
     _check(images, prompt, top, candidates, ranking)
     encoder = encoder or LayoutEncoder()
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
     with _timed(seconds, "index"):
         opened = open_index(catalog, encoder, index, fresh)
         calibration, uncalibrated = open_calibration(opened, fresh)
-    with _timed(seconds, "encode"):
-        pooled = opened.encoder.encode(list(images.values()))
-        own = encoder.fingerprint != opened.encoder.fingerprint
-        features = encoder.encode(list(images.values())) if own else pooled
+    count = max(top, candidates)
     with _timed(seconds, "search"):
-        count = max(top, candidates)
         words = _search_text(opened, encoder, prompt, count, fresh, ranking in NEED_WORDS)
-        near, cosines = opened.vectors.query(pooled, max(count, 2 * NEIGHBOURS))
-        found = [np.unique(np.concatenate([row[:count], *words.found])) for row in near]
-        around = [_neighbours(opened, *each) for each in zip(pooled, near, cosines, strict=True)]
-    queries = [
-        TracedPicture(
-            name, picture, features[row], pooled[row], near[row][0], around[row], found[row]
-        )
-        for row, (name, picture) in enumerate(images.items())
-    ]
-    with _timed(seconds, "read"):
-        pictures = _read(catalog, np.unique(np.concatenate(found)))
-    with _timed(seconds, "compare"):
-        compared = [q.compared(opened, encoder, pictures, words.similarity) for q in queries]
-    with _timed(seconds, "rank"):
-        every = pd.concat(compared, ignore_index=True)
-        ranked = rank(ranking, every)
-        hits = [query.best(ranked.table, catalog, top) for query in queries]
-    with _timed(seconds, "copy test"):
-        judged = [
-            query.judged(opened, calibration, pictures, part)
-            for query, part in zip(queries, hits, strict=True)
-        ]
-    tables = [
-        query.tables(catalog, *parts)
-        for query, *parts in zip(queries, hits, compared, judged, strict=True)
-    ]
-    table, copies = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
-    undefined = undefined_notes(every.assign(prompt_id=""))  # one a metric, not one a picture
-    left_out = _left_out(ranking, ranked.notes, with_words="tfidf" in words.similarity)
+    search = _Search(opened, encoder, calibration, words, count, ranking, top, seconds)
+    names = list(images)
+    shown = bar("tracing", len(names)) if len(names) > TOGETHER else nullcontext(lambda n: None)
+    with shown as advance:
+        for start in range(0, len(names), TOGETHER):
+            together = names[start : start + TOGETHER]
+            search.ask({name: images[name] for name in together})
+            advance(len(together))
+    table, copies, ranked = (pd.concat(parts, ignore_index=True) for parts in search.found)
     about = {
         "catalog": catalog.name,
         "images": len(catalog),
         "encoder": describe(encoder),
         "index": index,
         **opened.vectors.measured,
-        "candidates": max(map(len, found)),
+        "candidates": search.most,
         "ranking": ranking,
         "prompt": prompt,
     }
-    notes = (*opened.notes, *uncalibrated, *words.notes, *undefined, *left_out)
-    return Trace(table, copies, about, seconds, notes, _compared(ranked.table, catalog))
+    notes = (*opened.notes, *uncalibrated, *words.notes, *search.notes())
+    return Trace(table, copies, about, seconds, notes, ranked)
+
+
+class _Search:
+    """Pictures asked about some at a time, and what was found for all so far.
+
+    Memory grows by the tables alone: the pictures of the catalogue that were decoded are kept up
+    to a number of bytes.
+    """
+
+    def __init__(
+        self,
+        opened: CatalogIndex,
+        encoder: Encoder,
+        calibration: Calibration,
+        words: _Words,
+        count: int,
+        ranking: str,
+        top: int,
+        seconds: dict[str, float],
+    ) -> None:
+        self.opened, self.encoder, self.calibration = opened, encoder, calibration
+        self.words, self.count, self.ranking, self.top = words, count, ranking, top
+        self.seconds = seconds
+        self.found: tuple[list[pd.DataFrame], ...] = [], [], []
+        self.most = 0
+        self._pictures = SeenPictures(opened.catalog)
+        self._store = FeatureStore(None, encoder)
+        self._pairs = 0
+        self._undefined: Counter[str] = Counter()
+        self._left_out: list[Note] = []
+
+    def ask(self, images: Mapping[str, np.ndarray]) -> None:
+        """Trace some pictures: search, compare, rank, test for copies."""
+        queries = self._queries(images)
+        self.most = max(self.most, *(len(query.candidates) for query in queries))
+        with _timed(self.seconds, "read"):
+            wanted = np.unique(np.concatenate([query.candidates for query in queries]))
+            pictures = self._pictures.of(wanted)
+        with _timed(self.seconds, "compare"):
+            compared = self._compared(queries, pictures)
+        with _timed(self.seconds, "rank"):
+            ranked = rank(self.ranking, compared)
+            self._left_out += ranked.notes
+        with _timed(self.seconds, "copy test"):
+            told = answer(
+                *(queries, self.opened, self.calibration, pictures),
+                *(compared, ranked.table, self.top),
+            )
+        self._pairs += len(compared)
+        missing = compared[measured(compared)].isna().sum()
+        self._undefined.update(missing[missing > 0].to_dict())
+        every = _compared(ranked.table, self.opened.catalog)
+        for kept, part in zip(self.found, (told.table, told.copies, every), strict=True):
+            kept.append(part)
+
+    def notes(self) -> list[Note]:
+        """Return what was undefined and what was left out for it, once for all pictures."""
+        undefined = [undefined_note(m, self._undefined[m], self._pairs) for m in self._undefined]
+        with_words = "tfidf" in self.words.similarity
+        return [*undefined, *_left_out(self.ranking, self._left_out, with_words)]
+
+    def _queries(self, images: Mapping[str, np.ndarray]) -> list[TracedPicture]:
+        """Return the pictures with their features and candidates."""
+        opened, pictures = self.opened, list(images.values())
+        with _timed(self.seconds, "encode"):
+            features = pooled = opened.encoder.encode(pictures)
+            if self.encoder.fingerprint != opened.encoder.fingerprint:
+                features = self.encoder.encode(pictures)
+        with _timed(self.seconds, "search"):
+            near, cosines = opened.vectors.query(pooled, max(self.count, 2 * NEIGHBOURS))
+            return [
+                TracedPicture(
+                    name,
+                    picture,
+                    features[row],
+                    pooled[row],
+                    near[row][0],
+                    _neighbours(opened, pooled[row], near[row], cosines[row]),
+                    np.unique(np.concatenate([near[row][: self.count], *self.words.found])),
+                )
+                for row, (name, picture) in enumerate(images.items())
+            ]
+
+    def _compared(self, queries: list[TracedPicture], pictures: Mapping[int, Seen]) -> pd.DataFrame:
+        """Return the metrics of all pairs: pictures side by side, or one in two threads."""
+        several = len(queries) > 1
+
+        def compared(query: TracedPicture) -> pd.DataFrame:
+            return query.compared(
+                self.opened, self._store, pictures, self.words.similarity, aside=not several
+            )
+
+        if not several:
+            return compared(queries[0])
+        with one_thread_a_product(), ThreadPoolExecutor(cores()) as pool:
+            return pd.concat(list(pool.map(compared, queries)), ignore_index=True)
 
 
 def _compared(ranked: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
@@ -195,7 +277,7 @@ class _Words:
 def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    seconds[part] = time.perf_counter() - start
+    seconds[part] += time.perf_counter() - start
 
 
 def _check(
@@ -245,14 +327,25 @@ def _search_text(
 
 
 def _left_out(ranking: str, notes: Iterable[Note], with_words: bool) -> list[Note]:
-    """Say of metrics that some picture was ranked without; words, only where there is a prompt."""
-    told = []
+    """Say of metrics that some picture was ranked without; words, only where there is a prompt.
+
+    And of pictures whose candidates were not all ranked.
+    """
+    told, without = [], []
     for note in notes:
-        if note.code != LEFT_OUT:
+        if note.code == CANDIDATES_LEFT_OUT:
+            without += note.about
+        elif note.code != LEFT_OUT:
             told.append(note)
         elif metrics := [m for m in note.about if with_words or m != WORDS]:
             text = f"the ranking {ranking} goes without {', '.join(metrics)} where undefined"
             told.append(Note(LEFT_OUT, text, tuple(metrics)))
+    if without:
+        text = f"the ranking {ranking} leaves out candidates for which it is undefined"
+        several = f"{text}, of {len(without)} pictures ({', '.join(without[:3])}"
+        told.append(
+            Note(CANDIDATES_LEFT_OUT, f"{several}{' …' * (len(without) > 3)})", tuple(without))
+        )
     return list(dict.fromkeys(told))
 
 
@@ -264,9 +357,3 @@ def _neighbours(
     if len(first) < NEIGHBOURS and len(near) < len(opened.catalog):  # copies took their places
         return opened.vectors.distinct(pooled[None], NEIGHBOURS)[1][0]
     return cosines[first[:NEIGHBOURS]]
-
-
-def _read(catalog: Catalog, positions: np.ndarray) -> dict[int, np.ndarray]:
-    ids = [catalog.ids[position] for position in positions]
-    decoded = in_threads(lambda image_id: np.asarray(catalog.image(image_id)), ids)
-    return dict(zip(positions.tolist(), decoded, strict=True))

@@ -1,22 +1,24 @@
-"""One picture of a trace: measured against its candidates, ranked, tested for copies."""
+"""Pictures of a trace: each measured against its candidates, ranked, tested for copies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.encoders.base import Encoder
+from untrain.encoders.float16 import widen
 from untrain.encoders.store import FeatureStore
-from untrain.search.calibration import Calibration, overlay
+from untrain.search.calibration import Calibration, overlay, thumbnail
 from untrain.search.catalog_index import CatalogIndex
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.metrics import measured
 from untrain.search.copies import judge
 from untrain.search.neighbours import Nearest
+from untrain.search.trace_pictures import Seen, known
 
 HIT = ("query", "rank", "image_id", "score", "caption", "same_as", "near_copy", "distance")
 
@@ -39,7 +41,7 @@ class TracedPicture:
     around : ndarray of float
         Cosines of the nearest images, byte-identical ones once.
     candidates : ndarray of int
-        Positions of the images to compare it with.
+        Positions of the images to compare it with, rising.
     """
 
     name: str
@@ -53,84 +55,174 @@ class TracedPicture:
     def compared(
         self,
         opened: CatalogIndex,
-        encoder: Encoder,
-        pictures: dict[int, np.ndarray],
+        store: FeatureStore,
+        pictures: Mapping[int, Seen],
         similarity: Similarity,
+        aside: bool,
     ) -> pd.DataFrame:
-        """Measure the picture against its candidates, byte-identical ones alike to the last bit."""
+        """Measure the picture against its candidates, byte-identical ones alike to the last bit.
+
+        ``store`` has the features of the encoder that was asked for; ``aside`` as `compare` has it.
+        """
         catalog, at = opened.catalog, self.candidates
-        ids = [catalog.ids[position] for position in at]
-        stored = opened.features[opened.rows[at]].astype(np.float32)
-        whole, pooled = stored, None
-        if encoder.fingerprint != opened.encoder.fingerprint:
-            whole = FeatureStore(None, encoder).features(catalog, ids, "features of candidates")
+        rows = opened.rows[at]
+        first, same = np.unique(rows, return_index=True, return_inverse=True)[1:]
+        ids = [catalog.ids[position] for position in at.tolist()]
+        whole = stored = widen(opened.features[rows])
+        pooled = None
+        if store.encoder.fingerprint != opened.encoder.fingerprint:
+            whole = store.features(catalog, ids, "features of candidates")
             pooled = self.pooled[None], stored
+        seen = [pictures[position] for position in at.tolist()]
         table = compare(
             self.name,
             [self.picture],
             ids,
-            [pictures[position] for position in at.tolist()],
+            [each.picture for each in seen],
             self.features[None],
             whole,
             pooled=pooled,
+            known=known(seen),
+            aside=aside,
         )
-        metrics = measured(table)
-        # A matrix product may round equal columns apart, and then chance would order copies.
-        table[metrics] = table.groupby(opened.rows[at])[metrics].transform("first")
+        if len(first) < len(rows):
+            # A matrix product may round equal columns apart, and then chance would order copies.
+            metrics = measured(table)
+            table[metrics] = table[metrics].to_numpy()[first[same]]
         for name, of in similarity.items():
             table[f"text_{name}"] = of(at)
         return table
 
-    def best(self, ranked: pd.DataFrame, catalog: Catalog, top: int) -> pd.DataFrame:
-        """Return ``image_id`` and ``score`` of the best candidates, in the order of `trace`."""
-        table = ranked.loc[ranked["prompt_id"] == self.name, ["image_id", "score"]]
-        table = table.assign(other=table["image_id"] != self.name)
-        table = table.sort_values(["score", "other", "image_id"], ascending=[False, True, True])
-        content = (
-            table["image_id"]
-            .map(catalog.index.__getitem__)
-            .astype("int64")
-            .map(catalog.hashes.__getitem__)
-        )
-        together = np.argsort(pd.factorize(content)[0], kind="stable")
-        return table[["image_id", "score"]].iloc[together].head(top).reset_index(drop=True)
+    def best(
+        self, image_ids: Sequence[str], scores: np.ndarray, catalog: Catalog, top: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and scores of the best candidates, in the order of `trace`."""
+        found = zip(image_ids, scores.tolist(), strict=True)
+        # What has no score comes last.
+        order = sorted(found, key=lambda f: (math.isnan(f[1]), -f[1], f[0] != self.name, f[0]))
+        together: dict[str, list[tuple[int, float]]] = {}
+        for image_id, score in order:
+            position = catalog.index[image_id]
+            together.setdefault(catalog.hashes[position], []).append((position, score))
+        positions, best = zip(*(hit for group in together.values() for hit in group), strict=True)
+        return np.array(positions[:top], np.int64), np.array(best[:top])
 
     def judged(
-        self,
-        opened: CatalogIndex,
-        calibration: Calibration,
-        pictures: dict[int, np.ndarray],
-        hits: pd.DataFrame,
-    ) -> pd.DataFrame:
-        """Test for copies: the nearest image by features (first row), then each hit."""
-        shown = hits["image_id"].map(opened.catalog.index.__getitem__).astype("int64").to_numpy()
+        self, opened: CatalogIndex, pictures: Mapping[int, Seen], shown: np.ndarray
+    ) -> tuple[Nearest, np.ndarray]:
+        """Return how near the nearest image by features and each of those shown are.
+
+        And each laid over the picture, as `overlay` gives it.
+        """
         # Of byte-identical images the one that ranks first.
         same = shown[opened.rows[shown] == opened.rows[self.nearest]]
         positions = np.concatenate([[*same, self.nearest][:1], shown])
         cosines = opened.vectors.cosines(self.pooled[None], positions[None])[0]
-        laid = np.array([overlay(self.picture, pictures[at]) for at in positions.tolist()])
-        return judge(calibration, Nearest.among(positions, cosines, self.around[None]), laid)
+        own = thumbnail(self.picture)
+        laid = [overlay(own, pictures[at].picture) for at in positions.tolist()]
+        return Nearest.among(positions, cosines, self.around[None]), np.array(laid)
 
-    def tables(
-        self, catalog: Catalog, hits: pd.DataFrame, compared: pd.DataFrame, judged: pd.DataFrame
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the rows of the picture in `Trace.table` and `Trace.copies`."""
-        of_pairs = compared.set_index("image_id")
-        metrics = measured(of_pairs)
-        places = hits["image_id"].map(catalog.index.__getitem__).astype("int64")
-        content = places.map(catalog.hashes.__getitem__)
-        first = hits["image_id"].groupby(content).transform("first")
-        of_hits = judged.iloc[1:].reset_index(drop=True)
-        table = hits.assign(
-            query=self.name,
-            rank=range(1, len(hits) + 1),
-            caption=places.map(catalog.captions.__getitem__),
-            same_as=first.where(first != hits["image_id"], ""),
-            near_copy=of_hits["near_copy"],
-            distance=of_hits["distance"],
-        )[list(HIT)]
-        values = of_pairs.loc[hits["image_id"], metrics].reset_index(drop=True)
-        copy = judged.iloc[[int(judged["near_copy"].to_numpy().argmax())]].reset_index(drop=True)
-        copy["query"] = self.name
-        copy.insert(1, "image_id", [catalog.ids[position] for position in copy.pop("nearest")])
-        return table.join(values), copy
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for some pictures: rows of `untrain.search.trace.Trace.table` and ``.copies``."""
+
+    table: pd.DataFrame
+    copies: pd.DataFrame
+
+
+def answer(
+    queries: Sequence[TracedPicture],
+    opened: CatalogIndex,
+    calibration: Calibration,
+    pictures: Mapping[int, Seen],
+    compared: pd.DataFrame,
+    ranked: pd.DataFrame,
+    top: int,
+) -> Answer:
+    """Return the best candidates of some pictures, tested for copies.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        What `TracedPicture.compared` gave for each, one after another.
+    ranked : DataFrame
+        The ranking of that.
+    """
+    catalog = opened.catalog
+    of_query = ranked.groupby("prompt_id").indices
+    ids, scores = ranked["image_id"].to_numpy(), ranked["score"].to_numpy(float)
+    hits = []
+    for query in queries:
+        own = of_query.get(query.name, np.zeros(0, np.int64))
+        hits.append(query.best(ids[own], scores[own], catalog, top))
+    near, laid = zip(
+        *(q.judged(opened, pictures, h[0]) for q, h in zip(queries, hits, strict=True)),
+        strict=True,
+    )
+    judged = judge(calibration, Nearest.together(near), np.concatenate(laid))
+    return Answer(
+        _table(queries, catalog, compared, hits, judged),
+        _copies(queries, catalog, hits, judged),
+    )
+
+
+def _first_rows(hits: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return where each query's rows begin among those judged: its nearest image, then its hits."""
+    lengths = [1 + len(positions) for positions, _ in hits]
+    return np.cumsum([0, *lengths])[:-1]
+
+
+def _table(
+    queries: Sequence[TracedPicture],
+    catalog: Catalog,
+    compared: pd.DataFrame,
+    hits: Sequence[tuple[np.ndarray, np.ndarray]],
+    judged: pd.DataFrame,
+) -> pd.DataFrame:
+    counts = [len(positions) for positions, _ in hits]
+    positions = np.concatenate([positions for positions, _ in hits])
+    at = positions.tolist()
+    starts = np.cumsum([0, *(len(query.candidates) for query in queries)])[:-1]
+    places = [
+        start + np.searchsorted(query.candidates, own)
+        for start, query, (own, _) in zip(starts, queries, hits, strict=True)
+    ]
+    of_hits = judged.drop(index=_first_rows(hits)).reset_index(drop=True)
+    ids = [catalog.ids[position] for position in at]
+    names = np.repeat([query.name for query in queries], counts)
+    content = [catalog.hashes[position] for position in at]
+    first: dict[tuple[str, str], str] = {}
+    same_as = []
+    for name, digest, image_id in zip(names.tolist(), content, ids, strict=True):
+        above = first.setdefault((name, digest), image_id)
+        same_as.append(above if above != image_id else "")
+    table = pd.DataFrame(
+        {
+            "query": names.tolist(),
+            "rank": np.concatenate([np.arange(1, n + 1) for n in counts]),
+            "image_id": ids,
+            "score": np.concatenate([scores for _, scores in hits]),
+            "caption": [catalog.captions[position] for position in at],
+            "same_as": same_as,
+            "near_copy": of_hits["near_copy"],
+            "distance": of_hits["distance"],
+        }
+    )[list(HIT)]
+    values = compared[measured(compared)].iloc[np.concatenate(places)]
+    return table.join(values.reset_index(drop=True))
+
+
+def _copies(
+    queries: Sequence[TracedPicture],
+    catalog: Catalog,
+    hits: Sequence[tuple[np.ndarray, np.ndarray]],
+    judged: pd.DataFrame,
+) -> pd.DataFrame:
+    flagged = np.split(judged["near_copy"].to_numpy(), _first_rows(hits)[1:])
+    told = [first + int(of.argmax()) for first, of in zip(_first_rows(hits), flagged, strict=True)]
+    copies = judged.iloc[told].reset_index(drop=True)
+    copies["query"] = [query.name for query in queries]
+    ids = [catalog.ids[position] for position in copies.pop("nearest").tolist()]
+    copies.insert(1, "image_id", ids)
+    return copies

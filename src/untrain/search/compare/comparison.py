@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import ThreadpoolController
 
 from untrain.core.notes import Note
+from untrain.core.threads import one_thread_a_product
 from untrain.search.compare import extra, features, pixel
-from untrain.search.compare.metrics import METRICS, Metric, Sides, Step, measured
+from untrain.search.compare.metrics import METRICS, Known, Sides, Step, measured
 
 LOADED = pixel, features, extra
 """What the steps of metrics use: loaded with this module, not within the first comparison."""
@@ -29,6 +28,8 @@ def compare(
     *,
     pooled: tuple[np.ndarray, np.ndarray] | None = None,
     text: Mapping[str, np.ndarray] | None = None,
+    known: Known | None = None,
+    aside: bool = True,
 ) -> pd.DataFrame:
     """Return every metric of every pair of one prompt: the study's eleven, and others.
 
@@ -46,6 +47,10 @@ def compare(
     text : mapping of str to ndarray of float, shape (n,), optional
         Similarity of the prompt to each candidate, which is the same for every generation:
         ``tfidf`` (to its caption) and ``clip`` (to its picture), for ``text_tfidf``, ``text_clip``.
+    known : Known, optional
+        Of the candidates: not computed again.
+    aside : bool
+        Use another thread beside this one. Whoever compares in several threads does not.
 
     Returns
     -------
@@ -61,9 +66,10 @@ def compare(
     ):
         raise ValueError("ids, pictures and features differ in number")
     features = generated_features, candidate_features
-    sides = Sides(generated, candidates, features, pooled, text or {})
+    sides = Sides(generated, candidates, features, pooled, text or {}, known)
     asked = [METRICS[name] for name in METRICS if sides.has(METRICS[name].needs)]
-    values = _computed(sides, asked)
+    steps = list(dict.fromkeys(metric.step for metric in asked))
+    values = _done_aside(sides, steps) if aside else _done(sides, steps)
     shape = (len(generated), len(candidates))
     return pd.DataFrame(
         {
@@ -75,27 +81,21 @@ def compare(
     )
 
 
-def _computed(sides: Sides, metrics: Iterable[Metric]) -> dict[str, np.ndarray]:
-    """Return the values of each metric; each step is done once.
+def _done_aside(sides: Sides, steps: Sequence[Step]) -> dict[str, np.ndarray]:
+    """Return the values of each metric; each step is done once, in one of two threads.
 
-    Pixels and the rest side by side: NumPy and OpenCV let go of the interpreter, and both take
-    about as long. Matrix products on all cores would only make the other half wait.
+    NumPy and OpenCV let go of the interpreter. Matrix products on all cores would only make the
+    other thread wait.
     """
-    steps = list(dict.fromkeys(metric.step for metric in metrics))
-    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(1) as pool:
-        of_pixels = pool.submit(_done, sides, [s for s in steps if s.needs == "pixels"])
-        others = _done(sides, [s for s in steps if s.needs != "pixels"])
-        return of_pixels.result() | others
+    _ = sides.histograms  # before two threads would both make them
+    longest_first = sorted(steps, key=lambda step: step.needs != "features")
+    with one_thread_a_product(), ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda step: step.compute(sides), longest_first))
+    return {name: values for part in parts for name, values in part.items()}
 
 
 def _done(sides: Sides, steps: Iterable[Step]) -> dict[str, np.ndarray]:
     return {name: values for step in steps for name, values in step.compute(sides).items()}
-
-
-@cache
-def _pools() -> ThreadpoolController:
-    """Return what limits the threads of the loaded libraries; finding them takes a while."""
-    return ThreadpoolController()
 
 
 def undefined_notes(comparison: pd.DataFrame) -> list[Note]:
@@ -122,15 +122,15 @@ def undefined_notes(comparison: pd.DataFrame) -> list[Note]:
         missing = comparison[name].isna()
         if missing.any():
             where = f", {of_prompts(comparison['prompt_id'][missing])}" if several else ""
-            notes.append(
-                Note(
-                    "metric-undefined",
-                    f"{name} is undefined for {missing.sum()} of {len(missing)} pairs{where}: "
-                    f"{METRICS[name].why_undefined}",
-                    (name,),
-                )
-            )
+            notes.append(undefined_note(name, int(missing.sum()), len(missing), where))
     return notes
+
+
+def undefined_note(metric: str, missing: int, pairs: int, where: str = "") -> Note:
+    """Return the note that a metric is undefined for some of the pairs."""
+    why = METRICS[metric].why_undefined
+    text = f"{metric} is undefined for {missing} of {pairs} pairs{where}: {why}"
+    return Note("metric-undefined", text, (metric,))
 
 
 def of_prompts(prompt_ids: Iterable[str]) -> str:

@@ -20,6 +20,22 @@ Needs = Literal["pixels", "features", "pooled", "captions", "words"]
 
 
 @dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of pictures by themselves, whatever they are compared with.
+
+    Attributes
+    ----------
+    hashes : ndarray of bool, shape (n, 64)
+        `untrain.search.compare.extra.perceptual_hashes`.
+    histograms : ndarray, shape (n, 512)
+        `untrain.search.compare.pixel.colour_histograms`, at the pictures' own size.
+    """
+
+    hashes: np.ndarray
+    histograms: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Sides:
     """The generated pictures of a prompt and its candidates, in each form that a metric reads.
 
@@ -32,6 +48,8 @@ class Sides:
     text : mapping of str to ndarray of float, shape (n,)
         Similarity of the prompt to each candidate: ``tfidf`` to its caption, ``clip`` to its
         picture.
+    known : Known, optional
+        Of the candidates.
     """
 
     generated: Sequence[np.ndarray]
@@ -39,6 +57,7 @@ class Sides:
     features: tuple[np.ndarray, np.ndarray]
     pooled: tuple[np.ndarray, np.ndarray] | None = None
     text: Mapping[str, np.ndarray] = field(default_factory=dict)
+    known: Known | None = None
 
     @cached_property
     def resized(self) -> tuple[np.ndarray, np.ndarray]:
@@ -47,6 +66,28 @@ class Sides:
 
         folder = resize_folder([*self.generated, *self.candidates])
         return folder[: len(self.generated)], folder[len(self.generated) :]
+
+    @cached_property
+    def hashes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Perceptual hashes: of the pictures as they are, whatever else is compared."""
+        from untrain.search.compare.extra import perceptual_hashes
+
+        known = self.known.hashes if self.known else perceptual_hashes(self.candidates)
+        return perceptual_hashes(self.generated), known
+
+    @cached_property
+    def histograms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Colours of all pictures at their common size: float64 counts (g, 512) and (n, 512)."""
+        from untrain.search.compare.pixel import colour_histograms
+
+        generated, candidates = self.resized
+        if self.known is None:
+            return colour_histograms(generated), colour_histograms(candidates)
+        known = self.known.histograms.astype(float)
+        shape = candidates.shape[1:]
+        other = [row for row, picture in enumerate(self.candidates) if picture.shape != shape]
+        known[other] = colour_histograms(candidates[other])
+        return colour_histograms(generated), known
 
     def has(self, needs: Needs) -> bool:
         """Tell whether what a metric needs was given."""
@@ -115,7 +156,7 @@ class Metric:
 def _pixel(sides: Sides) -> dict[str, np.ndarray]:
     from untrain.search.compare.pixel import pixel_metrics
 
-    return _prefixed("pixel", pixel_metrics(*sides.resized))
+    return _prefixed("pixel", pixel_metrics(*sides.resized, sides.histograms))
 
 
 def _ssim_standard(sides: Sides) -> dict[str, np.ndarray]:
@@ -125,17 +166,16 @@ def _ssim_standard(sides: Sides) -> dict[str, np.ndarray]:
 
 
 def _phash(sides: Sides) -> dict[str, np.ndarray]:
-    from untrain.search.compare.extra import hamming, perceptual_hashes
+    from untrain.search.compare.extra import hamming
 
-    # Of the pictures as they are: a hash should not depend on what else is compared.
-    hashes = perceptual_hashes(sides.generated), perceptual_hashes(sides.candidates)
-    return {"pixel_phash": hamming(*hashes)}
+    return {"pixel_phash": hamming(*sides.hashes)}
 
 
 def _histogram_intersection(sides: Sides) -> dict[str, np.ndarray]:
     from untrain.search.compare.extra import histogram_intersection
 
-    return {"pixel_histogram_intersection": histogram_intersection(*sides.resized)}
+    shared = histogram_intersection(*sides.resized, sides.histograms)
+    return {"pixel_histogram_intersection": shared}
 
 
 def _features(sides: Sides) -> dict[str, np.ndarray]:

@@ -1,8 +1,9 @@
 """The study's six pixel metrics, for all pairs at once.
 
 Sums over pixels of products of whole numbers are exact in float64, so the squared error, cosine
-and covariance of all pairs follow from one matrix product without loss; the rest needs the
-saturated difference max(A − B, 0) of each pair, made for a whole batch by each OpenCV call.
+and covariance of all pairs follow from one matrix product without loss. The structure needs the
+saturated difference max(A − B, 0) of each pair, made for a whole batch by each OpenCV call, and
+stays in whole numbers up to its last step.
 Formulas: Aivalis et al. (2025), Stage 2.
 """
 
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 
 WINDOW = 7  # pixels a side of the SSIM window, scikit-image's default
+PIXELS = WINDOW**2
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # constants of SSIM for values in 0–255
 BLOCK = 1 << 18  # numbers held at a time: few enough to stay in the cache
 
@@ -30,13 +32,19 @@ def resize_folder(images: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in images])
 
 
-def pixel_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, np.ndarray]:
+def pixel_metrics(
+    generated: np.ndarray,
+    candidates: np.ndarray,
+    histograms: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
     """Compare every generated picture A with every candidate B.
 
     Parameters
     ----------
     generated : ndarray of uint8, shape (g, H, W, 3)
     candidates : ndarray of uint8, shape (n, H, W, 3)
+    histograms : pair of ndarray, shapes (g, 512) and (n, 512), optional
+        `colour_histograms` of both sides, where they are known.
 
     Returns
     -------
@@ -55,17 +63,16 @@ def pixel_metrics(generated: np.ndarray, candidates: np.ndarray) -> dict[str, np
     products, squares_a, squares_b = _exact_products(a, b)
     sum_a = a.sum(axis=1, dtype=np.int64).astype(float)[:, None]
     sum_b = b.sum(axis=1, dtype=np.int64).astype(float)[None, :]
-    excess, ssim = _excess_and_ssim(generated, candidates)
+    histograms = histograms or (colour_histograms(generated), colour_histograms(candidates))
     with np.errstate(invalid="ignore"):
         cosine = products / (np.sqrt(squares_a)[:, None] * np.sqrt(squares_b)[None, :])
     return {
         "mse": (squares_a[:, None] + squares_b[None, :] - 2 * products) / area,
-        # |A−B| = (B−A) + 2·max(A−B, 0)
-        "mae": (sum_b - sum_a + 2 * excess) / count,
+        "mae": _absolute(a, b) / count,
         "cross_correlation": (products - sum_a * sum_b / count) / count,
-        "histogram": _correlation(colour_histograms(generated), colour_histograms(candidates)),
+        "histogram": _correlation(*histograms),
         "cosine": cosine,
-        "ssim": ssim,
+        "ssim": _excess_ssim(generated, candidates),
     }
 
 
@@ -83,21 +90,25 @@ def _exact_products(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return products, squares_a, squares_b
 
 
-def _excess_and_ssim(
-    generated: np.ndarray, candidates: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return Σ max(A−B, 0) and the SSIM of its grey against black, both (g, n)."""
-    excess = np.empty((len(generated), len(candidates)))
-    ssim = np.empty_like(excess)
+def _absolute(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return Σ|a−b| (g, n) of rows of bytes, exact."""
+    pairs = [[cv2.norm(one, other, cv2.NORM_L1) for other in b] for one in a]
+    return np.array(pairs).reshape(len(a), len(b))
+
+
+def _excess_ssim(generated: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Return the SSIM (g, n) of the grey of max(A−B, 0) against black."""
+    ssim = np.empty((len(generated), len(candidates)))
     step = max(1, BLOCK // generated[0].size)
+    over = np.empty_like(candidates[:step])
     for start in range(0, len(candidates), step):
         batch = candidates[start : start + step]
-        columns = slice(start, start + len(batch))
+        part = over[: len(batch)]
         for row, picture in enumerate(generated):
-            over = np.maximum(picture, batch) - batch  # bytes, so saturated at 0
-            excess[row, columns] = over.reshape(len(batch), -1).sum(axis=1, dtype=np.int64)
-            ssim[row, columns] = _ssim_against_black(over)
-    return excess, ssim
+            np.maximum(picture, batch, out=part)
+            np.subtract(part, batch, out=part)  # bytes, so saturated at 0
+            ssim[row, start : start + len(batch)] = _ssim_against_black(part)
+    return ssim
 
 
 def _ssim_against_black(images: np.ndarray) -> np.ndarray:
@@ -107,17 +118,27 @@ def _ssim_against_black(images: np.ndarray) -> np.ndarray:
     C1·C2 / ((μ² + C1)(σ² + C2)), averaged over windows that lie inside the image (Wang et al.,
     2004; sample variance and uniform window as scikit-image). NaN where no window does.
     """
+    if min(images.shape[1:3]) < WINDOW:
+        return np.full(len(images), np.nan)
+    sums, spread = moments(grey_of(images))
+    # Of a window of N pixels, sums² is N²μ² and spread N(N−1)σ²: the constants follow.
+    c1, c2 = C1 * PIXELS**2, C2 * PIXELS * (PIXELS - 1)
+    products = (np.square(sums) + c1) * (spread + c2)
+    return np.divide(c1 * c2, products, out=products).mean(axis=(1, 2))
+
+
+def grey_of(images: np.ndarray) -> np.ndarray:
+    """Return the grey of images (n, H, W, 3), uint8 (n, H, W)."""
     n, height, width, _ = images.shape
-    if min(height, width) < WINDOW:
-        return np.full(n, np.nan)
     tall = images.reshape(n * height, width, 3)
-    grey = cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY).reshape(n, height, width)
-    total = window_sums(grey).astype(float)
-    squares = window_sums(np.multiply(grey, grey, dtype=np.uint16))
-    pixels = WINDOW**2
-    mean_square = (total / pixels) ** 2
-    variance = (pixels * squares - total**2) / (pixels * (pixels - 1))
-    return (C1 * C2 / ((mean_square + C1) * (variance + C2))).mean(axis=(1, 2))
+    return cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY).reshape(n, height, width)
+
+
+def moments(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each window's sum, and 49·48 times its sample variance, int32: exact."""
+    sums = window_sums(grey)
+    squares = window_sums(np.square(grey.astype(np.uint16)))
+    return sums, PIXELS * squares - np.square(sums)
 
 
 def window_sums(images: np.ndarray) -> np.ndarray:
@@ -133,12 +154,12 @@ def window_sums(images: np.ndarray) -> np.ndarray:
     return sums.reshape(n, height, width)[:, pad : height - pad, pad : width - pad]
 
 
-def colour_histograms(images: np.ndarray) -> np.ndarray:
+def colour_histograms(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Return joint colour histograms, 8 bins a channel: float64 counts (n, 512)."""
     counts = np.empty((len(images), 512))
+    bins = [0, 1, 2], None, [8, 8, 8], [0, 256] * 3
     for row, image in enumerate(images):
-        red, green, blue = np.moveaxis(image >> 5, -1, 0).astype(np.intp)
-        counts[row] = np.bincount((red * 64 + green * 8 + blue).ravel(), minlength=512)
+        counts[row] = cv2.calcHist([np.ascontiguousarray(image)], *bins).ravel()
     return counts
 
 

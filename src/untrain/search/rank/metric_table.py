@@ -17,6 +17,8 @@ PAIR = ["prompt_id", "image_id"]
 PICTURE = ["prompt_id", "generation"]
 LEFT_OUT = "metrics-left-out"
 """Code of a note that is about metrics which a ranking goes without."""
+CANDIDATES_LEFT_OUT = "candidates-left-out"
+"""Code of a note that is about prompts of which a ranking leaves out candidates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,4 +155,4 @@ def where_defined(
         return scores, ()
     count = int(without["sum"].sum())
     text = f"Ranking {method} leaves out {count} candidates, undefined {of_prompts(short)}"
-    return scores[defined], (Note("candidates-left-out", text, tuple(short)),)
+    return scores[defined], (Note(CANDIDATES_LEFT_OUT, text, tuple(short)),)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from untrain.core.files import rng
+from untrain.core.threads import cores, one_thread_a_product
 from untrain.encoders.float16 import widen
 
 BLOCK = 2**20  # numbers a block, 4 MiB: it stays in the processor's cache
@@ -62,11 +64,23 @@ def nearly_best(
     for first in range(0, len(queries), at_once):
         group = queries[first : first + at_once].astype(np.float32)
         scores = np.empty((len(group), len(rows)), np.float32)
-        for start, block in blocks(features, rows):
-            np.matmul(group, block.T, out=scores[:, start : start + len(block)])
+        _score(features, rows, group, scores)
         scores *= scale
         found += [_highest(of_query, top) for of_query in scores]
     return found
+
+
+def _score(features: np.ndarray, rows: np.ndarray, group: np.ndarray, scores: np.ndarray) -> None:
+    """Fill in the scalar products (q, rows): a stretch of rows for each core."""
+
+    def fill(stretch: np.ndarray) -> None:
+        for start, block in blocks(features, rows[stretch]):
+            at = stretch[0] + start
+            np.matmul(group, block.T, out=scores[:, at : at + len(block)])
+
+    stretches = np.array_split(np.arange(len(rows)), min(cores(), len(rows)))
+    with one_thread_a_product(), ThreadPoolExecutor(len(stretches)) as pool:
+        list(pool.map(fill, stretches))
 
 
 def _highest(scores: np.ndarray, top: int) -> np.ndarray:
