@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from untrain.cli import trace
 from untrain.core.errors import InputError
+from untrain.runs import pictures as runs_pictures
 from untrain.search.rank.ranking import RANKINGS
 
 app = typer.Typer()
@@ -54,6 +55,18 @@ def test_the_table_shows_the_image_its_copy_and_their_captions(photo: Path) -> N
     assert "zz-copy" in lines[1] and "= 000000" in lines[1] and "[bold]again[/]" in lines[1]
     assert "Near copy of 000000: distance 0.000" in said
     assert "33 images of photos" in said
+
+
+def test_of_many_pictures_each_is_read_on_access(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_pictures, "FEW", 1)
+    other = Path(shutil.copy(photo, photo.with_name("other.png")))
+    said = json.loads(call(photo, other, "-c", "photos", "--json", "--top", 2))
+    assert [query["query"] for query in said["queries"]] == ["asked", "other"]
+    assert all(query["hits"][0]["image_id"] == "000000" for query in said["queries"])
+    with pytest.raises(InputError, match="absent.png does not exist"):
+        call(photo, photo.with_name("absent.png"), "-c", "photos")
 
 
 def test_json_on_the_screen_is_nothing_else(photo: Path) -> None:

@@ -19,7 +19,8 @@ from untrain.core import cache as cache_module
 from untrain.core.errors import InputError
 from untrain.core.files import MARKER
 from untrain.encoders.layout import LayoutEncoder
-from untrain.search import trace_query
+from untrain.search import trace as trace_module
+from untrain.search import trace_pictures, trace_query
 from untrain.search.catalog_index import open_index
 from untrain.search.copies import judge
 from untrain.search.neighbours import nearest
@@ -27,6 +28,7 @@ from untrain.search.rank.metric_table import LEFT_OUT
 from untrain.search.retrieve import candidates as retrieval
 from untrain.search.retrieve.text import TfidfRetriever
 from untrain.search.trace import Trace, trace
+from untrain.search.trace_pictures import SeenPictures
 from untrain.search.trace_query import HIT
 
 
@@ -161,6 +163,41 @@ def test_every_picture_is_traced_by_itself(catalog: Catalog) -> None:
         alone = trace({name: image}, catalog).table
         both = together.table[together.table["query"] == name].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, both, rtol=1e-9)
+
+
+def test_many_pictures_are_traced_some_at_a_time_with_the_same_answer(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = {i: picture(catalog, i) for i in catalog.ids[:7]}
+    pictures["black"] = np.zeros((8, 8, 3), np.uint8)
+    whole = trace(pictures, catalog, "fashion", top=3)
+    monkeypatch.setattr(trace_module, "TOGETHER", 2)
+    monkeypatch.setattr(trace_pictures, "BUDGET", 0)  # no picture is kept from one to the next
+    parts = trace(pictures, catalog, "fashion", top=3)
+    for name in ("table", "copies"):
+        pd.testing.assert_frame_equal(getattr(parts, name), getattr(whole, name), rtol=1e-12)
+    assert parts.notes == whole.notes
+    assert len(parts.ranked) == len(whole.ranked) == 8 * len(catalog)
+    assert parts.about == whole.about
+
+
+def test_pictures_seen_are_kept_up_to_a_number_of_bytes(catalog: Catalog) -> None:
+    reads = []
+
+    def read(image_id: str) -> bytes:
+        reads.append(image_id)
+        return catalog.read(image_id)
+
+    size = 32 * 32 * 3 + 64 + 4 * 512
+    seen = SeenPictures(dataclasses.replace(catalog, read=read), budget=3 * size)
+    found = seen.of(np.array([0, 1, 2]))
+    assert found[1].picture.shape == (32, 32, 3) and found[1].size == size
+    seen.of(np.array([0, 1]))
+    assert len(reads) == 3
+    seen.of(np.array([3]))  # in place of the one not asked for since
+    seen.of(np.array([0, 1, 3]))
+    assert len(reads) == 4
+    assert len(seen.of(np.arange(20))) == 20  # more than are kept
 
 
 def test_the_table_is_in_order_and_has_every_metric(catalog: Catalog, cache: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,10 +97,9 @@ def trace(
 
     Example: untrain trace picture.png --catalog photos/ --prompt "red shirt" --out trace.html
     """
-    from untrain.catalogs.base import read_image
     from untrain.core.errors import InputError
     from untrain.report.page.trace import run_notes
-    from untrain.runs.pictures import named_files
+    from untrain.runs.pictures import NamedPictures, named_files
     from untrain.search.trace import trace as find
 
     check_outputs(out, [*images, Path(catalog)] if catalog else images)
@@ -109,10 +110,11 @@ def trace(
     if run is not None:
         check_outputs(out, sources_of(run))
     named = named_files(images)
-    pictures = {name: read_image(path) for name, path in named.items()}
+    pictures = NamedPictures(named)
     seconds: dict[str, float] = {}
     start = time.perf_counter()
-    opened, own_encoder = _open(catalog, format, run, fresh)
+    with _colours_aside(not encoder):
+        opened, own_encoder = _open(catalog, format, run, fresh)
     seconds["catalogue"] = time.perf_counter() - start
     start = time.perf_counter()
     used = _encoder(encoder, pooling) or own_encoder
@@ -138,6 +140,19 @@ def trace(
         typer.echo(json.dumps(_json(found, beside), indent=2, ensure_ascii=False))
     else:
         _print(found, out, beside)
+
+
+@contextmanager
+def _colours_aside(wanted: bool) -> Iterator[None]:
+    """Have OpenCV make its tables of colours, which takes it a while, in another thread."""
+    import numpy as np
+
+    from untrain.encoders.layout import LayoutEncoder
+
+    with ThreadPoolExecutor(1) as aside:
+        if wanted:
+            aside.submit(LayoutEncoder().encode, [np.zeros((8, 8, 3), np.uint8)])
+        yield
 
 
 def _open(
@@ -183,7 +198,7 @@ def _json(found: Trace, beside: SideBySide | None) -> dict[str, Any]:
 def _write(
     path: Path,
     found: Trace,
-    pictures: dict[str, np.ndarray],
+    pictures: Mapping[str, np.ndarray],
     catalog: Catalog,
     beside: SideBySide | None,
 ) -> None:

@@ -40,12 +40,13 @@ class SeenPictures:
     Parameters
     ----------
     catalog : Catalog
-    budget : int
-        Bytes.
+    budget : int, optional
+        Bytes; `BUDGET` if left out.
     """
 
-    def __init__(self, catalog: Catalog, budget: int = BUDGET) -> None:
-        self.catalog, self.budget = catalog, budget
+    def __init__(self, catalog: Catalog, budget: int | None = None) -> None:
+        self.catalog = catalog
+        self.budget = BUDGET if budget is None else budget
         self._kept: OrderedDict[int, Seen] = OrderedDict()
         self._size = 0
 

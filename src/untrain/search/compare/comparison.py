@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -89,9 +90,22 @@ def _done_aside(sides: Sides, steps: Sequence[Step]) -> dict[str, np.ndarray]:
     """
     _ = sides.histograms  # before two threads would both make them
     longest_first = sorted(steps, key=lambda step: step.needs != "features")
+    tasks = [(step, part) for step in longest_first for part in _parts(sides, step)]
+    found: dict[str, list[np.ndarray]] = {}
     with one_thread_a_product(), ThreadPoolExecutor(2) as pool:
-        parts = list(pool.map(lambda step: step.compute(sides), longest_first))
-    return {name: values for part in parts for name, values in part.items()}
+        for values in pool.map(lambda task: task[0].compute(task[1]), tasks):
+            for name, part in values.items():
+                found.setdefault(name, []).append(part)
+    return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
+
+
+def _parts(sides: Sides, step: Step) -> list[Sides]:
+    """Return what a step is computed of: of whole maps, the candidates' features in two halves."""
+    generated, candidates = sides.features
+    if step.needs != "features" or len(candidates) < 2:
+        return [sides]
+    halves = np.array_split(candidates, 2)
+    return [replace(sides, features=(generated, half)) for half in halves]
 
 
 def _done(sides: Sides, steps: Iterable[Step]) -> dict[str, np.ndarray]:
