@@ -65,7 +65,7 @@ def test_of_many_pictures_each_is_read_on_access(
     said = json.loads(call(photo, other, "-c", "photos", "--json", "--top", 2))
     assert [query["query"] for query in said["queries"]] == ["asked", "other"]
     assert all(query["hits"][0]["image_id"] == "000000" for query in said["queries"])
-    with pytest.raises(InputError, match="absent.png does not exist"):
+    with pytest.raises(InputError, match=r"absent\.png does not exist"):
         call(photo, photo.with_name("absent.png"), "-c", "photos")
 
 
