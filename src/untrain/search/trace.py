@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -200,18 +200,18 @@ class _Search:
         with _timed(self.seconds, "compare"):
             compared = self._compared(queries, pictures)
         with _timed(self.seconds, "rank"):
-            ranked = rank(self.ranking, compared)
-            self._left_out += ranked.notes
+            ranking = rank(self.ranking, compared)
+            self._left_out += ranking.notes
+            ranked = _with_positions(ranking.table, compared, queries)
         with _timed(self.seconds, "copy test"):
             told = answer(
                 *(queries, self.opened, self.calibration, pictures),
-                *(compared, ranked.table, self.top),
+                *(compared, ranked, self.top),
             )
         self._pairs += len(compared)
         missing = compared[measured(compared)].isna().sum()
         self._undefined.update(missing[missing > 0].to_dict())
-        every = _compared(ranked.table, self.opened.catalog)
-        for kept, part in zip(self.found, (told.table, told.copies, every), strict=True):
+        for kept, part in zip(self.found, (told.table, told.copies, ranked), strict=True):
             kept.append(part)
 
     def notes(self) -> list[Note]:
@@ -257,11 +257,15 @@ class _Search:
             return pd.concat(list(pool.map(compared, queries)), ignore_index=True)
 
 
-def _compared(ranked: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+def _with_positions(
+    ranked: pd.DataFrame, compared: pd.DataFrame, queries: Sequence[TracedPicture]
+) -> pd.DataFrame:
     """Return every image compared, with its score and where it is in the catalogue."""
+    positions = np.concatenate([query.candidates for query in queries])
+    place = dict(zip(compared["image_id"], positions.tolist(), strict=True))
     table = ranked[["prompt_id", "image_id", "score"]].rename(columns={"prompt_id": "query"})
-    positions = table["image_id"].map(catalog.index.__getitem__).astype("int64")
-    return table.assign(position=positions).reset_index(drop=True)
+    at = table["image_id"].map(place).astype("int64")
+    return table.assign(position=at).reset_index(drop=True)
 
 
 @dataclass(frozen=True)

@@ -94,18 +94,25 @@ class TracedPicture:
         return table
 
     def best(
-        self, image_ids: Sequence[str], scores: np.ndarray, catalog: Catalog, top: int
+        self,
+        image_ids: Sequence[str],
+        positions: Sequence[int],
+        scores: Sequence[float],
+        rows: np.ndarray,
+        top: int,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and scores of the best candidates, in the order of `trace`."""
-        found = zip(image_ids, scores.tolist(), strict=True)
+        """Return positions and scores of the best candidates, in the order of `trace`.
+
+        ``rows`` tells which images of the catalogue are byte-identical.
+        """
+        found = zip(scores, image_ids, positions, strict=True)
         # What has no score comes last.
-        order = sorted(found, key=lambda f: (math.isnan(f[1]), -f[1], f[0] != self.name, f[0]))
-        together: dict[str, list[tuple[int, float]]] = {}
-        for image_id, score in order:
-            position = catalog.index[image_id]
-            together.setdefault(catalog.hashes[position], []).append((position, score))
-        positions, best = zip(*(hit for group in together.values() for hit in group), strict=True)
-        return np.array(positions[:top], np.int64), np.array(best[:top])
+        order = sorted(found, key=lambda f: (math.isnan(f[0]), -f[0], f[1] != self.name, f[1]))
+        together: dict[int, list[tuple[int, float]]] = {}
+        for score, _, position in order:
+            together.setdefault(int(rows[position]), []).append((position, score))
+        hits = [hit for group in together.values() for hit in group][:top]
+        return np.array([at for at, _ in hits], np.int64), np.array([score for _, score in hits])
 
     def judged(
         self, opened: CatalogIndex, pictures: Mapping[int, Seen], shown: np.ndarray
@@ -147,15 +154,15 @@ def answer(
     compared : DataFrame
         What `TracedPicture.compared` gave for each, one after another.
     ranked : DataFrame
-        The ranking of that.
+        The ranking of that: query, image_id, score, position.
     """
     catalog = opened.catalog
-    of_query = ranked.groupby("prompt_id").indices
-    ids, scores = ranked["image_id"].to_numpy(), ranked["score"].to_numpy(float)
+    parts = dict(iter(ranked.groupby("query")))
     hits = []
     for query in queries:
-        own = of_query.get(query.name, np.zeros(0, np.int64))
-        hits.append(query.best(ids[own], scores[own], catalog, top))
+        own = parts[query.name]
+        columns = (own[name].tolist() for name in ("image_id", "position", "score"))
+        hits.append(query.best(*columns, opened.rows, top))
     near, laid = zip(
         *(q.judged(opened, pictures, h[0]) for q, h in zip(queries, hits, strict=True)),
         strict=True,
