@@ -161,8 +161,8 @@ def answer(
     hits = []
     for query in queries:
         own = parts[query.name]
-        columns = (own[name].tolist() for name in ("image_id", "position", "score"))
-        hits.append(query.best(*columns, opened.rows, top))
+        ids, positions, scores = (own[c].tolist() for c in ("image_id", "position", "score"))
+        hits.append(query.best(ids, positions, scores, opened.rows, top))
     near, laid = zip(
         *(q.judged(opened, pictures, h[0]) for q, h in zip(queries, hits, strict=True)),
         strict=True,
