@@ -195,7 +195,7 @@ def _table(
         start + np.searchsorted(query.candidates, own)
         for start, query, (own, _) in zip(starts, queries, hits, strict=True)
     ]
-    of_hits = judged.drop(index=_first_rows(hits)).reset_index(drop=True)
+    of_hits = judged.drop(_first_rows(hits)).reset_index(drop=True)
     ids = [catalog.ids[position] for position in at]
     names = np.repeat([query.name for query in queries], counts)
     content = [catalog.hashes[position] for position in at]
