@@ -210,7 +210,7 @@ class _Search:
             )
         self._pairs += len(compared)
         missing = compared[measured(compared)].isna().sum()
-        self._undefined.update(missing[missing > 0].to_dict())
+        self._undefined.update({str(m): int(n) for m, n in missing.items() if n})
         for kept, part in zip(self.found, (told.table, told.copies, ranked), strict=True):
             kept.append(part)
 
@@ -335,7 +335,8 @@ def _left_out(ranking: str, notes: Iterable[Note], with_words: bool) -> list[Not
 
     And of pictures whose candidates were not all ranked.
     """
-    told, without = [], []
+    told: list[Note] = []
+    without: list[str] = []
     for note in notes:
         if note.code == CANDIDATES_LEFT_OUT:
             without += note.about
