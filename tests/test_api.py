@@ -187,7 +187,7 @@ def test_a_run_goes_as_far_as_asked(tmp_path: Path) -> None:
     experiment = untrain.Experiment.demo("micro", small, runs=tmp_path, workers=1)
     result = experiment.run(until="generate")
     assert len(result.images("p00")) == 2
-    assert "next: retrieve" in repr(result)
+    assert "next: judge" in repr(result)
     plan = experiment.plan(noise=0.3)
     assert (plan.queries, plan.controls) == (4, 2) and plan.power.noise.sd == 0.3
     assert set(result.catalog["image_id"]) == set(experiment.catalog.ids)

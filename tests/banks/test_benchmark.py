@@ -91,7 +91,17 @@ def test_its_source_is_one_file_with_the_same_losses(benchmark: Benchmark) -> No
     names = {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     names |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     assert {name.split(".")[0] for name in names} <= {
-        *("__future__", "json", "math", "contextlib", "pathlib", "types", "torch", "safetensors")
+        *(
+            "__future__",
+            "json",
+            "math",
+            "contextlib",
+            "functools",
+            "pathlib",
+            "types",
+            "torch",
+            "safetensors",
+        )
     }
     own, theirs = imported(path), benchmark.model()
     model, preset = own.load()

@@ -43,7 +43,7 @@ def test_a_stage_says_where_its_results_are(untrain: Untrain, micro_copy: Copy) 
     said = untrain("rank", MICRO, "--set", "workers=1", "--again")
     assert said.code == 0
     assert said.out == "rank: done, in runs/micro\n"
-    assert "5/10 rank" in said.err
+    assert "6/11 rank" in said.err
 
 
 def test_quiet(untrain: Untrain, micro_copy: Copy) -> None:

@@ -230,12 +230,12 @@ def test_its_plan_says_what_it_does_not_know(config: Make) -> None:
 def test_other_data_in_a_worker_are_noticed(own_run: Path, config: Make, tmp_path: Path) -> None:
     from untrain.runs.inputs import open_training_catalog
     from untrain.training.index import read_index
-    from untrain.training.job import _with_pictures
+    from untrain.training.job import with_pictures
 
     shutil.copytree(own_run, tmp_path / "runs" / "micro")
     with pytest.raises(InputError, match="are not what they were"):
         settings = config("data.seed=9", f"generator={OWN}").to_dict()
-        _with_pictures(read_index(own_run), partial(open_training_catalog, settings))
+        with_pictures(read_index(own_run), partial(open_training_catalog, settings))
 
 
 def test_options_and_code_are_part_of_the_keys(config: Make) -> None:

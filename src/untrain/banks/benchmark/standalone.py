@@ -9,6 +9,7 @@ from untrain.generators.base import Generator
 from untrain.generators.dalle import training, transformer
 from untrain.generators.dalle.generator import DalleGenerator
 from untrain.generators.paired import widened
+from untrain.generators.products import SquaredReLU
 
 HEAD = '''\
 """Model A of this benchmark: a decoder-only transformer over [text | image] tokens.
@@ -28,6 +29,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import nullcontext
+from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,6 +52,7 @@ TAIL = '''\
 def load():
     """Return A with its averaged weights, and the preset: sizes and the weight of the loss."""
     preset = json.loads((FOLDER / "model" / "model.json").read_text(encoding="utf-8"))["preset"]
+    preset = {"parts": 1, **preset}  # codes at a place, not written where it is one
     preset["grid"] = preset["height"] // 8, preset["width"] // 8
     preset["codes"] = math.prod(preset["levels"])
     preset = SimpleNamespace(**preset)
@@ -90,7 +93,9 @@ PARTS: tuple[Any, ...] = (
     widened,
     transformer._Memory,
     transformer._attend,
+    SquaredReLU,
     transformer._Block,
+    transformer._Further,
     transformer.Transformer,
     training.pair_losses,
     training._nll,
