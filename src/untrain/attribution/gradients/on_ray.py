@@ -63,7 +63,7 @@ class OnRay:
         ):
             cluster.tell_if_too_small(ray, {"CPU": self.threads})
             asked = _Asked(
-                self.spec, self.reopen, store.output.name, store.projection.dimensions,
+                self.spec, self.reopen, store.output.name, store.dimensions,
                 store.draws, store.seed, store.key, self.threads, scratch if ours else None,
             )  # fmt: skip
             expected = cluster.versions()

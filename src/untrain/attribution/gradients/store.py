@@ -99,6 +99,7 @@ class GradientStore:
             raise InputError(why)
         self.generator, self.catalog, self.output, self.draws = generator, catalog, output, draws
         self.seed, self.elsewhere = seed, elsewhere
+        self.dimensions = dimensions  # as asked for; a projection has about as many
         self.asked = differentiable(generator)
         self.projection: Projection = make_projection(sizes_of(self.asked), dimensions, seed)
         self.key = fingerprint(
