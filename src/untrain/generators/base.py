@@ -127,6 +127,10 @@ class Generator(ABC):
         by ``fit_across(catalog, removed, seed, progress, processes)``.
     losses : list of float
         Mean training loss of each epoch of the last `fit`, for figures.
+    learning_rate : float
+        Largest rate of its own training; methods of unlearning take theirs in units of it.
+    query_passes : int
+        How many pairs' worth of passes it takes to measure a query, where that is not one.
 
     Notes
     -----
@@ -146,6 +150,8 @@ class Generator(ABC):
     precision: Precision | None = None
     version: ClassVar[str] = ""
     losses: list[float] = []  # noqa: RUF012 - never changed; `fit` assigns another
+    learning_rate: float = 1e-3
+    query_passes: int = 1
 
     @abstractmethod
     def fit(

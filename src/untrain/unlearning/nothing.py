@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import dataclass
 
-from untrain.catalogs.base import Catalog
-from untrain.generators.base import Generator, Progress
-from untrain.unlearning.base import copied
+from untrain.generators.base import Generator
+from untrain.unlearning.base import Task, copied
 
 
-def nothing(
-    generator: Generator,
-    catalog: Catalog,
-    forget: Collection[str],
-    budget: float,
-    seed: int,
-    progress: Progress,
-) -> Generator:
-    """Return the generator as it is; the fidelity of this is 0 by definition."""
-    return copied(generator)
+@dataclass(frozen=True)
+class Nothing:
+    """Nothing: the model as it is; the fidelity of this is 0 by definition."""
+
+    def __call__(self, task: Task) -> Generator:
+        """Return a copy of the generator."""
+        return copied(task.generator)

@@ -77,6 +77,7 @@ class DalleGenerator(Generator):
         self.precision = check_precision(precision or default_precision())
         self.noise = Noise("gumbel", (preset.positions, preset.codes))
         self.image_size = (preset.height, preset.width)
+        self.learning_rate = preset.lr
         self.losses: list[float] = []
         self._shared: Path | None = None
         self._model: tr.Transformer | None = None

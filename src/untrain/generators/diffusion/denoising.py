@@ -85,6 +85,7 @@ class DenoisingGenerator(Generator):
         self.preset, self.space = preset, space
         self.precision = check_precision(precision or default_precision())
         self.image_size = (preset.height, preset.width)
+        self.learning_rate, self.query_passes = preset.lr, preset.terms
         self.frozen = space.frozen
         self._shared: Path | None = None
         self._model: nn.Module | None = None
