@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from untrain.core.schema import Column, Kind, Table
-from untrain.core.vocabulary import Role, Verdict
+from untrain.core.vocabulary import Fidelity, Group, Role, Verdict
 
 
 def _text(name: str, meaning: str, **more: Any) -> Column:
@@ -249,6 +249,70 @@ BANK_OUTCOMES = Table(
     ),
 )
 
+_KIND = _text("kind", "How its images were chosen: an arm, planted, user, …")
+_METHOD = _text("method", "The method of unlearning, with its options.")
+_BUDGET = _number("budget", "What it might spend, a share of one training, 0 to 1.")
+_SPENT = _number("spent", "What it spent, a share of one training in pairs passed.", nullable=True)
+_SECONDS = _number("seconds", "What it took; missing where nothing was measured.", nullable=True)
+_GROUP = _text("group", "forget, query, retained or held_out.", values=tuple(Group))
+LADDER_OUTCOMES = Table(
+    "ladder/outcomes",
+    "a pair measured in a model before, after unlearning, or in its exact twin",
+    (
+        _text("model_id", "The model that a method started from, such as B00; one a seed."),
+        _text("set_id", "The forget set."),
+        _KIND,
+        replace(_METHOD, meaning=f"{_METHOD.meaning} full: the model before; twin: retrained."),
+        replace(_BUDGET, meaning=f"{_BUDGET.meaning} 0 of full, 1 of twin."),
+        _SPENT,
+        _SECONDS,
+        _GROUP,
+        _text("item", "The image's id; of a query prompt_id#generation."),
+        _number(
+            "value",
+            "The primary measure of the run; higher is worse. Missing where it is not finite.",
+            nullable=True,
+        ),
+    ),
+)
+_LOW = _number("low", "Lower limit, 95 %; missing where there is no interval.", nullable=True)
+_HIGH = _number("high", "Upper limit, 95 %; missing where there is no interval.", nullable=True)
+_ALL_KINDS = replace(_KIND, nullable=True, meaning=f"{_KIND.meaning} Missing: all kinds together.")
+_COUNTS = (
+    _integer("models", "Different models."),
+    _integer("sets", "Different forget sets."),
+    _integer("clusters", "Pairs of a model and a set, each with a twin of its own."),
+)
+FIDELITY = Table(
+    "results/fidelity",
+    "how near a method at a budget comes to exact retraining, on a group of pairs",
+    (
+        _METHOD,
+        _BUDGET,
+        _ALL_KINDS,
+        _GROUP,
+        _number(
+            "rho",
+            "1: as the twin; 0: as before; below 0: further from the twin than before. Missing "
+            "where the twin did not move or a model diverged.",
+            nullable=True,
+        ),
+        _LOW,
+        _HIGH,
+        _text("verdict", "By rho and its interval.", values=tuple(Fidelity)),
+        _number("reach", "How far along the twin's move; 1: as far, above: over.", nullable=True),
+        _number("across", "Squared move across the twin's, over its square.", nullable=True),
+        _number("moved", "Root mean square of the move, over the twin's.", nullable=True),
+        _number("shift", "Mean move, in the measure's unit; above 0: worse.", nullable=True),
+        _number("twin_shift", "Mean move of the twin, in the measure's unit."),
+        _SPENT,
+        _SECONDS,
+        _integer("items", "Pairs measured, over all clusters."),
+        *_COUNTS,
+        _integer("diverged", "Clusters in which a value was not finite."),
+    ),
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -256,6 +320,7 @@ TABLES = {
         *(RANKING, FORGET_SETS),
         *(MODEL_A, MODELS, REMOVALS, MEASURES, EFFECTS, GROUPS, VERDICTS),
         *(SIMILARITY, SIMILARITY_NAIVE, BANK_MODELS, BANK_OUTCOMES),
+        *(LADDER_OUTCOMES, FIDELITY),
     )
 }
 """Every table by name."""

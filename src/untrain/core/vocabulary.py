@@ -147,3 +147,42 @@ class Verdict(StrEnum):
     ATTRIBUTABLE = "attributable"
     NOT_ATTRIBUTABLE = "not attributable"
     UNDECIDED = "undecided"
+
+
+class Group(StrEnum):
+    """The pairs on which unlearning is held against exact retraining."""
+
+    FORGET = "forget"
+    """The images of the forget set."""
+    QUERY = "query"
+    """Pictures that the model drew."""
+    RETAINED = "retained"
+    """Training images that are not in the forget set."""
+    HELD_OUT = "held_out"
+    """Pairs that no model was trained on."""
+
+
+class Reference(StrEnum):
+    """What stands in the column ``method`` of models that no method of unlearning made."""
+
+    FULL = "full"
+    """The model before: trained on the forget set, too."""
+    TWIN = "twin"
+    """Its exact retraining without the forget set: same seed, same order."""
+    OTHER_SEED = "other seed"
+    """In results: what the twins of the other seeds predict."""
+
+
+class Fidelity(StrEnum):
+    """What is said of a method of unlearning, by rho and its 95 % interval."""
+
+    HARMS = "harms"
+    """The interval is below 0, or the model gives no finite number: worse than doing nothing."""
+    SAME = "not separable from nothing"
+    """The interval holds 0."""
+    PARTIAL = "partial"
+    """The interval is above 0."""
+    FAITHFUL = "faithful"
+    """The interval is above 0 and rho at least 0.9."""
+    UNKNOWN = "unknown"
+    """There is no interval."""
