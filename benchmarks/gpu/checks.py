@@ -49,11 +49,11 @@ def _machine() -> Row:
 
 
 def _run(name: str, at: Setting, gpu: bool) -> Row:
-    """Run a file of tests; where there is no GPU, what of it runs on a CPU."""
+    """Run a file of tests; where there is no GPU, what of it runs on a CPU, one for all."""
     path = f"tests/gpu/{name}.py"
     which = "gpu" if gpu else "not gpu and not slow"
-    which = which if gpu or not at.miniature else "gpu"  # none runs, and all are found
-    options = ["-p", "no:cacheprovider", "-q", "-vv", "--tb=short", "-m", which]
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-v", "--tb=short", "-m", which]
+    options += ["-k", "in_parts"] if at.miniature else []
     command = [sys.executable, "-m", "pytest", path, *options]
     paths = [str(ROOT / "src"), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     started = subprocess.Popen(

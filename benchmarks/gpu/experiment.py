@@ -27,13 +27,13 @@ from untrain.core.files import read_json, write_json
 from untrain.core.hardware import STEPS, device
 from untrain.generators.dalle.presets import Preset, preset_of
 
-PHOTOS, MODELS, TEXT = 44_072, 8, 24
+PHOTOS, MODELS, TEXT = 44_072, 16, 24
 EPOCHS = (4, 12)
 """Least passes worth training, and most that are."""
 STORES = 3
 """What gradients of all photos cost, in passes of one model."""
-AROUND = 110.0
-"""Seconds, beside training, of reading photos, search, sampling, statistics and the report."""
+AROUND = 150.0
+"""Seconds, beside training, of reading photos, the judge, search, sampling, statistics and the report."""
 
 _COMMON: dict[str, Any] = {
     "height": 80, "width": 64, "width_ae": 96, "epochs_ae": 8, "batch_ae": 128, "text_limit": 40,

@@ -47,10 +47,10 @@ def _later(place: str):
 STAGES = {
     name: Stage(name, what, minutes, _later(place))
     for name, what, minutes, place in (
-        ("tests", "same bits, bounds of precision, resuming", 1.5, "gpu.checks:items"),
-        ("speed", "training steps beside DALLE-pytorch and the peak", 2.3, "gpu.speed:items"),
-        ("stacks", "models an hour, in stacks and one by one", 1.2, "gpu.stacks:items"),
-        ("experiment", "a removal trial on all photos", 3.5, "gpu.experiment:items"),
+        ("tests", "same bits, bounds of precision, resuming", 2.0, "gpu.checks:items"),
+        ("speed", "training steps beside DALLE-pytorch and the peak", 2.5, "gpu.speed:items"),
+        ("stacks", "models an hour, in stacks and one by one", 0.9, "gpu.stacks:items"),
+        ("experiment", "a removal trial on all photos", 5.0, "gpu.experiment:items"),
         ("lora", "LoRA on a pipeline of random weights", 0.8, "gpu.lora:items"),
         ("demo", "the demo", 2.5, "gpu.further:demo"),
         ("stores", "gradient stores of random tokens", 4.0, "gpu.further:stores"),

@@ -167,7 +167,7 @@ def test_its_loop_is_the_products(at: Setting) -> None:
 
 
 def test_each_stage_is_a_process(at: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command as it is called, with the first stage: tests that a CPU skips."""
+    """The command as it is called, with the first stage: a test that a CPU runs, too."""
     given = ["--out", str(at.out), "--miniature", "--stages", "tests", "--minutes", "9"]
     monkeypatch.setattr(sys, "argv", ["gpu", *given])
     with pytest.raises(SystemExit) as ended:
@@ -175,4 +175,5 @@ def test_each_stage_is_a_process(at: Setting, monkeypatch: pytest.MonkeyPatch) -
     assert ended.value.code == 0
     rows = json.loads((at.out / "results.json").read_text())["tests"]["rows"]
     assert rows["machine"]["cores"] >= 1
+    assert rows["test_attention"]["passed"] == 2
     assert rows["test_attention"]["failed"] == []

@@ -21,6 +21,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
+from untrain.core.parallel import in_threads
+from untrain.core.threads import one_thread_a_product
+
 COMPONENTS = 500
 FOLDS = 5
 STRENGTHS = (1.0, 5.0, 25.0)  # inverse strengths of the ridge that are tried
@@ -178,15 +181,26 @@ def train_judge(
     classes, y = np.unique(names, return_inverse=True)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, y)
     parts = [held for _, held in folds]
-    scores = np.zeros((len(y), len(classes)))
-    chosen = []
-    for number, held in enumerate(parts):
+    rest = [np.setdiff1d(np.arange(len(y)), held) for held in parts]
+
+    def loss(number: int, strength: float) -> float:
+        """Of a part of the photos, for a model that saw neither it nor those held out."""
         inner = parts[(number + 1) % FOLDS]
-        rest = np.setdiff1d(np.arange(len(y)), held)
-        outer = np.setdiff1d(rest, inner)
-        tried = {s: _scores(_fit(x[outer], y[outer], s), x[inner]) for s in STRENGTHS}
-        chosen.append(min(tried, key=lambda s: _log_loss(tried[s], y[inner], weights[inner])))
-        scores[held] = _scores(_fit(x[rest], y[rest], chosen[-1]), x[held])
+        outer = np.setdiff1d(rest[number], inner)
+        tried = _scores(_fit(x[outer], y[outer], strength), x[inner])
+        return _log_loss(tried, y[inner], weights[inner])
+
+    def held_out(number: int) -> np.ndarray:
+        model = _fit(x[rest[number]], y[rest[number]], chosen[number])
+        return _scores(model, x[parts[number]])
+
+    tries = [(number, strength) for number in range(FOLDS) for strength in STRENGTHS]
+    with one_thread_a_product():
+        losses = dict(zip(tries, in_threads(lambda each: loss(*each), tries), strict=True))
+        chosen = [min(STRENGTHS, key=lambda s: losses[number, s]) for number in range(FOLDS)]
+        scores = np.zeros((len(y), len(classes)))
+        for held, found in zip(parts, in_threads(held_out, range(FOLDS)), strict=True):
+            scores[held] = found
     temperature = _temperature(scores, y, weights)
     threshold, target = _threshold(scores / temperature, y, weights)
     strength = max(STRENGTHS, key=chosen.count)
