@@ -33,7 +33,7 @@ EPOCHS = (4, 12)
 STORES = 3
 """What gradients of all photos cost, in passes of one model."""
 AROUND = 150.0
-"""Seconds, beside training, of reading photos, the judge, search, sampling, statistics and the report."""
+"""Seconds, beside training: reading, the judge, search, sampling, statistics and the report."""
 
 _COMMON: dict[str, Any] = {
     "height": 80, "width": 64, "width_ae": 96, "epochs_ae": 8, "batch_ae": 128, "text_limit": 40,
