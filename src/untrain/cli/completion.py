@@ -57,6 +57,11 @@ def attributors(incomplete: str) -> list[str]:
     return _registered(incomplete, "untrain.attribution.registry:ATTRIBUTORS")
 
 
+def unlearning_methods(incomplete: str) -> list[str]:
+    """Names of methods of unlearning."""
+    return _registered(incomplete, "untrain.unlearning.registry:METHODS")
+
+
 def settings(incomplete: str) -> list[str]:
     """Keys of the experiment file, as --set takes them."""
     from untrain.settings.template import keys

@@ -145,6 +145,10 @@ class Trainer:
             columns=["model_id", "seed", "fingerprint", "path"],
         )
 
+    def has(self, request: ModelRequest, paired: bool = True) -> bool:
+        """Tell whether `train` would find a model, and not train it; as prepared as it."""
+        return self.store.has_model(self.fingerprint(request, self._mode(paired)))
+
     def load(self, path: str) -> Any:
         """Return a fresh generator with the weights of a model, by its path in the run folder."""
         generator = self.spec.make()

@@ -1,0 +1,1 @@
+"""The ladder: every method of unlearning at every budget, against exact paired twins."""
