@@ -192,5 +192,34 @@ class Experiment:
 
         return Bank(self.config, train_bank(Run(self.config), models, shares))
 
+    def ladder(self, **asked: Any) -> Result:
+        """Hold methods of unlearning against exact retraining; `Result.fidelity` has what came.
+
+        Stages up to ``remove`` are run first. What is there is not made again.
+
+        Parameters
+        ----------
+        **asked
+            ``methods``, ``budgets``, ``seeds``, ``targeted``, ``random``, ``family``, ``sets``, …:
+            the fields of `untrain.banks.ladder.asked.Asked`.
+
+        Raises
+        ------
+        InputError
+            A method, a budget or a set that cannot be, or a run without a model.
+        """
+        from untrain.banks.ladder.asked import asked_of
+        from untrain.banks.ladder.ladder import climb_ladder
+        from untrain.banks.ladder.results import keep_fidelity
+        from untrain.report.page.rewrite import write_again
+        from untrain.runs.run import Run
+
+        wanted = asked_of(asked)
+        found = self.run(until="remove") if self.config.given is None else Result(self.folder)
+        run = Run(self.config)
+        keep_fidelity(run, climb_ladder(run, wanted))
+        write_again(run.folder)
+        return found
+
     def __repr__(self) -> str:
         return f"Experiment('{self.config.name}'), in {self.folder.as_posix()}"

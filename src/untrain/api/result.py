@@ -107,6 +107,11 @@ class Result:
         return self._table("results/verdicts")
 
     @property
+    def fidelity(self) -> pd.DataFrame:
+        """How near methods of unlearning came to exact retraining: method, budget, group, rho, …"""
+        return self._table("results/fidelity")
+
+    @property
     def overall(self) -> pd.DataFrame:
         """The overall effects in `unit`, a row an arm and size, naive figures beside them."""
         from untrain.report.tables.effects import overall_table

@@ -23,6 +23,7 @@ from untrain.cli import (
     export,
     index,
     init,
+    ladder,
     leaderboard,
     report,
     run,
@@ -75,6 +76,7 @@ for room in (status, show, report, compare):
     room.add_to(app)
 for room in (bank, leaderboard, weights, calibrate):
     room.add_to(app)
+ladder.add_to(app)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Compare attributors")
 export.add_to(app)
 app.add_typer(data.app, name="data", rich_help_panel="Data, files and this machine")

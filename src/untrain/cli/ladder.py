@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from untrain.cli import completion
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import lines_table, print_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_to(app: typer.Typer) -> None:
@@ -93,12 +98,32 @@ def ladder(
     if as_json:
         print_json(table.to_dict("records"))
         return
-    from untrain.report.tables.fidelity import fidelity_terminal
-
     console = Console()
-    console.print(fidelity_terminal(table, console.width))
-    console.print(
-        f"Fidelity: [bold]{escape(str(opened.path('results', 'fidelity.md')))}[/]", soft_wrap=True
-    )
+    console.print(_rho(table))
+    where = opened.path("results", "fidelity.csv")
+    console.print(f"Fidelity: [bold]{escape(str(where))}[/]", soft_wrap=True)
     if page:
         console.print(f"Report: [bold]{escape(str(page))}[/]", soft_wrap=True)
+
+
+def _rho(table: pd.DataFrame) -> Table:
+    """Return rho on forgotten images and queries, a row a method, a column a budget."""
+    overall = table[table["kind"].isna()]
+    budgets = sorted(overall["budget"].unique())
+    shown = Table("method", title="rho: forgotten images / queries", title_justify="left")
+    for budget in budgets:
+        shown.add_column(f"{budget:.1%}", justify="right")
+    for method in overall["method"].unique():
+        own = overall[overall["method"] == method].set_index(["group", "budget"])["rho"]
+        cells = [
+            " / ".join(_number(own.get((group, budget))) for group in ("forget", "query"))
+            if ("forget", budget) in own.index
+            else ""
+            for budget in budgets
+        ]
+        shown.add_row(escape(method), *cells)
+    return shown
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{value:.2f}"

@@ -275,6 +275,20 @@ LADDER_OUTCOMES = Table(
         ),
     ),
 )
+LADDER_TWINS = Table(
+    "ladder/twins",
+    "a model that forgets, or its exact retraining without a forget set",
+    (
+        replace(_MODEL, meaning="The model that methods start from; one a seed."),
+        _text("set_id", "What it was trained without; missing of the model itself.", nullable=True),
+        *MODELS.columns[1:],
+    ),
+)
+LADDER_SETS = Table(
+    "ladder/sets",
+    "an image of a forget set of a ladder",
+    (_text("set_id", "The forget set."), _KIND, _SETS_PROMPT, _IMAGE),
+)
 _LOW = _number("low", "Lower limit, 95 %; missing where there is no interval.", nullable=True)
 _HIGH = _number("high", "Upper limit, 95 %; missing where there is no interval.", nullable=True)
 _ALL_KINDS = replace(_KIND, nullable=True, meaning=f"{_KIND.meaning} Missing: all kinds together.")
@@ -320,7 +334,7 @@ TABLES = {
         *(RANKING, FORGET_SETS),
         *(MODEL_A, MODELS, REMOVALS, MEASURES, EFFECTS, GROUPS, VERDICTS),
         *(SIMILARITY, SIMILARITY_NAIVE, BANK_MODELS, BANK_OUTCOMES),
-        *(LADDER_OUTCOMES, FIDELITY),
+        *(LADDER_TWINS, LADDER_SETS, LADDER_OUTCOMES, FIDELITY),
     )
 }
 """Every table by name."""

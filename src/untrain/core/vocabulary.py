@@ -171,6 +171,8 @@ class Reference(StrEnum):
     """Its exact retraining without the forget set: same seed, same order."""
     OTHER_SEED = "other seed"
     """In results: what the twins of the other seeds predict."""
+    OTHER_SET = "other set"
+    """The control of forgetting the wrong images: an exact retraining without a random set."""
 
 
 class Fidelity(StrEnum):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from untrain.core.errors import InputError
+from untrain.core.errors import InputError, did_you_mean
 from untrain.experiment.planned import in_words
 from untrain.unlearning.registry import METHODS, check_budget, make_method
 
@@ -67,6 +68,29 @@ class Asked:
     def models_of(self, budget: float) -> int:
         """Return how many models a budget is tried on."""
         return self.seeds if budget <= self.dear else 1
+
+
+def asked_of(values: Mapping[str, Any]) -> Asked:
+    """Return what is asked by keywords; lists may stand for tuples.
+
+    Raises
+    ------
+    InputError
+        An unknown keyword ("did you mean"), or what `Asked.check` refuses.
+    """
+    known = {each.name for each in fields(Asked)}
+    for name in values:
+        if name not in known:
+            raise InputError(f"a ladder takes no '{name}'{did_you_mean(name, known)}")
+    whole: dict[str, Any] = dict(values)
+    for name in ("methods", "budgets", "sets"):
+        given = whole.get(name, ())
+        whole[name] = (given,) if isinstance(given, (str, float, Path)) else tuple(given)
+    whole["budgets"] = whole["budgets"] or BUDGETS
+    whole["sets"] = tuple(Path(file) for file in whole["sets"])
+    asked = Asked(**whole)
+    asked.check()
+    return asked
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -67,7 +67,9 @@ class Items:
     def write(self, folder: Path) -> None:
         """Write them into a new folder."""
         with atomic_folder(folder) as temporary:
-            save_file({"samples": np.ascontiguousarray(self.samples)}, temporary / "pairs.safetensors")
+            save_file(
+                {"samples": np.ascontiguousarray(self.samples)}, temporary / "pairs.safetensors"
+            )
             told = {"groups": self.groups, "ids": self.ids, "captions": self.captions}
             write_json(temporary / "pairs.json", told)
 
@@ -76,7 +78,8 @@ def read_items(folder: Path) -> Items:
     """Read what `Items.write` wrote."""
     told = read_json(folder / "pairs.json")
     samples = load_file(folder / "pairs.safetensors")["samples"]
-    return Items(*(tuple(told[name]) for name in ("groups", "ids", "captions")), samples)
+    groups, ids, captions = (tuple(told[name]) for name in ("groups", "ids", "captions"))
+    return Items(groups, ids, captions, samples)
 
 
 def items_key(run: Run, of: LadderSet) -> str:

@@ -25,9 +25,7 @@ from untrain.training.worker import report
 from untrain.unlearning.base import Task
 from untrain.unlearning.registry import unlearn
 
-OTHER_SET = "other set"
-"""The control of forgetting the wrong images: the exact retraining without a random set."""
-MEASURED_ONLY = (Reference.FULL.value, Reference.TWIN.value, OTHER_SET)
+MEASURED_ONLY = (Reference.FULL.value, Reference.TWIN.value, Reference.OTHER_SET.value)
 """What stands in the column ``method`` and is a trained model, to be measured as it is."""
 
 
@@ -115,7 +113,14 @@ def climb(place: Place, rung: Rung) -> None:
         else:
             twin = here.load(rung.twin)
             task = Task(
-                start, here.catalog, rung.forget, rung.budget, rung.seed, progress, here.queries, twin
+                start,
+                here.catalog,
+                rung.forget,
+                rung.budget,
+                rung.seed,
+                progress,
+                here.queries,
+                twin,
             )
             done = unlearn(rung.method, task)
             model, spent, seconds = done.generator, done.spent.share, done.spent.seconds

@@ -82,7 +82,7 @@ def climb_ladder(run: Run, asked: Asked | None = None) -> Ladder:
         rungs = Rungs.of(run, asked, sets)
         requests = rungs.requests
         trained = run.trainer.train(requests, f"{len(requests)} models and exact twins")
-        _keep_sets(run, sets, trained, asked.seeds)
+        _keep_sets(run, sets, trained)
         _keep_items(run, rungs)
         paths = dict(zip(trained["model_id"], trained["path"], strict=True))
         wanted = [rungs.rung(step, paths) for step in rungs.steps()]
@@ -184,14 +184,10 @@ def read_ladder(folder: Path) -> Ladder:
     return Ladder(outcomes, sets, tuple(told["skipped"]))
 
 
-def _keep_sets(
-    run: Run, sets: Sequence[LadderSet], trained: pd.DataFrame, seeds: int
-) -> None:
+def _keep_sets(run: Run, sets: Sequence[LadderSet], trained: pd.DataFrame) -> None:
     """Add to the tables of sets and of twins; what was there under the same name is replaced."""
-    names = [name.partition("/") for name in trained["model_id"]]
-    twins = trained.assign(
-        model_id=[model for model, _, _ in names], set_id=[of or None for _, _, of in names]
-    )
+    names = trained["model_id"].str.partition("/")
+    twins = trained.assign(model_id=names[0], set_id=names[2].where(names[1] == "/"))
     rows = [(s.set_id, s.kind, s.prompt_id, image_id) for s in sets for image_id in s.ids]
     for table, new, by in (
         (LADDER_TWINS, LADDER_TWINS.conform(twins), ["model_id", "set_id"]),

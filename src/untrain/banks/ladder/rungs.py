@@ -10,7 +10,7 @@ from typing import NamedTuple
 from untrain import __version__
 from untrain.banks.ladder.asked import Asked
 from untrain.banks.ladder.items import items_key
-from untrain.banks.ladder.job import MEASURED_ONLY, OTHER_SET, Rung
+from untrain.banks.ladder.job import MEASURED_ONLY, Rung
 from untrain.banks.ladder.sets import RANDOM, LadderSet
 from untrain.core.files import fingerprint
 from untrain.core.vocabulary import Reference
@@ -94,7 +94,7 @@ class Rungs:
                 yield Step(model, chosen, Reference.FULL.value, 0.0)
                 yield Step(model, chosen, Reference.TWIN.value, 1.0, chosen)
                 if other := self._wrong(chosen):
-                    yield Step(model, chosen, OTHER_SET, 1.0, other)
+                    yield Step(model, chosen, Reference.OTHER_SET.value, 1.0, other)
         for budget in sorted(self.asked.budgets):
             for method in self.asked.chosen:
                 for model in self.models[: self.asked.models_of(budget)]:

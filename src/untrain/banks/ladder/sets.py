@@ -183,7 +183,7 @@ def _families(run: Run, images: pd.DataFrame, number: int) -> list[LadderSet]:
         return []
     of_image = run.catalog.attributes["family"].astype(str).to_numpy()
     ids = np.array(run.catalog.ids, dtype=object)
-    found = []
+    found: list[LadderSet] = []
     for row in known.sort_values("role", kind="stable").itertuples():  # controls come first
         family = str(row.family)
         own = ids[of_image == family]
