@@ -10,6 +10,8 @@ from untrain.core.errors import InputError
 from untrain.settings.config import Config
 from untrain.settings.load import load_config, make_config
 
+PROMPTS = "prompts:\n  families: 4\n"
+PLAIN = {"resize": "pad"}
 GOOD = "name: mine\ndata: {families: 20}\nprompts:\n  families: 4\n"
 
 
@@ -47,6 +49,22 @@ def test_paths_are_relative_to_the_file_or_where_set_to_the_working_directory(
     assert load(file, text, "data.path=photos").data.path == here / "photos"
     text = text.replace("path: photos", "path: ~/photos")
     assert load(file, text).data.path == Path.home() / "photos"
+
+
+def test_opt_out_lists_are_paths_one_or_several(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path.parent / "here.csv").touch()
+    one = load(file, f"{PROMPTS}data: {{exclude: out.txt, respect: [xmp]}}\n")
+    assert one.data.exclude == tmp_path / "out.txt"
+    assert one.data.chosen() == {"exclude": tmp_path / "out.txt", "respect": ("xmp",), **PLAIN}
+    several = load(file, f"{PROMPTS}data: {{exclude: [a.txt, b/c.csv]}}\n")
+    assert several.data.exclude == (tmp_path / "a.txt", tmp_path / "b/c.csv")
+    replaced = load(file, PROMPTS, "data.exclude=[here.csv, a.txt]")
+    assert replaced.data.exclude == (tmp_path.parent / "here.csv", tmp_path / "a.txt")
+    with pytest.raises(InputError, match="respect"):
+        load(file, f"{PROMPTS}data: {{respect: [robots]}}\n")
 
 
 def test_a_configuration_reads_back(file: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,60 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True)
+class Exclusion:
+    """What one opt-out list, or the reservations in images, kept out of a catalogue.
+
+    Attributes
+    ----------
+    source : str
+        The list's path, or the kind of reservation, such as ``c2pa``.
+    digest : str
+        SHA-256 of the list; empty for reservations.
+    entries : int
+        Of the list; of reservations, the images that make one.
+    images, copies : tuple of str
+        Ids that it names, and those of further images with the very same bytes.
+    kinds : mapping of str to int
+        Entries that found an image, by what they name it by: id, sha256, md5, url, domain, path;
+        or images, by what their reservation says.
+    unmatched : int
+        Entries that no image answers to.
+    missing : tuple of str
+        The first of these.
+    hints : mapping of str to str
+        For some of these, an id that is near.
+    unread : tuple of str
+        Columns of the list that were not read.
+    """
+
+    source: str
+    digest: str = ""
+    entries: int = 0
+    images: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    unmatched: int = 0
+    missing: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; of the ids, only how many there are."""
+        return {
+            "source": self.source,
+            "sha256": self.digest,
+            "entries": self.entries,
+            "images": len(self.images),
+            "copies": len(self.copies),
+            "kinds": dict(self.kinds),
+            "unmatched": self.unmatched,
+            "missing": list(self.missing),
+            "hints": dict(self.hints),
+            "unread": list(self.unread),
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Catalog:
     """Images with captions, in a fixed order; nothing in it ever changes.
@@ -53,6 +108,8 @@ class Catalog:
         (the rendered catalogue) or the columns of ``styles.csv``. May have no columns.
     skipped : tuple of Skipped
         What was found and left out.
+    excluded : tuple of Exclusion
+        What opt-out lists and reservations in the images kept out.
     resize : {"pad", "crop", "stretch"}
         How `pixels` makes pictures of one size: all of the picture, centred on white; its centre,
         cut to the aspect; or all of it, out of its aspect.
@@ -66,6 +123,7 @@ class Catalog:
     attributes: pd.DataFrame = field(repr=False)
     skipped: tuple[Skipped, ...] = field(default=(), repr=False)
     resize: str = PAD
+    excluded: tuple[Exclusion, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from untrain.catalogs.base import Catalog, decode
+from untrain.catalogs.base import Catalog, Exclusion, decode
 from untrain.catalogs.reading import by_reason
 from untrain.catalogs.sheet import contact_sheet
 from untrain.core.files import atomic_file, rng
@@ -35,6 +35,8 @@ def inspect(catalog: Catalog) -> dict[str, Any]:
         - ``captions``: ``distinct``, ``words`` (min, median, max), ``vocabulary`` (different
           words between white space, in lower case)
         - ``skipped``: by reason, ``count`` and ``examples``
+        - ``excluded``: what each opt-out list and reservation kept out, as `Exclusion.to_dict`, by
+          its name
         - ``duplicates``: ``groups`` of byte-identical images, ``files`` in them,
           ``different_captions``: groups with more than one caption, and ``differing``: for each
           attribute the groups with more than one value of it
@@ -62,6 +64,7 @@ def inspect(catalog: Catalog) -> dict[str, Any]:
             reason: {"count": len(names), "examples": names[:EXAMPLES]}
             for reason, names in by_reason(catalog.skipped).items()
         },
+        "excluded": {each.source: _excluded(each) for each in catalog.excluded},
         "duplicates": _duplicates(catalog),
         "near_blank": {"threshold": NEAR_BLANK, "ids": blank},
         "attributes": _attributes(catalog),
@@ -108,6 +111,10 @@ def _captions(catalog: Catalog) -> dict[str, Any]:
         "words": _spread([len(w) for w in words]),
         "vocabulary": len({word for caption in words for word in caption}),
     }
+
+
+def _excluded(told: Exclusion) -> dict[str, Any]:
+    return {k: v for k, v in told.to_dict().items() if k != "source"}
 
 
 def _duplicates(catalog: Catalog) -> dict[str, Any]:

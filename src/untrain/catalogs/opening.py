@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from inspect import Parameter, signature
@@ -13,14 +13,18 @@ import numpy as np
 
 from untrain.catalogs.base import PAD, Catalog, Skipped
 from untrain.catalogs.choice import Choice
+from untrain.catalogs.exclude import exclude as without_listed
 from untrain.catalogs.formats import huggingface, parquet, tables, webdataset
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.listing import Origin, below, remembered
 from untrain.catalogs.reading import refuse_if_unusable
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.rendered.drawing import remembered_drawing
+from untrain.catalogs.reservations import respect as without_reserved
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.registry import Registry
+
+Lists = Path | str | Sequence[Path | str]
 
 CATALOGS: Registry[Callable[..., Catalog]] = Registry(
     "catalogue format",
@@ -65,7 +69,13 @@ def guess_format(path: Path) -> str:
 
 
 def load_catalog(
-    format: str, strict: bool = False, fresh: bool = False, resize: str = PAD, **options: Any
+    format: str,
+    strict: bool = False,
+    fresh: bool = False,
+    resize: str = PAD,
+    exclude: Lists | None = None,
+    respect: str | Sequence[str] | None = None,
+    **options: Any,
 ) -> Catalog:
     """Build the catalogue of a registered format.
 
@@ -82,6 +92,10 @@ def load_catalog(
         Read and check everything, whatever the cache holds.
     resize : {"pad", "crop", "stretch"}
         As of `Catalog`.
+    exclude : Path or sequence of Path, optional
+        Opt-out lists, as `untrain.catalogs.opt_out.read_opt_out` takes them.
+    respect : str or sequence of str, optional
+        Reservations in the images that are honoured: of `untrain.catalogs.reservations.KINDS`.
     **options
         The format's own arguments, such as ``path``. All formats take ``where``, ``caption`` and
         ``empty_caption`` as `untrain.catalogs.choice.Choice` says; where the format has no columns
@@ -90,7 +104,8 @@ def load_catalog(
     Raises
     ------
     InputError
-        Unknown format, unknown or missing option, or what the format itself raises.
+        Unknown format, unknown or missing option, or what the format itself raises; an opt-out
+        list that cannot be applied, or leaves nothing.
     """
     build = CATALOGS[format]
     known = dict(signature(build).parameters)
@@ -102,7 +117,7 @@ def load_catalog(
     later = {n: options.pop(n) for n in OF_ANY if n in options and n not in known}
     for option in options:
         if option not in known and not open_ended:
-            hint = did_you_mean(option, [*known, *OF_ANY])
+            hint = did_you_mean(option, [*known, *OF_ANY, "exclude", "respect"])
             raise InputError(f"catalogue format '{format}' has no option '{option}'{hint}")
     for name, parameter in known.items():
         named = parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
@@ -116,7 +131,16 @@ def load_catalog(
         catalog = build(**options, **({"strict": strict} if "strict" in known else {}))
     if later:
         catalog = refine(catalog, Choice(**later), strict)
+    if exclude:
+        catalog = without_listed(catalog, several(exclude))
+    if respect:
+        catalog = without_reserved(catalog, several(respect))
     return replace(catalog, resize=resize) if resize != PAD else catalog
+
+
+def several(value: Any) -> list[Any]:
+    """Return a value, or those in a list, as a list."""
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _with_choice(build: Callable[..., Catalog], **options: Any) -> Catalog:

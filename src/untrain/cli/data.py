@@ -92,6 +92,7 @@ def show(
 
     Example: untrain data show table.csv --option caption="{brand} {colour}" -o where.year.min=2012
     """
+    from untrain.catalogs.exclude import notes_of
     from untrain.catalogs.reading import reasons
 
     catalog = open_catalogue(path, format, strict, fresh, options)
@@ -113,6 +114,59 @@ def show(
     console.print(escape(known), soft_wrap=True)
     if catalog.skipped:
         console.print(escape(f"skipped: {reasons(catalog.skipped)}"), soft_wrap=True)
+    for note in notes_of(catalog):
+        console.print(f"[yellow]note:[/] {escape(note.text)}", soft_wrap=True)
+
+
+@app.command()
+def excluded(
+    path: Path | None = PATH,
+    lists: list[Path] = typer.Option(
+        ...,
+        "--list",
+        "-l",
+        help="Opt-out list: ids, hashes or URLs (txt, csv, parquet); repeatable.",
+    ),
+    out: Path | None = typer.Option(
+        None, help="Write the ids to this file, one a line, as removal.ids takes them."
+    ),
+    format: str = FORMAT,
+    options: list[str] = OPTIONS,
+    as_json: bool = JSON,
+    strict: bool = STRICT,
+    fresh: bool = FRESH,
+) -> None:
+    """Say which images opt-out lists name, and which entries name none.
+
+    In an experiment file, data.exclude keeps these images out of the training. The list of ids
+    (--out) is what an experiment needs that measures the effect of it.
+
+    Example: untrain data excluded photos/ --list opt-out.csv --out opted-out.txt
+    """
+    from untrain.catalogs.exclude import in_words, matched, unmatched_in_words
+    from untrain.catalogs.opt_out import read_opt_out
+    from untrain.core.files import check_file_target, write_text
+
+    if out is not None:
+        check_file_target(out, [*lists, *([path] if path else [])])
+    catalog = open_catalogue(path, format, strict, fresh, options)
+    told = [matched(catalog, read_opt_out(each))[0] for each in lists]
+    named = {image_id for each in told for image_id in (*each.images, *each.copies)}
+    ids = [image_id for image_id in catalog.ids if image_id in named]
+    if as_json:
+        typer.echo(json.dumps({"lists": [t.to_dict() for t in told], "ids": ids}, indent=2))
+    else:
+        console = Console(highlight=False)
+        for each in told:
+            console.print(escape(in_words(each)), soft_wrap=True)
+            if each.unmatched:
+                console.print(
+                    f"[yellow]note:[/] {escape(unmatched_in_words(each))}", soft_wrap=True
+                )
+        console.print(f"{len(ids):,} of {len(catalog):,} images of {escape(catalog.name)}")
+    if out is not None:
+        write_text(out, "".join(f"{image_id}\n" for image_id in ids))
+        typer.echo(f"ids: {out}", err=as_json)
 
 
 @app.command()

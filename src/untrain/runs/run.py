@@ -20,6 +20,7 @@ from rich.markup import escape
 
 import untrain
 from untrain.catalogs.base import Catalog
+from untrain.catalogs.exclude import notes_of
 from untrain.catalogs.reading import reasons
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import (
@@ -213,12 +214,13 @@ class Run:
                 "heldout": len(self.held_out),
                 "skipped": len(self.catalog.skipped),
                 "duplicate_groups": len(self.catalog.duplicates()),
-                "warnings": [note.to_dict() for note in _skipped(self.catalog)],
+                "excluded": [each.to_dict() for each in self.catalog.excluded],
+                "warnings": [note.to_dict() for note in _about_data(self.catalog)],
             },
         )
         if self.given_pictures:
             self.record["given"] = len(self.given_pictures.catalog)
-        for note in _skipped(self.catalog):
+        for note in _about_data(self.catalog):
             _tell(note)
         self.save_record()
 
@@ -277,15 +279,16 @@ def _warnings(part: dict[str, Any]) -> list[dict[str, Any]]:
     return list(part.get("warnings", []))
 
 
-def _skipped(catalog: Catalog) -> list[Note]:
-    """Return a warning if part of the data was skipped."""
+def _about_data(catalog: Catalog) -> list[Note]:
+    """Return a warning if part of the data was skipped, and what was kept out of it on purpose."""
+    excluded = notes_of(catalog)
     if not catalog.skipped:
-        return []
+        return excluded
     text = (
         f"Part of the data cannot be used and was skipped: {reasons(catalog.skipped)}; "
         "see `untrain data inspect`, or refuse it with --strict"
     )
-    return [Note("data-skipped", text)]
+    return [Note("data-skipped", text), *excluded]
 
 
 def _versions() -> dict[str, str]:

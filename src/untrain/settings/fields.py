@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -79,6 +79,7 @@ def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Format = Annotated[str, NameIn("untrain.catalogs:CATALOGS")]
+Reservation = Literal["c2pa", "xmp"]
 EncoderName = Annotated[str, NameIn("untrain.encoders.registry:ENCODERS")]
 EngineName = Annotated[str, NameIn("untrain.training.engines:ENGINES")]
 TrackerName = Annotated[str, NameIn("untrain.training.trackers:TRACKERS")]

@@ -111,10 +111,16 @@ def _replace(values: dict[str, Any], setting: str) -> list[str]:
     except yaml.YAMLError as error:
         what = getattr(error, "problem", None) or error
         raise InputError(f"--set {setting}: the value is not valid YAML: {what}") from None
-    if last in PATHS and isinstance(value, str) and Path(value).exists():
-        value = str(Path(value).resolve())
+    if last in PATHS:
+        value = [_here(each) for each in value] if isinstance(value, list) else _here(value)
     values[last] = value
     return [*sections, last]
+
+
+def _here(value: Any) -> Any:
+    """Return the path of what there is from the working directory, and anything else as it is."""
+    there = isinstance(value, str) and Path(value).exists()
+    return str(Path(value).resolve()) if there else value
 
 
 def _option(key: str, value: Any) -> str:

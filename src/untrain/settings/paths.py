@@ -10,7 +10,7 @@ from untrain.search.rank.ranking import parse_method
 from untrain.settings.config import Config
 from untrain.settings.sections import EncoderConfig, GeneratorConfig, Given
 
-PATHS = ("path", "file", "ids", "neighbours_of")
+PATHS = ("path", "file", "ids", "neighbours_of", "exclude")
 """Settings that name a file or folder."""
 WEIGHTS = ("path", "vae", "pipeline")
 """Options that name a folder of weights, or the id of a hub."""
@@ -56,6 +56,11 @@ def resolve_paths(config: Config, base: Path) -> Config:
     if removal.rankings:
         removal = removal.model_copy(update={"rankings": tuple(map(ranked, removal.rankings))})
     data = absolute(config.data, "path")
+    if isinstance(data.exclude, tuple):
+        lists = tuple(base / path.expanduser() for path in data.exclude)
+        data = data.model_copy(update={"exclude": lists})
+    else:
+        data = absolute(data, "exclude")
     if data.subset:
         data = data.model_copy(update={"subset": absolute(data.subset, "neighbours_of")})
     generations = config.generations

@@ -20,6 +20,7 @@ from untrain.settings.fields import (
     GeneratorName,
     Named,
     RankingName,
+    Reservation,
     Retriever,
     Section,
     Sizes,
@@ -75,6 +76,12 @@ class Data(Section):
     resize: Literal["pad", "crop", "stretch"] = Field(
         "pad", description="how pictures of other shapes are fitted to the model's size"
     )
+    exclude: Path | tuple[Path, ...] | None = Field(
+        None, description="opt-out lists: files of ids, hashes or URLs (txt, csv, parquet)"
+    )
+    respect: tuple[Reservation, ...] = Field(
+        (), description="reservations in the images that are honoured: [c2pa, xmp]"
+    )
     options: dict[str, Any] = Field({}, description="more of the format, e.g. root: images")
     families: int = Field(200, ge=1, description="rendered only: number of families")
     family_size: int = Field(12, ge=1, description="rendered only: pictures per family")
@@ -102,8 +109,9 @@ class Data(Section):
     def chosen(self) -> dict[str, Any]:
         """Return what `untrain.catalogs.load_catalog` takes beside the format and ``strict``."""
         names = ("path", "hub", "split", "id", "image", "caption", "captions", "empty_caption")
-        given = {name: getattr(self, name) for name in (*names, "where", "resize")}
-        return {k: v for k, v in given.items() if v is not None} | self.options
+        others = ("where", "resize", "exclude", "respect")
+        given = {name: getattr(self, name) for name in (*names, *others)}
+        return {k: v for k, v in given.items() if v not in (None, ())} | self.options
 
 
 class Prompts(Section):
