@@ -12,6 +12,7 @@ import torch
 from tests.helpers.generators import silent
 from tests.helpers.networks import Sketcher
 from untrain.catalogs import Catalog, rendered
+from untrain.generators.predictions import Prediction
 from untrain.unlearning import METHODS, Task, unlearn
 from untrain.unlearning.base import copied
 from untrain.unlearning.learner import size_of
@@ -23,11 +24,16 @@ ALL = list(METHODS)
 class Counting(Sketcher):
     """Counts the pairs that pass through it, copies included."""
 
+    learning_rate = 0.02
     passed = [0, 0]  # noqa: RUF012 - forward and backward, forward only
 
     def pair_losses(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         self.passed[0 if torch.is_grad_enabled() else 1] += size_of(batch)
         return super().pair_losses(batch)
+
+    def pair_predictions(self, batch: dict[str, torch.Tensor]) -> list[Prediction]:
+        self.passed[0 if torch.is_grad_enabled() else 1] += size_of(batch)
+        return super().pair_predictions(batch)
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +106,11 @@ def test_what_was_changed_is_what_is_saved(fitted: Counting, catalog: Catalog, m
     np.testing.assert_array_equal(weights_of(copied(found)), weights_of(found))
 
 
+@pytest.mark.parametrize("method", ["ascent", "bounded_ascent", "ascent_retain", "npo", "salun"])
 def test_ascent_raises_the_loss_of_what_is_to_be_forgotten(
-    fitted: Counting, catalog: Catalog
+    fitted: Counting, catalog: Catalog, method: str
 ) -> None:
-    found = unlearn("ascent", task_of(fitted, catalog)).generator
+    found = unlearn(method, task_of(fitted, catalog)).generator
     ids = catalog.ids[:3]
     assert (losses_of(found, catalog, ids) > losses_of(fitted, catalog, ids)).all()
 
@@ -114,6 +121,33 @@ def test_fine_tuning_lowers_the_loss_of_what_is_retained(
     found = unlearn("fine_tuning", task_of(fitted, catalog)).generator
     ids = catalog.ids[3:]
     assert losses_of(found, catalog, ids).mean() < losses_of(fitted, catalog, ids).mean()
+
+
+def test_a_bound_holds_and_ends_the_ascent(fitted: Counting, catalog: Catalog) -> None:
+    ids = catalog.ids[:3]
+    rises = []
+    for bound in (0.02, 0.2):
+        task = task_of(fitted, catalog, budget=1.0)
+        found = unlearn("bounded_ascent", task, bound=bound, rate=0.2)
+        assert found.spent.share < 0.9
+        after = losses_of(found.generator, catalog, ids)
+        rises.append((after - losses_of(fitted, catalog, ids)).mean())
+    assert 0 < rises[0] < rises[1] / 3
+
+
+def test_npo_fades_out_where_ascent_goes_on(fitted: Counting, catalog: Catalog) -> None:
+    rises = [
+        losses_of(unlearn(name, task_of(fitted, catalog, budget=1.0)).generator, catalog, [image])
+        for name in ("npo:beta=1,rate=0.1", "ascent_retain:forget=1,rate=0.1")
+        for image in catalog.ids[:1]
+    ]
+    assert rises[0] < rises[1]
+
+
+def test_saliency_leaves_the_other_weights_as_they_were(fitted: Counting, catalog: Catalog) -> None:
+    found = unlearn("salun", task_of(fitted, catalog), share=0.1).generator
+    changed = weights_of(found) != weights_of(fitted)
+    assert 0.02 < changed.mean() <= 0.1
 
 
 def test_a_meter_refuses_what_the_budget_does_not_cover() -> None:

@@ -25,18 +25,12 @@ from untrain.core.errors import InputError
 from untrain.core.files import rng
 from untrain.core.hardware import deterministic
 from untrain.core.progress import bar
-from untrain.generators.differentiable import (
-    Batch,
-    Differentiable,
-    differentiable,
-    has_predictions,
-    predictive,
-)
+from untrain.generators.differentiable import Differentiable, differentiable
 from untrain.generators.functional import Weights, as_function
 from untrain.generators.queries import Queries
+from untrain.generators.untrained import untrained_losses
 
 BATCH = 64  # pairs in one pass without gradients
-BLIND = 3.0  # times a query's own loss: a bound where nothing says what an untrained model's is
 SOFT = 1e-3  # of the authors: keeps the score of a pair that is known by heart finite
 
 
@@ -157,8 +151,8 @@ class Mucs(Attributor):
             with torch.enable_grad():
                 worse, kept = measured(weights, query), trained(weights, batch)
                 if not step:
-                    bound = _untrained(asked, query, worse.detach(), of_pairs=False)
-                    unit = _untrained(asked, batch, kept.detach(), of_pairs=True).mean()
+                    bound = untrained_losses(asked, query, worse.detach(), of_pairs=False)
+                    unit = untrained_losses(asked, batch, kept.detach(), of_pairs=True).mean()
                 share = worse / bound
                 if bool((share >= self.bound).all()):
                     break
@@ -170,30 +164,6 @@ class Mucs(Attributor):
                 weight.grad = grad
             optimizer.step()
         return {name: value.detach() for name, value in weights.items()}
-
-
-def _untrained(
-    asked: Differentiable, batch: Batch, own: torch.Tensor, of_pairs: bool
-) -> torch.Tensor:
-    """Return the loss of each pair or query, (n,), of a model that has learnt nothing.
-
-    Of codes it holds all as likely; of numbers it expects zero. At least ``own``, what the model
-    says.
-    """
-    if not has_predictions(asked):
-        return BLIND * own
-    shown = predictive(asked)
-    with torch.no_grad():
-        heads = (shown.pair_predictions if of_pairs else shown.query_predictions)(batch)
-    total = torch.zeros_like(own)
-    for head in heads:
-        if head.of_codes:
-            each = torch.full_like(head.targets, 1.0, dtype=own.dtype)
-            each *= float(np.log(head.values.shape[-1]))
-        else:
-            each = head.targets.square()
-        total += (each * head.weights).flatten(1).sum(1)
-    return torch.maximum(total, own)
 
 
 @torch.no_grad()

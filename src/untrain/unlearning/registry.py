@@ -20,6 +20,10 @@ METHODS: Registry[Callable[..., Method]] = Registry(
         "nothing": f"{_HERE}.nothing:Nothing",
         "fine_tuning": f"{_HERE}.fine_tuning:FineTuning",
         "ascent": f"{_HERE}.ascent:Ascent",
+        "bounded_ascent": f"{_HERE}.bounded_ascent:BoundedAscent",
+        "ascent_retain": f"{_HERE}.retaining:AscentRetain",
+        "npo": f"{_HERE}.npo:Npo",
+        "salun": f"{_HERE}.salun:SalUn",
     },
 )
 """By name: a frozen dataclass whose fields are its options."""

@@ -10,11 +10,12 @@ import torch
 
 from tests.helpers.networks import Sketcher, evidence_of, rank_of
 from untrain.attribution.base import Evidence
-from untrain.attribution.mucs import SOFT, Mucs, _untrained
+from untrain.attribution.mucs import SOFT, Mucs
 from untrain.attribution.registry import make_attributor
 from untrain.catalogs import Catalog
 from untrain.core.errors import InputError
 from untrain.generators.functional import as_function
+from untrain.generators.untrained import untrained_losses
 
 Make = Callable[..., Sketcher]
 ROWS = [0, 11, 17, 38]
@@ -38,7 +39,7 @@ def unlearnt(method: Mucs, evidence: Evidence, row: int = 0) -> tuple[float, flo
     losses_at, _ = as_function(asked, asked.measurements)
     with torch.no_grad():
         before, after = losses_at({}, query), losses_at(weights, query)
-        nothing = _untrained(asked, query, before, of_pairs=False)
+        nothing = untrained_losses(asked, query, before, of_pairs=False)
     return float(before[0]), float(after[0]), float(nothing[0])
 
 
