@@ -200,8 +200,10 @@ class Experiment:
         Parameters
         ----------
         **asked
-            ``methods``, ``budgets``, ``seeds``, ``targeted``, ``random``, ``family``, ``sets``, …:
-            the fields of `untrain.banks.ladder.asked.Asked`.
+            What the command takes: ``methods`` (all if left out), ``budgets`` (shares of one
+            training), ``seeds`` (models that forget each set), ``dear`` (budgets above it are tried
+            on the first model only), how many ``targeted``, ``random`` and ``family`` sets of the
+            run are forgotten, or ``sets``, files of own ones in their place.
 
         Raises
         ------

@@ -1,0 +1,302 @@
+"""Methods of unlearning against exact twins: the demo on three seeds, diffusion, real photos.
+
+    python benchmarks/ladders.py demo      --runs runs        # half an hour on two quiet cores
+    python benchmarks/ladders.py diffusion --runs runs        # half an hour
+    python benchmarks/ladders.py shop      --runs runs        # half an hour; needs a run runs/shop
+    python benchmarks/ladders.py tables    --runs runs        # no training: writes what there is
+
+Each can be stopped and started again: what is made is kept. Each writes the tables of all parts
+that are there into ``--page`` (docs/results/unlearning.md, between its marks), and beside it a CSV
+of each part. ``--miniature`` tries everything with tiny models, in minutes, into another page.
+
+Options of the methods are their defaults; they were chosen on the demo of seed 100, which is not
+among these seeds. ``--time`` prints how long each ladder took, beside the stages of its run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import pandas as pd
+
+from untrain.banks.ladder.asked import BUDGETS, Asked
+from untrain.banks.ladder.ladder import climb_ladder, read_ladder
+from untrain.banks.ladder.results import keep_fidelity
+from untrain.core.errors import InputError
+from untrain.core.files import atomic_file, read_json, write_json
+from untrain.core.vocabulary import Fidelity, Group
+from untrain.evaluation.fidelity import fidelity_table
+from untrain.experiment.pipeline import run_stages
+from untrain.report.page.rewrite import write_again
+from untrain.runs.run import Run, open_run
+from untrain.settings.load import load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "results" / "unlearning.md"
+GOAL = 0.05
+MINIATURE = ("generator.preset=micro", "generations=2", "removal.k=[3]")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the results.
+
+    Attributes
+    ----------
+    title : str
+    asked : Asked
+    names : tuple of str
+        Run folders, in the folder of runs.
+    """
+
+    title: str
+    asked: Asked
+    names: tuple[str, ...]
+
+
+def parts_of(seeds: Sequence[int], asked: Asked) -> dict[str, Part]:
+    """Return all parts; where a training is dear, one model and the budgets about the goal."""
+    dear = replace(asked, seeds=1, budgets=tuple(b for b in asked.budgets if 0.01 <= b <= 0.1))
+    return {
+        "demo": Part("The demo", asked, tuple(f"ladder-demo-{seed}" for seed in seeds)),
+        "diffusion": Part(
+            "The demo with a diffusion model", replace(dear, targeted=1), ("ladder-diffusion",)
+        ),
+        "shop": Part("Real photos", replace(dear, targeted=2, family=1), ("shop",)),
+    }
+
+
+def demo_run(seed: int, runs: Path, miniature: bool) -> Run:
+    """Return the demo of one seed, run as far as a ladder needs it."""
+    with as_file(files("untrain.settings") / "demo.yaml") as path:
+        small = (*MINIATURE, "data.families=24", "data.family_size=6", "prompts.families=4")
+        settings = small if miniature else ()
+        run = Run(load_config(path, settings, seed=seed, name=f"ladder-demo-{seed}", runs=runs))
+    run_stages(run, "remove")
+    return run
+
+
+def diffusion_run(runs: Path, miniature: bool) -> Run:
+    """Return the demo with a diffusion model, run as far as a ladder needs it."""
+    small = ("generator.preset=diffusion-micro", "generations=2", "removal.k=[3]")
+    small += ("data.families=24", "data.family_size=6", "prompts.families=4")
+    settings = small if miniature else ()
+    file = ROOT / "examples" / "diffusion.yaml"
+    run = Run(load_config(file, settings, name="ladder-diffusion", runs=runs))
+    run_stages(run, "remove")
+    return run
+
+
+def shop_run(runs: Path, miniature: bool) -> Run:
+    """Return the finished run of examples/shop.yaml; in miniature, planted rendered pictures."""
+    if not miniature:
+        return open_run(runs / "shop")
+    small = (*MINIATURE, "data.families=24", "data.family_size=6", "prompts.families=4")
+    small += ("data.plant.items=1", "data.plant.copies=5", "prompts.controls=1")
+    with as_file(files("untrain.settings") / "demo.yaml") as path:
+        run = Run(load_config(path, small, name="shop", runs=runs))
+    run_stages(run, "remove")
+    return run
+
+
+def climb(run: Run, asked: Asked) -> None:
+    """Make what is missing of a ladder, and keep how long that took, over all calls."""
+    start = time.perf_counter()
+    climb_ladder(run, asked)
+    known = run.path("ladder", "seconds.json")
+    before = read_json(known)["seconds"] if known.is_file() else 0.0
+    write_json(known, {"seconds": before + time.perf_counter() - start})
+    keep_fidelity(run, read_ladder(run.folder))
+    write_again(run.folder)
+
+
+def outcomes_of(part: Part, runs: Path) -> pd.DataFrame | None:
+    """Return the outcomes of all runs of a part that have a ladder, each with its own names."""
+    found = []
+    for name in part.names:
+        try:
+            outcomes = read_ladder(runs / name).outcomes
+        except (InputError, FileNotFoundError):
+            continue
+        own = {c: f"{name}/" + outcomes[c] for c in ("model_id", "set_id")}
+        found.append(outcomes.assign(**own))
+    return pd.concat(found, ignore_index=True) if found else None
+
+
+def curve(table: pd.DataFrame, groups: Sequence[Group] = (Group.FORGET, Group.QUERY)) -> list[str]:
+    """Return rho on forgotten images and queries over all sets, a row a method, in Markdown."""
+    overall = table[table["kind"].isna()]
+    budgets = sorted(overall[overall["budget"] < 1]["budget"].unique())
+    lines = ["| method | " + " | ".join(f"{b:.1%}" for b in budgets) + " |"]
+    lines.append("|---|" + "--:|" * len(budgets))
+    rho = overall.set_index(["method", "group", "budget"])["rho"]
+    for method in _order(overall):
+        if not (overall[overall["method"] == method]["budget"] < 1).any():
+            continue
+        cells = [
+            " / ".join(_number(rho.get((method, group.value, budget))) for group in groups)
+            for budget in budgets
+        ]
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return lines
+
+
+def at_goal(table: pd.DataFrame, budget: float) -> list[str]:
+    """Return all that is known of each method at one budget, in Markdown."""
+    overall = table[table["kind"].isna()]
+    overall = overall[(overall["budget"] == budget) | (overall["budget"] == 1)]
+    lines = [
+        "| method | forgotten images | queries | retained: moved, of the twin's move | held out "
+        "| spent | s |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for method in _order(overall):
+        own = overall[overall["method"] == method].set_index("group")
+        cells = [_with_interval(own, group) for group in (Group.FORGET, Group.QUERY)]
+        cells += [_number(_of(own, group, "moved")) for group in (Group.RETAINED, Group.HELD_OUT)]
+        first = own.iloc[0]
+        cells += [f"{first['spent']:.1%}", _number(first["seconds"], ".1f")]
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return lines
+
+
+def by_kind(table: pd.DataFrame, budget: float) -> list[str]:
+    """Return rho at one budget by the kind of set, in Markdown; nothing where there is one kind."""
+    kinds = list(table["kind"].dropna().unique())
+    if len(kinds) < 2:
+        return []
+    own = table[(table["budget"] == budget) | (table["budget"] == 1)]
+    rho = own.set_index(["method", "kind", "group"])["rho"]
+    lines = ["| method | " + " | ".join(f"{kind} sets" for kind in kinds) + " |"]
+    lines.append("|---|" + "--:|" * len(kinds))
+    for method in _order(own):
+        cells = [
+            " / ".join(
+                _number(rho.get((method, kind, group.value)))
+                for group in (Group.FORGET, Group.QUERY)
+            )
+            for kind in kinds
+        ]
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _order(table: pd.DataFrame) -> list[str]:
+    """Return the methods, the best on forgotten images first."""
+    forget = table[table["kind"].isna() & (table["group"] == Group.FORGET)]
+    best = forget.groupby("method")["rho"].max().sort_values(ascending=False)
+    return [str(name) for name in best.index]
+
+
+def _of(own: pd.DataFrame, group: Group, column: str) -> float | None:
+    return float(own.loc[group.value, column]) if group.value in own.index else None
+
+
+def _with_interval(own: pd.DataFrame, group: Group) -> str:
+    if group.value not in own.index:
+        return "–"
+    row = own.loc[group.value]
+    harms = " **harms**" if row["verdict"] == Fidelity.HARMS else ""
+    limits = f" [{_number(row['low'])}, {_number(row['high'])}]" if row["low"] == row["low"] else ""
+    return f"{_number(row['rho'])}{limits}{harms}"
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    if value is None or value != value:
+        return "–"
+    return format(value, form) if abs(value) < 100 else f"{value:.0f}"
+
+
+def write_tables(parts: dict[str, Part], runs: Path, page: Path, timed: bool) -> None:
+    """Write the tables of all parts that are there between their marks in the page, and as CSV."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else "# Unlearning\n"
+    for name, part in parts.items():
+        outcomes = outcomes_of(part, runs)
+        if outcomes is None:
+            continue
+        table = fidelity_table(outcomes)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        table.round(5).to_csv(page.with_name(f"{page.stem}-{name}.csv"), index=False)
+        pairs = outcomes[["model_id", "set_id"]].drop_duplicates()
+        lines = [
+            f"{len(pairs)} pairs of a model and a set: {outcomes['model_id'].nunique()} models, "
+            f"{outcomes['set_id'].nunique()} sets.",
+            "",
+            "rho on forgotten images / queries, by the share of a training that may be spent:",
+            "",
+            *curve(table),
+            "",
+            f"At {GOAL:.0%} of a training, with 95 % intervals:",
+            "",
+            *at_goal(table, GOAL),
+        ]
+        if kinds := by_kind(table, GOAL):
+            lines += ["", "By the kind of set, forgotten images / queries:", "", *kinds]
+        if timed:
+            lines += ["", *times(part, runs)]
+        text = _between_marks(text, name, part.title, lines)
+        print(f"## {part.title}\n", *lines, sep="\n")
+    with atomic_file(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def times(part: Part, runs: Path) -> list[str]:
+    """Return how long the ladders took, beside the stages of their runs."""
+    lines = []
+    for name in part.names:
+        known = runs / name / "ladder" / "seconds.json"
+        if known.is_file():
+            stages = read_json(runs / name / "run.json")["stages"].values()
+            of_run = sum(stage.get("seconds") or 0.0 for stage in stages)
+            lines.append(
+                f"`{name}`: ladder {read_json(known)['seconds']:.0f} s, stages of the run so far "
+                f"{of_run:.0f} s"
+            )
+    return lines
+
+
+def _between_marks(text: str, name: str, title: str, lines: Sequence[str]) -> str:
+    """Put lines between the marks of a part; at the end, under a heading, if it has none."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    body = "\n".join([begin, "", *lines, "", end])
+    if begin not in text or end not in text:
+        return f"{text.rstrip()}\n\n## {title}\n\n{body}\n"
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    return f"{before}{body}{after}"
+
+
+def main() -> None:
+    """Run a part, or continue it; then write the tables of all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=("demo", "diffusion", "shop", "tables"))
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the demo")
+    parser.add_argument("--budgets", type=float, nargs="+", default=BUDGETS)
+    parser.add_argument("--methods", nargs="+", default=[], help="default: all")
+    parser.add_argument("--page", type=Path, help=f"default: {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--miniature", action="store_true", help="tiny models, to try it")
+    parser.add_argument("--time", action="store_true", help="how long the ladders took, too")
+    args = parser.parse_args()
+    asked = Asked(methods=tuple(args.methods), budgets=tuple(args.budgets))
+    parts = parts_of(args.seeds, asked)
+    page = args.page or (Path("unlearning-miniature.md") if args.miniature else PAGE)
+    if args.part == "demo":
+        for seed in args.seeds:
+            climb(demo_run(seed, args.runs, args.miniature), parts["demo"].asked)
+            write_tables({"demo": parts["demo"]}, args.runs, page, args.time)
+    elif args.part == "diffusion":
+        climb(diffusion_run(args.runs, args.miniature), parts["diffusion"].asked)
+    elif args.part == "shop":
+        climb(shop_run(args.runs, args.miniature), parts["shop"].asked)
+    write_tables(parts, args.runs, page, args.time)
+
+
+if __name__ == "__main__":
+    main()
