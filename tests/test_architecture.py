@@ -34,6 +34,7 @@ ROOMS = (
     "report",
     "experiment",
     "banks",
+    "takedowns",
     "testing",
     "doctor",
     "api",

@@ -36,6 +36,7 @@ _PUBLIC = {
     "InputError": "untrain.core.errors",
     "Noise": "untrain.generators.base",
     "Result": "untrain.api",
+    "Takedown": "untrain.api",
     "UntrainError": "untrain.core.errors",
     "attribute": "untrain.api",
     "calibrate": "untrain.api",
@@ -50,6 +51,7 @@ _PUBLIC = {
     "preset_of": "untrain.generators.dalle.presets",
     "read_image": "untrain.catalogs.base",
     "register": "untrain.generators.registry",
+    "takedown": "untrain.api",
     "trace": "untrain.search.trace",
 }
 __all__ = ["__version__", *sorted(_PUBLIC)]
@@ -61,9 +63,11 @@ if TYPE_CHECKING:
         Effect,
         Experiment,
         Result,
+        Takedown,
         attribute,
         calibrate,
         load_result,
+        takedown,
     )
     from untrain.attribution.calibration import Calibration
     from untrain.banks.benchmark.read import Benchmark

@@ -7,6 +7,7 @@ from untrain.api.calibration import calibrate
 from untrain.api.effect import Effect
 from untrain.api.experiment import Experiment
 from untrain.api.result import Result, load_result
+from untrain.api.takedown import Takedown, takedown
 
 __all__ = [
     "Attribution",
@@ -14,7 +15,9 @@ __all__ = [
     "Effect",
     "Experiment",
     "Result",
+    "Takedown",
     "attribute",
     "calibrate",
     "load_result",
+    "takedown",
 ]

@@ -29,6 +29,7 @@ from untrain.cli import (
     run,
     show,
     status,
+    takedown,
     trace,
     weights,
 )
@@ -72,6 +73,7 @@ init.add_to(app)
 run.add_to(app)
 trace.add_to(app)
 attribute.add_to(app)
+takedown.add_to(app)
 for room in (status, show, report, compare):
     room.add_to(app)
 for room in (bank, leaderboard, weights, calibrate):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,17 +65,17 @@ def open_inputs(config: Config) -> Inputs:
     """Open the catalogue of a configuration and build its prompts."""
     data = config.data
     catalog = open_catalog(config)
+    keep = _kept_in(config, catalog)
     given = GivenPictures.open(config.given) if config.given else None
     prompts = given.prompts if given else _prompts(config, catalog)
     if data.subset:
-        catalog = subset(
-            catalog, data.subset.size, data.seed, _neighbours(config, prompts, catalog)
-        )
+        neighbours = _neighbours(config, prompts, catalog)
+        catalog = subset(catalog, data.subset.size, data.seed, neighbours | keep)
     if data.plant and given is None:
         catalog = plant(catalog, data.plant.items, data.plant.copies, data.seed)
         prompts = pd.concat([prompts, _planted_prompts(config, catalog)], ignore_index=True)
     # Which images a finished model did not see is unknown: all of them are searched.
-    train, held_out = _split(catalog, 0.0 if given else data.holdout, data.seed)
+    train, held_out = _split(catalog, 0.0 if given else data.holdout, data.seed, keep)
     prompts = prompts.assign(seen=seen_in(train, prompts["prompt"]))
     return Inputs(train, held_out, prompts, given)
 
@@ -212,13 +212,48 @@ def _planted_prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     )
 
 
-def _split(catalog: Catalog, fraction: float, seed: int) -> tuple[Catalog, Catalog]:
-    """Hold out a share, but no planted images: a positive control needs all its copies."""
+def _split(
+    catalog: Catalog, fraction: float, seed: int, keep: Collection[str] = ()
+) -> tuple[Catalog, Catalog]:
+    """Hold out a share, but no planted images and none that are to be kept.
+
+    A positive control needs all its copies, and of a held-out image no model can be told to forget
+    it. Whatever else is held out stays the same.
+    """
     if not fraction:
         return catalog, catalog.subset([])
     train, held_out = hold_out(catalog, fraction, seed)
-    planted = [i for i in held_out.ids if i.startswith("planted-")]
-    if planted:
-        train = catalog.subset({*train.ids, *planted})
-        held_out = catalog.subset(set(held_out.ids) - set(planted))
+    back = {i for i in held_out.ids if i.startswith("planted-") or i in keep}
+    if back:
+        train = catalog.subset({*train.ids, *back})
+        held_out = catalog.subset(set(held_out.ids) - back)
     return train, held_out
+
+
+def _kept_in(config: Config, catalog: Catalog) -> set[str]:
+    """Return the ids that ``data.keep_in`` names, with their byte-identical copies.
+
+    Raises
+    ------
+    InputError
+        An id is not in the catalogue.
+    """
+    asked = config.data.keep_in
+    ids = read_lines(asked, "image id") if isinstance(asked, Path) else list(asked or ())
+    for image_id in ids:
+        if image_id not in catalog.index:
+            raise InputError(
+                f"data.keep_in: '{image_id}' is not in {catalog.name}; correct the list"
+            )
+    kept = {catalog.hashes[catalog.index[image_id]] for image_id in ids}
+    if not kept:
+        return set()
+    return {i for i, content in zip(catalog.ids, catalog.hashes, strict=True) if content in kept}
+
+
+def whole_catalog(config: Config) -> Catalog:
+    """Open all that a configuration names, planted images included, before any is left out."""
+    catalog, planted = open_catalog(config), config.data.plant
+    if planted is None or config.given is not None:
+        return catalog
+    return plant(catalog, planted.items, planted.copies, config.data.seed)

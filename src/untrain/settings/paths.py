@@ -10,7 +10,7 @@ from untrain.search.rank.ranking import parse_method
 from untrain.settings.config import Config
 from untrain.settings.sections import EncoderConfig, GeneratorConfig, Given
 
-PATHS = ("path", "file", "ids", "neighbours_of", "exclude")
+PATHS = ("path", "file", "ids", "keep_in", "neighbours_of", "exclude")
 """Settings that name a file or folder."""
 WEIGHTS = ("path", "vae", "pipeline")
 """Options that name a folder of weights, or the id of a hub."""
@@ -61,6 +61,8 @@ def resolve_paths(config: Config, base: Path) -> Config:
         data = data.model_copy(update={"exclude": lists})
     else:
         data = absolute(data, "exclude")
+    if isinstance(data.keep_in, Path):  # and not the ids themselves
+        data = absolute(data, "keep_in")
     if data.subset:
         data = data.model_copy(update={"subset": absolute(data.subset, "neighbours_of")})
     generations = config.generations

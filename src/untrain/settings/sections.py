@@ -87,6 +87,9 @@ class Data(Section):
     family_size: int = Field(12, ge=1, description="rendered only: pictures per family")
     seed: int = Field(0, description="seed of what is rendered, split and sampled")
     holdout: float = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
+    keep_in: Path | tuple[str, ...] | None = Field(
+        None, description="a file of image ids, or the ids, that are never held out nor left out"
+    )
     subset: Subset | None = Field(None, description="a part of the data; all of it unless given")
     plant: Plant | None = Field(None, description="odd pictures added; none unless given")
     strict: bool = Field(False, description="one bad image is an error instead of being skipped")

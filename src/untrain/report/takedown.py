@@ -1,0 +1,284 @@
+"""The answer to a takedown request in sentences, for somebody who is not an engineer.
+
+Every number comes out of the record of the takedown and says from where (`Told.n`), so that
+`untrain verify` can hold the page against the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from untrain.core.vocabulary import Verdict
+
+FORMATS = ("whole", "two", "three", "percent", "p")
+
+KINDS = {
+    "same-file": "the same file",
+    "same-pixels": "the same picture, saved again",
+    "near-copy": "a near copy",
+    "same-content": "a further entry with the same file",
+    "nearest": "nearest, but not a copy of the kinds that are looked for",
+}
+LOOKED_FOR = {
+    "same-file": "the same file",
+    "same-pixels": "the same picture saved again without loss",
+    "near-copy": "the same picture compressed again or resized",
+}
+PARTS = {
+    "training": "the model was trained on it",
+    "held-out": "set aside before the training: the model never saw it",
+    "unused": "in the data, but not used for this model",
+}
+VERDICTS = {
+    Verdict.ATTRIBUTABLE.value: "yes",
+    Verdict.NOT_ATTRIBUTABLE.value: "no",
+    Verdict.UNDECIDED.value: "cannot be told",
+}
+
+
+def shown(value: Any, how: str) -> str:
+    """Return a number as the page shows it.
+
+    Examples
+    --------
+    >>> shown(1234, "whole"), shown(0.1234, "three"), shown(0.5, "percent"), shown(0.0004, "p")
+    ('1,234', '0.123', '50 %', 'below 0.001')
+    """
+    if value is None:
+        return "unknown"
+    if how == "whole":
+        return f"{value:,.0f}"
+    if how == "percent":
+        return f"{100 * value:.3g} %"
+    if how == "p":
+        return "below 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"{value:.{2 if how == 'two' else 3}f}"
+
+
+def value_at(record: Any, path: str) -> Any:
+    """Return the value at a path such as ``counts.found`` or ``checks.0.removed``.
+
+    Raises
+    ------
+    KeyError, IndexError, TypeError, ValueError
+        The record has no such place.
+    """
+    for part in path.split("."):
+        record = record[int(part)] if isinstance(record, list) else record[part]
+    return record
+
+
+class Told:
+    """A record, and the numbers of it as a page shows them."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.record = record
+
+    def n(self, path: str, how: str = "whole") -> Markup:
+        """Return a number of the record, marked with where it stands there."""
+        value = value_at(self.record, path)
+        return Markup('<data value="{}" data-of="{}" data-as="{}">{}</data>').format(
+            "" if value is None else repr(value), path, how, shown(value, how)
+        )
+
+    def count(self, path: str, one: str, several: str | None = None) -> Markup:
+        """Return a number with its noun: ``1 picture``, ``3 pictures``."""
+        value = value_at(self.record, path)
+        return self.n(path) + " " + (one if value == 1 else several or f"{one}s")
+
+
+def in_short(told: Told) -> list[Markup]:
+    """Return the answer in a few sentences."""
+    record, counts = told.record, told.record["counts"]
+    whose = "the model was trained on" if record["run"] else "of the data"
+    total = told.n("run.training_images") if record["run"] else told.n("found.about.images")
+    sentences = []
+    pictures = told.count("counts.pictures", "picture")
+    if not counts["found"]:
+        sentences.append(
+            Markup("No copy of {} was found among the {} images that were searched. ").format(
+                "it" if counts["pictures"] == 1 else Markup("any of the {}").format(pictures),
+                told.n("found.about.images"),
+            )
+            + Markup("What is nearest is shown below: please look at it.")
+        )
+    elif record["run"]:
+        sentences.append(
+            Markup("Of {} that were sent, {} or a copy of it is among the {} images {}.").format(
+                pictures, told.n("counts.in_training"), total, whose
+            )
+        )
+    else:
+        sentences.append(
+            Markup("Of {} that were sent, {} or a copy of it is among the {} images {}.").format(
+                pictures, told.n("counts.found"), total, whose
+            )
+        )
+    if counts["found"] and counts["not_found"]:
+        sentences.append(
+            Markup("Of {} no copy was found; what is nearest is shown below.").format(
+                told.n("counts.not_found")
+            )
+        )
+    if counts["only_held_out"] and record["run"]:
+        sentences.append(
+            Markup(
+                "{} had been set aside before the training, to test the model with: the model "
+                "never saw {}."
+            ).format(
+                told.n("counts.only_held_out"), "it" if counts["only_held_out"] == 1 else "them"
+            )
+        )
+    sentences += _drawn_in_short(told)
+    sentences += _trial_in_short(told)
+    sentences += _removal_in_short(told)
+    return sentences
+
+
+def _drawn_in_short(told: Told) -> Iterator[Markup]:
+    influence = told.record["influence"]
+    if not influence or influence["copies"]["tested"] is None:
+        return
+    found = len(influence["copies"]["pictures"])
+    yield Markup(
+        "Of {} that the model drew for its own prompts, {} a near copy of a requested picture."
+    ).format(
+        told.count("influence.copies.tested", "picture"),
+        "none is" if not found else f"{found} {'is' if found == 1 else 'are each'}",
+    )
+
+
+def _trial_in_short(told: Told) -> Iterator[Markup]:
+    trial = told.record["trial"]
+    if not trial or not trial["itself"]:
+        return
+    verdict = trial["itself"]["verdict"]
+    if verdict == Verdict.ATTRIBUTABLE:
+        yield Markup(
+            "A trial shows that the model learnt from them: models trained without them are "
+            "measurably worse at these very pictures."
+        )
+    elif verdict == Verdict.NOT_ATTRIBUTABLE:
+        yield Markup(
+            "A trial shows no trace of them: models trained without them are as good at these "
+            "very pictures."
+        )
+    else:
+        yield Markup(
+            "A trial could not tell whether the model learnt from them: it was too small for "
+            "that. This is not a “no”."
+        )
+
+
+def _removal_in_short(told: Told) -> Iterator[Markup]:
+    removal = told.record["removal"]
+    if not removal:
+        return
+    them = "this image" if told.record["counts"]["removed"] == 1 else "these images"
+    if removal["how"] == "exact":
+        yield Markup("A new model was trained from the beginning without {}.").format(them)
+    elif removal["how"] == "none":
+        yield Markup("No new model was made: the images are still in the model.")
+    else:
+        yield Markup(
+            "The model was changed by the method {} so as to forget {}. That is not the same as "
+            "a training without them."
+        ).format(removal["how"], them)
+    drawn = (told.record["after"] or {}).get("drawn")
+    if drawn and "after" in drawn:
+        before, now = (len(drawn[when]["pictures"]) for when in ("before", "after"))
+        yield Markup(
+            "Asked for the same pictures again, it drew {} of them; the model before drew {}."
+        ).format(_near(now), before or "none")
+
+
+def _near(count: int) -> str:
+    if not count:
+        return "no near copy"
+    return "1 near copy" if count == 1 else f"{count} near copies"
+
+
+def looked_for(record: Mapping[str, Any]) -> str:
+    """Return the kinds of copies that were looked for, in words."""
+    kinds = [
+        LOOKED_FOR.get(kind, kind.replace("-", " ")) for kind in record["found"]["about"]["kinds"]
+    ]
+    return _list(kinds)
+
+
+def _list(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def check_rows(told: Told) -> list[dict[str, Any]]:
+    """Return the checks of a removal: what was checked, the outcome, and whether it passed."""
+    rows = []
+    for place, check in enumerate(told.record["checks"]):
+        says = _CHECKS[check["code"]](told, f"checks.{place}", check)
+        rows.append({"what": says[0], "found": says[1], "passed": check["passed"]})
+    return rows
+
+
+def _lacks(told: Told, at: str, check: Mapping[str, Any]) -> tuple[str, Markup]:
+    what = "The new model’s own list of what it was made without"
+    if not check["passed"]:
+        return what, Markup("Not all of the images are on it.")
+    kept = told.count(f"{at}.retained", "image")
+    if check["exact"]:
+        return what, Markup("All {} are on it; it was trained on the other {}.").format(
+            told.n(f"{at}.removed"), kept
+        )
+    return what, Markup(
+        "All {} are on it. The model had been trained on them before it was changed."
+    ).format(told.n(f"{at}.removed"))
+
+
+def _content(told: Told, at: str, check: Mapping[str, Any]) -> tuple[str, Markup]:
+    found = (
+        "No image that stayed is the same file as one of them."
+        if check["passed"]
+        else ("Images that stayed are the same file as one of them: " + ", ".join(check["images"]))
+    )
+    return "Whether a further entry of the data holds one of them", escape(found)
+
+
+def _other(told: Told, at: str, check: Mapping[str, Any]) -> tuple[str, Markup]:
+    found = (
+        "The files differ." if check["passed"] else "The files are the same: nothing was changed."
+    )
+    return "Whether the new model is another one than the old", Markup(found)
+
+
+def _copies(told: Told, at: str, check: Mapping[str, Any]) -> tuple[str, Markup]:
+    return (
+        "Near copies among pictures drawn again, with the same words and the same chance",
+        Markup("{} before, {} now.").format(told.n(f"{at}.before"), told.n(f"{at}.after")),
+    )
+
+
+def _forgets(told: Told, at: str, check: Mapping[str, Any]) -> tuple[str, Markup]:
+    other = (
+        f", of images that were never trained on {told.n(f'{at}.held_out', 'three')}"
+        if "held_out" in check
+        else ""
+    )
+    return (
+        "How much more the new model is surprised by them (0: as before)",
+        Markup("{}; of images that stayed {}").format(
+            told.n(f"{at}.requested", "three"), told.n(f"{at}.retained", "three")
+        )
+        + Markup(other)
+        + Markup("."),
+    )
+
+
+_CHECKS = {
+    "record-lacks-them": _lacks,
+    "no-equal-content": _content,
+    "other-model": _other,
+    "no-near-copies": _copies,
+    "forgets": _forgets,
+}

@@ -1,0 +1,98 @@
+"""The record of a takedown: every number and decision, and what they were made of, as hashes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import untrain
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
+from untrain.takedowns.finding import Found
+from untrain.takedowns.request import Request
+
+KIND, FORMAT = "takedown", 1
+RECORD, REPORT, IDS = "record.json", "report.html", "ids.txt"
+
+
+def head(request: Request, reference: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record begins with: what was asked, when and by what it was answered."""
+    return {
+        "kind": KIND,
+        "format": FORMAT,
+        "reference": reference,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "options": dict(options),
+        "request": {
+            "fingerprint": request.fingerprint,
+            "letter": request.letter,
+            "letter_file": list(request.letter_file) if request.letter_file else None,
+            "pictures": [
+                {key: value for key, value in asdict(asked).items() if key != "path"}
+                for asked in request.pictures
+            ],
+            "unreadable": [asdict(each) for each in request.unreadable],
+        },
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computed the numbers."""
+    names = ("torch", "numpy", "pandas", "pillow", "opencv-python-headless")
+    return {
+        "untrain": untrain.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def counts(request: Request, found: Found) -> dict[str, int]:
+    """Return how many pictures were sent, and in which part of the data how many were found."""
+    by_part = {
+        part: {m.picture for m in found.copies(part)} for part in ("training", "held-out", "unused")
+    }
+    some = {m.picture for m in found.copies()}
+    return {
+        "pictures": len(request),
+        "unreadable": len(request.unreadable),
+        "found": len(some),
+        "not_found": len(request) - len(some),
+        "in_training": len(by_part["training"]),
+        "only_held_out": len(by_part["held-out"] - by_part["training"]),
+        "only_unused": len(by_part["unused"] - by_part["training"] - by_part["held-out"]),
+        "training_images": len({m.image_id for m in found.copies("training")}),
+    }
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read the record of a takedown.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the takedown, or its ``record.json``.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is of another kind or format.
+    """
+    path = folder / RECORD if folder.is_dir() else folder
+    if not path.is_file():
+        raise InputError(
+            f"{folder} holds no {RECORD}; expected the folder that `untrain takedown` wrote, such "
+            "as runs/NAME/takedowns/REFERENCE"
+        )
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a record ({error})") from None
+    if not isinstance(found, dict) or found.get("kind") != KIND or found.get("format") != FORMAT:
+        raise InputError(f"{path} is not the record of a takedown in format {FORMAT}")
+    return found

@@ -1,0 +1,329 @@
+"""Checking the record of a takedown against the files, the data and the models that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from untrain.catalogs.base import Catalog
+from untrain.core.errors import InputError
+from untrain.core.files import fingerprint
+from untrain.report.takedown import shown, value_at
+from untrain.runs.find import RECORD as RUN_RECORD
+from untrain.takedowns.hashes import digest_of, hashes_of, removed_by
+from untrain.takedowns.record import IDS, RECORD, REPORT, read_record
+from untrain.training.index import FILE, read_index
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes
+    ----------
+    code : str
+    passed : bool or None
+        None: it could not be made.
+    text : str
+        What was found, or why it could not be made.
+    """
+
+    code: str
+    passed: bool | None
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {"code": self.code, "passed": self.passed, "text": self.text}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was checked of a record.
+
+    Attributes
+    ----------
+    folder : Path
+    reference : str
+    sha256 : str
+        Of the record, to be compared with one that was noted elsewhere.
+    checks : tuple of Check
+    """
+
+    folder: Path
+    reference: str
+    sha256: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether none of the checks that could be made failed."""
+        return all(check.passed is not False for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {
+            "folder": str(self.folder),
+            "reference": self.reference,
+            "record_sha256": self.sha256,
+            "passed": self.passed,
+            "checks": [check.to_dict() for check in self.checks],
+        }
+
+
+def verify(
+    folder: Path,
+    request: Path | None = None,
+    data: Catalog | None = None,
+    model: Path | None = None,
+) -> Verified:
+    """Check the record of a takedown.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the takedown.
+    request : Path, optional
+        The folder with the pictures that were sent.
+    data : Catalog, optional
+        The data as they are now, without the images.
+    model : Path, optional
+        The folder of the model that is said to be without them; left out, the one in the run.
+
+    Raises
+    ------
+    InputError
+        There is no record, or a folder that was named is not there.
+    """
+    record = read_record(folder)
+    folder = folder if folder.is_dir() else folder.parent
+    run = folder.resolve().parent.parent
+    inside = run if (run / RUN_RECORD).is_file() else None
+    checks = [
+        *_files(folder, record),
+        *_request(record, request),
+        *_numbers(folder, record),
+        *_sums(record),
+        *_catalogue(record, inside),
+        *_data(record, data),
+        *_models(record, inside, model),
+    ]
+    return Verified(folder, record["reference"], digest_of(folder / RECORD), tuple(checks))
+
+
+def _files(folder: Path, record: Mapping[str, Any]) -> Iterator[Check]:
+    """The page and the list are the very files that the record was written with."""
+    for name, digest in record["files"].items():
+        path = folder / name
+        if not path.is_file():
+            yield Check(f"file:{name}", False, f"{name} is missing")
+            continue
+        same = digest_of(path) == digest
+        text = "is as it was written" if same else "was changed after it was written"
+        yield Check(f"file:{name}", same, f"{name} {text}")
+    listed = folder / IDS
+    if listed.is_file():
+        ids = listed.read_text(encoding="utf-8").split("\n")[:-1]
+        same = ids == list(record["ids"])
+        text = "names the images of the record" if same else "names other images than the record"
+        yield Check("ids", same, f"{IDS} {text} ({len(record['ids'])})")
+
+
+def _request(record: Mapping[str, Any], folder: Path | None) -> Iterator[Check]:
+    """The pictures that were sent are those that the record has."""
+    known = {each["name"]: each["sha256"] for each in record["request"]["pictures"]}
+    pairs = [[name, digest] for name, digest in known.items()]
+    same = fingerprint(pairs) == record["request"]["fingerprint"]
+    text = "agree with each other" if same else "do not agree with the fingerprint of the request"
+    yield Check(
+        "request-record", same, f"the hashes of {len(known)} pictures that were sent {text}"
+    )
+    if folder is None:
+        yield Check(
+            "request", None, "the pictures that were sent: name their folder with --request"
+        )
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected that of the pictures that were sent")
+    missing = [name for name in known if not (folder / name).is_file()]
+    changed = [
+        name
+        for name, digest in known.items()
+        if name not in missing and digest_of(folder / name) != digest
+    ]
+    if missing or changed:
+        told = [f"missing: {', '.join(missing[:5])}"] * bool(missing)
+        told += [f"changed: {', '.join(changed[:5])}"] * bool(changed)
+        yield Check("request", False, f"pictures that were sent, {'; '.join(told)}")
+    else:
+        yield Check("request", True, f"all {len(known)} pictures that were sent are unchanged")
+
+
+def _numbers(folder: Path, record: Mapping[str, Any]) -> Iterator[Check]:
+    """Every number of the page is that of the record."""
+    page = folder / REPORT
+    if not page.is_file():
+        yield Check("numbers", None, f"the numbers of {REPORT}, which is missing")
+        return
+    reader = _Numbers()
+    reader.feed(page.read_text(encoding="utf-8"))
+    wrong = [text for of, how, text in reader.found if not _agrees(record, of, how, text)]
+    if wrong:
+        yield Check("numbers", False, f"numbers of {REPORT} that the record has not: {wrong[:5]}")
+    else:
+        text = f"all {len(reader.found)} marked numbers of {REPORT} are those of the record"
+        yield Check("numbers", True, text)
+
+
+class _Numbers(HTMLParser):
+    """Collects the marked numbers of a page: place in the record, format, what is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str, str]] = []
+        self._open: tuple[str, str] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "data":
+            of = dict(attrs)
+            self._open = (of.get("data-of") or "", of.get("data-as") or "")
+
+    def handle_data(self, data: str) -> None:
+        if self._open is not None:
+            self.found.append((*self._open, data))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "data":
+            self._open = None
+
+
+def _agrees(record: Mapping[str, Any], of: str, how: str, text: str) -> bool:
+    try:
+        return shown(value_at(record, of), how) == text
+    except (KeyError, IndexError, TypeError, ValueError):
+        return False
+
+
+def _sums(record: Mapping[str, Any]) -> Iterator[Check]:
+    """Counts and means follow from what they were made of."""
+    copies = [m for m in record["found"]["matches"] if m["copy"]]
+    pictures = {m["picture"] for m in copies}
+    counted = record["counts"]
+    right = counted["found"] == len(pictures) and counted["removed"] == len(record["ids"])
+    decided = record["decisions"]
+    ids = {m["image_id"] for m in copies if m["part"] == "training"}
+    ids = (ids - set(decided["not_copies"])) | set(decided["also"])
+    right = right and ids == set(record["ids"])
+    text = "follow from the matches" if right else "do not follow from the matches and decisions"
+    yield Check("counts", right, f"the counts and the list of images {text}")
+    surprise = (record["after"] or {}).get("surprise")
+    if surprise:
+        right = all(
+            abs(np.mean([row[name] for row in surprise["requested"]]) - of["requested"]) < 1e-9
+            for name, of in surprise["means"].items()
+        )
+        for name, others in surprise["held_out"].items():
+            if others is not None:
+                own = np.array([row[name] for row in surprise["requested"]])
+                right = (
+                    right
+                    and abs(_share(own, np.array(others)) - surprise["membership"][name]) < 1e-9
+                )
+        text = "follow from the values of the single images" if right else "do not add up"
+        yield Check("means", right, f"average surprise and shares {text}")
+
+
+def _share(own: np.ndarray, others: np.ndarray) -> float:
+    less = own[:, None] < others[None]
+    return float(less.mean() + (own[:, None] == others[None]).mean() / 2)
+
+
+def _catalogue(record: Mapping[str, Any], run: Path | None) -> Iterator[Check]:
+    """The run's own list of its training images is that of the record, and holds no second copy."""
+    if record["run"] is None:
+        return
+    if run is None or not (run / FILE).is_file():
+        yield Check("catalogue", None, f"the list of training images: no {FILE} beside the record")
+        return
+    index = read_index(run)
+    same = index.fingerprint == record["run"]["catalog"]
+    text = "is the one of the record" if same else "is not the one of the record"
+    yield Check("catalogue", same, f"the run's list of {len(index):,} training images {text}")
+    yield _no_equal(record, index, "the images that stayed", known=True)
+
+
+def _data(record: Mapping[str, Any], data: Catalog | None) -> Iterator[Check]:
+    """The data as they are now have none of the removed images."""
+    if not record["ids"]:
+        return
+    if data is None:
+        text = "the data as they are now: name them with --data to see whether the images are gone"
+        yield Check("data", None, text)
+        return
+    yield _no_equal(record, data, f"the {len(data):,} images of {data.name}", known=False)
+
+
+def _no_equal(record: Mapping[str, Any], catalog: Catalog, what: str, known: bool) -> Check:
+    """Check that no image has the bytes of a removed one; of a run's own list, none that stayed."""
+    gone = set(record["ids"].values())
+    left = [
+        image_id
+        for image_id, content in zip(catalog.ids, catalog.hashes, strict=True)
+        if content in gone and not (known and image_id in record["ids"])
+    ]
+    code = "retained" if known else "data"
+    if left:
+        named = ", ".join(left[:5])
+        return Check(
+            code, False, f"{what}: {len(left)} are the same file as a removed one ({named})"
+        )
+    return Check(code, True, f"{what}: none is the same file as a removed one")
+
+
+def _models(record: Mapping[str, Any], run: Path | None, given: Path | None) -> Iterator[Check]:
+    """The models are those of the record, and the new one's own record lacks the images."""
+    if record["run"] is None or record["run"]["model"] is None:
+        return
+    places: list[tuple[str, str, Mapping[str, Any], Path | None]] = [
+        ("model-before", "the model before", record["run"]["model"], None)
+    ]
+    removal = record["removal"] or {}
+    if "path" in removal:
+        places.append(("model-after", "the model without the images", removal, given))
+    elif given is not None:
+        raise InputError("--model: this record says of no model that it is without the images")
+    for code, words, about, named in places:
+        folder = named or (run / about["path"] if run else None)
+        if named is not None and not named.is_dir():
+            raise InputError(f"{named} is no folder; expected that of a saved model")
+        if folder is None or not folder.is_dir():
+            yield Check(code, None, f"{words}: its folder {about['path']} is not there")
+            continue
+        same = _same_files(about["files"], folder)
+        text = "has the files of the record" if same else "has other files than the record"
+        yield Check(code, same, f"{words} {text} ({len(about['files'])})")
+        if code == "model-after":
+            yield _lacks(record, folder)
+
+
+def _same_files(known: Mapping[str, str], folder: Path) -> bool:
+    return hashes_of(folder) == dict(known)
+
+
+def _lacks(record: Mapping[str, Any], folder: Path) -> Check:
+    code = "model-lacks-them"
+    try:
+        listed = set(removed_by(folder))
+    except (OSError, ValueError):
+        return Check(code, None, "what the model was made without: it keeps no removed.json")
+    missing = set(record["ids"]) - listed
+    if missing:
+        return Check(
+            code, False, f"the model's own record does not leave out {sorted(missing)[:5]}"
+        )
+    return Check(code, True, f"the model's own record leaves out all {len(record['ids'])} images")

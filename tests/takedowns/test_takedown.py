@@ -1,0 +1,228 @@
+"""From a folder of pictures to an answer: what is found, taken out, checked and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import untrain
+from tests.helpers.experiments import one_thread, quiet  # noqa: F401 - fixtures
+from tests.helpers.requests import pictures_of, stranger, write_request
+from untrain.core.errors import InputError
+from untrain.runs.run import open_run
+from untrain.takedowns import removing
+from untrain.takedowns.verify import verify
+
+
+class Page(HTMLParser):
+    """The parts of a report: text by the id of its section, and the pictures that were sent."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text: dict[str, str] = {}
+        self.pairs: dict[str, dict[str, list[str]]] = {}
+        self._section = self._picture = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        of = {key: value or "" for key, value in attrs}
+        if tag == "section" or of.get("id") == "short":
+            self._section = of["id"]
+        if "data-picture" in of:
+            self._picture = of["data-picture"]
+            found = "is-found" in of["class"]
+            self.pairs[self._picture] = {"copy": [], "other": [], "found": ["yes"] * found}
+        if "data-image" in of:
+            self.pairs[self._picture][of["class"]].append(of["data-image"])
+
+    def handle_data(self, data: str) -> None:
+        if self._section:
+            before = self.text.get(self._section, "")
+            self.text[self._section] = " ".join(f"{before} {data}".split())
+
+
+@pytest.fixture
+def run(micro_copy: Callable[..., Path]) -> Path:
+    return micro_copy()
+
+
+@pytest.fixture
+def letter(run: Path, tmp_path: Path) -> Path:
+    """Two training images, one that was held out, one of nobody's, and a file that is none."""
+    opened = open_run(run)
+    held = opened.held_out.ids[0]
+    return write_request(
+        tmp_path / "letter",
+        {
+            **pictures_of(opened.catalog, 2),
+            "held.png": opened.held_out.read(held),
+            "other.png": stranger(),
+            "broken.jpg": b"x",
+        },
+    )
+
+
+def test_the_whole_way_from_the_letter_to_a_verified_answer(run: Path, letter: Path) -> None:
+    opened = open_run(run)
+    found = untrain.takedown(letter, run, probes=1)
+    record, ids = found.record, list(opened.catalog.ids[:2])
+    assert found.folder == run / "takedowns" / "2026-17"
+    assert found.ids == ids
+    assert record["counts"] == {
+        "pictures": 4,
+        "unreadable": 1,
+        "found": 3,
+        "not_found": 1,
+        "in_training": 2,
+        "only_held_out": 1,
+        "only_unused": 0,
+        "training_images": 2,
+        "removed": 2,
+    }
+    assert (found.folder / "ids.txt").read_text().split() == ids
+    # Taken out exactly: another model, whose own record leaves them out.
+    assert record["removal"]["how"] == "exact"
+    model = run / record["removal"]["path"]
+    assert json.loads((model / "removed.json").read_text())["removed"] == ids
+    assert {c["code"]: c["passed"] for c in record["checks"]} == {
+        "record-lacks-them": True,
+        "no-equal-content": True,
+        "other-model": True,
+        "no-near-copies": True,
+        "forgets": None,
+    }
+    _check_page(found.report.read_text(encoding="utf-8"), opened.held_out.ids[0], ids)
+    checked = found.verify(request=letter)
+    assert checked.passed
+    assert [c.code for c in checked.checks if c.passed is None] == ["data"]
+
+
+def _check_page(html: str, held: str, ids: list[str]) -> None:
+    page = Page(html)
+    assert page.pairs["mine-0.png"]["copy"] == ids[:1]
+    assert page.pairs["held.png"]["copy"] == [held]
+    assert not page.pairs["other.png"]["found"] and page.pairs["other.png"]["other"]
+    assert list(page.text) == [
+        *("short", "asked", "found", "influence", "removed"),
+        *("verified", "uncertain", "not-said", "check"),
+    ]
+    assert "broken.jpg (not a picture that can be read)" in page.text["asked"]
+    assert "the model never saw it" in page.text["short"]
+    assert "no copy was found" in page.text["short"]
+    assert "trained again from the beginning" in page.text["removed"]
+    assert "It is no proof that there is none" in page.text["uncertain"]
+    assert "It does not say who owns a picture" in page.text["not-said"]
+
+
+def test_run_again_it_does_nothing_twice(
+    run: Path, letter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = untrain.takedown(letter, run, measure="none", probes=0)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("done before")
+
+    monkeypatch.setattr(removing, "remove_exactly", never)
+    again = untrain.takedown(letter, run, measure="none", probes=0)
+    assert {**again.record, "written": ""} == {**first.record, "written": ""} | {
+        "files": again.record["files"]
+    }
+
+
+def test_a_person_corrects_what_was_found(run: Path, letter: Path) -> None:
+    ids = open_run(run).catalog.ids
+    asked = {"measure": "none", "remove": "none", "probes": 0}
+    found = untrain.takedown(letter, run, not_copies=[ids[0]], also=[ids[5]], **asked)
+    assert found.ids == [ids[1], ids[5]]
+    assert found.verify().passed
+    with pytest.raises(InputError, match="no training image has this id — did you mean"):
+        untrain.takedown(letter, run, also=[ids[5] + "x"], **asked)
+    with pytest.raises(InputError, match="was not found as a copy"):
+        untrain.takedown(letter, run, not_copies=[ids[7]], **asked)
+
+
+def test_nothing_found_is_an_answer_too(run: Path, tmp_path: Path) -> None:
+    letter = write_request(tmp_path / "letter", {"a.png": stranger()})
+    found = untrain.takedown(letter, run)
+    assert found.ids == [] and found.record["removal"] is None
+    page = Page(found.report.read_text(encoding="utf-8"))
+    assert page.text["short"].startswith("No copy of it was found")
+    assert "Nothing: no copy of the picture was found" in page.text["removed"]
+    assert found.verify(request=letter).passed
+
+
+def test_a_request_for_everything_is_refused_before_training(run: Path, tmp_path: Path) -> None:
+    catalog = open_run(run).catalog
+    letter = write_request(tmp_path / "letter", pictures_of(catalog, len(catalog)))
+    with pytest.raises(InputError, match="covers all .* training images"):
+        untrain.takedown(letter, run, measure="none")
+    found = untrain.takedown(letter, run, measure="none", remove="none", probes=0)
+    assert found.record["counts"]["removed"] == len(catalog)
+
+
+def test_another_request_of_the_same_reference_is_refused(
+    run: Path, letter: Path, tmp_path: Path
+) -> None:
+    untrain.takedown(letter, run, measure="none", remove="none", probes=0)
+    other = write_request(tmp_path / "other", {"a.png": stranger(7)})
+    with pytest.raises(InputError, match="answers another request"):
+        untrain.takedown(other, run)
+
+
+def test_data_that_changed_are_refused(run: Path, letter: Path) -> None:
+    record = json.loads((run / "run.json").read_text())
+    record["fingerprints"]["catalog"] = "0" * 16
+    (run / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="are not what they were"):
+        untrain.takedown(letter, run)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"measure": "guess"}, "expected estimate, trial, none"),
+        ({"remove": "exakt"}, "unlearning method"),
+        ({"budget": 0}, "above 0 and at most 1"),
+        ({"budget": 1.5}, "above 0 and at most 1"),
+        ({"probes": -1}, "0 or more"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_first(
+    run: Path, letter: Path, option: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        untrain.takedown(letter, run, **option)
+    assert not (run / "takedowns").exists()
+
+
+def test_without_a_run_a_catalogue_is_searched(tmp_path: Path) -> None:
+    catalog = untrain.load_catalog("rendered", families=4, size_of_family=3)
+    letter = write_request(tmp_path / "letter", pictures_of(catalog, 1))
+    found = untrain.takedown(letter, catalog=catalog, out=tmp_path / "out")
+    assert found.folder == tmp_path / "out" / "2026-17"
+    assert found.ids == [catalog.ids[0]]
+    assert "Nothing: only the data were searched" in Page(found.report.read_text()).text["removed"]
+    kept = catalog.subset(set(catalog.ids) - set(found.ids))
+    assert verify(found.folder, data=kept).passed
+    assert not verify(found.folder, data=catalog).passed
+
+
+def test_the_trial_gives_the_list_a_verdict_of_its_own(run: Path, letter: Path) -> None:
+    found = untrain.takedown(letter, run, measure="trial", remove="none", probes=0)
+    trial = found.record["trial"]
+    assert trial["models"] == 4 and trial["images"] == 2
+    assert trial["itself"]["verdict"] in ("attributable", "not attributable", "undecided")
+    assert trial["itself"]["detectable"] is None  # with four models p is 1/6 at best
+    assert [row["prompt_id"] for row in trial["prompts"]] == list(found_prompts(run))
+    page = Page(found.report.read_text(encoding="utf-8"))
+    assert "cannot be told" in page.text["trial"].casefold()
+    assert found.verify().passed
+
+
+def found_prompts(run: Path) -> list[str]:
+    return list(pd.read_csv(run / "prompts.csv")["prompt_id"])
