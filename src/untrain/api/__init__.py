@@ -6,8 +6,8 @@ from untrain.api.bank import Bank
 from untrain.api.calibration import calibrate
 from untrain.api.effect import Effect
 from untrain.api.experiment import Experiment
+from untrain.api.requested import Takedown, takedown
 from untrain.api.result import Result, load_result
-from untrain.api.takedown import Takedown, takedown
 
 __all__ = [
     "Attribution",

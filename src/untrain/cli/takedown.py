@@ -98,7 +98,7 @@ def takedown(
 
     Example: untrain takedown letter-17/ --run demo --measure trial
     """
-    from untrain.api.takedown import takedown as answer
+    from untrain.api.requested import takedown as answer
     from untrain.core.errors import InputError
     from untrain.takedowns.hashes import digest_of
 

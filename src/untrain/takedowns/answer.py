@@ -175,10 +175,11 @@ def answer_of_run(folder: Path, config: Config, options: Options) -> Answered:
             raise InputError(
                 f"{run.folder} has no fitted model yet: `untrain run {run.folder / 'config.yaml'}`"
             )
-        how = _way(run, options)
+        key = [request.fingerprint, ids, run.catalog.fingerprint, removing.model_before(run)]
+        seconds = _one_training(steps, run)
+        how = _way(run, options, seconds)
         if how not in (None, removing.NONE):
             removing.check_some_remain(run, ids)
-        key = [request.fingerprint, ids, run.catalog.fingerprint, removing.model_before(run)]
         told["influence"] = _influence(steps, run, ids, options, key)
     if options.measure == TRIAL:
         own = trial_config(run.config, reference, target / record.IDS, options.models)
@@ -190,6 +191,7 @@ def answer_of_run(folder: Path, config: Config, options: Options) -> Answered:
         )
     with run.lock(), threads_set(config.threads or default_threads()):
         told["removal"] = _removal(steps, run, ids, options, how, key, target)
+        told["removal"] |= {"asked": options.remove, "expected_seconds": seconds}
         told["after"] = _after(steps, run, ids, options, told["removal"], key, target)
         told["checks"] = after_removal(run, ids, told)
         return _write(target, told, request, whole_data)
@@ -310,9 +312,19 @@ def _about(run: Run) -> dict[str, Any]:
     }
 
 
-def _way(run: Run, options: Options) -> str | None:
+def _one_training(steps: Steps, run: Run) -> float | None:
+    """Return about how long one training takes here; measured once."""
+
+    def measured() -> dict[str, Any]:
+        return {"seconds": removing.expected_seconds(run)}
+
+    recipe = run.generator.recipe()
+    found = steps.done("plan", "what one training takes", [recipe, len(run.catalog)], measured)
+    return found["seconds"]
+
+
+def _way(run: Run, options: Options, seconds: float | None) -> str | None:
     """Return how the images are removed, and say what that will take; None where it is too long."""
-    seconds = removing.expected_seconds(run)
     told = "of unknown length" if seconds is None else f"about {in_words(seconds)} on one thread"
     how: str | None = options.remove
     if how == removing.AUTO:
@@ -364,15 +376,8 @@ def _removal(
     key: Any,
     target: Path,
 ) -> dict[str, Any]:
-    seconds = removing.expected_seconds(run)
     if how is None or how == removing.NONE:
-        return {
-            "how": removing.NONE,
-            "asked": options.remove,
-            "expected_seconds": seconds,
-            "fingerprint": None,
-            "fidelity": None,
-        }
+        return {"how": removing.NONE, "fingerprint": None, "fidelity": None}
     if how == removing.EXACT:
         done = steps.done(
             "removal",
@@ -392,9 +397,7 @@ def _removal(
         )
     return {
         **done,
-        "asked": options.remove,
-        "expected_seconds": seconds,
-        "fidelity": None,
+        "fidelity": removing.fidelity_of(run, how, options.budget),
         "files": hashes_of(run.folder / done["path"]),
     }
 

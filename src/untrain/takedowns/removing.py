@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, write_json
 from untrain.core.progress import bar
-from untrain.core.tables import MODEL_A
+from untrain.core.tables import FIDELITY, MODEL_A
+from untrain.core.vocabulary import Group
 from untrain.runs.evidence import fitted_model
+from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
 from untrain.takedowns.hashes import hashes_of
 from untrain.training.base import ModelRequest
-from untrain.unlearning.registry import METHODS, unlearn
+from untrain.unlearning.base import Task
+from untrain.unlearning.registry import check_budget, make_method, unlearn
 
 EXACT, NONE, AUTO = "exact", "none", "auto"
 MODEL = "model"
@@ -25,11 +30,8 @@ MODEL = "model"
 def check_removal(how: str, budget: float) -> None:
     """Raise `InputError` unless there is such a way of removal, and such a budget."""
     if how not in (EXACT, NONE, AUTO):
-        METHODS.check(how)
-    if not 0 < budget <= 1:
-        raise InputError(
-            f"the budget is a share of one training, above 0 and at most 1, found {budget:g}"
-        )
+        make_method(how)
+    check_budget(budget)
 
 
 def expected_seconds(run: Run) -> float | None:
@@ -77,26 +79,56 @@ def remove_by(
     Returns
     -------
     dict
-        As `remove_exactly`, with ``budget``; ``path`` is that in the run folder.
+        As `remove_exactly`, with ``budget``, the ``options`` of the method and what was ``spent``,
+        shares of one training; ``path`` is that in the run folder.
     """
     check_some_remain(run, ids)
     model = fitted_model(run)
     start = time.perf_counter()
-    work = max(1, round(budget * model.fit_work(run.catalog)))
-    with bar(method, work) as advance:
-        changed = unlearn(method, model, run.catalog, sorted(ids), budget, run.config.seed, advance)
+    with bar(method, max(1, round(budget * model.fit_work(run.catalog)))) as advance:
+        task = Task(
+            model,
+            run.catalog,
+            tuple(sorted(ids)),
+            budget,
+            run.config.seed,
+            advance,
+            queries=read_queries(run.folder),
+        )
+        done = unlearn(method, task)
     with atomic_folder(folder / MODEL) as temporary:
-        changed.save(temporary)
+        done.generator.save(temporary)
         about = {"seed": run.config.seed, "removed": sorted(ids), "unlearned_by": method}
         write_json(temporary / "removed.json", about | {"budget": budget})
     return {
         "how": method,
         "budget": budget,
+        "options": done.options,
+        "spent": done.spent.share,
         "path": str((folder / MODEL).relative_to(run.folder)),
         "fingerprint": None,
         "seed": run.config.seed,
         "seconds": round(time.perf_counter() - start, 1),
     }
+
+
+def fidelity_of(run: Run, method: str, budget: float) -> dict[str, Any] | None:
+    """Return how near the method came to exact retraining on this run's ladder; None if unknown.
+
+    The row of the forgotten images, over all kinds of sets, at the budget nearest to the one that
+    was asked for and not above it.
+    """
+    if not FIDELITY.path(run.folder).is_file():
+        return None
+    table = FIDELITY.read(run.folder)
+    kind = "kind" in table and table["kind"].isna()
+    rows = table[(table["method"] == method) & (table["group"] == Group.FORGET) & kind]
+    rows = rows[(rows["budget"] <= budget + 1e-9) & rows["rho"].notna()]
+    if rows.empty:
+        return None
+    row = rows.sort_values("budget").iloc[-1]
+    numbers = {name: row[name] for name in ("budget", "rho", "low", "high")}
+    return {name: None if pd.isna(n) else float(n) for name, n in numbers.items()}
 
 
 def model_before(run: Run) -> dict[str, Any]:

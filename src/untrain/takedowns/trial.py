@@ -102,7 +102,10 @@ def own_trial(config: Config, ids: Sequence[str]) -> dict[str, Any]:
         "overall": _effect(overall.iloc[0], count, asked.alpha) if len(overall) else None,
         "prompts": [
             {"prompt": texts[row["prompt_id"]], **row}
-            for row in _judged(single, asked.alpha, margin, primary(of_list), count)
+            for row in sorted(
+                _judged(single, asked.alpha, margin, primary(of_list), count),
+                key=lambda row: list(texts).index(row["prompt_id"]),
+            )
         ],
     }
 
