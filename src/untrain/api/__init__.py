@@ -8,6 +8,7 @@ from untrain.api.effect import Effect
 from untrain.api.experiment import Experiment
 from untrain.api.requested import Takedown, takedown
 from untrain.api.result import Result, load_result
+from untrain.api.unlearned import UnlearnedModel
 
 __all__ = [
     "Attribution",
@@ -16,6 +17,7 @@ __all__ = [
     "Experiment",
     "Result",
     "Takedown",
+    "UnlearnedModel",
     "attribute",
     "calibrate",
     "load_result",

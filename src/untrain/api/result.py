@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
+    from untrain.api.unlearned import UnlearnedModel
     from untrain.runs.results import RunResults
 
 SHOWN = 4  # prompts whose pictures a notebook shows
@@ -146,6 +148,61 @@ class Result:
         from untrain.api.effect import effect_of
 
         return effect_of(self._read(), prompt_id, arm, k)
+
+    def unlearn(
+        self,
+        ids: Sequence[str],
+        method: str = "npo",
+        budget: float = 0.05,
+        *,
+        named: str = "A",
+        seed: int | None = None,
+        out: str | Path | None = None,
+        **options: Any,
+    ) -> UnlearnedModel:
+        """Have a model of the run forget training images without training it again.
+
+        What was done before, with everything the same, is not done again. How near a method comes
+        to exact retraining, `Experiment.ladder` measures.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            Training images of the run.
+        method : str
+            Of `untrain.unlearning.METHODS`, with options after a colon if there are any.
+        budget : float
+            Share of one training to spend, above 0 and at most 1.
+        named : str
+            The model that is to forget: A, another of the run by its id, or a model's folder.
+        seed : int, optional
+            Decides the order of the data; default: the run's.
+        out : str or Path, optional
+            A new folder for the model; default: one in the run folder.
+        **options
+            Of the method, such as ``rate=0.05``.
+
+        Raises
+        ------
+        InputError
+            Unknown images, method or option; none or all of the images; a budget that cannot be,
+            or is too small for the method; other data than the model was fitted on.
+
+        Examples
+        --------
+        >>> result = load_result("runs/micro")
+        >>> some = result.catalog["image_id"][:2]
+        >>> model = result.unlearn(some, "ascent_retain", budget=0.5)
+        >>> model.record["method"], len(model.record["forget"])
+        ('ascent_retain', 2)
+        """
+        from untrain.api.unlearned import UnlearnedModel
+        from untrain.runs.run import open_run
+        from untrain.runs.unlearned import Asked, unlearn_in_run
+
+        place = None if out is None else Path(out)
+        asked = Asked(list(ids), method, budget, options, seed, named, place)
+        return UnlearnedModel(self.folder, unlearn_in_run(open_run(self.folder), asked))
 
     # Words -------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from untrain.cli import (
     status,
     takedown,
     trace,
+    unlearn,
     weights,
 )
 from untrain.cli.group import Main
@@ -78,6 +79,7 @@ for room in (status, show, report, compare):
     room.add_to(app)
 for room in (bank, leaderboard, weights, calibrate):
     room.add_to(app)
+unlearn.add_to(app)
 ladder.add_to(app)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Compare attributors")
 export.add_to(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -45,7 +46,7 @@ def fitted_model(run: Run, named: str = SAMPLER) -> Generator:
             f"the pictures of {run.folder} were given (generations.path): there is no fitted model"
         )
     run.trainer.prepare()
-    model: Generator = run.trainer.load(_path(run, named))
+    model: Generator = run.trainer.load(model_path(run, named))
     return model
 
 
@@ -66,7 +67,8 @@ def has_fitted_model(run: Run) -> bool:
     return run.path(str(MODEL_A.read(run.folder)["path"].iloc[0])).is_dir()
 
 
-def _path(run: Run, named: str) -> str:
+def model_path(run: Run, named: str = SAMPLER) -> str:
+    """Return the folder of a model, from the run folder; see `fitted_model`."""
     known: dict[str, str] = {}
     for table in (BANK_MODELS, MODELS, MODEL_A):
         if table.path(run.folder).is_file():
@@ -75,6 +77,8 @@ def _path(run: Run, named: str) -> str:
     path = known.get(named, named)
     if (run.folder / path).is_dir():
         return path
+    if named not in known and Path(named).is_dir():
+        return str(Path(named).resolve())
     if named == SAMPLER:
         raise InputError(
             f"{run.folder} has no fitted model: run the experiment first (`untrain run FILE`)"

@@ -27,7 +27,7 @@ class Task:
     generator : Generator
         Fitted on ``catalog``. It stays as it is: change a copy (`copied`).
     catalog : Catalog
-        All pairs that it was fitted on; whatever is not in ``forget`` is retained.
+        All pairs that it was fitted on; what is not in ``forget`` or ``absent`` is retained.
     forget : collection of str
         The ids to forget: some of the catalogue's, not all.
     budget : float
@@ -41,6 +41,8 @@ class Task:
         Generated pictures, for methods that move predictions of queries, too.
     twin : Generator, optional
         The exact retraining without ``forget``, for those that need to know the answer.
+    absent : collection of str
+        Ids that the generator was fitted without, or has forgotten before: they are not retained.
     """
 
     generator: Generator
@@ -51,6 +53,7 @@ class Task:
     progress: Progress
     queries: Queries | None = None
     twin: Generator | None = None
+    absent: Collection[str] = ()
 
     @cached_property
     def forgotten(self) -> tuple[str, ...]:
@@ -60,8 +63,8 @@ class Task:
 
     @cached_property
     def retained(self) -> tuple[str, ...]:
-        """The other ids, in the catalogue's order."""
-        asked = set(self.forget)
+        """The other ids that it was fitted on, in the catalogue's order."""
+        asked = {*self.forget, *self.absent}
         return tuple(each for each in self.catalog.ids if each not in asked)
 
     @cached_property

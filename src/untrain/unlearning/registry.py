@@ -59,9 +59,14 @@ def check_task(task: Task) -> None:
     check_budget(task.budget)
     if not task.forget:
         raise InputError("the forget set is empty: name the images to forget")
-    if not kept_rows(task.catalog, task.forget).any():
+    if seen := set(task.forget) & set(task.absent):
         raise InputError(
-            f"the forget set holds all {len(task.catalog)} images: leave some to be retained"
+            f"the model does not hold '{min(seen)}': it was trained without it, or has forgotten it"
+        )
+    if not kept_rows(task.catalog, {*task.forget, *task.absent}).any():
+        raise InputError(
+            f"the forget set holds all {len(task.catalog) - len(set(task.absent))} images: leave "
+            "some to be retained"
         )
 
 
