@@ -82,7 +82,7 @@ def test_nothing_changes_nothing(run: Run) -> None:
 @pytest.mark.parametrize(
     ("ids", "wrong", "words"),
     [
-        (["00000x"], {}, r"'00000x' is no training image of the run — did you mean '00000"),
+        (["00000x"], {}, r"'00000x' is no training image of the run — did you mean '000"),
         (["zz", "yy"], {}, r"'zz' \(and 1 more of the 2\).*ids look like"),
         ([], {}, "forget set is empty"),
         (None, {}, "leave some to be retained"),
