@@ -26,7 +26,7 @@ import pandas as pd
 
 from untrain.banks.ladder.asked import BUDGETS, Asked
 from untrain.banks.ladder.ladder import climb_ladder, read_ladder
-from untrain.banks.ladder.results import keep_fidelity
+from untrain.banks.ladder.results import keep_fidelity, own_queries
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_file, read_json, write_json
 from untrain.core.vocabulary import Fidelity, Group
@@ -115,16 +115,20 @@ def climb(run: Run, asked: Asked) -> None:
     write_again(run.folder)
 
 
-def outcomes_of(part: Part, runs: Path) -> pd.DataFrame | None:
-    """Return the outcomes of all runs of a part that have a ladder, each with its own names."""
+def outcomes_of(part: Part, runs: Path, own: bool = False) -> pd.DataFrame | None:
+    """Return the outcomes of all runs of a part that have a ladder, each with its own names.
+
+    With ``own``, only those of pictures whose prompt a set was made for.
+    """
     found = []
     for name in part.names:
         try:
-            outcomes = read_ladder(runs / name).outcomes
+            ladder = read_ladder(runs / name)
         except (InputError, FileNotFoundError):
             continue
-        own = {c: f"{name}/" + outcomes[c] for c in ("model_id", "set_id")}
-        found.append(outcomes.assign(**own))
+        outcomes = own_queries(ladder) if own else ladder.outcomes
+        names = {c: f"{name}/" + outcomes[c] for c in ("model_id", "set_id")}
+        found.append(outcomes.assign(**names))
     return pd.concat(found, ignore_index=True) if found else None
 
 
@@ -146,18 +150,20 @@ def curve(table: pd.DataFrame, groups: Sequence[Group] = (Group.FORGET, Group.QU
     return lines
 
 
-def at_goal(table: pd.DataFrame, budget: float) -> list[str]:
+def at_goal(table: pd.DataFrame, own_prompt: pd.DataFrame, budget: float) -> list[str]:
     """Return all that is known of each method at one budget, in Markdown."""
+    of_prompt = own_prompt[own_prompt["kind"].isna()].set_index(["method", "budget"])
     overall = table[table["kind"].isna()]
     overall = overall[(overall["budget"] == budget) | (overall["budget"] == 1)]
     lines = [
-        "| method | forgotten images | queries | retained: moved, of the twin's move | held out "
-        "| spent | s |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| method | forgotten images | all queries | the set's own prompt "
+        "| retained: moved, of the twin's move | held out | spent | s |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for method in _order(overall):
         own = overall[overall["method"] == method].set_index("group")
         cells = [_with_interval(own, group) for group in (Group.FORGET, Group.QUERY)]
+        cells.append(_interval(of_prompt.loc[(method, own["budget"].iloc[0])]))
         cells += [_number(_of(own, group, "moved")) for group in (Group.RETAINED, Group.HELD_OUT)]
         first = own.iloc[0]
         cells += [f"{first['spent']:.1%}", _number(first["seconds"], ".1f")]
@@ -198,9 +204,11 @@ def _of(own: pd.DataFrame, group: Group, column: str) -> float | None:
 
 
 def _with_interval(own: pd.DataFrame, group: Group) -> str:
-    if group.value not in own.index:
-        return "–"
-    row = own.loc[group.value]
+    return _interval(own.loc[group.value]) if group.value in own.index else "–"
+
+
+def _interval(row: pd.Series) -> str:
+    """Return rho with its limits, and whether the method harms."""
     harms = " **harms**" if row["verdict"] == Fidelity.HARMS else ""
     limits = f" [{_number(row['low'])}, {_number(row['high'])}]" if row["low"] == row["low"] else ""
     return f"{_number(row['rho'])}{limits}{harms}"
@@ -220,6 +228,8 @@ def write_tables(parts: dict[str, Part], runs: Path, page: Path, timed: bool) ->
         if outcomes is None:
             continue
         table = fidelity_table(outcomes)
+        own = outcomes_of(part, runs, own=True)
+        assert own is not None
         page.parent.mkdir(parents=True, exist_ok=True)
         table.round(5).to_csv(page.with_name(f"{page.stem}-{name}.csv"), index=False)
         pairs = outcomes[["model_id", "set_id"]].drop_duplicates()
@@ -233,7 +243,7 @@ def write_tables(parts: dict[str, Part], runs: Path, page: Path, timed: bool) ->
             "",
             f"At {GOAL:.0%} of a training, with 95 % intervals:",
             "",
-            *at_goal(table, GOAL),
+            *at_goal(table, fidelity_table(own), GOAL),
         ]
         if kinds := by_kind(table, GOAL):
             lines += ["", "By the kind of set, forgotten images / queries:", "", *kinds]

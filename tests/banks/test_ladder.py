@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,31 @@ from untrain.banks.ladder import job, ladder
 from untrain.banks.ladder.asked import BUDGETS, Asked, asked_of, numbers
 from untrain.banks.ladder.items import Features, items_of, read_items
 from untrain.banks.ladder.ladder import climb_ladder, plan_ladder, read_ladder
-from untrain.banks.ladder.results import keep_fidelity
+from untrain.banks.ladder.results import keep_fidelity, own_queries
 from untrain.banks.ladder.rungs import rung_path
 from untrain.banks.ladder.sets import read_sets, sets_of_run
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
 from untrain.core.vocabulary import Group
+from untrain.generators.base import Generator
 from untrain.runs.run import Run, open_run
 from untrain.settings.config import Config
+from untrain.unlearning.base import Task
+from untrain.unlearning.registry import METHODS
 
 Make = Callable[..., Config]
 Copy = Callable[..., Path]
 
-SMALL = Asked(methods=("nothing", "ascent"), budgets=(0.05, 0.2), seeds=1, targeted=1)
+
+@dataclass(frozen=True)
+class _Faulty:
+    """A method with a bug."""
+
+    def __call__(self, task: Task) -> Generator:
+        raise RuntimeError("a bug")
+
+
+SMALL = Asked(methods=("nothing", "ascent"), budgets=(0.05, 0.1), seeds=1, targeted=1)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +62,7 @@ def test_every_method_is_measured_beside_the_model_and_its_twin(climbed: Path) -
     assert list(found.sets.drop_duplicates("set_id")["kind"]) == ["targeted", "random", "family"]
     outcomes = found.outcomes
     references = {("full", 0.0), ("twin", 1.0), ("other set", 1.0)}
-    methods = {(name, budget) for name in ("nothing", "ascent") for budget in (0.05, 0.2)}
+    methods = {(name, budget) for name in ("nothing", "ascent") for budget in (0.05, 0.1)}
     assert set(zip(outcomes["method"], outcomes["budget"], strict=True)) == references | methods
     for set_id, of_set in outcomes.groupby("set_id"):
         images = set(found.sets[found.sets["set_id"] == set_id]["image_id"])
@@ -105,9 +118,9 @@ def test_what_is_there_is_not_made_again_and_less_takes_nothing_away(
     again = climb_ladder(open_run(climbed_copy), SMALL).outcomes
     assert made == []
     pd.testing.assert_frame_equal(again, before)
-    more = Asked(methods=("fine_tuning",), budgets=(0.2,), seeds=1, targeted=1)
+    more = Asked(methods=("fine_tuning",), budgets=(0.07,), seeds=1, targeted=1)
     grown = climb_ladder(open_run(climbed_copy), more).outcomes
-    assert made == [("fine_tuning", 0.2)] * 3
+    assert made == [("fine_tuning", 0.07)] * 3
     assert set(grown["method"]) == {*before["method"], "fine_tuning"}
     assert len(grown) == len(before) + (before["method"] == "full").sum()
 
@@ -148,16 +161,16 @@ def test_other_pictures_are_measured_again(climbed_copy: Path) -> None:
     assert plan_ladder(open_run(climbed_copy), SMALL).due == 12
 
 
-def test_dear_budgets_are_tried_on_the_first_model_only(micro_copy: Copy) -> None:
+def test_dear_budgets_are_tried_on_the_first_model_and_one_set_of_a_kind(micro_copy: Copy) -> None:
     folder = micro_copy()
-    asked = Asked(methods=("nothing",), budgets=(0.05, 0.5), seeds=3, targeted=1, random=0)
+    asked = Asked(methods=("nothing",), budgets=(0.05, 0.5), seeds=3)
     plan = plan_ladder(open_run(folder), asked)
-    assert (plan.models, plan.sets, plan.twins, plan.missing) == (3, 2, 9, 9)
-    assert plan.rungs == plan.due == 2 * (3 + 1)
-    assert plan.trainings == pytest.approx(2 * (3 * 0.05 + 0.5))
+    assert (plan.models, plan.sets, plan.twins, plan.missing) == (3, 4, 15, 15)
+    assert plan.rungs == plan.due == 3 * 4 + 2  # targeted and family, none at random
+    assert plan.trainings == pytest.approx(12 * 0.05 + 2 * 0.5)
     assert plan.seconds is not None and plan.seconds > 0
     assert not (folder / "ladder").exists()
-    assert dict(plan.lines())["forget sets"] == "2: 1 targeted, 1 family"
+    assert dict(plan.lines())["forget sets"] == "4: 2 targeted, 1 random, 1 family"
 
 
 def test_what_a_method_cannot_do_is_named_and_tried_again(climbed_copy: Path) -> None:
@@ -303,3 +316,22 @@ def test_unpaired_models_have_no_twins(micro_copy: Copy) -> None:
     unpaired = run.config.design.model_copy(update={"paired": False})
     with pytest.raises(InputError, match="not paired"):
         climb_ladder(Run(run.config.model_copy(update={"design": unpaired})), SMALL)
+
+
+def test_a_fault_in_one_method_does_not_keep_the_others_from_the_table(climbed_copy: Path) -> None:
+    with METHODS.temporary(faulty=_Faulty):
+        asked = Asked(methods=("faulty", "nothing"), budgets=(0.08,), seeds=1, targeted=1)
+        found = climb_ladder(open_run(climbed_copy), asked)
+    assert [(each["method"], each["because"]) for each in found.skipped] == [
+        ("faulty", "a fault in it: RuntimeError('a bug')")
+    ]
+    assert ((found.outcomes["method"] == "nothing") & (found.outcomes["budget"] == 0.08)).any()
+
+
+def test_queries_of_a_sets_own_prompt_are_told_apart(climbed: Path) -> None:
+    found = read_ladder(climbed)
+    own = own_queries(found)
+    assert set(own["group"]) == {Group.QUERY}
+    for set_id, rows in own.groupby("set_id"):
+        prompt = found.sets.set_index("set_id").loc[[set_id], "prompt_id"].iloc[0]
+        assert set(rows["item"]) == {f"{prompt}#0", f"{prompt}#1"}

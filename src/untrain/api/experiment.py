@@ -202,8 +202,8 @@ class Experiment:
         **asked
             What the command takes: ``methods`` (all if left out), ``budgets`` (shares of one
             training), ``seeds`` (models that forget each set), ``dear`` (budgets above it are tried
-            on the first model only), how many ``targeted``, ``random`` and ``family`` sets of the
-            run are forgotten, or ``sets``, files of own ones in their place.
+            on one model and a set of each kind), how many ``targeted``, ``random`` and ``family``
+            sets of the run are forgotten, or ``sets``, files of own ones in their place.
 
         Raises
         ------

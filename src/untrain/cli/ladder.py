@@ -41,7 +41,9 @@ def ladder(
     ),
     seeds: int = typer.Option(2, "--seeds", help="Number of models, each of another seed."),
     dear: float = typer.Option(
-        0.1, "--dear", help="Budgets above this are tried on the first model only."
+        0.1,
+        "--dear",
+        help="Budgets above this are tried on the first model only, on one set of each kind.",
     ),
     targeted: int = typer.Option(
         2, "--targeted", help="Number of prompts whose best-ranked images are forgotten."

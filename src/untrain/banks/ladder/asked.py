@@ -14,7 +14,7 @@ from untrain.unlearning.registry import METHODS, check_budget, make_method
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Shares of one training, the goal (0.05) among them."""
 DEAR = 0.1
-"""Budgets above it are tried on the first model only: they are most of what a ladder costs, and
+"""Budgets above it are tried on fewer models and sets: they are most of what a ladder costs, and
 nobody would spend half a training to save one."""
 
 
@@ -31,7 +31,8 @@ class Asked:
     seeds : int
         How many models, each of another seed, forget every set; the first has seed B of the run.
     dear : float
-        Budgets above this are tried on the first model only.
+        Budgets above this are tried on the first model only, and there on the first set of each
+        kind, except random ones.
     targeted, random, family : int
         How many sets of each kind, see `untrain.banks.ladder.sets.sets_of_run`.
     sets : tuple of Path
@@ -64,10 +65,6 @@ class Asked:
     def chosen(self) -> tuple[str, ...]:
         """The methods, each once."""
         return tuple(dict.fromkeys(self.methods or tuple(METHODS)))
-
-    def models_of(self, budget: float) -> int:
-        """Return how many models a budget is tried on."""
-        return self.seeds if budget <= self.dear else 1
 
 
 def asked_of(values: Mapping[str, Any]) -> Asked:

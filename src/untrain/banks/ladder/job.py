@@ -11,7 +11,7 @@ import numpy as np
 
 from untrain.banks.ladder.items import Values, read_items
 from untrain.catalogs.base import Catalog
-from untrain.core.errors import InputError
+from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import write_json, write_parquet
 from untrain.core.tables import LADDER_OUTCOMES
 from untrain.core.vocabulary import Reference
@@ -70,7 +70,9 @@ class Rung(NamedTuple):
     items : str
         The folder of what is measured, from the run folder.
     work : int
-        Units of progress: pairs passed, and one for the measuring.
+        Units of progress: pairs passed, and some for the measuring.
+    seconds : float or None
+        What training it took, of a twin, where that is known.
     """
 
     key: str
@@ -85,13 +87,14 @@ class Rung(NamedTuple):
     twin: str
     items: str
     work: int
+    seconds: float | None = None
 
 
 def climb(place: Place, rung: Rung) -> None:
     """Make the model of a rung, measure it, and write its rows: ``ladder/rungs/<key>.parquet``.
 
-    Where the method cannot do it (an `InputError`: the generator lacks what it needs, or the
-    budget is too small for a single step), ``<key>.json`` says why.
+    Where the method cannot do it (the generator lacks what it needs, the budget is too small for
+    a single step, or it fails), ``<key>.json`` says why.
     """
     told = 0
 
@@ -109,7 +112,7 @@ def climb(place: Place, rung: Rung) -> None:
     try:
         if rung.method in MEASURED_ONLY:
             model = start
-            spent = rung.budget
+            spent, seconds = rung.budget, rung.seconds
         else:
             twin = here.load(rung.twin)
             task = Task(
@@ -124,8 +127,11 @@ def climb(place: Place, rung: Rung) -> None:
             )
             done = unlearn(rung.method, task)
             model, spent, seconds = done.generator, done.spent.share, done.spent.seconds
-    except InputError as error:
-        write_json(folder / f"{rung.key}.json", {"method": rung.method, "because": str(error)})
+    except Exception as error:  # the fault of one method must not keep the others from the table
+        if is_disk_full(error):
+            raise
+        told_why = str(error) if isinstance(error, InputError) else f"a fault in it: {error!r}"
+        write_json(folder / f"{rung.key}.json", {"method": rung.method, "because": told_why})
     else:
         values = read_items(place.folder / rung.items).measure(model, here.queries)
         _write(folder, rung, values, spent, seconds)

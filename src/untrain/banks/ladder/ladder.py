@@ -16,6 +16,7 @@ less takes nothing away.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from untrain.generators.base import has_likelihood
 from untrain.runs.evidence import has_fitted_model
 from untrain.runs.queries import SAMPLES, queries_key, read_queries
 from untrain.runs.run import Run
+from untrain.training.base import ModelRequest
 from untrain.training.worker import default_workers, run_jobs
 from untrain.unlearning.meter import THIRDS
 
@@ -81,11 +83,11 @@ def climb_ladder(run: Run, asked: Asked | None = None) -> Ladder:
         run.trainer.prepare()
         rungs = Rungs.of(run, asked, sets)
         requests = rungs.requests
-        trained = run.trainer.train(requests, f"{len(requests)} models and exact twins")
+        trained, seconds = _train(run, requests)
         _keep_sets(run, sets, trained)
         _keep_items(run, rungs)
         paths = dict(zip(trained["model_id"], trained["path"], strict=True))
-        wanted = [rungs.rung(step, paths) for step in rungs.steps()]
+        wanted = [rungs.rung(step, paths, seconds) for step in rungs.steps()]
         due = [rung for rung in wanted if not rung_path(run.folder, rung.key).exists()]
         _climb_all(run, rungs, due)
         skipped = _skipped(run, due)
@@ -182,6 +184,16 @@ def read_ladder(folder: Path) -> Ladder:
         )
     outcomes, sets = LADDER_OUTCOMES.read(folder), LADDER_SETS.read(folder)
     return Ladder(outcomes, sets, tuple(told["skipped"]))
+
+
+def _train(run: Run, requests: Sequence[ModelRequest]) -> tuple[pd.DataFrame, float | None]:
+    """Train what is missing; return all, and the seconds of a training, None if none was needed."""
+    missing = sum(not run.trainer.has(request) for request in requests)
+    start = time.perf_counter()
+    trained = run.trainer.train(requests, f"{len(requests)} models and exact twins")
+    took = time.perf_counter() - start
+    at_once = min(run.config.workers or default_workers(), missing)
+    return trained, took * at_once / missing if missing else None
 
 
 def _keep_sets(run: Run, sets: Sequence[LadderSet], trained: pd.DataFrame) -> None:

@@ -8,8 +8,20 @@ from untrain.banks.ladder.ladder import Ladder
 from untrain.core.files import write_csv, write_json
 from untrain.core.schema import records
 from untrain.core.tables import FIDELITY
+from untrain.core.vocabulary import Group
 from untrain.evaluation.fidelity import fidelity_table
 from untrain.runs.run import Run
+
+
+def own_queries(found: Ladder) -> pd.DataFrame:
+    """Return the outcomes of the pictures whose prompt a set was made for; sets without one none.
+
+    The group ``query`` is of all pictures of the run, of which most have little to do with a set.
+    """
+    prompts = found.sets.dropna(subset=["prompt_id"]).drop_duplicates("set_id")
+    own = found.outcomes["set_id"].map(prompts.set_index("set_id")["prompt_id"])
+    of_item = found.outcomes["item"].str.partition("#")[0]
+    return found.outcomes[(found.outcomes["group"] == Group.QUERY) & (of_item == own)]
 
 
 def keep_fidelity(run: Run, found: Ladder) -> pd.DataFrame:

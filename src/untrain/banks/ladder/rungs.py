@@ -97,9 +97,17 @@ class Rungs:
                     yield Step(model, chosen, Reference.OTHER_SET.value, 1.0, other)
         for budget in sorted(self.asked.budgets):
             for method in self.asked.chosen:
-                for model in self.models[: self.asked.models_of(budget)]:
-                    for chosen in self.sets:
-                        yield Step(model, chosen, method, budget)
+                for model, chosen in self.pairs(budget):
+                    yield Step(model, chosen, method, budget)
+
+    def pairs(self, budget: float) -> list[tuple[ModelRequest, LadderSet]]:
+        """Return the models and sets that a budget is tried on; see `Asked.dear`."""
+        if budget <= self.asked.dear:
+            return [(model, chosen) for model in self.models for chosen in self.sets]
+        first = {chosen.kind: chosen for chosen in reversed(self.sets)}
+        some = [chosen for chosen in self.sets if first[chosen.kind] is chosen]
+        some = [chosen for chosen in some if chosen.kind != RANDOM] or some
+        return [(self.models[0], chosen) for chosen in some]
 
     def _wrong(self, chosen: LadderSet) -> LadderSet | None:
         """Return a random set that has no image of another: forgetting it is the wrong thing."""
@@ -118,8 +126,17 @@ class Rungs:
         items = self.items[step.chosen.set_id]
         return fingerprint("rung", dict(self.depends), items, named, options)
 
-    def rung(self, step: Step, paths: Mapping[str, str]) -> Rung:
-        """Return what a process is told of a step; ``paths`` are of the models in `requests`."""
+    def rung(self, step: Step, paths: Mapping[str, str], seconds: float | None) -> Rung:
+        """Return what a process is told of a step.
+
+        Parameters
+        ----------
+        step : Step
+        paths : mapping of str to str
+            Of the models in `requests`, from the run folder.
+        seconds : float or None
+            That a training took, if any was needed.
+        """
         model, chosen = step.model, step.chosen
         begun = f"{model.model_id}/{step.without.set_id}" if step.without else model.model_id
         trainer = self.run.trainer
@@ -136,6 +153,7 @@ class Rungs:
             model=paths[begun],
             twin=paths[f"{model.model_id}/{chosen.set_id}"],
             items=f"{ITEMS}/{self.items[chosen.set_id]}",
+            seconds=seconds if step.method == Reference.TWIN else None,
             work=MEASURING + int(passed * trainer.generator.fit_work(trainer.catalog)),
         )
 
