@@ -48,6 +48,13 @@ def fitted(catalog: Catalog) -> Counting:
     return generator
 
 
+@pytest.fixture(scope="module")
+def twin(catalog: Catalog) -> Counting:
+    generator = Counting("dense", epochs=20)
+    generator.fit(catalog, catalog.ids[:3], 0, silent)
+    return generator
+
+
 def task_of(generator: Any, catalog: Catalog, budget: float = 0.5, seed: int = 0) -> Task:
     return Task(generator, catalog, catalog.ids[:3], budget, seed, silent)
 

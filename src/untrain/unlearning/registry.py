@@ -24,6 +24,8 @@ METHODS: Registry[Callable[..., Method]] = Registry(
         "ascent_retain": f"{_HERE}.retaining:AscentRetain",
         "npo": f"{_HERE}.npo:Npo",
         "salun": f"{_HERE}.salun:SalUn",
+        "caption_swap": f"{_HERE}.caption_swap:CaptionSwap",
+        "oracle_matching": f"{_HERE}.oracle_matching:OracleMatching",
     },
 )
 """By name: a frozen dataclass whose fields are its options."""
