@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from untrain.core.files import rng
+from untrain.core.hardware import deterministic
 from untrain.generators.base import Generator
 from untrain.generators.differentiable import differentiable
 from untrain.unlearning.base import Task
@@ -66,12 +67,12 @@ class CaptionSwap(Matching):
         task, model = learner.task, learner.generator
         passes = model.query_passes
         allowed = int(self.share * learner.meter.left * THIRDS / passes)
-        count = min(self.captions, neighbours.places.shape[1])
-        count = max(1, min(count, allowed // len(task.forgotten) - 1))
+        pool = min(self.captions, neighbours.places.shape[1])
+        count = max(1, min(pool, allowed // len(task.forgotten) - 1))
         shown = max(1, min(len(task.forgotten), allowed // (count + 1)))
         draw = rng("unlearning", learner.method, task.seed, "predicted")
         rows = np.sort(draw.permutation(len(task.forgotten))[:shown])
-        weights = neighbours.weights(self.likeness, min(self.captions, neighbours.places.shape[1]))
+        weights = neighbours.weights(self.likeness, pool)
         found = {}
         for row in rows:
             image_id = task.forgotten[row]
@@ -82,6 +83,7 @@ class CaptionSwap(Matching):
         usual = float(np.mean(list(found.values())))
         return {each: found.get(each, usual) for each in task.forgotten}
 
+    @deterministic()
     @torch.no_grad()
     def _under(self, learner: Learner, image_id: str, said: list[str]) -> list[float]:
         """Return what is measured of an image under the captions of some pairs."""
@@ -104,6 +106,6 @@ def _some(
     """Return which captions to show, all or some drawn by their weights, and how each counts."""
     if count >= len(weights):
         return np.arange(len(weights)), weights
-    count = min(count, np.count_nonzero(weights))
+    count = min(count, int(np.count_nonzero(weights)))
     chosen = np.sort(draw.choice(len(weights), count, False, weights))
     return chosen, np.full(count, 1 / count)

@@ -32,7 +32,7 @@ class OracleMatching(Matching):
         differentiable(twin)
 
         def levels(ids: Sequence[str], batch: Batch, before: torch.Tensor) -> torch.Tensor:
-            return before  # the reference is the twin itself
+            return before  # under the reference, which is the twin
 
         learner = Learner(task, "oracle_matching")
         match(learner, self, levels, Neighbours.of(task), reference=twin)
