@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from untrain.catalogs.base import Catalog, Exclusion
+from untrain.catalogs.choice import as_text
 from untrain.catalogs.columns import Lookup, Texts
 from untrain.catalogs.content import md5_of
 from untrain.catalogs.opt_out import OptOutList, read_opt_out, wrong_hash
@@ -194,7 +195,7 @@ class _Finders:
         return _looked_up(_among(self._catalog.hashes, self._wanted("sha256")))
 
     def _by_md5(self) -> Callable[[str], Sequence[int]]:
-        own = _column(self._catalog, ("md5",))
+        own = column_of(self._catalog, ("md5",))
         texts = map(str.lower, own) if own is not None else md5_of(self._catalog)
         return _looked_up(_among(texts, self._wanted("md5")))
 
@@ -249,13 +250,14 @@ class _Finders:
 
 def url_column(catalog: Catalog) -> Sequence[str] | None:
     """Return where each image is from, as a catalogue says it; None if it does not."""
-    return _column(catalog, URLS)
+    return column_of(catalog, URLS)
 
 
-def _column(catalog: Catalog, names: Sequence[str]) -> Sequence[str] | None:
+def column_of(catalog: Catalog, names: Sequence[str]) -> Sequence[str] | None:
+    """Return the first of the columns ``names`` that there is, whatever the case, as text."""
     folded = {str(name).casefold(): name for name in catalog.attributes.columns}
     name = next((folded[each] for each in names if each in folded), None)
-    return None if name is None else ["" if v is None else str(v) for v in catalog.attributes[name]]
+    return None if name is None else [as_text(value) for value in catalog.attributes[name]]
 
 
 def _among(texts: Iterable[str], wanted: set[str]) -> dict[str, list[int]]:

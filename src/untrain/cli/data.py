@@ -170,6 +170,68 @@ def excluded(
 
 
 @app.command()
+def summary(
+    source: Path = typer.Argument(
+        help="An experiment file, a run folder or its name, or a data set as for inspect."
+    ),
+    out: list[Path] = typer.Option(
+        [], "--out", help="File to write (.md or .json); repeatable. Default: Markdown, here."
+    ),
+    format: str = FORMAT,
+    options: list[str] = OPTIONS,
+    as_json: bool = JSON,
+) -> None:
+    """Export the facts that a public summary of training content asks for.
+
+    Sizes, sources, domains, licences, dates, exclusions and duplicates, in the order of the
+    European Commission's template; what the data do not tell is left to be filled in, and named.
+
+    Example: untrain data summary experiment.yaml --out summary.md --out summary.json
+    """
+    from untrain.core.errors import InputError
+    from untrain.core.files import check_file_target, write_json, write_text
+    from untrain.report.training_summary import summary_markdown, template_of
+
+    for path in out:
+        if path.suffix.lower() not in (".md", ".json"):
+            raise InputError(f"cannot write {path}: expected a name ending in .md or .json")
+        check_file_target(path, [source] if source.exists() else [])
+    facts = _training_facts(source, format, options)
+    for path in out:
+        if path.suffix.lower() == ".md":
+            write_text(path, summary_markdown(facts))
+        else:
+            write_json(path, template_of(facts))
+        typer.echo(f"summary: {path}", err=as_json)
+    if as_json:
+        typer.echo(json.dumps(template_of(facts), indent=2, ensure_ascii=False))
+    elif not out:
+        typer.echo(summary_markdown(facts))
+
+
+def _training_facts(source: Path, format: str, options: list[str]) -> dict[str, Any]:
+    """Return the facts of an experiment, a run or a data set."""
+    import untrain
+    from untrain.catalogs.facts import catalog_facts
+    from untrain.runs.find import RECORD, RUNS, find_run
+    from untrain.runs.inputs import run_config
+    from untrain.runs.training_facts import training_facts
+    from untrain.settings.load import load_config
+
+    if source.suffix in (".yaml", ".yml"):
+        return training_facts(load_config(source))
+    if any((folder / RECORD).is_file() for folder in (source, RUNS / source)):
+        return training_facts(run_config(find_run(source)))
+    catalog = open_catalogue(source, format, options=options)
+    place = {"kind": None, "format": format or "files", "place": str(source)}
+    return {
+        "untrain": untrain.__version__,
+        "sources": [place],
+        "data": catalog_facts(catalog),
+    }
+
+
+@app.command()
 def export(
     path: Path = typer.Argument(
         help="Folder, file or pattern to read, as for `untrain data inspect`."
