@@ -23,6 +23,8 @@ from untrain.generators import make_generator
 from untrain.generators.diffusion.lora import LoraGenerator
 from untrain.testing import check_generator
 from untrain.training.checkpoints import record
+from untrain.unlearning import Task, unlearn
+from untrain.unlearning.base import copied
 
 pytest.importorskip("peft", reason="needs untrain[diffusion]")
 diffusers = pytest.importorskip("diffusers", reason="needs untrain[diffusion]")
@@ -163,6 +165,17 @@ def test_attribution_finds_planted_copies_better_than_chance(
     assert values.shape == (4, 20) and np.isfinite(values).all()
     if name != "dtrak":
         assert np.mean(rank_of(values, rows)) < 9.5  # of 0 to 19
+
+
+def test_adapters_forget_and_the_base_stays(fitted: LoraGenerator) -> None:
+    task = Task(fitted, CATALOG, CATALOG.ids[:4], 1.0, 0, silent)
+    found = unlearn("ascent_retain", task, rate=0.1).generator
+    changed, before = (each.module().state_dict() for each in (found, fitted))  # type: ignore[attr-defined]
+    for name, value in before.items():
+        assert "lora_" in name or torch.equal(changed[name], value), name
+    assert not all(torch.equal(changed[name], value) for name, value in before.items())
+    again = copied(found).module().state_dict()  # type: ignore[attr-defined]
+    assert all(torch.equal(again[name], value) for name, value in changed.items())
 
 
 def test_the_report_is_told_what_is_frozen(fitted: LoraGenerator) -> None:
