@@ -11,11 +11,15 @@ import pandas as pd
 import pytest
 
 import untrain
+from tests.helpers.commands import command_line
 from tests.helpers.experiments import one_thread, quiet  # noqa: F401 - fixtures
 from tests.helpers.requests import pictures_of, stranger, write_request
+from tests.helpers.settings import MICRO
 from untrain.core.errors import InputError
+from untrain.runs.inputs import open_inputs
 from untrain.runs.run import open_run
-from untrain.takedowns import removing
+from untrain.settings.load import load_config
+from untrain.takedowns import checking, removing
 from untrain.takedowns.verify import verify
 
 
@@ -151,7 +155,7 @@ def test_nothing_found_is_an_answer_too(run: Path, tmp_path: Path) -> None:
     found = untrain.takedown(letter, run)
     assert found.ids == [] and found.record["removal"] is None
     page = Page(found.report.read_text(encoding="utf-8"))
-    assert page.text["short"].startswith("No copy of it was found")
+    assert page.text["short"].startswith("No copy of the picture that was sent was found")
     assert "Nothing: no copy of the picture was found" in page.text["removed"]
     assert found.verify(request=letter).passed
 
@@ -238,3 +242,44 @@ def test_the_trial_gives_the_list_a_verdict_of_its_own(run: Path, letter: Path) 
 
 def found_prompts(run: Path) -> list[str]:
     return list(pd.read_csv(run / "prompts.csv")["prompt_id"])
+
+
+def test_an_experiment_is_run_with_the_requested_images_kept_in(tmp_path: Path) -> None:
+    config = load_config(MICRO, ["workers=1"], runs=tmp_path / "runs", name="new")
+    held = open_inputs(config).held_out
+    letter = write_request(tmp_path / "letter", {"held.png": held.read(held.ids[0])})
+    found = untrain.takedown(
+        letter, untrain.Experiment(config), measure="none", remove="none", probes=0
+    )
+    assert found.ids == [held.ids[0]]
+    opened = open_run(tmp_path / "runs" / "new")
+    assert opened.config.data.keep_in == (held.ids[0],)
+    assert set(opened.held_out.ids) == set(held.ids[1:])
+    assert found.record["counts"]["only_held_out"] == 0
+
+
+def test_a_takedown_that_was_stopped_goes_on(
+    run: Path, letter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checking, "surprise", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            untrain.takedown(letter, run, probes=0)
+    assert not (run / "takedowns" / "2026-17" / "record.json").exists()
+    monkeypatch.setattr(removing, "remove_exactly", stopped)  # done before
+    assert untrain.takedown(letter, run, probes=0).verify().passed
+
+
+def test_the_command_says_the_answer_in_short(
+    run: Path, letter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = command_line(monkeypatch, capsys)
+    said = call("takedown", letter, "--run", run, "--remove", "none", "--probes", 0)
+    assert said.code == 0
+    assert "2 of the 4 pictures that were sent, or copies of them, are among" in said.out
+    assert "report.html" in said.out and "SHA-256 of record.json:" in said.out
+    said = call("takedown", letter)
+    assert said.code == 2 and "either --run or --catalog" in said.err

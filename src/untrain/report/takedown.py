@@ -20,7 +20,7 @@ KINDS = {
     "same-pixels": "the same picture, saved again",
     "near-copy": "a near copy",
     "same-content": "a further entry with the same file",
-    "nearest": "nearest, but not a copy of the kinds that are looked for",
+    "nearest": "among the nearest",
 }
 LOOKED_FOR = {
     "same-file": "the same file",
@@ -55,7 +55,8 @@ def shown(value: Any, how: str) -> str:
         return f"{100 * value:.3g} %"
     if how == "p":
         return "below 0.001" if value < 0.001 else f"{value:.3f}"
-    return f"{value:.{2 if how == 'two' else 3}f}"
+    digits = 2 if how == "two" else 3
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # never minus zero
 
 
 def value_at(record: Any, path: str) -> Any:
@@ -92,50 +93,66 @@ class Told:
 
 def in_short(told: Told) -> list[Markup]:
     """Return the answer in a few sentences."""
-    record, counts = told.record, told.record["counts"]
-    whose = "the model was trained on" if record["run"] else "of the data"
-    total = told.n("run.training_images") if record["run"] else told.n("found.about.images")
-    sentences = []
+    return [
+        *_found_in_short(told),
+        *_drawn_in_short(told),
+        *_trial_in_short(told),
+        *_removal_in_short(told),
+    ]
+
+
+def _found_in_short(told: Told) -> Iterator[Markup]:
+    counts, in_run = told.record["counts"], bool(told.record["run"])
+    one, searched = counts["pictures"] == 1, told.n("found.about.images")
     pictures = told.count("counts.pictures", "picture")
     if not counts["found"]:
-        sentences.append(
-            Markup("No copy of {} was found among the {} images that were searched. ").format(
-                "it" if counts["pictures"] == 1 else Markup("any of the {}").format(pictures),
-                told.n("found.about.images"),
-            )
-            + Markup("What is nearest is shown below: please look at it.")
+        whose = Markup("the picture") if one else Markup("any of the {}").format(pictures)
+        yield Markup(
+            "No copy of {} that {} sent was found among the {} images that were searched. What is "
+            "nearest is shown below: please look at it."
+        ).format(whose, "was" if one else "were", searched)
+        return
+    place = "in_training" if in_run else "found"
+    among = (
+        Markup("the {} images that the model was trained on").format(told.n("run.training_images"))
+        if in_run
+        else Markup("the {} images of the data").format(searched)
+    )
+    if counts[place]:
+        yield _some_of(told, f"counts.{place}", one, "or a copy of it,", "or copies of them,") + (
+            Markup(" {} among {}.").format("is" if counts[place] == 1 else "are", among)
         )
-    elif record["run"]:
-        sentences.append(
-            Markup("Of {} that were sent, {} or a copy of it is among the {} images {}.").format(
-                pictures, told.n("counts.in_training"), total, whose
-            )
+    elif in_run:
+        whose = "The picture that was sent is not" if one else "None of the pictures is"
+        yield Markup("{} among {}.").format(whose, among)
+    if in_run and counts["only_held_out"]:
+        it = "it" if counts["only_held_out"] == 1 else "them"
+        yield _some_of(told, "counts.only_held_out", one) + Markup(
+            " {} set aside before the training, to test the model with: the model never saw {}."
+        ).format("was" if it == "it" else "were", it)
+    if in_run and counts["only_unused"]:
+        several = counts["only_unused"] > 1
+        yield _some_of(told, "counts.only_unused", one) + Markup(
+            " {} in the data, but the model was not trained on that part."
+        ).format("are" if several else "is")
+    if counts["not_found"]:
+        yield Markup("Of {} no copy was found; what is nearest is shown below.").format(
+            _some_of(told, "counts.not_found", one, lower=True)
         )
+
+
+def _some_of(
+    told: Told, path: str, one: bool, single: str = "", several: str = "", lower: bool = False
+) -> Markup:
+    """Return ``3 of the 5 pictures that were sent, or copies of them,``."""
+    if one:
+        start = Markup("the picture that was sent" if lower else "The picture that was sent")
     else:
-        sentences.append(
-            Markup("Of {} that were sent, {} or a copy of it is among the {} images {}.").format(
-                pictures, told.n("counts.found"), total, whose
-            )
+        start = Markup("{} of the {} that were sent").format(
+            told.n(path), told.count("counts.pictures", "picture")
         )
-    if counts["found"] and counts["not_found"]:
-        sentences.append(
-            Markup("Of {} no copy was found; what is nearest is shown below.").format(
-                told.n("counts.not_found")
-            )
-        )
-    if counts["only_held_out"] and record["run"]:
-        sentences.append(
-            Markup(
-                "{} had been set aside before the training, to test the model with: the model "
-                "never saw {}."
-            ).format(
-                told.n("counts.only_held_out"), "it" if counts["only_held_out"] == 1 else "them"
-            )
-        )
-    sentences += _drawn_in_short(told)
-    sentences += _trial_in_short(told)
-    sentences += _removal_in_short(told)
-    return sentences
+    tail = single if value_at(told.record, path) == 1 else several
+    return start + (f", {tail}" if tail else "")
 
 
 def _drawn_in_short(told: Told) -> Iterator[Markup]:
@@ -143,12 +160,15 @@ def _drawn_in_short(told: Told) -> Iterator[Markup]:
     if not influence or influence["copies"]["tested"] is None:
         return
     found = len(influence["copies"]["pictures"])
-    yield Markup(
-        "Of {} that the model drew for its own prompts, {} a near copy of a requested picture."
-    ).format(
-        told.count("influence.copies.tested", "picture"),
-        "none is" if not found else f"{found} {'is' if found == 1 else 'are each'}",
-    )
+    tested = told.count("influence.copies.tested", "picture")
+    if not found:
+        yield Markup(
+            "Of {} that the model drew for its own prompts, none is a near copy of them."
+        ).format(tested)
+    else:
+        yield Markup("Of {} that the model drew for its own prompts, {} of one of them.").format(
+            tested, "1 is a near copy" if found == 1 else f"{found} are near copies"
+        )
 
 
 def _trial_in_short(told: Told) -> Iterator[Markup]:

@@ -28,8 +28,9 @@ from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.takedowns import checking, influence, record, removing
 from untrain.takedowns.checks import after_removal
-from untrain.takedowns.finding import HELD_OUT, TRAINING, Found, find
+from untrain.takedowns.finding import Found, find
 from untrain.takedowns.hashes import digest_of, hashes_of
+from untrain.takedowns.parts import HELD_OUT, TRAINING
 from untrain.takedowns.request import Request, as_folder, read_request
 from untrain.takedowns.steps import Steps
 from untrain.takedowns.trial import own_trial, trial_config
@@ -283,11 +284,12 @@ def _head(
     catalog: Catalog,
 ) -> dict[str, Any]:
     hashes = {i: catalog.hashes[catalog.index[i]] for i in ids}
+    told = found.to_dict()
     return {
         **record.head(request, reference, options.to_dict()),
         "run": None,
-        "found": found.to_dict(),
-        "counts": record.counts(request, found) | {"removed": len(ids)},
+        "found": told,
+        "counts": record.counts(len(request), len(request.unreadable), told["matches"], len(ids)),
         "ids": hashes,
         "decisions": {"not_copies": list(options.not_copies), "also": list(options.also)},
         "influence": None,

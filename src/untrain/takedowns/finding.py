@@ -12,6 +12,7 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.core.files import fingerprint
 from untrain.search.trace import trace
+from untrain.takedowns.parts import UNUSED
 from untrain.takedowns.request import Request
 
 SAME_FILE, SAME_PIXELS, NEAR = "same-file", "same-pixels", "near-copy"
@@ -20,8 +21,6 @@ SAME_CONTENT = "same-content"
 NEAREST = "nearest"
 """No copy of the kinds that are looked for: what comes nearest."""
 SHOWN = 3  # nearest images of a picture that has no copy
-
-TRAINING, HELD_OUT, UNUSED = "training", "held-out", "unused"
 
 
 @dataclass(frozen=True)

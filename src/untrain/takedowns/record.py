@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from typing import Any
 import untrain
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
-from untrain.takedowns.finding import Found
+from untrain.takedowns.parts import HELD_OUT, TRAINING, UNUSED
 from untrain.takedowns.request import Request
 
 KIND, FORMAT = "takedown", 1
@@ -52,21 +52,37 @@ def versions() -> dict[str, str]:
     }
 
 
-def counts(request: Request, found: Found) -> dict[str, int]:
-    """Return how many pictures were sent, and in which part of the data how many were found."""
-    by_part = {
-        part: {m.picture for m in found.copies(part)} for part in ("training", "held-out", "unused")
+def counts(
+    pictures: int, unreadable: int, matches: Sequence[Mapping[str, Any]], removed: int
+) -> dict[str, int]:
+    """Return how many pictures were sent, and in which part of the data how many were found.
+
+    Parameters
+    ----------
+    pictures, unreadable : int
+        Files that were sent.
+    matches : sequence of mapping
+        As the record has them.
+    removed : int
+        Training images to take out.
+    """
+    copies = [match for match in matches if match["copy"]]
+    of_part = {
+        part: {match["picture"] for match in copies if match["part"] == part}
+        for part in (TRAINING, HELD_OUT, UNUSED)
     }
-    some = {m.picture for m in found.copies()}
+    found = {match["picture"] for match in copies}
+    images = {match["image_id"] for match in copies if match["part"] == TRAINING}
     return {
-        "pictures": len(request),
-        "unreadable": len(request.unreadable),
-        "found": len(some),
-        "not_found": len(request) - len(some),
-        "in_training": len(by_part["training"]),
-        "only_held_out": len(by_part["held-out"] - by_part["training"]),
-        "only_unused": len(by_part["unused"] - by_part["training"] - by_part["held-out"]),
-        "training_images": len({m.image_id for m in found.copies("training")}),
+        "pictures": pictures,
+        "unreadable": unreadable,
+        "found": len(found),
+        "not_found": pictures - len(found),
+        "in_training": len(of_part[TRAINING]),
+        "only_held_out": len(of_part[HELD_OUT] - of_part[TRAINING]),
+        "only_unused": len(of_part[UNUSED] - of_part[TRAINING] - of_part[HELD_OUT]),
+        "training_images": len(images),
+        "removed": removed,
     }
 
 

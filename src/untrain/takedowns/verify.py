@@ -16,7 +16,8 @@ from untrain.core.files import fingerprint
 from untrain.report.takedown import shown, value_at
 from untrain.runs.find import RECORD as RUN_RECORD
 from untrain.takedowns.hashes import digest_of, hashes_of, removed_by
-from untrain.takedowns.record import IDS, RECORD, REPORT, read_record
+from untrain.takedowns.parts import TRAINING
+from untrain.takedowns.record import IDS, RECORD, REPORT, counts, read_record
 from untrain.training.index import FILE, read_index
 
 
@@ -211,12 +212,11 @@ def _agrees(record: Mapping[str, Any], of: str, how: str, text: str) -> bool:
 
 def _sums(record: Mapping[str, Any]) -> Iterator[Check]:
     """Counts and means follow from what they were made of."""
-    copies = [m for m in record["found"]["matches"] if m["copy"]]
-    pictures = {m["picture"] for m in copies}
-    counted = record["counts"]
-    right = counted["found"] == len(pictures) and counted["removed"] == len(record["ids"])
+    sent, matches = record["request"], record["found"]["matches"]
+    numbers = len(sent["pictures"]), len(sent["unreadable"])
+    right = record["counts"] == counts(*numbers, matches, len(record["ids"]))
     decided = record["decisions"]
-    ids = {m["image_id"] for m in copies if m["part"] == "training"}
+    ids = {m["image_id"] for m in matches if m["copy"] and m["part"] == TRAINING}
     ids = (ids - set(decided["not_copies"])) | set(decided["also"])
     right = right and ids == set(record["ids"])
     text = "follow from the matches" if right else "do not follow from the matches and decisions"
