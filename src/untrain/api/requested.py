@@ -40,7 +40,7 @@ class Takedown:
 
     @property
     def matches(self) -> pd.DataFrame:
-        """What was found: picture, image_id, part, kind, copy, score, evidence, caption, …"""
+        """What was found: picture, image_id, part, kind, copy, score, caption, …"""
         import pandas as pd
 
         return pd.DataFrame(self.record["found"]["matches"])
@@ -78,6 +78,7 @@ def takedown(
     *,
     out: str | Path = "takedowns",
     reference: str = "",
+    copies: str | None = None,
     measure: str = "estimate",
     remove: str = "auto",
     budget: float = 0.05,
@@ -105,6 +106,9 @@ def takedown(
         With a catalogue, the folder for the answer; of a run it is its folder ``takedowns``.
     reference : str
         What the request is called; left out, as the letter or the folder says.
+    copies : {'near', 'exact'}, optional
+        What counts as a copy: edited ones too, or only equal files and pixels. Left out, as the
+        run's setting ``removal.duplicates`` says; without a run, near.
     measure : {'estimate', 'trial', 'none'}
         How it is told what the images do to the model: from the model as it is, or by models
         trained with and without them.
@@ -140,6 +144,7 @@ def takedown(
 
     options = Options(
         reference=reference,
+        copies=copies,
         measure=measure,
         remove=remove,
         budget=budget,

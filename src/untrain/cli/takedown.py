@@ -49,6 +49,11 @@ def takedown(
     reference: str = typer.Option(
         "", "--reference", "-r", help="What the request is called; default: as the letter says."
     ),
+    copies: str = typer.Option(
+        "",
+        help="What counts as a copy: near (edited ones too) or exact; default: as the run's "
+        "removal.duplicates, or near.",
+    ),
     measure: str = typer.Option(
         "estimate",
         help="estimate (from the model as it is), trial (models trained with and without the "
@@ -110,6 +115,7 @@ def takedown(
         catalog=_catalogue(catalog, format) if catalog else None,
         out=out,
         reference=reference,
+        copies=copies or None,
         measure=measure,
         remove=remove,
         budget=budget,

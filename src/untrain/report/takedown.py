@@ -16,16 +16,18 @@ from untrain.core.vocabulary import Verdict
 FORMATS = ("whole", "two", "three", "percent", "p")
 
 KINDS = {
-    "same-file": "the same file",
-    "same-pixels": "the same picture, saved again",
-    "near-copy": "a near copy",
-    "same-content": "a further entry with the same file",
-    "nearest": "among the nearest",
-}
-LOOKED_FOR = {
-    "same-file": "the same file",
-    "same-pixels": "the same picture saved again without loss",
-    "near-copy": "the same picture compressed again or resized",
+    "identical": "the same file",
+    "same_pixels": "the same picture in another file",
+    "reencoded": "saved again",
+    "resized": "resized",
+    "cropped": "cropped",
+    "padded": "with a border",
+    "mirrored": "mirrored",
+    "rotated": "turned",
+    "stretched": "stretched",
+    "recoloured": "recoloured",
+    "overlaid": "with something laid over it",
+    "blurred": "blurred",
 }
 PARTS = {
     "training": "the model was trained on it",
@@ -123,8 +125,8 @@ def _found_in_short(told: Told) -> Iterator[Markup]:
             Markup(" {} among {}.").format("is" if counts[place] == 1 else "are", among)
         )
     elif in_run:
-        whose = "The picture that was sent is not" if one else "None of the pictures is"
-        yield Markup("{} among {}.").format(whose, among)
+        none = "The picture that was sent is not" if one else "None of the pictures is"
+        yield Markup("{} among {}.").format(none, among)
     if in_run and counts["only_held_out"]:
         it = "it" if counts["only_held_out"] == 1 else "them"
         yield _some_of(told, "counts.only_held_out", one) + Markup(
@@ -221,16 +223,32 @@ def _near(count: int) -> str:
     return "1 near copy" if count == 1 else f"{count} near copies"
 
 
+def kind_words(match: Mapping[str, Any]) -> str:
+    """Return what an image is to the picture that was sent.
+
+    Examples
+    --------
+    >>> kind_words({"kind": "cropped mirrored", "verdict": "copy", "copy": True, "by_way_of": ""})
+    'a copy: cropped, mirrored'
+    """
+    if match["verdict"] != "copy":
+        return "among the nearest"
+    kinds = match["kind"].split()
+    words = ", ".join(KINDS.get(kind, kind.replace("_", " ")) for kind in kinds)
+    if not set(kinds) <= {"identical", "same_pixels"}:
+        words = f"a copy: {words}" if match["copy"] else f"looks like a copy ({words}), not counted"
+    return words + (f"; found by way of {match['by_way_of']}" if match["by_way_of"] else "")
+
+
 def looked_for(record: Mapping[str, Any]) -> str:
-    """Return the kinds of copies that were looked for, in words."""
-    kinds = [
-        LOOKED_FOR.get(kind, kind.replace("-", " ")) for kind in record["found"]["about"]["kinds"]
-    ]
-    return _list(kinds)
-
-
-def _list(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    """Return the kinds of copies that count, in words."""
+    if record["found"]["about"]["copies"] == "exact":
+        return "the same file, and the same picture in another file"
+    return (
+        "the same file, the same picture in another file, and copies that were saved again, "
+        "resized, cropped, mirrored, turned, stretched, recoloured or blurred, got a border, or "
+        "have something laid over them"
+    )
 
 
 def check_rows(told: Told) -> list[dict[str, Any]]:

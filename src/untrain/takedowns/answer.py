@@ -28,7 +28,7 @@ from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.takedowns import checking, influence, record, removing
 from untrain.takedowns.checks import after_removal
-from untrain.takedowns.finding import Found, find
+from untrain.takedowns.finding import COPIES, NEAR, Found, find
 from untrain.takedowns.hashes import digest_of, hashes_of
 from untrain.takedowns.parts import HELD_OUT, TRAINING
 from untrain.takedowns.request import Request, as_folder, read_request
@@ -49,6 +49,9 @@ class Options:
     ----------
     reference : str
         What the request is called; its letter's or its folder's name if empty.
+    copies : {'near', 'exact'}, optional
+        What counts as a copy: edited ones too, or only equal files and pixels; as the run's
+        ``removal.duplicates`` has it if left out, and near without a run.
     measure : {'estimate', 'trial', 'none'}
         How the influence of the images is told: from the model as it is, or by models trained
         without them.
@@ -72,6 +75,7 @@ class Options:
     """
 
     reference: str = ""
+    copies: str | None = None
     measure: str = ESTIMATE
     remove: str = removing.AUTO
     budget: float = 0.05
@@ -91,6 +95,8 @@ class Options:
         """Raise `InputError` if an option cannot be."""
         if self.measure not in MEASURES:
             raise InputError(f"measure is '{self.measure}'; expected {', '.join(MEASURES)}")
+        if self.copies not in (None, *COPIES):
+            raise InputError(f"copies is '{self.copies}'; expected {' or '.join(COPIES)}")
         if self.probes < 0:
             raise InputError(f"probes is {self.probes}; expected 0 or more pictures a caption")
         removing.check_removal(self.remove, self.budget)
@@ -127,7 +133,8 @@ def answer_in_data(folder: Path, catalog: Catalog, out: Path, options: Options) 
     """
     request, reference, target = _start(folder, options, out)
     steps = Steps(target / "steps")
-    found = _found(steps, request, catalog, dict.fromkeys(catalog.ids, TRAINING))
+    parts = dict.fromkeys(catalog.ids, TRAINING)
+    found = _found(steps, request, catalog, parts, options.copies or NEAR)
     ids = _removed_ids(found, catalog, options)
     whole = _head(request, reference, options, found, ids, catalog)
     return _write(target, whole, request, catalog)
@@ -154,7 +161,7 @@ def answer_of_run(folder: Path, config: Config, options: Options) -> Answered:
     options.check()
     request = read_request(folder)
     if not (config.folder / "run.json").exists():
-        config = _begin(request, config)
+        config = _begin(request, config, options)
     run = Run(config)
     _check_unchanged(run)
     _, reference, target = _start(folder, options, run.path(FOLDER))
@@ -162,7 +169,7 @@ def answer_of_run(folder: Path, config: Config, options: Options) -> Answered:
     with run.lock(), threads_set(config.threads or default_threads()):
         parts = dict.fromkeys(run.held_out.ids, HELD_OUT) | dict.fromkeys(run.catalog.ids, TRAINING)
         whole_data = whole_catalog(config)
-        found = _found(steps, request, whole_data, parts)
+        found = _found(steps, request, whole_data, parts, _copies(config, options))
         ids = _removed_ids(found, run.catalog, options)
         write_text(target / record.IDS, "".join(f"{image_id}\n" for image_id in ids))
         told = _head(request, reference, options, found, ids, run.catalog)
@@ -221,10 +228,10 @@ def _start(folder: Path, options: Options, out: Path) -> tuple[Request, str, Pat
     return request, reference, target
 
 
-def _begin(request: Request, config: Config) -> Config:
+def _begin(request: Request, config: Config, options: Options) -> Config:
     """Run settings up to the model's pictures, with the requested images kept in the training."""
     whole = whole_catalog(config)
-    found = find(request, whole, {})
+    found = find(request, whole, {}, _copies(config, options))
     keep = sorted({match.image_id for match in found.copies()})
     kept = config.data.model_copy(update={"keep_in": tuple({*_listed(config), *keep})})
     config = config.model_copy(update={"data": kept})
@@ -250,13 +257,19 @@ def _check_unchanged(run: Run) -> None:
         )
 
 
-def _found(steps: Steps, request: Request, catalog: Catalog, parts: dict[str, str]) -> Found:
+def _copies(config: Config, options: Options) -> str:
+    return options.copies or config.removal.duplicates
+
+
+def _found(
+    steps: Steps, request: Request, catalog: Catalog, parts: dict[str, str], copies: str
+) -> Found:
     held = sorted(image_id for image_id, part in parts.items() if part == HELD_OUT)
     known = steps.done(
         "found",
         f"{len(request)} pictures in {len(catalog):,} images",
-        [request.fingerprint, catalog.fingerprint, held, len(parts)],
-        lambda: find(request, catalog, parts).to_dict(),
+        [request.fingerprint, catalog.fingerprint, held, len(parts), copies],
+        lambda: find(request, catalog, parts, copies).to_dict(),
     )
     return Found.from_dict(known)
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.core.files import fingerprint
+from untrain.search.copy_detector import CopyDetector, measured
 from untrain.search.trace import trace
 from untrain.takedowns.parts import UNUSED
 from untrain.takedowns.request import Request
 
-SAME_FILE, SAME_PIXELS, NEAR = "same-file", "same-pixels", "near-copy"
-SAME_CONTENT = "same-content"
-"""Byte-identical to an image that was found: another row of the data with the same file."""
-NEAREST = "nearest"
-"""No copy of the kinds that are looked for: what comes nearest."""
+IDENTICAL, SAME_PIXELS, NEAREST = "identical", "same_pixels", "nearest"
+EXACT = (IDENTICAL, SAME_PIXELS)
+NEAR = "near"
+COPIES = (NEAR, "exact")
+"""What counts as a copy: edited ones too, or only equal files and pixels."""
+FIRST = 50  # copies of a picture
 SHOWN = 3  # nearest images of a picture that has no copy
 
 
@@ -33,13 +33,19 @@ class Match:
     part : {'training', 'held-out', 'unused'}
         Where the image is in the run: trained on, held out, or left out of its part of the data.
     kind : str
-        What it is to the picture.
+        What was done to it, in the words of `untrain.search.copy_detector.KINDS` with spaces
+        between them; ``nearest`` if it is no copy as far as can be told.
+    verdict : {'copy', 'similar'}
+        Of the copy detector.
     copy : bool
         Whether it counts as the picture itself or a copy of it.
-    score : float
-        Cosine of their features, −1 to 1.
-    evidence : str
-        What it was told by.
+    score : float or None
+        Of the copy detector, 0 to 1; None where only the features were compared.
+    agreement, share, scale, angle : float or None
+        How the detector laid one over the other: agreement of their edges, share of the picture
+        that agrees, relative size, degrees turned.
+    by_way_of : str
+        The image of the data that it is a copy of, where the picture itself did not find it.
     content : str
         The hash of its bytes, as the catalogue has it.
     caption : str
@@ -49,9 +55,14 @@ class Match:
     image_id: str
     part: str
     kind: str
+    verdict: str
     copy: bool
-    score: float
-    evidence: str
+    score: float | None
+    agreement: float | None
+    share: float | None
+    scale: float | None
+    angle: float | None
+    by_way_of: str
     content: str
     caption: str
 
@@ -63,9 +74,10 @@ class Found:
     Attributes
     ----------
     matches : tuple of Match
-        By picture in the order of the request; copies first, of a picture without any the nearest.
+        By picture in the order of the request: what counts as a copy first, then what looks like
+        one; of a picture without any copy what is nearest.
     about : dict
-        What was searched, how many images, and by what.
+        What was searched, how many images, by what, and what is known of its errors.
     """
 
     matches: tuple[Match, ...]
@@ -85,7 +97,7 @@ class Found:
         return [m for m in self.matches if m.copy and part in (None, m.part)]
 
 
-def find(request: Request, catalog: Catalog, parts: Mapping[str, str]) -> Found:
+def find(request: Request, catalog: Catalog, parts: Mapping[str, str], copies: str = NEAR) -> Found:
     """Find the pictures of a request, and copies of them, in a catalogue.
 
     Parameters
@@ -94,79 +106,85 @@ def find(request: Request, catalog: Catalog, parts: Mapping[str, str]) -> Found:
     catalog : Catalog
         All of the data, whatever a run made of it.
     parts : mapping of str to str
-        The part of each image that is neither unused: by id ``training`` or ``held-out``.
+        The part of each image that is not unused: by id ``training`` or ``held-out``.
+    copies : {'near', 'exact'}
+        What counts as a copy.
     """
-    found = trace(request, catalog, top=10)
-    sizes = {asked.name: asked for asked in request.pictures}
-    matches: list[Match] = []
-    for name, hits in found.table.groupby("query", sort=False):
-        asked = sizes[str(name)]
-        own = [
-            _match(hit, asked.sha256, asked.pixels, catalog, parts)
-            for hit in hits.to_dict("records")
-        ]
-        copies = [match for match in own if match.copy]
-        matches += copies or own[:SHOWN]
-    matches += _same_content(matches, catalog, parts)
-    order = {name: place for place, name in enumerate(request)}
-    matches.sort(key=lambda match: (order[match.picture], not match.copy))
+    search = _Search(catalog, parts, copies)
+    found = {asked.name: list(search.of(asked.name, asked.path)) for asked in request.pictures}
+    for name, own in found.items():
+        found[name] = own + list(search.by_way_of(name, own))
+    without = [name for name, own in found.items() if not any(m.verdict == "copy" for m in own)]
+    for name, nearest in search.nearest(request, without).items():
+        known = {match.image_id for match in found[name]}
+        more = [match for match in nearest if match.image_id not in known]
+        found[name] = (found[name] + more)[:SHOWN]
+    matches = [
+        match for own in found.values() for match in sorted(own, key=lambda match: not match.copy)
+    ]
     about = {
         "catalog": catalog.name,
         "images": len(catalog),
         "fingerprint": catalog.fingerprint,
-        "by": found.about["encoder"],
-        "kinds": [SAME_FILE, SAME_PIXELS, NEAR],
+        "copies": copies,
+        "detector": measured()["modes"][search.detector.mode] | {"mode": search.detector.mode},
     }
     return Found(tuple(matches), about)
 
 
-def _match(
-    hit: Mapping[Any, Any], sha256: str, pixels: str, catalog: Catalog, parts: Mapping[str, str]
-) -> Match:
-    image_id = str(hit["image_id"])
-    content = catalog.hashes[catalog.index[image_id]]
-    kind, evidence = NEAREST, "nothing of the kinds that are looked for"
-    if content == sha256:
-        kind, evidence = SAME_FILE, "the files are equal, byte for byte"
-    elif hit["distance"] < 1e-3 and _pixels(catalog, image_id) == pixels:
-        kind, evidence = SAME_PIXELS, "every pixel is equal; the files are not"
-    elif hit["near_copy"]:
-        kind, evidence = NEAR, "nearer than unrelated images are, and alike laid over each other"
-    copy = kind != NEAREST
-    score = 1 - float(hit["distance"])
-    part = parts.get(image_id, UNUSED)
-    return Match(
-        str(hit["query"]), image_id, part, kind, copy, score, evidence, content, hit["caption"]
-    )
+class _Search:
+    """A catalogue that stays open for the pictures of a request."""
 
+    def __init__(self, catalog: Catalog, parts: Mapping[str, str], copies: str) -> None:
+        self.catalog, self.parts, self.copies = catalog, parts, copies
+        self.detector = CopyDetector(catalog)
 
-def _pixels(catalog: Catalog, image_id: str) -> str:
-    return fingerprint(np.asarray(catalog.image(image_id)))
+    def of(self, name: str, picture: Any) -> Iterator[Match]:
+        """Yield the copies of a picture, or the image that is most like it."""
+        for row in self.detector.find({name: picture}, top=FIRST).to_dict("records"):
+            yield self._match(name, row)
 
-
-def _same_content(matches: list[Match], catalog: Catalog, parts: Mapping[str, str]) -> list[Match]:
-    """Return the images with the very bytes of one that was found and that are not listed yet."""
-    known = {(match.picture, match.image_id) for match in matches}
-    rows = pd.Series(np.arange(len(catalog))).groupby(catalog.same_as).groups
-    more = []
-    for match in [match for match in matches if match.copy]:
-        first = int(catalog.same_as[catalog.index[match.image_id]])
-        for row in rows[first]:
-            image_id = catalog.ids[int(row)]
-            if (match.picture, image_id) in known:
+    def by_way_of(self, name: str, found: Sequence[Match]) -> Iterator[Match]:
+        """Yield copies of the copies: an edited picture can be too far from another edit."""
+        known = {match.image_id for match in found}
+        contents = set()
+        for match in [match for match in found if match.copy]:
+            if match.content in contents:  # equal images find the same
                 continue
-            known.add((match.picture, image_id))
-            more.append(
-                Match(
-                    match.picture,
-                    image_id,
-                    parts.get(image_id, UNUSED),
-                    SAME_CONTENT,
-                    True,
-                    match.score,
-                    f"the same file as {match.image_id}",
-                    match.content,
-                    catalog.captions[int(row)],
-                )
-            )
-    return more
+            contents.add(match.content)
+            pixels = np.asarray(self.catalog.image(match.image_id))
+            for row in self.detector.find({name: pixels}, top=FIRST).to_dict("records"):
+                if row["verdict"] == "copy" and row["image_id"] not in known:
+                    known.add(row["image_id"])
+                    yield replace(self._match(name, row), by_way_of=match.image_id)
+
+    def nearest(self, request: Request, names: Sequence[str]) -> dict[str, list[Match]]:
+        """Return the images nearest by features to pictures that have no copy."""
+        if not names:
+            return {}
+        found = trace({name: request[name] for name in names}, self.catalog, top=SHOWN).table
+        return {
+            name: [
+                self._match(name, {"image_id": image_id, "verdict": "similar", "kinds": ""})
+                for image_id in found[found["query"] == name]["image_id"]
+            ]
+            for name in names
+        }
+
+    def _match(self, name: str, row: Mapping[Any, Any]) -> Match:
+        image_id, verdict = str(row["image_id"]), str(row["verdict"])
+        at = self.catalog.index[image_id]
+        kind = str(row["kinds"]) if verdict == "copy" else NEAREST
+        numbers = {key: row.get(key) for key in ("score", "agreement", "share", "scale", "angle")}
+        return Match(
+            picture=name,
+            image_id=image_id,
+            part=self.parts.get(image_id, UNUSED),
+            kind=kind,
+            verdict=verdict,
+            copy=verdict == "copy" and (self.copies == NEAR or kind in EXACT),
+            **{key: None if value is None else float(value) for key, value in numbers.items()},
+            by_way_of="",
+            content=self.catalog.hashes[at],
+            caption=self.catalog.captions[at],
+        )

@@ -15,12 +15,12 @@ from untrain.core.errors import InputError
 from untrain.report.page.templates import read_asset, render_template
 from untrain.report.page.trace import data_uri
 from untrain.report.takedown import (
-    KINDS,
     PARTS,
     VERDICTS,
     Told,
     check_rows,
     in_short,
+    kind_words,
     looked_for,
 )
 
@@ -101,7 +101,7 @@ def _asked(told: Told, pictures: Pictures) -> list[dict[str, Any]]:
     refused = set(told.record["decisions"]["not_copies"])
     for match in told.record["found"]["matches"]:
         part = PARTS[match["part"]] if in_run else ""
-        kind = KINDS.get(match["kind"], match["kind"].replace("-", " "))
+        kind = kind_words(match)
         if match["image_id"] in refused:
             kind = "looked at by a person: not the same picture"
         beside.setdefault(match["picture"], []).append(
