@@ -14,6 +14,7 @@ from untrain.core.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from untrain.catalogs.base import Catalog
     from untrain.experiment.planned import Plan
+    from untrain.runs.shares import Shares
     from untrain.settings.config import Config
 
 
@@ -191,6 +192,57 @@ class Experiment:
         from untrain.runs.run import Run
 
         return Bank(self.config, train_bank(Run(self.config), models, shares))
+
+    def shares(
+        self,
+        by: str,
+        models: int | None = None,
+        shares: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
+        leave_one_out: int = 0,
+        least: int = 1,
+    ) -> Shares:
+        """Train models that whole groups of images have left; return what each group is worth.
+
+        Models that are there are not trained again; stages up to ``generate`` are run first.
+        Writes ``results/shares-<attribute>`` of the run.
+
+        Parameters
+        ----------
+        by : str
+            An attribute of the catalogue, such as ``brand``; ``folder``; or a CSV file of image ids
+            and groups.
+        models : int, optional
+            How many of each share; left out, 16, or enough for four models a group.
+        shares : sequence of float
+            Chances of each group to leave.
+        leave_one_out : int
+            For how many groups to train a model without that group only, as a check.
+        least : int
+            Groups with fewer images are pooled.
+
+        Returns
+        -------
+        Shares
+            ``overall`` has a row for each group, the largest first; ``table`` has every prompt's
+            and picture's too.
+
+        Raises
+        ------
+        InputError
+            The groups or their numbers are impossible, or there would be too few models.
+        """
+        from untrain.banks.groups.bank import train_group_bank
+        from untrain.banks.groups.results import keep_shares
+        from untrain.banks.groups.shares import shares_of
+        from untrain.report.page.rewrite import write_again
+        from untrain.runs.run import Run
+
+        run = Run(self.config)
+        found = shares_of(run, train_group_bank(run, by, models, shares, leave_one_out, least))
+        with run.lock():
+            keep_shares(run, found)
+        write_again(run.folder)
+        return found
 
     def ladder(self, **asked: Any) -> Result:
         """Hold methods of unlearning against exact retraining; `Result.fidelity` has what came.

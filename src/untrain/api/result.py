@@ -120,6 +120,28 @@ class Result:
 
         return overall_table(self._read().effects)
 
+    def shares(self, by: str | None = None) -> pd.DataFrame:
+        """Return what share each group of training images has in what the model learnt.
+
+        Columns scope (overall, held_out, prompt, picture), prompt_id, generation, group, images,
+        shapley with its limits, status (``separable`` from zero or not), share, banzhaf, …:
+        `untrain.core.tables.SHARES`. ``untrain bank FILE --by brand`` or `Experiment.shares` makes
+        them.
+
+        Parameters
+        ----------
+        by : str, optional
+            What makes the groups, such as ``brand``; not needed where there is only one.
+
+        Raises
+        ------
+        InputError
+            There are none, or several and ``by`` says not which.
+        """
+        from untrain.runs.shares import read_shares
+
+        return read_shares(self.folder, by).table
+
     def effect(self, prompt_id: str, arm: str | None = None, k: int | None = None) -> Effect:
         """Return what removing a prompt's images does to its pictures.
 

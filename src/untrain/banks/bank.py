@@ -144,13 +144,17 @@ def _measure(run: Run, models: pd.DataFrame) -> None:
     """Measure every query under every model that is not measured yet, and save after each model."""
     outcomes = _read(BANK_OUTCOMES, run.folder)
     known = set(outcomes["model_id"])
-    queries = read_queries(run.folder)
-    measure = _likelihoods(queries) if has_likelihood(run.generator) else _likeness(run, queries)
+    measure = measure_of(run, read_queries(run.folder))
     due = models[~models["model_id"].isin(known)]
     for model in track(list(due.itertuples()), "measuring", len(due)):
         rows = measure(str(model.model_id), run.trainer.load(str(model.path)))
         outcomes = pd.concat([outcomes, BANK_OUTCOMES.of(rows)], ignore_index=True)
         BANK_OUTCOMES.write(run.folder, outcomes)
+
+
+def measure_of(run: Run, queries: Queries) -> Measure:
+    """Return what measures queries under a model: its id and itself → rows of outcomes."""
+    return _likelihoods(queries) if has_likelihood(run.generator) else _likeness(run, queries)
 
 
 def _likelihoods(queries: Queries) -> Measure:

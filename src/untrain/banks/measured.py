@@ -60,7 +60,7 @@ def measured_sets(run: Run, method: str, source: str | None = None) -> MeasuredS
     if source is None:
         source = TRIAL if is_finished_trial(run.folder) else BANK
     bank = read_bank(run.folder) if source == BANK else None
-    evidence, scores = _scores(run, method)
+    evidence, scores = run_scores(run, method)
     if bank is None:
         rows = list(_of_trial(run, evidence, scores))
     else:
@@ -79,7 +79,7 @@ def measured_sets(run: Run, method: str, source: str | None = None) -> MeasuredS
     )
 
 
-def _scores(run: Run, method: str) -> tuple[Evidence, np.ndarray]:
+def run_scores(run: Run, method: str) -> tuple[Evidence, np.ndarray]:
     """Return the scores of a method for all queries of a run, float64 (prompts, images)."""
     attributor = make_attributor(method)
     needs = set(attributor.needs)

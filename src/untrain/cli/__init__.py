@@ -27,6 +27,7 @@ from untrain.cli import (
     leaderboard,
     report,
     run,
+    shares,
     show,
     status,
     takedown,
@@ -77,7 +78,7 @@ attribute.add_to(app)
 takedown.add_to(app)
 for room in (status, show, report, compare):
     room.add_to(app)
-for room in (bank, leaderboard, weights, calibrate):
+for room in (bank, shares, leaderboard, weights, calibrate):
     room.add_to(app)
 unlearn.add_to(app)
 ladder.add_to(app)

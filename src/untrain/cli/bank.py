@@ -12,9 +12,12 @@ from rich.table import Table
 from untrain.cli.options import ALL, takes_experiment
 from untrain.cli.output import lines_table
 from untrain.cli.run import Read
+from untrain.cli.shares import BY, LEAST, show
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from untrain.runs.run import Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,26 +29,52 @@ def add_to(app: typer.Typer) -> None:
 def bank(
     read: Read,
     file: Path,
-    models: int = typer.Option(64, "--models", help="Number of models for each share."),
+    models: int = typer.Option(
+        None,
+        "--models",
+        help="Number of models for each share (default: 64; with --by 16, or enough for four a "
+        "group).",
+        show_default=False,
+    ),
     share: list[float] = typer.Option(
-        [0.5],
+        [],
         "--share",
-        help="Share of the data to remove (0 to 1); repeat the option for several shares.",
+        help="Share of the data, or of the groups, to remove (0 to 1); repeat the option for "
+        "several shares (default: 0.5; with --by 0.1, 0.3, 0.5, 0.7 and 0.9).",
+        show_default=False,
+    ),
+    by: str = BY,
+    least: int = LEAST,
+    leave_one_out: int = typer.Option(
+        0,
+        "--leave-one-out",
+        help="With --by: number of groups, from the largest to the smallest, that also leave by "
+        "themselves, as a check.",
     ),
     plan: bool = typer.Option(False, "--plan", help="Estimate the cost and stop."),
 ) -> None:
     """Train paired models without random subsets of the data, for `untrain leaderboard`.
 
     Each model is trained without a random half of the images. With several --share it also
-    estimates how many random images have the same effect as the chosen ones. Run it again to
-    continue after an interruption, or with more --models to add to the bank. An existing report is
-    updated.
+    estimates how many random images have the same effect as the chosen ones. With --by whole groups
+    leave, such as brands, and it says what share each has in what the model learnt (untrain
+    shares). Run it again to continue after an interruption, or with more --models to add to the
+    bank. An existing report is updated.
 
     Example: untrain bank experiment.yaml --models 64
     """
+    from untrain.core.errors import InputError
     from untrain.runs.run import Run
 
     run = Run(read(file))
+    if by:
+        _of_groups(run, by, models, share, leave_one_out, least, plan)
+        return
+    if leave_one_out or least != 1:
+        raise InputError(
+            "--leave-one-out and --least are of groups: name what makes them with --by"
+        )
+    models, share = 64 if models is None else models, share or [0.5]
     if plan:
         from untrain.banks.plan import plan_bank
 
@@ -62,6 +91,39 @@ def bank(
         Console().print(_equivalent(rows, run.unit))
         typer.echo(f"figure: {run.folder / 'results' / 'figures' / 'equivalent.svg'}")
     if page := write_again(run.folder):
+        typer.echo(f"report: {page}")
+
+
+def _of_groups(
+    run: Run,
+    by: str,
+    models: int | None,
+    share: list[float],
+    leave_one_out: int,
+    least: int,
+    plan: bool,
+) -> None:
+    """Train the bank of groups and print their shares, or only plan it."""
+    from untrain.banks.groups.bank import folder_of, train_group_bank
+    from untrain.banks.groups.draws import SHARES
+    from untrain.banks.groups.plan import plan_group_bank
+    from untrain.banks.groups.results import keep_shares
+    from untrain.banks.groups.shares import shares_of
+    from untrain.report.page.rewrite import write_again
+
+    shares = share or list(SHARES)
+    if plan:
+        lines = plan_group_bank(run, by, models, shares, leave_one_out, least).lines()
+        Console().print(lines_table(f"Plan of the bank of groups of {run.config.name}", lines))
+        return
+    bank = train_group_bank(run, by, models, shares, leave_one_out, least)
+    typer.echo(f"bank: {len(bank.models)} models, in {folder_of(run.folder, bank.groups)}")
+    found = shares_of(run, bank)
+    with run.lock():
+        keep_shares(run, found)
+    page = write_again(run.folder)
+    show(found, run.folder)
+    if page:
         typer.echo(f"report: {page}")
 
 

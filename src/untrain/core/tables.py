@@ -248,6 +248,86 @@ BANK_OUTCOMES = Table(
         _number("value", "In the measure's unit; higher is worse."),
     ),
 )
+GROUP_OF_IMAGE = Table(
+    "groups",
+    "a training image and its group, in a folder of groups/",
+    (_IMAGE, _text("group", "The group that it leaves with.")),
+)
+GROUP_MODELS = Table(
+    "models",
+    "a model without some of the groups, in a folder of groups/",
+    (
+        _MODEL,
+        _text(
+            "kind",
+            "draw: without random groups; full and empty: on everything and on nothing; "
+            "leave-one-out: without one group.",
+            values=("draw", "full", "empty", "leave-one-out"),
+        ),
+        _number("share", "Of a draw: the chance of each group to leave, 0 to 1.", nullable=True),
+        _integer("draw", "Which draw of this share, from 0; or the number of the group left out."),
+        *MODELS.columns[1:],
+    ),
+)
+GROUP_OUTCOMES = Table(
+    "outcomes",
+    "a query, or the held-out pairs, measured in such a model",
+    (
+        _MODEL,
+        replace(_PROMPT, nullable=True, meaning="The prompt; missing of held-out pairs."),
+        replace(_GENERATION, nullable=True, meaning="The picture; missing of held-out pairs."),
+        _text("measure", "The primary measure of the run; heldout_ of the mean of those pairs."),
+        _number("value", "In the measure's unit; higher is worse."),
+    ),
+)
+
+
+def _with_limits(name: str, meaning: str) -> tuple[Column, ...]:
+    """Return the columns of an estimate and its limits."""
+    return (
+        _number(name, meaning, nullable=True),
+        _number(f"{name}_low", f"Lower 95 % limit of {name}.", nullable=True),
+        _number(f"{name}_high", f"Upper 95 % limit of {name}.", nullable=True),
+    )
+
+
+SHARES = Table(
+    "results/shares",
+    "what a group is worth to something; the file is results/shares-<attribute>.parquet",
+    (
+        _text(
+            "scope",
+            "overall: the mean over prompts; held_out: the held-out pairs; prompt; picture.",
+            values=("overall", "held_out", "prompt", "picture"),
+        ),
+        replace(_PROMPT, nullable=True, meaning="The prompt; missing of overall and held_out."),
+        replace(_GENERATION, nullable=True, meaning="The picture; missing but of picture."),
+        _text("group", "The group."),
+        _integer("images", "How many training images it has."),
+        *_with_limits("shapley", "What it adds, in the run's unit: Shapley, by regression."),
+        _number("p_value", "Two-sided, of shapley being zero.", nullable=True),
+        _number("p_holm", "The same adjusted over the groups (Holm).", nullable=True),
+        _text(
+            "status",
+            "Whether shapley is told from zero (p_holm of 0.05 or less); unknown where nothing is "
+            "known of its uncertainty, nothing-learnt where there is nothing to share out.",
+            values=("separable", "not-separable", "unknown", "nothing-learnt"),
+        ),
+        *_with_limits("share", "shapley as a part of what was learnt; may be negative."),
+        *_with_limits("owen", "Shapley once more, by Owen's integral."),
+        *_with_limits("banzhaf", "Banzhaf, by maximum sample reuse."),
+        *_with_limits("last", "What it adds where each other group is there by chance 0.9."),
+        _number("leave_one_out", "What is lost if it is the only one to leave.", nullable=True),
+        _number(
+            "from_scores",
+            "What the scores of an attributor say it adds, in the unit; missing if uncalibrated.",
+            nullable=True,
+        ),
+        _number(
+            "share_from_scores", "Its part of what they say that all groups add.", nullable=True
+        ),
+    ),
+)
 
 _KIND = _text("kind", "How its images were chosen: an arm, planted, user, …")
 _METHOD = _text("method", "The method of unlearning, with its options.")

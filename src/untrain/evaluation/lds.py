@@ -71,14 +71,29 @@ class Estimate:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the limits of the mean; with a single query they are conditional on it."""
-        of_models, of_queries = self._known._variances
-        models, queries = self._known.without.shape
-        total = of_models + of_queries
-        if not total > 0:
+        error = self.standard_error
+        if not error > 0:
             return self.mean, self.mean
-        freedom = (models if queries == 1 else min(models, queries)) - 1
-        reach = math.sqrt(total) * student.ppf((1 + confidence) / 2, freedom)
+        reach = error * student.ppf((1 + confidence) / 2, self._freedom)
         return self.mean - reach, self.mean + reach
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean, over models and queries."""
+        return math.sqrt(sum(self._known._variances))
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of the mean's being zero; NaN where nothing varies."""
+        error = self.standard_error
+        if not error > 0:
+            return math.nan
+        return float(2 * student.sf(abs(self.mean) / error, self._freedom))
+
+    @property
+    def _freedom(self) -> int:
+        models, queries = self._known.without.shape
+        return (models if queries == 1 else min(models, queries)) - 1
 
     @cached_property
     def _known(self) -> Estimate:

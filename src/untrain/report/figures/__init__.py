@@ -1,8 +1,8 @@
 """The figures of a report: drawn from the run folder only, the same to the byte each time.
 
 One module a family: `effects`, `search`, `embedding`, `training`, and of a bank of models
-`equivalent` and `leaderboard`; `style` is what they share. A figure is a function of a run that
-returns a `Plot`, or says why there is none.
+`equivalent`, `leaderboard` and `groups`; `style` is what they share. A figure is a function of a
+run that returns a `Plot`, or several, or says why there is none.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from untrain.report.figures.effects import (
 )
 from untrain.report.figures.embedding import embedding_map
 from untrain.report.figures.equivalent import equivalent
+from untrain.report.figures.groups import groups
 from untrain.report.figures.leaderboard import leaderboard
 from untrain.report.figures.search import metric_agreement, score_distributions
 from untrain.report.figures.style import (
@@ -58,6 +59,7 @@ FIGURES = {
     "reference-similarity": reference_similarity,
     "equivalent": equivalent,
     "leaderboard": leaderboard,
+    "groups": groups,
 }
 """Name of each figure and what draws it, in the order of the page."""
 
@@ -73,8 +75,8 @@ def drawn(run: RunResults) -> tuple[list[Plot], dict[str, str]]:
     with styled():
         for name, draw in FIGURES.items():
             found = draw(run)
-            if isinstance(found, Plot):
-                plots.append(found)
-            else:
+            if isinstance(found, str):
                 reasons[name] = found
+            else:
+                plots += [found] if isinstance(found, Plot) else found
     return plots, reasons

@@ -221,7 +221,7 @@ def finish_rows(
         axes.axvline(0, color=INK, lw=1, zorder=1)
 
 
-def legend(axes: Axes, keys: dict[str, tuple[str, str, str]]) -> None:
+def legend(axes: Axes, keys: dict[str, tuple[str, str, str]], columns: int | None = None) -> None:
     """Put the key, words to (mark, edge, face), above the axes, where it covers nothing."""
     for label, (mark, edge, face) in keys.items():
         axes.plot([], [], mark, mec=edge, mfc=face, color=edge, ms=6, mew=1.5, label=label)
@@ -229,7 +229,10 @@ def legend(axes: Axes, keys: dict[str, tuple[str, str, str]]) -> None:
         figure = axes.get_figure()
         assert figure is not None
         figure.legend(
-            loc="outside upper left", ncols=len(keys), columnspacing=1.2, handletextpad=0.3
+            loc="outside upper left",
+            ncols=columns or len(keys),
+            columnspacing=1.2,
+            handletextpad=0.3,
         )
 
 

@@ -29,6 +29,7 @@ from untrain.report.tables.differences import difference_rows, equivalent_rows
 from untrain.report.tables.exports import save_tables
 from untrain.report.tables.leaderboard import leaderboard_text
 from untrain.report.tables.markdown import markdown
+from untrain.report.tables.shares import shares_texts
 from untrain.runs.results import RunResults, read_results, rows
 
 FORMATS = ("svg", "png", "pdf")
@@ -94,7 +95,7 @@ def render(run: RunResults, plots: list[Plot], training_images: bool = True) -> 
         standing=" ".join(note.text for note in frozen),
         known=VERDICTS,
         plots={plot.name: _placed(run, plot) for plot in plots},
-        apart=APART,
+        apart=[*APART, *(text["figure"] for text in own.get("shares", []))],
         tables=_files(run, "results/tables"),
         details=details(run),
         ranking=ranking_name(run),
@@ -138,6 +139,7 @@ def _trial(run: RunResults, gallery: Gallery) -> dict[str, Any]:
         "prompts": _verdict_rows(run),
         "equivalent": equivalent_rows(run),
         "leaderboard": leaderboard_text(run),
+        "shares": shares_texts(run),
     }
 
 
