@@ -16,8 +16,11 @@ Sets of one size are equally likely whatever the shares that they were drawn at,
 size: the weight of a size in a value is divided among its models. That is importance weighting
 after stratification by size, and each model serves every value.
 
-Owen's and Banzhaf's means are of the residuals of the regression (control variates), which changes
-neither expectation and takes most of the variance away; everything and nothing are known, and so
+What is learnt often grows ever more slowly with the number of groups, whichever they are. Such a
+trend is no group's doing: functions of the size that are zero for nothing and for everything add
+nothing to any Shapley value. So the regression has a curve over the size beside the groups, which
+takes variance away and changes no expectation. Owen's and Banzhaf's means are of the residuals of
+this regression (control variates), for the same reason; everything and nothing are known, and so
 have residuals of zero.
 """
 
@@ -132,8 +135,22 @@ class Game:
         counts = np.bincount(of_model[used], minlength=len(total))
         return np.where(used, total[of_model] / np.maximum(counts, 1)[of_model], 0.0)
 
-    def regression(self, used: np.ndarray) -> np.ndarray:
-        """Return Shapley values by constrained weighted least squares, (groups, queries)."""
+    @cached_property
+    def trends(self) -> np.ndarray:
+        """Curves over the size, zero at both ends, (groups + 1, 2): how much, and where most."""
+        part = np.linspace(0, 1, self.kept.shape[1] + 1)
+        return (part * (1 - part))[:, None] * np.stack([np.ones_like(part), 1 - 2 * part], axis=1)
+
+    def fit(self, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fit values and a trend by constrained weighted least squares.
+
+        Returns
+        -------
+        ndarray of float, shape (groups, queries)
+            Shapley values.
+        ndarray of float, shape (groups + 1, queries)
+            The trend over the number of groups.
+        """
         groups = self.kept.shape[1]
         size = np.arange(1, groups)
         mass = np.zeros(groups + 1)
@@ -141,10 +158,14 @@ class Game:
         root = np.sqrt(self.weights(mass, used))[:, None]
         gained = self.full - self.empty
         y = self.worth - self.empty - self.kept[:, -1:] * gained
-        found = np.linalg.lstsq(root * self._contrasts, root * y, rcond=None)[0]
-        return np.vstack([found, gained - found.sum(axis=0)])
+        x = np.hstack([self._contrasts, self.trends[self.sizes]])
+        found = np.linalg.lstsq(root * x, root * y, rcond=None)[0]
+        first, curve = found[: groups - 1], self.trends @ found[groups - 1 :]
+        return np.vstack([first, gained - first.sum(axis=0)]), curve
 
-    def semivalue(self, mass: np.ndarray, first: np.ndarray, used: np.ndarray) -> np.ndarray:
+    def semivalue(
+        self, mass: np.ndarray, fitted: tuple[np.ndarray, np.ndarray], used: np.ndarray
+    ) -> np.ndarray:
         """Return the values that weigh what a group adds by how many others are there.
 
         Semivalues (Dubey, Neyman & Weber 1981): Σ over s of mass(s) times the mean of
@@ -154,16 +175,17 @@ class Game:
         ----------
         mass : ndarray of float, shape (groups,)
             Weights of 0 … groups − 1 other groups; they sum to 1.
-        first : ndarray of float, shape (groups, queries)
-            Values by `regression`, whose residuals are averaged.
+        fitted : pair of ndarray
+            Values and trend by `fit`, whose residuals are averaged.
         used : ndarray of bool, shape (models,)
 
         Returns
         -------
         ndarray of float, shape (groups, queries)
         """
-        rest = self.worth - self.empty - self.kept @ first
-        of_model, found = self.bins[self.sizes], first.copy()
+        first, curve = fitted
+        rest = self.worth - self.empty - self.kept @ first - curve[self.sizes]
+        of_model, found = self.bins[self.sizes], first + mass @ np.diff(curve, axis=0)
         for number in range(self.bins.max() + 1):
             rows = used & (of_model == number)
             sizes = np.flatnonzero(self.bins == number)
@@ -227,8 +249,8 @@ def group_values(game: Game) -> dict[str, Values]:
 
 
 def _all(game: Game, masses: dict[str, np.ndarray], used: np.ndarray) -> dict[str, np.ndarray]:
-    first = game.regression(used)
+    fitted = game.fit(used)
     return {
-        "shapley": first,
-        **{name: game.semivalue(mass, first, used) for name, mass in masses.items()},
+        "shapley": fitted[0],
+        **{name: game.semivalue(mass, fitted, used) for name, mass in masses.items()},
     }
