@@ -164,9 +164,9 @@ def test_a_complement_is_left_out_with_its_model() -> None:
 
 
 def test_how_many_models_it_takes() -> None:
-    assert [least_models(groups) for groups in (2, 3, 8, 30)] == [2, 6, 16, 60]
+    assert [least_models(groups) for groups in (2, 3, 8, 30)] == [2, 6, 24, 90]
     kept = every_set(8)[1:16]
-    with pytest.raises(InputError, match=r"at least 16 are needed \(2 × groups"):
+    with pytest.raises(InputError, match=r"at least 24 are needed \(3 × groups"):
         Game(kept, np.zeros((15, 1)), np.zeros(1), np.zeros(1))
 
 

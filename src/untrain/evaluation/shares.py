@@ -37,15 +37,15 @@ from untrain.core.errors import InputError
 from untrain.evaluation.lds import Estimate
 
 LEAST_OF_A_SIZE = 4  # models; rarer sizes are pooled with their neighbours
-PER_GROUP = 2  # models that a group takes, at least
+PER_GROUP = 3  # models that a group takes, at least
 NEARLY_FULL = 0.9  # by which chance each other group is there where almost all are
 
 
 def least_models(groups: int) -> int:
     """Return how many models with some groups and without others the values of groups take.
 
-    Twice as many as groups, so that regressions have as much to go by as they have unknowns; all
-    the 2ⁿ − 2 that there are, where those are fewer.
+    Three times as many as groups (models come in complementary pairs, of which there should be more
+    than groups); all the 2ⁿ − 2 that there are, where those are fewer.
     """
     return min(PER_GROUP * groups, 2**groups - 2)
 

@@ -33,7 +33,7 @@ def test_no_set_comes_twice_and_a_bank_can_grow() -> None:
     assert more[:40] == draws
     assert len(np.unique(larger, axis=0)) == 60
     assert set(more) == set(draw_sets(8, 12, SHARES, 0)[0])
-    assert draw_sets(8, 4, SHARES, 0, draws)[0] == draws  # asking for fewer takes nothing away
+    assert draw_sets(8, 5, SHARES, 0, draws)[0] == draws  # asking for fewer takes nothing away
 
 
 def test_of_few_groups_all_sets_are_found() -> None:
@@ -45,9 +45,9 @@ def test_too_few_models_are_refused_with_the_number_that_it_takes() -> None:
     with pytest.raises(InputError) as error:
         draw_sets(30, 8, SHARES, 0)
     words = str(error.value)
-    for part in ("40 models are too few for 30 groups", "2 × 30 = 60", "4 × 30 = 120"):
+    for part in ("40 models are too few for 30 groups", "3 × 30 = 90", "4 × 30 = 120"):
         assert part in words
-    assert "--models 12 or more" in words
+    assert "--models 18 or more" in words
     assert default_models(30, SHARES) == 24
     assert default_models(8, SHARES) == 16
 

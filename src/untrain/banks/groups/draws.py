@@ -10,11 +10,13 @@ import numpy as np
 
 from untrain.core.errors import InputError
 from untrain.core.files import rng
+from untrain.evaluation.shares import PER_GROUP as LEAST_PER_GROUP
 from untrain.evaluation.shares import Game, least_models
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 PER_SHARE = 16  # models, unless there are many groups
 PER_GROUP = 4  # models for each group, over all shares, unless another number is asked for
+ROW = 10  # draws that are balanced together
 MOST_DRAWS = 50  # for each set of a share: enough to find nearly all, where there are few
 
 
@@ -42,18 +44,22 @@ class GroupDraw:
         """Return which groups stay, bool (groups,): at least one, and not all.
 
         Each group leaves by itself with the chance ``share``; none or all leaving is drawn again.
+        Of ten draws in a row a group is missing from as many as the share says (Latin hypercube).
         Draws of shares p and 1 − p with one number are complements (antithetic: what two groups do
         together cancels out), and at one half those of numbers 2i and 2i + 1.
         """
         share, number, turned = round(self.share, 9), self.draw, self.share > 0.5
         if share == 0.5:
-            number, turned = divmod(self.draw, 2)[0], bool(self.draw % 2)
+            number, turned = self.draw // 2, bool(self.draw % 2)
         elif turned:
             share = round(1 - share, 9)
-        source = rng("groups", seed, share, number)
-        stay = np.ones(groups, bool)
+        row, place = divmod(number, ROW)
+        source = rng("groups", seed, share, row)
+        parts = np.argsort(source.random((groups, ROW)), axis=1)
+        stay = (parts[:, place] + source.random((groups, ROW))[:, place]) / ROW >= share
+        again = rng("groups", seed, share, row, place)
         while stay.all() or not stay.any():
-            stay = source.random(groups) >= share
+            stay = again.random(groups) >= share
         return ~stay if turned else stay
 
 
@@ -133,10 +139,10 @@ def _enough(kept: np.ndarray, groups: int, models: int, shares: Sequence[float])
     each = max(math.ceil(needed / len(shares)), models + 1)
     if len(kept) < needed:
         raise InputError(
-            f"{len(kept)} models are too few for {groups} groups: it takes at least 2 × {groups} = "
-            f"{2 * groups} ({needed}, if there are only so many different sets), better "
-            f"{PER_GROUP} × {groups} = {PER_GROUP * groups}; ask for --models {each} or more "
-            f"of each of the {len(shares)} shares, or pool small groups with --least"
+            f"{len(kept)} models are too few for {groups} groups: it takes at least "
+            f"{LEAST_PER_GROUP} × {groups} = {LEAST_PER_GROUP * groups} (or all 2ⁿ − 2 sets), "
+            f"better {PER_GROUP} × {groups} = {PER_GROUP * groups}; ask for --models {each} or "
+            f"more of each of the {len(shares)} shares, or pool small groups with --least"
         )
     nothing = np.zeros((len(kept), 1))
     Game(kept, nothing, nothing[0], nothing[0])  # says so if it cannot tell them apart
