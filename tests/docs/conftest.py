@@ -18,6 +18,7 @@ from tests.helpers.places import ROOT
 from tests.helpers.snippets import blocks_of
 from untrain.attribution import fitting
 from untrain.banks import bank as parts
+from untrain.banks.groups import bank as groups
 from untrain.catalogs import export_folder, rendered
 from untrain.core.progress import console
 from untrain.core.tables import EFFECTS
@@ -29,6 +30,7 @@ from untrain.settings.sections import GeneratorConfig
 
 PROMPTS = "a red shirt\na blue bag\ngreen shoes\na grey watch\n"
 BANK = 8  # models of a bank, whatever --models says
+GROUPS = 6  # models of each share of a bank of groups
 
 
 def small_generator(config: Config) -> GeneratorConfig:
@@ -97,6 +99,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(
             parts, "train_bank", lambda run, n, *rest: train_bank(run, min(n, BANK), *rest)
         )
+        patch.setattr(groups, "default_models", lambda *given: GROUPS)
         patch.setattr(fitting, "FOLDS", 2)  # weights need two prompts a fold
         # Most of the seconds of a run this small, and nothing that a snippet is about.
         patch.setattr(judge, "judge_pictures", lambda *arguments: None)

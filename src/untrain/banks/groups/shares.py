@@ -154,8 +154,8 @@ def _worth(run: Run, bank: GroupBank) -> tuple[np.ndarray, list[Item]]:
         items.append(Item(HELD_OUT, None, None, np.array([found.shape[1] - 1])))
     items += [Item(PROMPT, str(n), None, np.array([first + i])) for i, n in enumerate(ids)]
     items += [
-        Item(PICTURE, str(prompt), int(generation), np.array([i]))
-        for i, (prompt, generation) in enumerate(pictures.columns.to_list())
+        Item(PICTURE, str(key[0]), int(key[1]), np.array([i]))
+        for i, key in enumerate(pictures.columns.to_list())
     ]
     return found, items
 
