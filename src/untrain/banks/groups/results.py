@@ -30,7 +30,8 @@ def find_shares(
     run : Run
         With a bank of these groups, or with a ``method`` a fitted model and its pictures.
     by : str
-        What makes the groups; empty for those of the only bank of groups that the run has.
+        What makes the groups, or the name of their folder in ``groups``; empty for those of the
+        only bank of groups that the run has.
     least : int
         Groups with fewer images are pooled; 1 takes the number that the bank was made with.
     method : str, optional
@@ -51,9 +52,9 @@ def find_shares(
             f"{run.folder} has {len(made) or 'no'} banks of groups"
             f"{': ' + ', '.join(made) if made else ''}; say by what to group with --by"
         )
-    by = by or next(iter(made))
-    if least == 1:
-        least = made.get(by, 1)
+    for key, (made_by, made_least) in made.items():
+        if by in ("", key, made_by):
+            by, least = made_by, made_least if least == 1 else least
     groups = groups_of(run.catalog, by, least)
     trained = (folder_of(run.folder, groups) / "models.parquet").exists()
     found = (
@@ -77,8 +78,7 @@ def keep_shares(run: Run, found: Shares) -> None:
     save_shares(run.folder, found)
 
 
-def _made(run: Run) -> dict[str, int]:
-    """Return by what the banks of groups of a run were made, and their least size of a group."""
-    files = sorted(run.path("groups").glob("*/groups.json"))
-    found = [read_json(file) for file in files]
-    return {str(about["by"]): int(about.get("least", 1)) for about in found}
+def _made(run: Run) -> dict[str, tuple[str, int]]:
+    """Return by what the banks of groups of a run were made, and their least size, by their key."""
+    found = {path.parent.name: read_json(path) for path in run.path("groups").glob("*/groups.json")}
+    return {key: (str(found[key]["by"]), int(found[key]["least"])) for key in sorted(found)}
