@@ -95,7 +95,7 @@ def test_rho_is_made_of_reach_and_what_is_across() -> None:
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.floats(0.01, 100), st.floats(-10, 10), st.integers(0, 5))
 def test_neither_unit_nor_order_of_rows_matters(scale: float, shift: float, seed: int) -> None:
     outcomes = drawn_outcomes({("good", 0.05): (0.7, 0.3)}, models=2, sets=2)

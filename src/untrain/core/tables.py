@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from untrain.core.schema import Column, Kind, Table
-from untrain.core.vocabulary import Fidelity, Group, Role, Verdict
+from untrain.core.vocabulary import Attack, Fidelity, Group, Role, Verdict
 
 
 def _text(name: str, meaning: str, **more: Any) -> Column:
@@ -406,6 +406,62 @@ FIDELITY = Table(
         _integer("diverged", "Clusters in which a value was not finite."),
     ),
 )
+MEMBERSHIP = Table(
+    "results/membership",
+    "what an attacker finds out about the forget set after a method at a budget; means of clusters",
+    (
+        replace(_METHOD, meaning=f"{_METHOD.meaning} full: the model before."),
+        _BUDGET,
+        _ALL_KINDS,
+        _text("attack", "How pairs are scored.", values=tuple(Attack)),
+        *(
+            _number(f"{what}{suffix}", f"{words} {model}, 0 to 1.")
+            for what, words in (
+                ("auc", "Area under the ROC curve, forget images against held-out pairs:"),
+                ("tpr", "True positives at 1 % false positives:"),
+            )
+            for suffix, model in (
+                ("", "the unlearned model"),
+                ("_twin", "its exact twin"),
+                ("_full", "the model before"),
+            )
+        ),
+        _number("beyond", "AUC minus the twin's; 0: no more is known than of the twin."),
+        replace(_LOW, meaning=f"Of beyond. {_LOW.meaning}"),
+        replace(_HIGH, meaning=f"Of beyond. {_HIGH.meaning}"),
+        _integer("members", "Forget images, over all clusters."),
+        _integer("others", "Held-out pairs, over all clusters."),
+        *_COUNTS,
+    ),
+)
+DISTANCES = Table(
+    "results/distances",
+    "how far unlearned models and their twins differ as distributions",
+    (
+        replace(_METHOD, meaning=f"{_METHOD.meaning} full: the model before."),
+        _BUDGET,
+        _GROUP,
+        _number(
+            "ks",
+            "Kolmogorov–Smirnov distance of the items' values in a model and in its twin, 0 to 1; "
+            "mean of clusters.",
+            nullable=True,
+        ),
+        _number(
+            "ks_p", "Its two-sided p, median of clusters; depends on the items.", nullable=True
+        ),
+        _number("klom", "KLoM in nats; missing with fewer than 4 models a set.", nullable=True),
+        _number("klom_floor", "KLoM of one half of the twins against the other.", nullable=True),
+        _number("ulira", "AUC of U-LiRA; 0.5: not to be told from twins.", nullable=True),
+        _number(
+            "epsilon",
+            "Of the NeurIPS 2023 challenge, median of the items; missing with fewer than 8 models "
+            "a set, or if the median item is told apart without error.",
+            nullable=True,
+        ),
+        *_COUNTS,
+    ),
+)
 
 TABLES = {
     table.name: table
@@ -414,7 +470,8 @@ TABLES = {
         *(RANKING, FORGET_SETS),
         *(MODEL_A, MODELS, REMOVALS, MEASURES, EFFECTS, GROUPS, VERDICTS),
         *(SIMILARITY, SIMILARITY_NAIVE, BANK_MODELS, BANK_OUTCOMES),
-        *(LADDER_TWINS, LADDER_SETS, LADDER_OUTCOMES, FIDELITY),
+        *(LADDER_TWINS, LADDER_SETS, LADDER_OUTCOMES),
+        *(FIDELITY, MEMBERSHIP, DISTANCES),
     )
 }
 """Every table by name."""

@@ -188,3 +188,12 @@ class Fidelity(StrEnum):
     """The interval is above 0 and rho at least 0.9."""
     UNKNOWN = "unknown"
     """There is no interval."""
+
+
+class Attack(StrEnum):
+    """How a membership attacker scores a pair."""
+
+    LOSS = "loss"
+    """By the model's own value: the lower, the likelier it was trained on."""
+    CALIBRATED = "calibrated"
+    """By that against models that never saw the pair: how hard it is counts no longer."""

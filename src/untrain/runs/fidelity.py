@@ -1,0 +1,120 @@
+"""What a ladder of unlearning found: fidelity to exact twins, attacks, distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from untrain.core.errors import InputError
+from untrain.core.files import read_json, write_json, write_text
+from untrain.core.notes import Note
+from untrain.core.tables import DISTANCES, FIDELITY, MEMBERSHIP
+from untrain.evaluation.distances import distances_table
+from untrain.evaluation.fidelity import fidelity_table
+from untrain.evaluation.membership import membership_table
+
+TABLES = {"table": FIDELITY, "membership": MEMBERSHIP, "distances": DISTANCES}
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """What a ladder found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        `untrain.core.tables.FIDELITY`: how near each method comes to exact retraining.
+    membership : DataFrame
+        `untrain.core.tables.MEMBERSHIP`: what an attacker still finds out.
+    distances : DataFrame
+        `untrain.core.tables.DISTANCES`: models against twins as distributions.
+    name : str
+        Of the run.
+    unit : str
+        Of the values.
+    models, sets : int
+        How many models, one a seed, and forget sets.
+    images : int
+        The training images; 0 if unknown.
+    seconds : float
+        What an exact twin took, mean; NaN if unknown.
+    notes : tuple of Note
+    """
+
+    table: pd.DataFrame
+    membership: pd.DataFrame
+    distances: pd.DataFrame
+    name: str
+    unit: str
+    models: int
+    sets: int
+    images: int = 0
+    seconds: float = float("nan")
+    notes: tuple[Note, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Write ``results/fidelity`` (Parquet, CSV, JSON), ``membership`` and ``distances``."""
+        about = {name: value for name, value in vars(self).items() if name not in TABLES}
+        about["notes"] = [note.to_dict() for note in self.notes]
+        about["seconds"] = None if pd.isna(self.seconds) else self.seconds
+        write_json(folder / "results" / "fidelity.json", about)
+        write_text(folder / "results" / "fidelity.csv", self.table.to_csv(index=False))
+        for name, table in TABLES.items():
+            table.write(folder, getattr(self, name))
+
+
+def ladder_of(
+    outcomes: pd.DataFrame, name: str, unit: str, images: int = 0, notes: tuple[Note, ...] = ()
+) -> Ladder:
+    """Return what the outcomes of a ladder say.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        Columns of `untrain.core.tables.LADDER_OUTCOMES`.
+    name, unit, images, notes
+        As of `Ladder`.
+
+    Raises
+    ------
+    InputError
+        As for `untrain.evaluation.fidelity.fidelity_table`.
+    """
+    twins = outcomes[outcomes["method"] == "twin"]
+    return Ladder(
+        fidelity_table(outcomes),
+        membership_table(outcomes),
+        distances_table(outcomes),
+        name,
+        unit,
+        models=outcomes["model_id"].nunique(),
+        sets=outcomes["set_id"].nunique(),
+        images=images,
+        seconds=float(twins.drop_duplicates(["model_id", "set_id"])["seconds"].mean()),
+        notes=notes,
+    )
+
+
+def has_ladder(folder: Path) -> bool:
+    """Tell whether a run folder has the results of a ladder."""
+    return FIDELITY.path(folder).is_file()
+
+
+def read_ladder(folder: Path) -> Ladder:
+    """Read the results of a run folder's ladder.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    if not has_ladder(folder):
+        raise InputError(
+            f"found no results of unlearning in {folder}: make them with `untrain ladder`"
+        )
+    about = read_json(folder / "results" / "fidelity.json")
+    about["notes"] = tuple(Note.from_dict(note) for note in about["notes"])
+    about["seconds"] = float("nan") if about["seconds"] is None else about["seconds"]
+    return Ladder(**{name: table.read(folder) for name, table in TABLES.items()}, **about)
