@@ -168,7 +168,9 @@ def _figures(of: pd.DataFrame) -> dict[str, object]:
         for _, part in of.groupby(CLUSTER)
     ]
     known = [test for test in tests if test is not None]
-    pairs = [_by_model(part) for _, part in of.groupby("set_id")]
+    # Distances over models take some; few are not worth the work.
+    several = of.groupby("set_id")["model_id"].nunique().min() >= LEAST
+    pairs = [_by_model(part) for _, part in of.groupby("set_id")] if several else []
     forget = of["group"].iloc[0] == Group.FORGET
     return {
         "ks": float(np.mean([test.statistic for test in known])) if known else math.nan,
@@ -193,7 +195,9 @@ def _by_model(of_set: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _over_sets(values: list[float]) -> float:
-    """Return the mean over sets, NaN if any is unknown."""
+    """Return the mean over sets, NaN if any is unknown or there is none."""
+    if not values:
+        return math.nan
     mean = float(np.mean(values))
     return mean if math.isfinite(mean) else math.nan
 
@@ -217,7 +221,7 @@ def _ulira(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
 
 def _median_epsilon(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
     """Return the median over sets and items, NaN if it is infinite or models are too few."""
-    if min(len(twins) for _, twins in pairs) < LEAST_CHALLENGED:
+    if min((len(twins) for _, twins in pairs), default=0) < LEAST_CHALLENGED:
         return math.nan
     if not all(np.isfinite(unlearned).all() for unlearned, _ in pairs):
         return math.nan

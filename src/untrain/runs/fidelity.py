@@ -1,4 +1,4 @@
-"""What a ladder of unlearning found: fidelity to exact twins, attacks, distances."""
+"""What a ladder of unlearning came to: fidelity to exact twins, attacks, distances."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TABLES = {"table": FIDELITY, "membership": MEMBERSHIP, "distances": DISTANCES}
 
 
 @dataclass(frozen=True, eq=False)
-class Ladder:
-    """What a ladder found.
+class LadderResult:
+    """What a ladder came to.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class Ladder:
             table.write(folder, getattr(self, name))
 
 
-def ladder_of(
+def ladder_result(
     outcomes: pd.DataFrame, name: str, unit: str, images: int = 0, notes: tuple[Note, ...] = ()
-) -> Ladder:
+) -> LadderResult:
     """Return what the outcomes of a ladder say.
 
     Parameters
@@ -75,7 +75,7 @@ def ladder_of(
     outcomes : DataFrame
         Columns of `untrain.core.tables.LADDER_OUTCOMES`.
     name, unit, images, notes
-        As of `Ladder`.
+        As of `LadderResult`.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def ladder_of(
         As for `untrain.evaluation.fidelity.fidelity_table`.
     """
     twins = outcomes[outcomes["method"] == "twin"]
-    return Ladder(
+    return LadderResult(
         fidelity_table(outcomes),
         membership_table(outcomes),
         distances_table(outcomes),
@@ -97,12 +97,12 @@ def ladder_of(
     )
 
 
-def has_ladder(folder: Path) -> bool:
+def has_fidelity(folder: Path) -> bool:
     """Tell whether a run folder has the results of a ladder."""
     return FIDELITY.path(folder).is_file()
 
 
-def read_ladder(folder: Path) -> Ladder:
+def read_fidelity(folder: Path) -> LadderResult:
     """Read the results of a run folder's ladder.
 
     Raises
@@ -110,11 +110,11 @@ def read_ladder(folder: Path) -> Ladder:
     InputError
         There are none.
     """
-    if not has_ladder(folder):
+    if not has_fidelity(folder):
         raise InputError(
             f"found no results of unlearning in {folder}: make them with `untrain ladder`"
         )
     about = read_json(folder / "results" / "fidelity.json")
     about["notes"] = tuple(Note.from_dict(note) for note in about["notes"])
     about["seconds"] = float("nan") if about["seconds"] is None else about["seconds"]
-    return Ladder(**{name: table.read(folder) for name, table in TABLES.items()}, **about)
+    return LadderResult(**{name: table.read(folder) for name, table in TABLES.items()}, **about)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from untrain.banks.ladder.ladder import Ladder
-from untrain.core.files import write_csv, write_json
-from untrain.core.schema import records
-from untrain.core.tables import FIDELITY
+from untrain.core.notes import Note
 from untrain.core.vocabulary import Group
-from untrain.evaluation.fidelity import fidelity_table
+from untrain.runs.fidelity import ladder_result
 from untrain.runs.run import Run
 
 
@@ -25,18 +23,33 @@ def own_queries(found: Ladder) -> pd.DataFrame:
 
 
 def keep_fidelity(run: Run, found: Ladder) -> pd.DataFrame:
-    """Write ``results/fidelity`` as Parquet, CSV and JSON; return the table.
+    """Write ``results/fidelity`` (Parquet, CSV, JSON, Markdown), its tables and its figure.
+
+    Returns
+    -------
+    DataFrame
+        `untrain.core.tables.FIDELITY`.
 
     Raises
     ------
     InputError
         No method could be done.
     """
-    table = fidelity_table(found.outcomes)
-    FIDELITY.write(run.folder, table)
-    write_csv(run.path("results", "fidelity.csv"), table)
-    write_json(
-        run.path("results", "fidelity.json"),
-        {"unit": run.unit, "skipped": list(found.skipped), "rows": records(table)},
+    from untrain.report.figures.unlearning import save_unlearning
+
+    notes = tuple(
+        Note(
+            "ladder-skipped",
+            f"{each['method']} could not be done at {_shares(each['budgets'])}: {each['because']}",
+            (each["method"],),
+        )
+        for each in found.skipped
     )
-    return table
+    result = ladder_result(found.outcomes, run.config.name, run.unit, len(run.catalog), notes)
+    result.save(run.folder)
+    save_unlearning(run.folder)
+    return result.table
+
+
+def _shares(budgets: list[float]) -> str:
+    return ", ".join(f"{budget:.2%}" for budget in budgets)

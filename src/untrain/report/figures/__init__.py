@@ -1,8 +1,8 @@
 """The figures of a report: drawn from the run folder only, the same to the byte each time.
 
 One module a family: `effects`, `search`, `embedding`, `training`, and of a bank of models
-`equivalent`, `leaderboard` and `groups`; `style` is what they share. A figure is a function of a
-run that returns a `Plot`, or several, or says why there is none.
+`equivalent`, `leaderboard` and `groups`, of a ladder `unlearning`; `style` is what they share. A
+figure is a function of a run that returns a `Plot`, or several, or says why there is none.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from untrain.report.figures.style import (
     styled,
 )
 from untrain.report.figures.training import training_curves
+from untrain.report.figures.unlearning import unlearning
 from untrain.runs.results import RunResults
 
 __all__ = [
@@ -60,6 +61,7 @@ FIGURES = {
     "equivalent": equivalent,
     "leaderboard": leaderboard,
     "groups": groups,
+    "unlearning": unlearning,
 }
 """Name of each figure and what draws it, in the order of the page."""
 

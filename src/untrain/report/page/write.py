@@ -30,6 +30,7 @@ from untrain.report.tables.exports import save_tables
 from untrain.report.tables.leaderboard import leaderboard_text
 from untrain.report.tables.markdown import markdown
 from untrain.report.tables.shares import shares_texts
+from untrain.report.tables.unlearning import unlearning_text
 from untrain.runs.results import RunResults, read_results, rows
 
 FORMATS = ("svg", "png", "pdf")
@@ -39,7 +40,7 @@ DESIGNS = {
     "before-after": "The effect compares a single pair of models, neither of which drew the "
     "pictures; tests and intervals hold for that pair only.",
 }
-APART = ("effects-by-arm", "equivalent", "leaderboard")
+APART = ("effects-by-arm", "equivalent", "leaderboard", "unlearning")
 """Figures that the page shows beside the table that they draw, not among the others."""
 
 
@@ -140,6 +141,7 @@ def _trial(run: RunResults, gallery: Gallery) -> dict[str, Any]:
         "equivalent": equivalent_rows(run),
         "leaderboard": leaderboard_text(run),
         "shares": shares_texts(run),
+        "unlearning": unlearning_text(run),
     }
 
 

@@ -16,7 +16,9 @@ from untrain.report.ranking import main_ranking, rankings_beside, rows_of
 from untrain.report.tables import effects as tables
 from untrain.report.tables.differences import difference_rows, difference_table, equivalent_rows
 from untrain.report.tables.leaderboard import leaderboard_text
+from untrain.report.tables.unlearning import unlearning_text
 from untrain.report.words import bare_p, interval, number, size
+from untrain.runs.fidelity import read_fidelity
 from untrain.runs.leaderboard import read_leaderboard
 from untrain.runs.results import RunResults, rows
 
@@ -35,6 +37,7 @@ WORDED = {
     "Verdict",
     "Prompts",
     "Attributor",
+    "Method",
     "Ranking",
     "Image",
     "Random images, same effect",
@@ -268,7 +271,16 @@ def _leaderboard(run: RunResults) -> ReportTable | None:
     )
 
 
+def _unlearning(run: RunResults) -> ReportTable | None:
+    text = unlearning_text(run)
+    if text is None:
+        return None
+    numbers = read_fidelity(run.folder).table
+    caption = f"{text['title']}. {text['how']}"
+    return ReportTable("unlearning", caption, numbers, text["heads"], text["rows"])
+
+
 TABLES: tuple[Callable[[RunResults], ReportTable | None], ...] = (
     *(_overall, _groups, _beyond, _others, _prompts, _arms),
-    *(_verdicts, _influential, _equivalent, _leaderboard),
+    *(_verdicts, _influential, _equivalent, _leaderboard, _unlearning),
 )

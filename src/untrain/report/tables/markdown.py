@@ -11,9 +11,10 @@ from untrain.report.quality import gate_facts
 from untrain.report.tables import effects as tables
 from untrain.report.tables.differences import difference_rows
 from untrain.report.tables.exports import BEYOND, OTHERS, OVERALL, PROMPTS, worse
+from untrain.report.tables.unlearning import unlearning_text
 from untrain.runs.results import RunResults
 
-_WORDS = {"Compared", "Removed", "Measure", "Prompt", "Verdict"}
+_WORDS = {"Method", "Compared", "Removed", "Measure", "Prompt", "Verdict"}
 
 
 def markdown(run: RunResults) -> str:
@@ -25,13 +26,23 @@ def markdown(run: RunResults) -> str:
         *([f"Copy test: {_cell(copy_words(run))}."] if copy_words(run) else []),
         "\n".join(f"- {term}: {_cell(text)}" for term, text in gate_facts(run.meta.get("quality"))),
     ]
-    parts = [*head, *(_nearest(run) if run.given else _effects(run))]
+    parts = [*head, *(_nearest(run) if run.given else _effects(run)), *_unlearning(run)]
     return "\n\n".join(parts) + "\n"
 
 
 def _nearest(run: RunResults) -> list[str]:
     """Return the training images that rank first for each prompt."""
     return ["## Nearest training images", _table(("Prompt", *tables.PLACES), tables.nearest(run))]
+
+
+def _unlearning(run: RunResults) -> list[str]:
+    """Return how near methods of unlearning come to exact retraining, where a ladder was climbed."""
+    text = unlearning_text(run)
+    if text is None:
+        return []
+    said = _cell(" ".join(text["answer"]))
+    how = f"{_cell(text['how'])} More: fidelity.md."
+    return ["## Unlearning", said, how, f"{text['title']}:", _table(text["heads"], text["rows"])]
 
 
 def _effects(run: RunResults) -> list[str]:

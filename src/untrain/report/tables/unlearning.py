@@ -1,0 +1,353 @@
+"""Fidelity of unlearning as text: the report's rows, a page of Markdown, sentences that answer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from untrain.core.vocabulary import Attack, Fidelity, Group, Reference
+from untrain.evaluation.fidelity import GOAL
+from untrain.report.words import number, open_ends
+from untrain.runs.fidelity import LadderResult, has_fidelity, read_fidelity
+from untrain.runs.results import RunResults, rows
+
+CHEAP = 0.05
+"""The share of a retraining at which methods are compared in words: the dearest up to it."""
+REFERENCES = (Reference.OTHER_SEED.value, Reference.OTHER_SET.value)
+"""Retrained models beside the methods: what they cost is a whole training."""
+CONTROL = "nothing"
+ATTACKS = {Attack.LOSS: "by value", Attack.CALIBRATED: "calibrated"}
+GROUPS = {
+    Group.FORGET: "forgotten images",
+    Group.QUERY: "generated pictures",
+    Group.RETAINED: "retained images",
+    Group.HELD_OUT: "held-out pairs",
+}
+HEADS = (
+    *("Method", "Spent", "Forgotten images", "Generated pictures"),
+    *("Retained moved", "Held-out moved", "Verdict"),
+)
+BEST_HEADS = ("Method", "Best on forgotten images", "at", "Best on pictures", "at", "Harms")
+KIND_HEADS = ("Method", "Sets", "Forgotten images", "Generated pictures", "Reach")
+ATTACK_HEADS = (
+    *("Method", "Attack", "AUC", "the twin’s", "before", "Beyond the twin"),
+    *("Found at 1 %", "the twin’s", "before"),
+)
+DISTANCE_HEADS = ("Method", "Pairs", "KS", "p", "KLoM", "of twins", "U-LiRA", "ε")
+
+
+def share(value: float) -> str:
+    """Return a share of a training for people: 0.5 %, 20 %."""
+    return f"{100 * value:.3g}\N{NO-BREAK SPACE}%" if math.isfinite(value) else "—"
+
+
+def cheap_budget(result: LadderResult) -> float:
+    """Return the budget that methods are compared at: the largest up to 5 %, else the smallest."""
+    table = result.table[~result.table["method"].isin(REFERENCES)]
+    budgets = sorted(float(each) for each in table["budget"].unique())
+    return max((each for each in budgets if each <= CHEAP), default=budgets[0])
+
+
+def at_budget(result: LadderResult, budget: float) -> pd.DataFrame:
+    """Return the figures over all sets at one budget, a row a method, best on forgotten first.
+
+    Columns are pairs of a figure and a group: ``("rho", "forget")``.
+    """
+    table = result.table
+    chosen = table[table["kind"].isna() & (table["budget"] == budget)]
+    wide = chosen.pivot(index="method", columns="group")
+    by = (
+        wide[("rho", Group.FORGET.value)]
+        if ("rho", Group.FORGET.value) in wide
+        else wide.iloc[:, 0]
+    )
+    order = by.sort_values(ascending=False, na_position="last", kind="stable").index
+    return wide.loc[order]
+
+
+def fidelity_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
+    """Return the rows of the main table: each method at a budget, then the references."""
+    lines = [_line(name, row) for name, row in at_budget(result, budget).iterrows()]
+    if budget != 1 and (result.table["budget"] == 1).any():
+        retrained = at_budget(result, 1.0)
+        lines += [
+            _line(name, retrained.loc[name]) for name in REFERENCES if name in retrained.index
+        ]
+    return lines
+
+
+def _line(name: object, row: pd.Series) -> tuple[str, ...]:
+    cells = {group: _rho(*(row.get((w, group), math.nan) for w in _ENDS)) for group in Group}
+    moved = {group: number(row.get(("moved", group), math.nan), 2) for group in Group}
+    diverged = max((row.get(("diverged", group), 0) for group in Group), default=0)
+    verdict = row.get(("verdict", Group.FORGET.value), Fidelity.UNKNOWN.value)
+    spent = row.get(("spent", Group.FORGET.value), math.nan)
+    return (
+        str(name),
+        share(spent),
+        cells[Group.FORGET],
+        cells[Group.QUERY],
+        moved[Group.RETAINED],
+        moved[Group.HELD_OUT],
+        "diverged" if diverged and diverged == diverged else str(verdict),
+    )
+
+
+_ENDS = ("rho", "low", "high")
+
+
+def _rho(value: float, low: float, high: float) -> str:
+    if not math.isfinite(value):
+        return "—"
+    low, high = open_ends(low, high)
+    if math.isnan(low):
+        return _far(value)
+    return f"{_far(value)} [{_far(low)}, {_far(high)}]"
+
+
+def _far(value: float) -> str:
+    """Return a rho; how far below −10 says nothing more."""
+    return "< −10" if value < -10 else number(value, 2)
+
+
+def best_rows(result: LadderResult) -> list[tuple[str, ...]]:
+    """Return what each method reaches at its best budget, and at which budgets it harms."""
+    table = _methods(result)
+    lines = []
+    for method in dict.fromkeys(table["method"]):
+        own = table[table["method"] == method]
+        cells: list[str] = [str(method)]
+        for group in (Group.FORGET, Group.QUERY):
+            known = own[(own["group"] == group) & own["rho"].notna()]
+            if len(known):
+                best = known.loc[known["rho"].idxmax()]
+                cells += [_rho(*best[list(_ENDS)]), share(best["budget"])]
+            else:
+                cells += ["—", "—"]
+        lines.append((*cells, _harm_words(own)))
+    return lines
+
+
+def harming(own: pd.DataFrame) -> dict[str, list[float]]:
+    """Return the budgets at which a method harms forgotten images or pictures, by group."""
+    return {
+        group.value: sorted(
+            own[(own["group"] == group) & (own["verdict"] == Fidelity.HARMS)]["budget"].tolist()
+        )
+        for group in (Group.FORGET, Group.QUERY)
+    }
+
+
+def _harm_words(own: pd.DataFrame) -> str:
+    found = [
+        f"{GROUPS[Group(group)]} at {', '.join(share(each) for each in budgets)}"
+        for group, budgets in harming(own).items()
+        if budgets
+    ]
+    return "; ".join(found) or "no"
+
+
+def kind_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
+    """Return rho by kind of forget set at a budget; nothing where there is one kind."""
+    table = result.table
+    chosen = table[table["kind"].notna() & (table["budget"] == budget)]
+    lines = []
+    for method in at_budget(result, budget).index:
+        for kind in dict.fromkeys(chosen["kind"]):
+            own = chosen[(chosen["method"] == method) & (chosen["kind"] == kind)]
+            own = own.set_index("group")
+            if len(own):
+                cells = [
+                    _rho(*own.loc[group, list(_ENDS)]) if group in own.index else "—"
+                    for group in (Group.FORGET, Group.QUERY)
+                ]
+                reach = own["reach"].get(Group.FORGET.value, math.nan)
+                lines.append((method, str(kind), *cells, number(reach, 2)))
+    return lines
+
+
+def attack_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
+    """Return what membership attackers find at a budget, and before."""
+    table = result.membership
+    chosen = table[table["kind"].isna() & table["budget"].isin([budget, 0.0])]
+    chosen = chosen[chosen["method"] != CONTROL]
+    return [
+        (
+            "(before)" if row.method == Reference.FULL else row.method,
+            ATTACKS[Attack(row.attack)],
+            *(number(each, 2) for each in (row.auc, row.auc_twin, row.auc_full)),
+            _rho(row.beyond, row.low, row.high),
+            *(f"{each:.0%}" for each in (row.tpr, row.tpr_twin, row.tpr_full)),
+        )
+        for row in rows(chosen.sort_values(["attack", "beyond"], kind="stable"))
+    ]
+
+
+def distance_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
+    """Return the distances between distributions at a budget, and before."""
+    table = result.distances
+    chosen = table[table["budget"].isin([budget, 0.0]) & (table["method"] != CONTROL)]
+    return [
+        (
+            "(before)" if row.method == Reference.FULL else row.method,
+            GROUPS[Group(row.group)],
+            *(number(each, 2) for each in (row.ks, row.ks_p, row.klom, row.klom_floor)),
+            *(number(each, 2) for each in (row.ulira, row.epsilon)),
+        )
+        for row in rows(chosen)
+        if row.group in (Group.FORGET, Group.QUERY)
+    ]
+
+
+def answer(result: LadderResult) -> list[str]:
+    """Return what the ladder says, in sentences: who comes nearest cheaply, and who harms."""
+    budget, table = cheap_budget(result), _methods(result)
+    wide = at_budget(result, budget).drop(index=[CONTROL, *REFERENCES], errors="ignore")
+    pairs = [
+        ("rho", group.value) for group in (Group.FORGET, Group.QUERY) if ("rho", group) in wide
+    ]
+    worst = wide[pairs].min(axis=1, skipna=False).dropna() if pairs else pd.Series(dtype=float)
+    said = []
+    if len(worst):
+        best = str(worst.idxmax())
+        found = " and ".join(
+            f"{_rho(*(wide.loc[best, (end, group)] for end in _ENDS))} on {GROUPS[Group(group)]}"
+            for _, group in pairs
+        )
+        met = "That is the goal" if worst.max() >= GOAL else "The goal, not reached, is"
+        said.append(
+            f"At {share(budget)} of a retraining {best} comes nearest to exact retraining: "
+            f"rho {found}. {met}: {GOAL:g} on both."
+        )
+        beyond = [
+            f"{GROUPS[group]} {number(moved, 2)} times as far"
+            for group in (Group.RETAINED, Group.HELD_OUT)
+            if math.isfinite(moved := float(wide.loc[best].get(("moved", group.value), math.nan)))
+        ]
+        if beyond:
+            said.append(f"It moves {' and '.join(beyond)} as exact retraining does.")
+    harmful = [
+        str(method)
+        for method in dict.fromkeys(table["method"])
+        if any(harming(table[table["method"] == method]).values())
+    ]
+    if harmful:
+        said.append(
+            f"Worse than doing nothing at some budget: {', '.join(harmful)} (the interval of rho "
+            "is below 0, or the model diverged)."
+        )
+    return said
+
+
+def _methods(result: LadderResult) -> pd.DataFrame:
+    """Return the rows of methods, over all sets."""
+    table = result.table
+    return table[table["kind"].isna() & ~table["method"].isin([CONTROL, *REFERENCES])]
+
+
+def how_to_read(result: LadderResult) -> str:
+    """Return what the figures of a ladder mean."""
+    seeds = f"{result.models} model{'s' * (result.models != 1)}"
+    sets = f"{result.sets} forget set{'s' * (result.sets != 1)}"
+    return (
+        f"{seeds} and, for each of {sets}, the model's exact twin: trained again without the set, "
+        "same start and same order of the data. rho = 1 − Σ(unlearned − twin)² / Σ(before − twin)² "
+        "over the measured pairs: 1 is the twin itself, 0 is doing nothing, below 0 is harm. "
+        "Intervals are 95 %, over models and sets. Moved: how far a method moved pairs (root mean "
+        "square), relative to how far the twin moved them; 1 is as far."
+    )
+
+
+def notes(result: LadderResult) -> list[str]:
+    """Return what a reader must know beside the figures."""
+    found = [
+        "rho pools all pairs of a group, so sets whose removal matters most count most. It is of "
+        "one measure on the pairs that were measured, and says nothing of others.",
+        "Reach is how far a method goes along the twin's move, 1 being as far: a rho below 0 with "
+        "a reach above 2 is overshooting, one with a reach near 0 is damage elsewhere.",
+        "An attacker finds out something where forgotten images are told from held-out pairs "
+        "better, or worse, than the twin tells them: the twin never saw either.",
+    ]
+    names = set(result.table["method"])
+    if Reference.OTHER_SEED in names:
+        found.append(
+            "`other seed` is what exact twins of the other seeds predict: what forgetting does on "
+            "average, without this model's own luck. It costs a training."
+        )
+    if Reference.OTHER_SET in names:
+        found.append(
+            "`other set` is an exact retraining without another, random set: forgetting the wrong "
+            "images."
+        )
+    if result.models == 1:
+        found.append("There is one model, so intervals are over sets only, and hold for it only.")
+    if result.distances[["klom", "ulira"]].isna().all(axis=None):
+        found.append(
+            "KLoM, U-LiRA and ε compare distributions over models and need at least 4, 5 and 8 of "
+            "them for each set."
+        )
+    return found + [note.text for note in result.notes]
+
+
+def fidelity_markdown(result: LadderResult) -> str:
+    """Return the content of ``results/fidelity.md``."""
+    budget = cheap_budget(result)
+    parts = [
+        f"# Unlearning in {_cell(result.name)}",
+        " ".join(answer(result)),
+        how_to_read(result),
+        f"## At {share(budget)} of a retraining",
+        _table(HEADS, fidelity_rows(result, budget)),
+        "![Cost against fidelity of every method](figures/unlearning.svg)",
+        "## At each method's best budget",
+        _table(BEST_HEADS, best_rows(result)),
+    ]
+    for title, heads, lines in details(result):
+        parts += [f"## {title}", _table(heads, lines)]
+    parts.append("\n".join(f"- {_cell(note)}" for note in notes(result)))
+    return "\n\n".join(parts) + "\n"
+
+
+def details(result: LadderResult) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """Return the further tables that have rows: title, heads, rows."""
+    budget = cheap_budget(result)
+    found = [
+        (f"By kind of forget set, at {share(budget)}", KIND_HEADS, kind_rows(result, budget)),
+        (
+            f"What a membership attacker finds out, at {share(budget)}",
+            ATTACK_HEADS,
+            attack_rows(result, budget),
+        ),
+        (f"Distances, at {share(budget)}", DISTANCE_HEADS, distance_rows(result, budget)),
+    ]
+    return [each for each in found if each[2]]
+
+
+def unlearning_text(run: RunResults) -> dict[str, Any] | None:
+    """Return what the page and the summary say of a run's ladder, or None where there is none."""
+    if not has_fidelity(run.folder):
+        return None
+    result = read_fidelity(run.folder)
+    budget = cheap_budget(result)
+    return {
+        "answer": answer(result),
+        "how": how_to_read(result),
+        "title": f"At {share(budget)} of a retraining",
+        "heads": HEADS,
+        "rows": fidelity_rows(result, budget),
+        "best": ("At each method’s best budget", BEST_HEADS, best_rows(result)),
+        "details": details(result),
+        "notes": notes(result),
+    }
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    rule = ("---", *["---:"] * (len(heads) - 1))
+    every = [heads, rule, *[tuple(_cell(cell) for cell in line) for line in lines]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in every)
