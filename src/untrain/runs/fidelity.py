@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from untrain.evaluation.fidelity import fidelity_table
 from untrain.evaluation.membership import membership_table
 
 TABLES = {"table": FIDELITY, "membership": MEMBERSHIP, "distances": DISTANCES}
+"""The tables of a result, in its order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,8 @@ def read_fidelity(folder: Path) -> LadderResult:
         raise InputError(
             f"found no results of unlearning in {folder}: make them with `untrain ladder`"
         )
-    about = read_json(folder / "results" / "fidelity.json")
+    about: dict[str, Any] = read_json(folder / "results" / "fidelity.json")
     about["notes"] = tuple(Note.from_dict(note) for note in about["notes"])
     about["seconds"] = float("nan") if about["seconds"] is None else about["seconds"]
-    return LadderResult(**{name: table.read(folder) for name, table in TABLES.items()}, **about)
+    table, membership, distances = (schema.read(folder) for schema in TABLES.values())
+    return LadderResult(table, membership, distances, **about)

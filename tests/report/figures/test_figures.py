@@ -85,7 +85,7 @@ def test_every_figure_is_drawn_or_says_why_not(whole: Path, plots: list[Plot]) -
     again, reasons = drawn(read_results(whole))
     assert again == plots  # to the byte, in all formats
     assert [plot.name for plot in plots] == [name for name in FIGURES if name not in reasons]
-    assert set(reasons) == {"k-sweep", "equivalent", "leaderboard", "groups"}
+    assert set(reasons) == {"k-sweep", "equivalent", "leaderboard", "groups", "unlearning"}
     assert reasons["k-sweep"] == "every arm removed a single number of images"
 
 

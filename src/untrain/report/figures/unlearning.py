@@ -36,6 +36,7 @@ from untrain.report.tables.unlearning import (
     answer,
     fidelity_markdown,
     how_to_read,
+    is_told,
     share,
 )
 from untrain.runs.fidelity import LadderResult, has_fidelity, read_fidelity
@@ -67,8 +68,8 @@ def unlearning(run: RunResults) -> Plot | str:
 def unlearning_figure(result: LadderResult) -> Plot:
     """Return the curves: rho on forgotten images and pictures, moves of what should stay.
 
-    The best `BEST` methods, by rho on forgotten images up to `CHEAP`, are in colour; those that
-    harm at most budgets in another; the others grey.
+    The best `BEST` methods, by rho on forgotten images up to `CHEAP`, are blue, those that harm at
+    most budgets orange, those that are told the answer green as exact retraining, the others grey.
     """
     table = result.table[result.table["kind"].isna()]
     known = [group for group in HEIGHTS if (table["group"] == group).any()]
@@ -113,12 +114,19 @@ def _looks(table: pd.DataFrame) -> dict[str, Look]:
     forget = table[(table["group"] == Group.FORGET) & ~table["method"].isin([CONTROL, *REFERENCES])]
     cheap = forget[forget["budget"] <= CHEAP]
     best = (cheap if len(cheap) else forget).groupby("method")["rho"].max().dropna()
-    first = best[best > 0].sort_values(ascending=False, kind="stable").index[:BEST]
+    told = [str(method) for method in best.index if is_told(str(method))]
+    first = (
+        best[best > 0]
+        .drop(index=told, errors="ignore")
+        .sort_values(ascending=False, kind="stable")
+        .index[:BEST]
+    )
     harm = forget["verdict"].eq(Fidelity.HARMS).groupby(forget["method"]).mean() > 0.5
     looks = {
         str(method): Look("o", ORANGE if harm.get(method, False) else FAINT, 2)
         for method in dict.fromkeys(table["method"])
     }
+    looks |= dict.fromkeys(told, Look("o", GREEN, 3))
     return looks | {
         str(m): Look(mark, BLUE, 4) for m, mark in zip(first, MARKS, strict=False) if not harm[m]
     }

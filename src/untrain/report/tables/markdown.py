@@ -36,7 +36,7 @@ def _nearest(run: RunResults) -> list[str]:
 
 
 def _unlearning(run: RunResults) -> list[str]:
-    """Return how near methods of unlearning come to exact retraining, where a ladder was climbed."""
+    """Return how near methods of unlearning come to exact retraining, where that is known."""
     text = unlearning_text(run)
     if text is None:
         return []

@@ -18,6 +18,8 @@ CHEAP = 0.05
 REFERENCES = (Reference.OTHER_SEED.value, Reference.OTHER_SET.value)
 """Retrained models beside the methods: what they cost is a whole training."""
 CONTROL = "nothing"
+TOLD = ("oracle_matching",)
+"""Methods that know the twin: upper bounds, no candidates."""
 ATTACKS = {Attack.LOSS: "by value", Attack.CALIBRATED: "calibrated"}
 GROUPS = {
     Group.FORGET: "forgotten images",
@@ -43,6 +45,11 @@ def share(value: float) -> str:
     return f"{100 * value:.3g}\N{NO-BREAK SPACE}%" if math.isfinite(value) else "—"
 
 
+def is_told(method: str) -> bool:
+    """Tell whether a method, with its options, knows the twin."""
+    return method.partition(":")[0] in TOLD
+
+
 def cheap_budget(result: LadderResult) -> float:
     """Return the budget that methods are compared at: the largest up to 5 %, else the smallest."""
     table = result.table[~result.table["method"].isin(REFERENCES)]
@@ -50,52 +57,51 @@ def cheap_budget(result: LadderResult) -> float:
     return max((each for each in budgets if each <= CHEAP), default=budgets[0])
 
 
-def at_budget(result: LadderResult, budget: float) -> pd.DataFrame:
-    """Return the figures over all sets at one budget, a row a method, best on forgotten first.
+def at_budget(result: LadderResult, budget: float) -> dict[str, dict[str, Any]]:
+    """Return the rows over all sets at one budget: method → group → row, best on forgotten first.
 
-    Columns are pairs of a figure and a group: ``("rho", "forget")``.
+    Methods without a rho come last.
     """
     table = result.table
-    chosen = table[table["kind"].isna() & (table["budget"] == budget)]
-    wide = chosen.pivot(index="method", columns="group")
-    by = (
-        wide[("rho", Group.FORGET.value)]
-        if ("rho", Group.FORGET.value) in wide
-        else wide.iloc[:, 0]
-    )
-    order = by.sort_values(ascending=False, na_position="last", kind="stable").index
-    return wide.loc[order]
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows(table[table["kind"].isna() & (table["budget"] == budget)]):
+        found.setdefault(row.method, {})[row.group] = row
+
+    def place(method: str) -> float:
+        rho = _of(found[method], Group.FORGET, "rho")
+        return -rho if math.isfinite(rho) else math.inf
+
+    return {method: found[method] for method in sorted(found, key=place)}
+
+
+def _of(groups: dict[str, Any], group: str, what: str) -> float:
+    """Return a figure of a group, NaN where it was not measured."""
+    return float(getattr(groups[group], what)) if group in groups else math.nan
+
+
+def _rho_of(groups: dict[str, Any], group: str) -> str:
+    return _rho(*(_of(groups, group, what) for what in ("rho", "low", "high")))
 
 
 def fidelity_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
     """Return the rows of the main table: each method at a budget, then the references."""
-    lines = [_line(name, row) for name, row in at_budget(result, budget).iterrows()]
-    if budget != 1 and (result.table["budget"] == 1).any():
-        retrained = at_budget(result, 1.0)
-        lines += [
-            _line(name, retrained.loc[name]) for name in REFERENCES if name in retrained.index
-        ]
-    return lines
+    found = at_budget(result, budget)
+    retrained = at_budget(result, 1.0)
+    found |= {name: retrained[name] for name in REFERENCES if name in retrained}
+    return [_line(name, groups) for name, groups in found.items()]
 
 
-def _line(name: object, row: pd.Series) -> tuple[str, ...]:
-    cells = {group: _rho(*(row.get((w, group), math.nan) for w in _ENDS)) for group in Group}
-    moved = {group: number(row.get(("moved", group), math.nan), 2) for group in Group}
-    diverged = max((row.get(("diverged", group), 0) for group in Group), default=0)
-    verdict = row.get(("verdict", Group.FORGET.value), Fidelity.UNKNOWN.value)
-    spent = row.get(("spent", Group.FORGET.value), math.nan)
+def _line(name: str, groups: dict[str, Any]) -> tuple[str, ...]:
+    diverged = any(row.diverged for row in groups.values())
+    first = groups.get(Group.FORGET) or next(iter(groups.values()))
     return (
-        str(name),
-        share(spent),
-        cells[Group.FORGET],
-        cells[Group.QUERY],
-        moved[Group.RETAINED],
-        moved[Group.HELD_OUT],
-        "diverged" if diverged and diverged == diverged else str(verdict),
+        name,
+        share(first.spent),
+        _rho_of(groups, Group.FORGET),
+        _rho_of(groups, Group.QUERY),
+        *(number(_of(groups, g, "moved"), 2) for g in (Group.RETAINED, Group.HELD_OUT)),
+        "diverged" if diverged else str(first.verdict),
     )
-
-
-_ENDS = ("rho", "low", "high")
 
 
 def _rho(value: float, low: float, high: float) -> str:
@@ -120,12 +126,11 @@ def best_rows(result: LadderResult) -> list[tuple[str, ...]]:
         own = table[table["method"] == method]
         cells: list[str] = [str(method)]
         for group in (Group.FORGET, Group.QUERY):
-            known = own[(own["group"] == group) & own["rho"].notna()]
-            if len(known):
-                best = known.loc[known["rho"].idxmax()]
-                cells += [_rho(*best[list(_ENDS)]), share(best["budget"])]
-            else:
-                cells += ["—", "—"]
+            known = list(rows(own[(own["group"] == group) & own["rho"].notna()]))
+            best = max(known, key=lambda row: row.rho, default=None)
+            cells += (
+                [_rho(best.rho, best.low, best.high), share(best.budget)] if best else ["—"] * 2
+            )
         lines.append((*cells, _harm_words(own)))
     return lines
 
@@ -152,20 +157,18 @@ def _harm_words(own: pd.DataFrame) -> str:
 def kind_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
     """Return rho by kind of forget set at a budget; nothing where there is one kind."""
     table = result.table
-    chosen = table[table["kind"].notna() & (table["budget"] == budget)]
-    lines = []
-    for method in at_budget(result, budget).index:
-        for kind in dict.fromkeys(chosen["kind"]):
-            own = chosen[(chosen["method"] == method) & (chosen["kind"] == kind)]
-            own = own.set_index("group")
-            if len(own):
-                cells = [
-                    _rho(*own.loc[group, list(_ENDS)]) if group in own.index else "—"
-                    for group in (Group.FORGET, Group.QUERY)
-                ]
-                reach = own["reach"].get(Group.FORGET.value, math.nan)
-                lines.append((method, str(kind), *cells, number(reach, 2)))
-    return lines
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows(table[table["kind"].notna() & (table["budget"] == budget)]):
+        found.setdefault((row.method, row.kind), {})[row.group] = row
+    order = list(at_budget(result, budget))
+    return [
+        (
+            *(method, kind, _rho_of(groups, Group.FORGET), _rho_of(groups, Group.QUERY)),
+            number(_of(groups, Group.FORGET, "reach"), 2),
+        )
+        for (method, kind), groups in sorted(found.items(), key=lambda it: order.index(it[0][0]))
+        if method != CONTROL
+    ]
 
 
 def attack_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
@@ -204,27 +207,27 @@ def distance_rows(result: LadderResult, budget: float) -> list[tuple[str, ...]]:
 def answer(result: LadderResult) -> list[str]:
     """Return what the ladder says, in sentences: who comes nearest cheaply, and who harms."""
     budget, table = cheap_budget(result), _methods(result)
-    wide = at_budget(result, budget).drop(index=[CONTROL, *REFERENCES], errors="ignore")
-    pairs = [
-        ("rho", group.value) for group in (Group.FORGET, Group.QUERY) if ("rho", group) in wide
-    ]
-    worst = wide[pairs].min(axis=1, skipna=False).dropna() if pairs else pd.Series(dtype=float)
+    found = at_budget(result, budget)
+    asked = [group for group in (Group.FORGET, Group.QUERY) if (table["group"] == group).any()]
+    worst = {
+        method: min(_of(groups, group, "rho") for group in asked)
+        for method, groups in found.items()
+        if asked and method not in (CONTROL, *REFERENCES) and not is_told(method)
+    }
+    worst = {method: rho for method, rho in worst.items() if math.isfinite(rho)}
     said = []
-    if len(worst):
-        best = str(worst.idxmax())
-        found = " and ".join(
-            f"{_rho(*(wide.loc[best, (end, group)] for end in _ENDS))} on {GROUPS[Group(group)]}"
-            for _, group in pairs
-        )
-        met = "That is the goal" if worst.max() >= GOAL else "The goal, not reached, is"
+    if worst:
+        best = max(worst, key=lambda method: worst[method])
+        each = (f"{_rho_of(found[best], group)} on {GROUPS[group]}" for group in asked)
+        met = "which is the goal" if worst[best] >= GOAL else "short of the goal"
         said.append(
             f"At {share(budget)} of a retraining {best} comes nearest to exact retraining: "
-            f"rho {found}. {met}: {GOAL:g} on both."
+            f"rho {' and '.join(each)}, {met} of {GOAL:g}."
         )
         beyond = [
             f"{GROUPS[group]} {number(moved, 2)} times as far"
             for group in (Group.RETAINED, Group.HELD_OUT)
-            if math.isfinite(moved := float(wide.loc[best].get(("moved", group.value), math.nan)))
+            if math.isfinite(moved := _of(found[best], group, "moved"))
         ]
         if beyond:
             said.append(f"It moves {' and '.join(beyond)} as exact retraining does.")
@@ -281,6 +284,8 @@ def notes(result: LadderResult) -> list[str]:
             "`other set` is an exact retraining without another, random set: forgetting the wrong "
             "images."
         )
+    if any(map(is_told, names)):
+        found.append("`oracle_matching` is given the twin's predictions: an upper bound.")
     if result.models == 1:
         found.append("There is one model, so intervals are over sets only, and hold for it only.")
     if result.distances[["klom", "ulira"]].isna().all(axis=None):
