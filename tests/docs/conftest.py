@@ -30,7 +30,7 @@ from untrain.settings.sections import GeneratorConfig
 
 PROMPTS = "a red shirt\na blue bag\ngreen shoes\na grey watch\n"
 BANK = 8  # models of a bank, whatever --models says
-GROUPS = 6  # models of each share of a bank of groups
+GROUPS = 5  # models of each share of a bank of groups
 
 
 def small_generator(config: Config) -> GeneratorConfig:
