@@ -27,6 +27,7 @@ from untrain.cli import (
     leaderboard,
     report,
     run,
+    serve,
     shares,
     show,
     status,
@@ -74,6 +75,7 @@ app = typer.Typer(
 init.add_to(app)
 run.add_to(app)
 trace.add_to(app)
+serve.add_to(app)
 attribute.add_to(app)
 takedown.add_to(app)
 for room in (status, show, report, compare):

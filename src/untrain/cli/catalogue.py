@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from untrain.catalogs import Catalog
+    from untrain.encoders import Encoder
 
 
 def open_catalogue(
@@ -48,6 +49,36 @@ def open_catalogue(
         is_hub = name == "datasets" and not path.exists()
         given |= {"hub": str(path)} if is_hub else {"path": path}
     return load_catalog(name, strict=strict, fresh=fresh, **given)
+
+
+def open_named(catalog: str, format: str = "", fresh: bool = False) -> Catalog:
+    """Return the training images that ``--catalog`` names: a path, or ``rendered``."""
+    named = catalog == "rendered" and not Path(catalog).exists()
+    return open_catalogue(None if named else Path(catalog), format, fresh=fresh)
+
+
+def open_of_run(folder: Path, fresh: bool = False) -> tuple[Catalog, Encoder]:
+    """Return the training images and the encoder of a run."""
+    from untrain.encoders import load_encoder
+    from untrain.runs.inputs import open_catalog, open_inputs, run_config
+
+    config = run_config(folder)  # not the whole `Run`, which imports torch
+    if fresh:
+        open_catalog(config, fresh=True)  # which is cached
+    train = open_inputs(config).train
+    return train, load_encoder(config.encoder.name, **config.encoder.options)
+
+
+def open_encoder(name: str, pooling: str) -> Encoder | None:
+    """Return the encoder that was asked for, if any was."""
+    from untrain.core.errors import InputError
+    from untrain.encoders import load_encoder
+
+    if not name:
+        if pooling:
+            raise InputError("--pooling works only with --encoder; give a model's folder or hub id")
+        return None
+    return load_encoder(name, **({"pooling": pooling} if pooling else {}))
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from untrain.cli import completion
-from untrain.cli.catalogue import open_catalogue
+from untrain.cli.catalogue import open_encoder, open_named, open_of_run
 from untrain.cli.files import OUT_HELP, check_outputs, sources_of
 from untrain.cli.options import JSON
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from untrain.attribution.side_by_side import SideBySide
     from untrain.catalogs import Catalog
-    from untrain.encoders import Encoder
     from untrain.search.trace import Trace
 
 
@@ -99,6 +98,7 @@ def trace(
     """
     from untrain.core.errors import InputError
     from untrain.report.page.trace import run_notes
+    from untrain.runs.find import find_run
     from untrain.runs.pictures import NamedPictures, named_files
     from untrain.search.trace import trace as find
 
@@ -114,10 +114,13 @@ def trace(
     seconds: dict[str, float] = {}
     start = time.perf_counter()
     with _colours_aside(not encoder):
-        opened, own_encoder = _open(catalog, format, run, fresh)
+        if run is not None:
+            opened, own_encoder = open_of_run(find_run(run), fresh)
+        else:
+            opened, own_encoder = open_named(catalog, format, fresh), None
     seconds["catalogue"] = time.perf_counter() - start
     start = time.perf_counter()
-    used = _encoder(encoder, pooling) or own_encoder
+    used = open_encoder(encoder, pooling) or own_encoder
     loading = time.perf_counter() - start
     found = find(pictures, opened, prompt, used, top, candidates, index, ranking, fresh)
     found = replace(
@@ -153,38 +156,6 @@ def _colours_aside(wanted: bool) -> Iterator[None]:
         if wanted:
             aside.submit(LayoutEncoder().encode, [np.zeros((8, 8, 3), np.uint8)])
         yield
-
-
-def _open(
-    catalog: str, format: str, run: Path | None, fresh: bool
-) -> tuple[Catalog, Encoder | None]:
-    """Return the training images and, of a run, its encoder."""
-    from untrain.encoders import load_encoder
-
-    if run is not None:
-        from untrain.runs.find import find_run
-        from untrain.runs.inputs import open_catalog, open_inputs, run_config
-
-        config = run_config(find_run(run))  # not the whole `Run`, which imports torch
-        if fresh:
-            open_catalog(config, fresh=True)  # which is cached
-        return open_inputs(config).train, load_encoder(
-            config.encoder.name, **config.encoder.options
-        )
-    named = catalog == "rendered" and not Path(catalog).exists()
-    return open_catalogue(None if named else Path(catalog), format, fresh=fresh), None
-
-
-def _encoder(name: str, pooling: str) -> Encoder | None:
-    """Return the encoder that was asked for, if any was."""
-    from untrain.core.errors import InputError
-    from untrain.encoders import load_encoder
-
-    if not name:
-        if pooling:
-            raise InputError("--pooling works only with --encoder; give a model's folder or hub id")
-        return None
-    return load_encoder(name, **({"pooling": pooling} if pooling else {}))
 
 
 def _json(found: Trace, beside: SideBySide | None) -> dict[str, Any]:

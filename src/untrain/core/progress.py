@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,10 @@ from untrain.core.errors import UntrainError
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
+Watch = Callable[[str, int, int], None]
+"""Told of the label of a bar, how far it is, and its end."""
+
+_watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 
 BRIEF, LONG = 2.0, 60.0  # seconds between two plain lines, at least and about at most
 
@@ -157,8 +162,33 @@ def _bars_move() -> bool:
 
 
 @contextmanager
+def watched(by: Watch) -> Iterator[None]:
+    """Tell of every bar that this thread shows in the block."""
+    token = _watching.set(by)
+    try:
+        yield
+    finally:
+        _watching.reset(token)
+
+
+@contextmanager
 def bar(label: str, total: int) -> Iterator[Advance]:
     """Show a progress bar for ``total`` units of work; yield the function that advances it."""
+    watch, done = _watching.get(), 0
+    with _bar(label, total) as shown:
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            shown(n)
+            if watch:
+                watch(label, done, total)
+
+        yield advance
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Advance]:
     if console.quiet or not _bars_move():
         yield _Lines(label, total, lambda line: console.print(line, markup=False)).advance
         return

@@ -1,5 +1,5 @@
-"""The place of the web page over runs, trace and attribution; it will compute nothing of its own.
+"""The web page over trace, attribution and runs; it computes nothing of its own.
 
-The order of the rooms (`tests/test_architecture.py`) lets it import `untrain.api`, `untrain.report`
-and `untrain.search`, and lets nothing but the command line import it. It has no code yet.
+`shelf` holds what stays open (catalogue, index, pictures asked about), `app` the addresses, `pages`
+what each shows, `safety` who may ask, `decoding` what is let in. Only the command line imports it.
 """

@@ -1,0 +1,87 @@
+"""``untrain serve``: a page on this machine to drop a picture on."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from untrain.cli import completion
+from untrain.cli.catalogue import open_encoder, open_named, open_of_run
+
+if TYPE_CHECKING:
+    from untrain.catalogs import Catalog
+    from untrain.encoders import Encoder
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("serve", rich_help_panel="Start")(serve)
+
+
+def serve(
+    run: Path | None = typer.Argument(
+        None,
+        help="A run: its training images, and its model for influence.",
+        autocompletion=completion.runs,
+    ),
+    catalog: str = typer.Option(
+        "", "--catalog", "-c", help="Training images: a folder, a file, or 'rendered'."
+    ),
+    format: str = typer.Option(
+        "", help="Format of the catalogue; guessed if left out.", autocompletion=completion.formats
+    ),
+    encoder: str = typer.Option(
+        "",
+        help="layout (default), a model's folder or hub id, or your own module:function.",
+        autocompletion=completion.encoders,
+    ),
+    pooling: str = typer.Option("", help="Pooling of the encoder's features, as in trace."),
+    index: str = typer.Option("exact", help="Vector index: exact, hnsw or ivfpq (approximate)."),
+    runs: Path = typer.Option(Path("runs"), help="Folder whose runs are shown."),
+    host: str = typer.Option(
+        "127.0.0.1", help="Address to listen at; any but this machine's own needs a token."
+    ),
+    port: int = typer.Option(8808, min=0, max=65535, help="Port; 0 takes any that is free."),
+    token: str = typer.Option(
+        "", help="Word to be known; made up if left out and --host is not this machine's own."
+    ),
+    browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the page."),
+) -> None:
+    """Open a page to ask which training images a picture is made of, and to look at runs.
+
+    Pictures that are dropped on it stay in memory. Nobody but this machine can reach it, unless
+    --host says otherwise. Ctrl-C ends it.
+
+    Example: untrain serve --catalog photos/
+    """
+    from untrain.core.errors import InputError
+
+    try:
+        from untrain.serve.app import serve as start
+    except ImportError as error:
+        raise InputError(f"the page needs {error.name}: pip install 'untrain[serve]'") from None
+    from untrain.runs.find import find_run
+    from untrain.serve.shelf import Shelf
+
+    if bool(catalog) == (run is not None):
+        raise InputError("give the training images once: a run, or --catalog")
+    folder = find_run(run, runs) if run is not None else None
+    if catalog not in ("", "rendered") and not Path(catalog).exists():
+        open_named(catalog, format)  # which says what is wrong
+
+    def opening() -> tuple[Catalog, Encoder | None]:
+        given = open_encoder(encoder, pooling)
+        if folder is not None:
+            opened, own = open_of_run(folder)
+            return opened, given or own
+        return open_named(catalog, format), given
+
+    def opened(address: str) -> None:
+        typer.echo(f"open {address} (Ctrl-C ends it)")
+        if browser:
+            webbrowser.open(address)
+
+    start(Shelf(opening, folder, runs, index), host, port, token or None, opened)

@@ -1,0 +1,120 @@
+"""An answer as the page shows it: pictures, and beside each the training images behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+
+from untrain.catalogs.base import Catalog
+from untrain.core.schema import records
+from untrain.report.page import trace as words
+from untrain.search.compare.metrics import METRICS
+from untrain.serve.questions import Question
+from untrain.serve.shelf import Found
+
+FACETS = 24
+"""Values that a column may have to be offered as a filter of one image."""
+
+
+def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str, Any]:
+    """Return what the template of an answer takes."""
+    trace, beside = found.trace, found.beside
+    pictures = []
+    for copy in trace.copies.itertuples():
+        name = str(copy.query)
+        hits = kept_hits(trace.table[trace.table["query"] == name], question, catalog)
+        shown: dict[str, Any] = {
+            "name": name,
+            "key": found.pictures[name].key,
+            "near_copy": bool(copy.near_copy),
+            "verdict": words.copy_verdict(copy),
+            "hits": [_hit(hit, question, catalog) for hit in records(hits)],
+            "influence": None,
+        }
+        if beside is not None:
+            table = beside.table(name)
+            table = table[table["influence_rank"] <= question.top].sort_values("influence_rank")
+            shown["influence"] = {
+                "method": beside.method,
+                "agreement": str(beside.agreement[name]),
+                "hits": [_influential(hit, question, catalog) for hit in records(table)],
+            }
+        pictures.append(shown)
+    return {
+        "headline": words.answer(trace),
+        "pictures": pictures,
+        "facts": words.facts(trace),
+        "notes": [str(note) for note in trace.notes],
+    }
+
+
+def kept_hits(hits: pd.DataFrame, question: Question, catalog: Catalog) -> pd.DataFrame:
+    """Return the hits of one picture that a question asks for, nearest first."""
+    keep = ~hits["image_id"].isin(question.without)
+    at = [catalog.index[image_id] for image_id in hits["image_id"]]
+    for each in question.only:
+        column, _, value = each.partition(":")
+        if column in catalog.attributes:
+            known = catalog.attributes[column].iloc[at].astype(str).to_numpy()
+            keep &= known == value
+    return hits[keep].head(question.top)
+
+
+def _hit(hit: Mapping[str, Any], question: Question, catalog: Catalog) -> dict[str, Any]:
+    bars = [
+        (METRICS[name].label, f"{hit[name]:.2f}", f"{100 * min(max(hit[name], 0), 1):.3g}%")
+        for name in words.BARS
+        if hit.get(name) is not None
+    ]
+    return {
+        **_image(str(hit["image_id"]), question, catalog),
+        "rank": hit["rank"],
+        "score": f"{hit['score']:.2f}",
+        "same": hit["same_as"],
+        "near_copy": bool(hit["near_copy"]),
+        "beside": "",
+        "bars": bars,
+    }
+
+
+def _influential(hit: Mapping[str, Any], question: Question, catalog: Catalog) -> dict[str, Any]:
+    near = hit["likeness_rank"]
+    return {
+        **_image(str(hit["image_id"]), question, catalog),
+        "rank": int(hit["influence_rank"]),
+        "score": words.number(hit["influence_score"]),
+        "same": "",
+        "near_copy": False,
+        "beside": f"#{near:,.0f} by likeness" if near is not None else "not alike",
+        "bars": [],
+    }
+
+
+def _image(image_id: str, question: Question, catalog: Catalog) -> dict[str, Any]:
+    position = catalog.index[image_id]
+    return {
+        "id": image_id,
+        "position": position,
+        "caption": catalog.captions[position],
+        "without": question.excluding(image_id).query,
+        "like": urlencode({"p": f"image:{image_id}"}),
+        "facets": [
+            (column, value, question.only_of(f"{column}:{value}").query)
+            for column, value in facets_of(catalog, position)
+        ],
+    }
+
+
+def facets_of(catalog: Catalog, position: int) -> list[tuple[str, str]]:
+    """Return what is known of an image: column and value, both as text; the empty are left out."""
+    row = catalog.attributes.iloc[position]
+    known = [(str(column), str(value)) for column, value in row.items() if not _empty(value)]
+    return [(column, value) for column, value in known if len(value) < 60][:FACETS]
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
