@@ -59,9 +59,9 @@ class Matching(Gradual):
     """
 
     rate: float = 0.13
-    batch: int = 12
+    batch: int = 8
     forget: int = 2
-    weight: float = 0.15
+    weight: float = 0.08
     sharpness: float = 8.0
 
 
@@ -140,11 +140,14 @@ def _drawn(
 
 
 def _asked(generator: Generator, batch: Batch) -> tuple[torch.Tensor, list[Prediction]]:
-    """Return the losses of pairs, and, where they are shown, the predictions that they are of."""
+    """Return the losses of pairs, and, where they are shown, the predictions that they are of.
+
+    Of predictions only those count that are measured: captions are not what is to be forgotten.
+    """
     if not has_predictions(generator):
         return differentiable(generator).pair_losses(batch), []
     heads = predictive(generator).pair_predictions(batch)
-    return torch.stack([head.losses() for head in heads]).sum(0), heads
+    return torch.stack([head.losses() for head in heads if head.measured]).sum(0), heads
 
 
 def _moved(before: Prediction, now: Prediction) -> torch.Tensor:

@@ -102,6 +102,7 @@ def fisher_of(
     rotate: bool = True,
     draws: int = 1,
     seed: int = 0,
+    ids: Sequence[str] | None = None,
 ) -> tuple[Fisher, tuple[Note, ...]]:
     """Return the Fisher matrix of a fitted model's loss, of the cache or computed and cached.
 
@@ -124,6 +125,8 @@ def fisher_of(
         Over how many draws of what is random in training it is the mean.
     seed : int
         Of the targets.
+    ids : sequence of str, optional
+        The pairs of the catalogue that it is the mean over; by default all.
 
     Raises
     ------
@@ -135,15 +138,17 @@ def fisher_of(
     key = fingerprint(
         "fisher", VERSION, weights_of(generator), generator.fingerprint(catalog),
         catalog.fingerprint, output.name, draws_targets, rotate and WIDEST, draws, seed,
+        *([] if ids is None else [list(ids)]),
     )  # fmt: skip
+    pairs = catalog.ids if ids is None else ids
     kind = "EK-FAC" if rotate else "diagonal"
     about = {
         "description": f"{kind} Fisher matrix, {output.name}, of a model of {catalog.name}",
-        "rows": len(catalog),
+        "rows": len(pairs),
     }
 
     def make() -> Fisher:
-        passes = _Passes(asked, catalog, output, draws, seed, draws_targets)
+        passes = _Passes(asked, catalog, pairs, output, draws, seed, draws_targets)
         bases = _bases(passes) if rotate else {}
         return _with_values(passes, bases)
 
@@ -165,6 +170,7 @@ class _Passes:
 
     generator: Differentiable
     catalog: Catalog
+    ids: Sequence[str]
     output: Output
     draws: int
     seed: int
@@ -176,7 +182,7 @@ class _Passes:
         ``what`` names the pass, which the targets depend on: eigenvalues along eigenvectors of the
         very same draws would be too large.
         """
-        ids = self.catalog.ids
+        ids = self.ids
         with bar(f"Fisher matrix, {what}", self.draws * len(ids)) as advance:
             for draw in range(self.draws):
                 for start in range(0, len(ids), BATCH):
@@ -241,7 +247,7 @@ def _with_values(
 
         in_basis(layers, again, run, square)
         finite(marks, names)
-    count = passes.draws * len(passes.catalog)
+    count = passes.draws * len(passes.ids)
     return {name: replace(layer, values=layer.values / count) for name, layer in layers.items()}
 
 
