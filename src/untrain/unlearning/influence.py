@@ -90,4 +90,4 @@ class Influence:
         weights = learner.parameters
         with torch.no_grad():
             for name, direction in as_weights(learner.asked, solved).items():
-                weights[name] += size * direction
+                weights[name].add_(direction, alpha=size)
