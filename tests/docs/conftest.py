@@ -119,6 +119,8 @@ def prepared(small: Path) -> Path:
     export_folder(catalog, [], small / "photos")
     (small / "prompts.txt").write_text(PROMPTS)
     shutil.copy(small / "photos" / f"{catalog.ids[0]}.png", small / "picture.png")
+    (small / "letter").mkdir()
+    shutil.copy(small / "picture.png", small / "letter" / "mine.png")
     shutil.copytree(ROOT / "examples", small / "examples")
     for name in ("src", "benchmarks"):
         (small / name).symlink_to(ROOT / name)

@@ -151,8 +151,8 @@ def test_a_person_corrects_what_was_found(run: Path, letter: Path) -> None:
 
 
 def test_nothing_found_is_an_answer_too(run: Path, tmp_path: Path) -> None:
-    letter = write_request(tmp_path / "letter", {"a.png": stranger()})
-    found = untrain.takedown(letter, run)
+    letter = write_request(tmp_path / "letter", {"a.png": stranger()}, letter="")
+    found = untrain.load_result(run).takedown(letter)
     assert found.ids == [] and found.record["removal"] is None
     page = Page(found.report.read_text(encoding="utf-8"))
     assert page.text["short"].startswith("No copy of the picture that was sent was found")
@@ -221,7 +221,7 @@ def test_a_method_of_unlearning_is_named_with_what_is_known_of_it(run: Path, let
     removal = found.record["removal"]
     assert (removal["how"], removal["budget"]) == ("fine_tuning", 0.5)
     assert 0 < removal["spent"] <= 0.5
-    assert (found.folder / "model" / "removed.json").is_file()
+    assert (run / removal["path"] / "unlearned.json").is_file()
     page = Page(found.report.read_text(encoding="utf-8"))
     assert "has not been measured here: it is unknown" in page.text["removed"]
     assert "can still hold traces" in page.text["uncertain"]

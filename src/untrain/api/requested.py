@@ -12,8 +12,6 @@ from untrain.core.vocabulary import ATTRIBUTOR
 if TYPE_CHECKING:
     import pandas as pd
 
-    from untrain.api.experiment import Experiment
-    from untrain.api.result import Result
     from untrain.catalogs.base import Catalog
     from untrain.takedowns.answer import Answered
     from untrain.takedowns.verify import Verified
@@ -73,7 +71,7 @@ class Takedown:
 
 def takedown(
     request: str | Path,
-    run: Experiment | Result | str | Path | None = None,
+    run: str | Path | Any | None = None,
     catalog: Catalog | None = None,
     *,
     out: str | Path = "takedowns",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
+    from untrain.api.requested import Takedown
     from untrain.api.unlearned import UnlearnedModel
     from untrain.runs.results import RunResults
 
@@ -225,6 +226,18 @@ class Result:
         place = None if out is None else Path(out)
         asked = Asked(list(ids), method, budget, options, seed, named, place)
         return UnlearnedModel(self.folder, unlearn_in_run(open_run(self.folder), asked))
+
+    def takedown(self, request: str | Path, **options: Any) -> Takedown:
+        """Answer a takedown request for the run: see `untrain.takedown`, which has the options.
+
+        Parameters
+        ----------
+        request : str or Path
+            Folder with the pictures that were sent.
+        """
+        from untrain.api.requested import takedown
+
+        return takedown(request, self.folder, **options)
 
     # Words -------------------------------------------------------------------------------------
 

@@ -197,8 +197,8 @@ def answer_of_run(folder: Path, config: Config, options: Options) -> Answered:
             [key, own.to_dict()],
             lambda: own_trial(own, ids),
         )
+    told["removal"] = _removal(steps, run, ids, options, how, key)
     with run.lock(), threads_set(config.threads or default_threads()):
-        told["removal"] = _removal(steps, run, ids, options, how, key, target)
         told["removal"] |= {"asked": options.remove, "expected_seconds": seconds}
         told["after"] = _after(steps, run, ids, options, told["removal"], key, target)
         told["checks"] = after_removal(run, ids, told)
@@ -389,27 +389,24 @@ def _removal(
     options: Options,
     how: str | None,
     key: Any,
-    target: Path,
 ) -> dict[str, Any]:
+    """Take the images out; the run is not locked, as each way of doing it locks it itself."""
     if how is None or how == removing.NONE:
         return {"how": removing.NONE, "fingerprint": None, "fidelity": None}
-    if how == removing.EXACT:
-        done = steps.done(
-            "removal",
-            f"one training without {len(ids)} images",
-            [key, how],
-            lambda: removing.remove_exactly(run, ids),
-        )
-        if not (run.folder / done["path"]).is_dir():  # somebody deleted it
-            done = removing.remove_exactly(run, ids)
-    else:
-        budget = options.budget
-        done = steps.done(
-            "removal",
-            f"{how} at {budget:.1%} of one training",
-            [key, how, budget],
-            lambda: removing.remove_by(run, ids, how, budget, target),
-        )
+    exactly, budget, threads = how == removing.EXACT, options.budget, run.config.threads
+    says = "one training" if exactly else f"{how} at {budget:.1%} of one training,"
+
+    def work() -> dict[str, Any]:
+        if not exactly:
+            with threads_set(threads or default_threads()):
+                return removing.remove_by(run, ids, how, budget)
+        with run.lock(), threads_set(threads or default_threads()):
+            return removing.remove_exactly(run, ids)
+
+    says = f"{says} without {len(ids)} images"
+    done = steps.done("removal", says, [key, how, 1 if exactly else budget], work)
+    if not (run.folder / done["path"]).is_dir():  # somebody deleted it
+        done = work()
     return {
         **done,
         "fidelity": removing.fidelity_of(run, how, options.budget),

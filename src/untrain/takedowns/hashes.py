@@ -25,5 +25,16 @@ def digest_of(path: Path) -> str:
 
 
 def removed_by(model: Path) -> list[str]:
-    """Return the ids that the record of a model says it was made without."""
-    return list(read_json(model / "removed.json").get("removed", []))
+    """Return the ids that a model's own records say it was trained without, or has forgotten.
+
+    Raises
+    ------
+    OSError
+        It keeps no record.
+    """
+    exact, unlearned = model / "removed.json", model / "unlearned.json"
+    ids = list(read_json(exact).get("removed", [])) if exact.is_file() else []
+    if unlearned.is_file():
+        record = read_json(unlearned)
+        return [*ids, *record["absent"], *(each["image_id"] for each in record["forget"])]
+    return ids if ids else list(read_json(exact)["removed"])

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, write_json
-from untrain.core.progress import bar
 from untrain.core.tables import FIDELITY, MODEL_A
 from untrain.core.vocabulary import Group
-from untrain.runs.evidence import fitted_model
-from untrain.runs.queries import read_queries
 from untrain.runs.run import Run
+from untrain.runs.unlearned import Asked, read_unlearned, unlearn_in_run
 from untrain.takedowns.hashes import hashes_of
 from untrain.training.base import ModelRequest
-from untrain.unlearning.base import Task
-from untrain.unlearning.registry import check_budget, make_method, unlearn
+from untrain.unlearning.registry import check_budget, make_method
 
 EXACT, NONE, AUTO = "exact", "none", "auto"
-MODEL = "model"
-"""The folder, in that of the takedown, of a model that a method of unlearning made."""
 
 
 def check_removal(how: str, budget: float) -> None:
@@ -71,43 +64,30 @@ def remove_exactly(run: Run, ids: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def remove_by(
-    run: Run, ids: Sequence[str], method: str, budget: float, folder: Path
-) -> dict[str, Any]:
-    """Change model A by a method of unlearning, and keep the changed model in ``folder/model``.
+def remove_by(run: Run, ids: Sequence[str], method: str, budget: float) -> dict[str, Any]:
+    """Have model A forget the images by a method of unlearning.
+
+    The changed model lies in the run's ``unlearned``, with a record of its own
+    (`untrain.runs.unlearned`). The run must not be locked.
 
     Returns
     -------
     dict
         As `remove_exactly`, with ``budget``, the ``options`` of the method and what was ``spent``,
-        shares of one training; ``path`` is that in the run folder.
+        shares of one training.
     """
     check_some_remain(run, ids)
-    model = fitted_model(run)
     start = time.perf_counter()
-    with bar(method, max(1, round(budget * model.fit_work(run.catalog)))) as advance:
-        task = Task(
-            model,
-            run.catalog,
-            tuple(sorted(ids)),
-            budget,
-            run.config.seed,
-            advance,
-            queries=read_queries(run.folder),
-        )
-        done = unlearn(method, task)
-    with atomic_folder(folder / MODEL) as temporary:
-        done.generator.save(temporary)
-        about = {"seed": run.config.seed, "removed": sorted(ids), "unlearned_by": method}
-        write_json(temporary / "removed.json", about | {"budget": budget})
+    folder = unlearn_in_run(run, Asked(list(ids), method, budget))
+    about = read_unlearned(folder)
     return {
         "how": method,
         "budget": budget,
-        "options": done.options,
-        "spent": done.spent.share,
-        "path": str((folder / MODEL).relative_to(run.folder)),
-        "fingerprint": None,
-        "seed": run.config.seed,
+        "options": about["options"],
+        "spent": about["spent"]["share"],
+        "path": folder.relative_to(run.folder).as_posix(),
+        "fingerprint": about["fingerprints"]["model_after"],
+        "seed": about["seed"],
         "seconds": round(time.perf_counter() - start, 1),
     }
 
