@@ -35,8 +35,12 @@ from untrain.core.errors import InputError
 from untrain.core.files import atomic_file, read_json, write_json
 from untrain.core.vocabulary import Fidelity, Group
 from untrain.evaluation.fidelity import fidelity_table
+from untrain.evaluation.measurement import BITS
 from untrain.experiment.pipeline import run_stages
+from untrain.report.figures.unlearning import unlearning_figure
 from untrain.report.page.rewrite import write_again
+from untrain.report.tables.unlearning import ATTACK_HEADS, answer, attack_rows
+from untrain.runs.fidelity import ladder_result
 from untrain.runs.run import Run, open_run
 from untrain.settings.load import load_config
 
@@ -69,11 +73,14 @@ class Part:
     asked : Asked
     names : tuple of str
         Run folders, in the folder of runs.
+    unit : str
+        Of what is measured.
     """
 
     title: str
     asked: Asked
     names: tuple[str, ...]
+    unit: str = BITS
 
 
 def parts_of(seeds: Sequence[int], asked: Asked) -> dict[str, Part]:
@@ -82,7 +89,10 @@ def parts_of(seeds: Sequence[int], asked: Asked) -> dict[str, Part]:
     return {
         "demo": Part("The demo", asked, tuple(f"ladder-demo-{seed}" for seed in seeds)),
         "diffusion": Part(
-            "The demo with a diffusion model", replace(dear, targeted=1), ("ladder-diffusion",)
+            "The demo with a diffusion model",
+            replace(dear, targeted=1),
+            ("ladder-diffusion",),
+            "loss × 1000",
         ),
         "shop": Part("Real photos", replace(dear, targeted=2, family=1), ("shop",)),
     }
@@ -219,6 +229,11 @@ def by_kind(table: pd.DataFrame, budget: float) -> list[str]:
     return lines
 
 
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *["--:"] * (len(heads) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)]
+
+
 def _order(table: pd.DataFrame) -> list[str]:
     """Return the methods, the best on forgotten images first."""
     forget = table[table["kind"].isna() & (table["group"] == Group.FORGET)]
@@ -262,7 +277,15 @@ def write_tables(
         page.parent.mkdir(parents=True, exist_ok=True)
         table.round(5).to_csv(page.with_name(f"{page.stem}-{name}.csv"), index=False)
         pairs = outcomes[["model_id", "set_id"]].drop_duplicates()
+        result = ladder_result(outcomes, part.title, part.unit)
+        figure = replace(unlearning_figure(result), name=f"unlearning-{name}")
+        with atomic_file(page.parent / "figures" / f"{figure.name}.svg") as temporary:
+            temporary.write_text(figure.svg, encoding="utf-8")
         lines = [
+            " ".join(answer(result)),
+            "",
+            f"![{figure.title}](figures/{figure.name}.svg)",
+            "",
             f"{len(pairs)} pairs of a model and a set: {outcomes['model_id'].nunique()} models, "
             f"{outcomes['set_id'].nunique()} sets.",
             "",
@@ -276,6 +299,9 @@ def write_tables(
         ]
         if kinds := by_kind(table, GOAL):
             lines += ["", "By the kind of set, forgotten images / queries:", "", *kinds]
+        if attacks := attack_rows(result, GOAL):
+            title = f"What a membership attacker still finds out at {GOAL:.0%}:"
+            lines += ["", title, "", *_markdown(ATTACK_HEADS, attacks)]
         if timed and (took := times(part, runs)):
             lines += ["", *took]
         text = _between_marks(text, name, part.title, lines)

@@ -93,6 +93,8 @@ def ladder(
         return
     from untrain.banks.ladder.results import keep_fidelity
     from untrain.report.page.rewrite import write_again
+    from untrain.report.tables.unlearning import answer
+    from untrain.runs.fidelity import read_fidelity
 
     found = climb_ladder(opened, asked)
     table = keep_fidelity(opened, found)
@@ -102,7 +104,9 @@ def ladder(
         return
     console = Console()
     console.print(_rho(table))
-    where = opened.path("results", "fidelity.csv")
+    for sentence in answer(read_fidelity(opened.folder)):
+        console.print(sentence, markup=False)
+    where = opened.path("results", "fidelity.md")
     console.print(f"Fidelity: [bold]{escape(str(where))}[/]", soft_wrap=True)
     if page:
         console.print(f"Report: [bold]{escape(str(page))}[/]", soft_wrap=True)
