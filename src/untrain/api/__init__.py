@@ -6,6 +6,7 @@ from untrain.api.bank import Bank
 from untrain.api.calibration import calibrate
 from untrain.api.effect import Effect
 from untrain.api.experiment import Experiment
+from untrain.api.guard import Guard
 from untrain.api.requested import Takedown, takedown
 from untrain.api.result import Result, load_result
 from untrain.api.unlearned import UnlearnedModel
@@ -15,6 +16,7 @@ __all__ = [
     "Bank",
     "Effect",
     "Experiment",
+    "Guard",
     "Result",
     "Takedown",
     "UnlearnedModel",

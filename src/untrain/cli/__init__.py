@@ -21,6 +21,7 @@ from untrain.cli import (
     data,
     doctor,
     export,
+    guard,
     index,
     init,
     ladder,
@@ -77,6 +78,7 @@ run.add_to(app)
 trace.add_to(app)
 serve.add_to(app)
 attribute.add_to(app)
+guard.add_to(app)
 takedown.add_to(app)
 for room in (status, show, report, compare):
     room.add_to(app)
