@@ -79,6 +79,25 @@ def test_a_threshold_of_one_s_own(catalog: Catalog) -> None:
         Guard(catalog, threshold=1)
     with pytest.raises(InputError, match="mode is 'quick'"):
         Guard(catalog, mode="quick")
+    with pytest.raises(InputError, match="did you mean 'recoloured'"):
+        Guard(catalog, ignore=["recolored"])
+
+
+def test_edits_that_make_another_picture_do_not_count(catalog: Catalog) -> None:
+    image = catalog.image(catalog.ids[5])
+    inverted = ImageOps.invert(image)
+    assert Guard(catalog, calibrated=False).check(inverted).too_near
+    found = Guard(catalog, calibrated=False, ignore={"recoloured"}).check(inverted)
+    assert not found.too_near and found.distance > found.threshold
+    assert Guard(catalog, calibrated=False, ignore={"recoloured"}).check(image).too_near
+
+
+def test_images_too_alike_for_the_test_are_said_to_be(catalog: Catalog) -> None:
+    guard = Guard(catalog, calibrated=False)
+    assert guard.tells_apart and guard.false_positives is None
+    guard.calibration = GuardCalibration(np.linspace(0, 0.1, 50), 0, TRAINING)
+    del guard.__dict__["false_positives"]
+    assert not guard.tells_apart and guard.to_dict()["false_positives"]["flagged"] > 10
 
 
 @pytest.mark.parametrize("picture", [np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), b"no"])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from untrain.core.errors import InputError
+from untrain.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from untrain.search.guard_calibration import GuardCalibration
 
     Picture = str | Path | bytes | np.ndarray | Image.Image
+
+TOO_MANY = 0.2
+"""Share of other pictures: where more are flagged, images are too alike for this test."""
 
 IDENTICAL = "identical"
 """The kind of a copy with the very same bytes; others are those of the copy detector."""
@@ -40,9 +43,9 @@ class Checked:
         Id of the nearest training image, of those that were looked at.
     kinds : tuple of str
         How the picture differs from it, such as ``mirrored``; ``identical``: the same bytes. Empty
-        if it is not too near.
+        if it is no copy.
     distance : float
-        To the nearest, 0 (the same) to 1.
+        To the nearest that counts, 0 (the same) to 1; 1 if none does.
     threshold : float
     p_value : float or None
         Share of pictures that are no copies and as near; None where that was not measured.
@@ -85,11 +88,15 @@ class Guard:
     calibrated : bool
         Measure how often pictures that are no copies are flagged: once, some seconds, and then kept
         in the cache.
+    ignore : collection of str
+        Kinds of edits that make a picture another one: ``{"recoloured"}`` where the same shape in
+        another colour is another product. Names of `untrain.search.copy_detector.KINDS`.
 
     Raises
     ------
     InputError
-        There is no such run, its data cannot be opened, or the threshold is not from 0 to 1.
+        There is no such run, its data cannot be opened, the threshold is not from 0 to 1, or there
+        is no such kind of edit.
 
     Notes
     -----
@@ -109,8 +116,10 @@ class Guard:
         mode: str = "fast",
         threshold: float | None = None,
         calibrated: bool = True,
+        ignore: Collection[str] = (),
     ) -> None:
         from untrain.core.digests import DigestTable, digests_of
+        from untrain.search.copy_detector import KINDS
         from untrain.search.copy_detector.detector import CopyDetector
         from untrain.search.copy_detector.measured import threshold as least_score
 
@@ -118,6 +127,10 @@ class Guard:
             raise InputError(
                 f"the guard's threshold is {threshold}; expected a distance from 0 to less than 1"
             )
+        for kind in ignore:
+            if kind not in KINDS:
+                raise InputError(f"unknown kind of edit '{kind}'{did_you_mean(kind, KINDS)}")
+        self.ignore = frozenset(ignore)
         self.catalog, self.held_out = _opened(source)
         self.detector = CopyDetector(self.catalog, mode)
         self.threshold = 1 - least_score(mode) if threshold is None else float(threshold)
@@ -156,14 +169,14 @@ class Guard:
         name = name or (Path(image).name if isinstance(image, str | Path) else "picture")
         same = int(self._contents.find(digests_of([digest]))[0]) if digest else -1
         if same >= 0:
-            nearest, distance, kinds = same, 0.0, (IDENTICAL,)
-            near = [same]
+            nearest, distance, kinds, near = same, 0.0, [IDENTICAL], [same]
         else:
             found = self._matches(pixels)
-            best = found[0]
-            nearest, distance = best.position, _distance(best)
-            near = [m.position for m in found if _distance(m) <= self.threshold]
-            kinds = best.kinds if near else ()
+            counted = [match for match in found if self._counts(match)]
+            best = (counted or found)[0]
+            nearest, kinds = best.position, [*best.kinds]
+            distance = _distance(best) if counted else 1.0
+            near = [m.position for m in counted if _distance(m) <= self.threshold]
         p_value = self.calibration.p_value(distance) if self.calibration else None
         return Checked(
             name=name,
@@ -177,6 +190,12 @@ class Guard:
             seconds=time.perf_counter() - start,
         )
 
+    @property
+    def tells_apart(self) -> bool:
+        """False if so many other pictures are flagged that being flagged says little."""
+        wrong = self.false_positives
+        return not wrong or (wrong["rate"] or 0) <= TOO_MANY
+
     def check_all(self, images: Mapping[str, Picture]) -> list[Checked]:
         """Return `check` of each picture, by name."""
         return [self.check(image, name) for name, image in images.items()]
@@ -189,12 +208,21 @@ class Guard:
             "fingerprint": self.catalog.fingerprint,
             "mode": self.mode,
             "threshold": self.threshold,
+            "ignore": sorted(self.ignore),
             "false_positives": self.false_positives,
+            "tells_apart": self.tells_apart,
         }
 
     def _matches(self, pixels: np.ndarray) -> list[Match]:
-        with self._lock:  # the detector keeps images in hand, and lets go of them
+        from untrain.core.threads import one_thread_a_product
+
+        # The detector keeps images in hand, and lets go of them; and threads that meet at each of
+        # its products would make an answer as late as the slowest of them.
+        with self._lock, one_thread_a_product():
             return self.detector.matches(pixels)
+
+    def _counts(self, match: Match) -> bool:
+        return not self.ignore.intersection(match.kinds)
 
     def _nearest(self, picture: np.ndarray, own: int) -> tuple[float, bool]:
         """Return how far the nearest image is that has other bytes, and whether it is the same."""
@@ -203,7 +231,8 @@ class Guard:
         from untrain.search.calibration import is_reencoded, overlay
 
         same = self.catalog.same_as
-        found = [m for m in self._matches(picture) if own < 0 or same[m.position] != same[own]]
+        others = [m for m in self._matches(picture) if own < 0 or same[m.position] != same[own]]
+        found = [match for match in others if self._counts(match)]
         if not found:
             return 1.0, False
         distance = _distance(found[0])
@@ -219,7 +248,8 @@ class Guard:
         from untrain.search.guard_calibration import VERSION, GuardCalibration, calibrate_guard
 
         held_out = self.held_out.fingerprint if self.held_out is not None else ""
-        how = fingerprint(self.mode, self.threshold, held_out, StructureEncoder.fingerprint)
+        asked = [self.mode, self.threshold, sorted(self.ignore)]
+        how = fingerprint(asked, held_out, StructureEncoder.fingerprint)
         what = f"calibration of the guard, {self.catalog.name}: {len(self.catalog):,} images"
         return cached(
             "indexes",

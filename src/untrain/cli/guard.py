@@ -51,6 +51,9 @@ def guard(
     threshold: float | None = typer.Option(
         None, help="Greatest distance that is too near, 0 to 1; default: as it was measured with."
     ),
+    ignore: list[str] = typer.Option(
+        [], help="An edit that makes a picture another one, such as recoloured; repeatable."
+    ),
     lines: bool = typer.Option(
         False,
         "--lines",
@@ -82,7 +85,7 @@ def guard(
     if source is None:
         named = catalog == "rendered" and not Path(catalog).exists()
         source = open_catalogue(None if named else Path(catalog), format, options=options)
-    opened = Guard(source, mode, threshold, calibrate)
+    opened = Guard(source, mode, threshold, calibrate, ignore)
     if lines:
         near = _serve(opened)
     else:
@@ -129,6 +132,12 @@ def _print(opened: Guard, checked: list[Checked]) -> None:
             line = f"no copy found; nearest {escape(each.nearest)}, {told}"
         console.print(f"{escape(each.name)}: {line}", soft_wrap=True)
     console.print(f"{escape(in_words(opened))}", soft_wrap=True)
+    if not opened.tells_apart:
+        console.print(
+            "[yellow]note:[/] these images are so alike that being flagged says little; if colours "
+            "tell them apart, add --ignore recoloured",
+            soft_wrap=True,
+        )
 
 
 def in_words(opened: Guard) -> str:
