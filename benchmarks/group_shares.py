@@ -124,7 +124,9 @@ def keep(args: argparse.Namespace, found: dict[str, Shares], times: dict[str, fl
     shares = found[METHODS[0]]
     place = args.out / f"groups-{args.part}"
     args.out.mkdir(parents=True, exist_ok=True)
-    wide = shares.table[shares.table["scope"].isin(["overall", "held_out", "prompt"])]
+    wide = shares.table[
+        shares.table["scope"].isin(["overall", "these_prompts", "held_out", "prompt"])
+    ]
     write_text(place.with_suffix(".csv"), wide.to_csv(index=False, float_format="%.5g"))
     checks = dict(shares.checks)
     for method, each in found.items():

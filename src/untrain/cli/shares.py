@@ -88,7 +88,8 @@ def show(found: Shares, folder: Path, prompt: str = "", as_json: bool = False) -
         raise InputError(f"there is no prompt '{prompt}'{did_you_mean(prompt, known)}")
     scope = "prompt" if prompt else "overall"
     if as_json:
-        print_json(records(found.of(scope, prompt or None)))
+        means = found.table[found.table["prompt_id"].isna()]
+        print_json(records(found.of(scope, prompt) if prompt else means))
         return
     console = Console(highlight=False)
     console.print(shares_table(found, scope, prompt or None, console.width))

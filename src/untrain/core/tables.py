@@ -297,10 +297,11 @@ SHARES = Table(
     (
         _text(
             "scope",
-            "overall: the mean over prompts; held_out: the held-out pairs; prompt; picture.",
-            values=("overall", "held_out", "prompt", "picture"),
+            "overall: the mean over prompts, intervals over prompts too; these_prompts: the same "
+            "for these very prompts; held_out: the held-out pairs; prompt; picture.",
+            values=("overall", "these_prompts", "held_out", "prompt", "picture"),
         ),
-        replace(_PROMPT, nullable=True, meaning="The prompt; missing of overall and held_out."),
+        replace(_PROMPT, nullable=True, meaning="The prompt; missing of means and held_out."),
         replace(_GENERATION, nullable=True, meaning="The picture; missing but of picture."),
         _text("group", "The group."),
         _integer("images", "How many training images it has."),

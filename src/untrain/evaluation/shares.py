@@ -214,9 +214,16 @@ class Values:
     by_query: np.ndarray
     without: np.ndarray
 
-    def of(self, group: int, queries: np.ndarray) -> Estimate:
-        """Return the value of a group to some queries, with its interval over models and them."""
-        return Estimate(self.by_query[group, queries], self.without[:, group][:, queries])
+    def of(self, group: int, queries: np.ndarray, fixed: bool = False) -> Estimate:
+        """Return the value of a group to some queries, the mean over them.
+
+        Its interval is over models and queries, or with ``fixed`` over models only: about these
+        very queries, not about others of their kind.
+        """
+        found, without = self.by_query[group, queries], self.without[:, group][:, queries]
+        if fixed:
+            found, without = found.mean(keepdims=True), without.mean(axis=1, keepdims=True)
+        return Estimate(found, without)
 
 
 def group_values(game: Game) -> dict[str, Values]:

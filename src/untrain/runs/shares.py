@@ -16,7 +16,8 @@ from untrain.core.tables import SHARES
 
 UNTRAINED, UNIFORM = "untrained", "uniform"
 """What nothing is: the model before any training, or all codes equally likely."""
-OVERALL, HELD_OUT, PROMPT, PICTURE = "overall", "held_out", "prompt", "picture"
+OVERALL, THESE, HELD_OUT = "overall", "these_prompts", "held_out"
+PROMPT, PICTURE = "prompt", "picture"
 SEPARABLE, NOT_SEPARABLE = "separable", "not-separable"
 UNKNOWN, NOTHING_LEARNT = "unknown", "nothing-learnt"
 
@@ -77,6 +78,12 @@ class Shares:
     def overall(self) -> pd.DataFrame:
         """The rows of ``overall``, the largest value first."""
         return self.of(OVERALL)
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The rows that are shown first: of these prompts, overall where there is no bank."""
+        measured = (self.table["scope"] == THESE).any()
+        return self.of(THESE if measured else OVERALL)
 
     def of(self, scope: str, prompt_id: str | None = None) -> pd.DataFrame:
         """Return the rows of a scope, and of a prompt, the largest value first."""

@@ -66,9 +66,16 @@ def test_what_groups_bring_is_found(shares: Shares, brands: list[str]) -> None:
 def test_rows_are_of_every_prompt_and_picture(shares: Shares, run: Run) -> None:
     counts = shares.table["scope"].value_counts()
     prompts, pictures = len(run.prompts), len(run.prompts) * run.config.generations
-    assert counts["overall"] == counts["held_out"] == 8
+    assert counts["overall"] == counts["these_prompts"] == counts["held_out"] == 8
     assert (counts["prompt"], counts["picture"]) == (8 * prompts, 8 * pictures)
     assert len(shares.of("prompt", "p00")) == 8
+
+
+def test_intervals_for_other_prompts_are_the_wider_ones(shares: Shares) -> None:
+    such, these = (shares.of(scope).set_index("group") for scope in ("overall", "these_prompts"))
+    np.testing.assert_allclose(such["shapley"], these["shapley"][such.index])
+    reach = such["shapley_high"] - such["shapley"]
+    assert (reach >= (these["shapley_high"] - these["shapley"])[such.index] - 1e-9).all()
 
 
 def test_all_codes_alike_are_another_nothing(run: Run, bank: GroupBank) -> None:
@@ -104,7 +111,7 @@ def test_shares_are_kept_and_shown(run: Run, shares: Shares, brands: list[str]) 
     assert untrain.Result(run.folder).shares("brand").equals(shares.table)
     cells = {row[0]: row for row in text_rows(again)}
     assert cells[brands[0]][2].endswith("%")
-    assert cells[brands[3]][2] == "not separable"
+    assert cells[brands[5]][2] == "not separable"
     assert any("remainder" in line for line in facts(again))
     with pytest.raises(InputError, match="did you mean 'brand'"):
         read_shares(run.folder, "brnd")

@@ -17,7 +17,7 @@ from untrain.core.vocabulary import Role
 from untrain.evaluation.agreement import agreement
 from untrain.runs.queries import queries_key
 from untrain.runs.run import Run
-from untrain.runs.shares import OVERALL, PROMPT, UNKNOWN, Shares
+from untrain.runs.shares import OVERALL, PROMPT, THESE, UNKNOWN, Shares
 
 CALIBRATED, PROPORTION = "calibration", "proportion"
 
@@ -127,7 +127,7 @@ def _column(table: pd.DataFrame, by_prompt: pd.DataFrame, overall: pd.Series) ->
     group = pd.Index(by_prompt.columns).get_indexer(pd.Index(table["group"]))
     prompt = pd.Index(by_prompt.index).get_indexer(pd.Index(table["prompt_id"]))
     scope = table["scope"].to_numpy(str)
-    found = np.where(scope == OVERALL, overall.to_numpy(np.float64)[group], np.nan)
+    found = np.where(np.isin(scope, [OVERALL, THESE]), overall.to_numpy(np.float64)[group], np.nan)
     own = (scope == PROMPT) & (prompt >= 0)
     found[own] = by_prompt.to_numpy(np.float64)[prompt[own], group[own]]
     return found
@@ -137,7 +137,7 @@ def _learnt(base: Shares, table: pd.DataFrame) -> np.ndarray:
     """Return what was learnt of each row's prompt, missing where no bank says so."""
     if base.totals.empty:
         return np.full(len(table), np.nan)
-    rows = base.totals[base.totals["scope"].isin([OVERALL, PROMPT])]
+    rows = base.totals[base.totals["scope"].isin([OVERALL, THESE, PROMPT])]
     known = {
         (r["scope"], r["prompt_id"] if r["scope"] == PROMPT else None): float(r["learnt"])
         for r in rows.to_dict("records")

@@ -29,6 +29,7 @@ from untrain.runs.shares import (
     PICTURE,
     PROMPT,
     SEPARABLE,
+    THESE,
     UNIFORM,
     UNKNOWN,
     UNTRAINED,
@@ -50,12 +51,15 @@ class Item:
     generation : int or None
     columns : ndarray of int
         Of the outcomes; more than one of a mean over prompts.
+    fixed : bool
+        Whether intervals are about these very columns, not about others of their kind.
     """
 
     scope: str
     prompt_id: str | None
     generation: int | None
     columns: np.ndarray
+    fixed: bool = False
 
     @property
     def key(self) -> dict[str, Any]:
@@ -70,7 +74,8 @@ class Item:
 def shares_of(run: Run, bank: GroupBank, baseline: str = UNTRAINED) -> Shares:
     """Return what each group of a bank is worth to every picture, every prompt and overall.
 
-    ``overall`` is the mean over the prompts that are queries; controls have rows of their own only.
+    ``overall`` is the mean over the prompts that are queries, with intervals over prompts as well,
+    ``these_prompts`` the same for these very prompts; controls have rows of their own only.
 
     Parameters
     ----------
@@ -149,7 +154,10 @@ def _worth(run: Run, bank: GroupBank) -> tuple[np.ndarray, list[Item]]:
     queries = np.array([first + i for i, name in enumerate(ids) if name in asked], np.int64)
     if not len(queries):
         raise InputError("there are only control prompts; shares need other prompts too")
-    items = [Item(OVERALL, None, None, queries)]
+    items = [
+        Item(OVERALL, None, None, queries),
+        Item(THESE, None, None, queries, fixed=True),
+    ]
     if len(held):
         items.append(Item(HELD_OUT, None, None, np.array([found.shape[1] - 1])))
     items += [Item(PROMPT, str(n), None, np.array([first + i])) for i, n in enumerate(ids)]
@@ -188,7 +196,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each group."""
     found = [
-        {kind: values[kind].of(group, item.columns) for kind in LIMITED}
+        {kind: values[kind].of(group, item.columns, item.fixed) for kind in LIMITED}
         for group in range(len(names))
     ]
     known = [_known(each["shapley"]) for each in found]
@@ -246,7 +254,7 @@ def _notes(items: list[Item], full: np.ndarray, empty: np.ndarray) -> list[Note]
     nothing = [
         item.prompt_id or item.scope
         for item in items
-        if item.scope != PICTURE and not (full - empty)[item.columns].mean() > 0
+        if item.scope not in (PICTURE, THESE) and not (full - empty)[item.columns].mean() > 0
     ]
     if not nothing:
         return []

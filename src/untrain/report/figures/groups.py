@@ -46,6 +46,7 @@ def groups_figure(shares: Shares) -> Plot:
     Beside the pictures that were asked about, those of the held-out pairs, where there are any.
     """
     table = _shown(shares)
+    such = shares.overall.set_index("group").reindex(table["group"]).reset_index()
     held = shares.of(HELD_OUT).set_index("group").reindex(table["group"]).reset_index()
     panels = [(table, "of the generated pictures, %")]
     if shares.models and held["share"].notna().any():
@@ -56,6 +57,8 @@ def groups_figure(shares: Shares) -> Plot:
         keys: dict[str, tuple[str, str, str]] = {}
         for axes, (rows_of_panel, words) in zip(all_axes, panels, strict=True):
             keys |= _panel(axes, rows_of_panel, shares)
+            if rows_of_panel is table and shares.models:
+                _whiskers(axes, such)
             axes.set_xlabel(f"share of what was learnt\n{words}")
         labels = [f"{short(line.group, 20)} ({line.images:,})" for line in rows(table)]
         all_axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
@@ -72,7 +75,7 @@ def groups_figure(shares: Shares) -> Plot:
 
 def _shown(shares: Shares) -> pd.DataFrame:
     """Return the rows that are drawn, the largest share first."""
-    table = shares.overall
+    table = shares.shown
     if len(table) <= MOST:
         return table
     ends = [table.head(MOST - MOST // 4), table.tail(MOST // 4)]
@@ -106,6 +109,12 @@ def _panel(axes: Axes, table: pd.DataFrame, shares: Shares) -> dict[str, tuple[s
     return keys
 
 
+def _whiskers(axes: Axes, such: pd.DataFrame) -> None:
+    """Draw how far shares may go for other prompts, in a thin line."""
+    for row, line in enumerate(rows(such)):
+        axes.plot([100 * line.share_low, 100 * line.share_high], [row, row], color=INK, lw=0.6)
+
+
 def _bar(axes: Axes, row: int, line: Any, measured: bool) -> None:
     names = ("share", "share_low", "share_high") if measured else ("share_from_scores",) * 3
     value, low, high = (100 * getattr(line, name) for name in names)
@@ -114,7 +123,7 @@ def _bar(axes: Axes, row: int, line: Any, measured: bool) -> None:
     told = not measured or line.status == SEPARABLE
     axes.barh(row, value, 0.62, color=BLUE if told else FAINT, alpha=0.85 if told else 0.45)
     if measured and math.isfinite(low):
-        axes.plot([low, high], [row, row], color=INK, lw=1.4, zorder=4)
+        axes.plot([low, high], [row, row], color=INK, lw=2, zorder=4)
 
 
 def _caption(shares: Shares, panels: int) -> str:
@@ -130,13 +139,13 @@ def _caption(shares: Shares, panels: int) -> str:
     more = " Diamonds are the cheap estimate from scores." if shares.scores else ""
     if panels > 1:
         more += (
-            " Left: pictures that the model drew for the prompts; these lines would be as long for "
-            "other prompts of the kind. Right: pairs of picture and caption that no model was "
-            "trained on."
+            " Left: the pictures that the model drew for the prompts. Right: pairs of picture and "
+            "caption that no model was trained on."
         )
     return (
-        f"{first}Bars sum to 100\N{NO-BREAK SPACE}%. The black line is what the bar may be "
-        "with 95\N{NO-BREAK SPACE}% confidence. Grey bars cannot be told from zero: of these "
+        f"{first}Bars sum to 100\N{NO-BREAK SPACE}%. The thick line is what the bar may be, with "
+        "95\N{NO-BREAK SPACE}% confidence, for these very pictures; the thin one, for pictures of "
+        "other prompts of the kind. Grey bars cannot be told from zero: of these "
         "groups it is not known whether the model learnt anything from them. A bar to the left of "
         "zero is a group without which the model would be better at these pictures. The orange "
         f"tick is the group's part of the training images, in brackets their number.{more}"

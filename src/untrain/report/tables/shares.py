@@ -37,9 +37,12 @@ CHECKS = {
     "from_scores-last": "the estimate from scores against what a group adds where nearly all "
     "others are there",
 }
-HEADS = ("Group", "Images", "Share", "95 % interval", "Shapley", "Banzhaf", "Lost if it leaves")
-WIDE = 130  # columns of a terminal that shows the whole table
-NARROW = (0, 1, 2, 3)  # the columns that others show, and the last where there is an estimate
+HEADS = (
+    *("Group", "Images", "Share", "95 % interval", "for such prompts"),
+    *("Shapley", "Banzhaf", "Lost if it leaves"),
+)
+WIDE = 140  # columns of a terminal that shows the whole table
+NARROW = (0, 1, 2, 3, 4)  # the columns that others show, and the last where there is an estimate
 
 
 def shares_markdown(shares: Shares) -> str:
@@ -74,7 +77,8 @@ def how_to_read(shares: Shares) -> str:
         f"{_groups(shares)} groups of {shares.images:,} training images. What a model learnt of a "
         f"picture is how much likelier it is to the model than to {nothing}, in "
         f"{in_full(shares.unit)}. A group's share is its Shapley value: what it adds, averaged "
-        "over all orders in which groups could have been added; shares sum to 1. It says what "
+        "over all orders in which groups could have been added; shares sum to 1. The first "
+        "interval is for these pictures, the second for other prompts of the kind. It says what "
         "these models learnt, by this recipe, from these images; not who deserves what. A share "
         "that is not separable could as well be zero (Holm's correction for the number of groups)."
     )
@@ -103,7 +107,7 @@ def facts(shares: Shares) -> list[str]:
             ]
     grey = _inseparable(shares)
     if grey:
-        found.append(f"Not separable from zero, overall: {', '.join(grey)}.")
+        found.append(f"Not separable from zero: {', '.join(grey)}.")
     return found + [note.text for note in shares.notes]
 
 
@@ -117,10 +121,13 @@ def text_rows(
     shares: Shares, scope: str = OVERALL, prompt_id: str | None = None
 ) -> list[list[str]]:
     """Return the rows of a scope, and of a prompt, as text, the largest value first."""
-    return [_cells(line, shares) for line in rows(shares.of(scope, prompt_id))]
+    if scope != OVERALL:
+        return [_cells(line, shares) for line in rows(shares.of(scope, prompt_id))]
+    such = {line.group: line for line in rows(shares.overall)}
+    return [_cells(line, shares, such[line.group]) for line in rows(shares.shown)]
 
 
-def _cells(line: Any, shares: Shares) -> list[str]:
+def _cells(line: Any, shares: Shares, such: Any = None) -> list[str]:
     cells = [line.group, f"{line.images:,}"]
     if shares.models:
         told = line.status == SEPARABLE
@@ -128,6 +135,7 @@ def _cells(line: Any, shares: Shares) -> list[str]:
         cells += [
             share,
             _percents(line.share_low, line.share_high),
+            "—" if such is None else _percents(such.share_low, such.share_high),
             f"{number(line.shapley, 3)} ({interval(line.shapley_low, line.shapley_high, 3)})",
             f"{number(line.banzhaf, 3)} ({interval(line.banzhaf_low, line.banzhaf_high, 3)})",
             number(line.leave_one_out, 3),
@@ -196,7 +204,7 @@ def _groups(shares: Shares) -> int:
 
 
 def _inseparable(shares: Shares) -> list[str]:
-    table: pd.DataFrame = shares.overall
+    table: pd.DataFrame = shares.shown
     return list(table["group"][table["status"] == "not-separable"])
 
 
