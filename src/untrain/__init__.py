@@ -38,6 +38,7 @@ _PUBLIC = {
     "Noise": "untrain.generators.base",
     "Result": "untrain.api",
     "Takedown": "untrain.api",
+    "Traced": "untrain.api",
     "UntrainError": "untrain.core.errors",
     "attribute": "untrain.api",
     "calibrate": "untrain.api",
@@ -45,6 +46,7 @@ _PUBLIC = {
     "export_folder": "untrain.catalogs",
     "inspect": "untrain.catalogs",
     "kept_rows": "untrain.generators.base",
+    "load": "untrain.api",
     "load_catalog": "untrain.catalogs",
     "load_config": "untrain.settings.load",
     "load_encoder": "untrain.encoders",
@@ -53,7 +55,7 @@ _PUBLIC = {
     "read_image": "untrain.catalogs.base",
     "register": "untrain.generators.registry",
     "takedown": "untrain.api",
-    "trace": "untrain.search.trace",
+    "trace": "untrain.api",
 }
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
@@ -66,10 +68,13 @@ if TYPE_CHECKING:
         Guard,
         Result,
         Takedown,
+        Traced,
         attribute,
         calibrate,
+        load,
         load_result,
         takedown,
+        trace,
     )
     from untrain.attribution.calibration import Calibration
     from untrain.banks.benchmark.read import Benchmark
@@ -81,7 +86,6 @@ if TYPE_CHECKING:
     from untrain.generators.dalle.generator import DalleGenerator
     from untrain.generators.dalle.presets import preset_of
     from untrain.generators.registry import register
-    from untrain.search.trace import trace
     from untrain.settings.config import Config
     from untrain.settings.load import load_config
     from untrain.testing import check_generator
@@ -92,3 +96,8 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'untrain' has no attribute '{name}'")
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, whether or not they were asked for yet."""
+    return sorted(__all__)

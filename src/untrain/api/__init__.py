@@ -7,8 +7,10 @@ from untrain.api.calibration import calibrate
 from untrain.api.effect import Effect
 from untrain.api.experiment import Experiment
 from untrain.api.guard import Guard
+from untrain.api.loading import load
 from untrain.api.requested import Takedown, takedown
 from untrain.api.result import Result, load_result
+from untrain.api.tracing import Traced, trace
 from untrain.api.unlearned import UnlearnedModel
 
 __all__ = [
@@ -19,9 +21,12 @@ __all__ = [
     "Guard",
     "Result",
     "Takedown",
+    "Traced",
     "UnlearnedModel",
     "attribute",
     "calibrate",
+    "load",
     "load_result",
     "takedown",
+    "trace",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from untrain.catalogs.base import PAD, fit_into, read_image
+from untrain.catalogs.base import PAD, fit_into
+from untrain.catalogs.pictures import pixels_of
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.generators.base import Generator
@@ -51,12 +51,10 @@ def picture_queries(
     height, width = model.image_size
     sized, resized, wordless = [], [], []
     for name, picture in pictures.items():
-        pixels = pixels_of(picture)
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise InputError(
-                f"the picture {name} is {pixels.dtype} of shape {pixels.shape}; expected uint8 of "
-                "shape (height, width, 3), such as untrain.read_image returns"
-            )
+        try:
+            pixels = pixels_of(picture)
+        except InputError as error:
+            raise InputError(f"the picture {name}: {error}") from None
         if pixels.shape[:2] != (height, width):
             resized.append(name)
         sized.append(fit_into(Image.fromarray(pixels), (height, width), resize))
@@ -78,14 +76,6 @@ def picture_queries(
     keys = tuple((name, 0) for name in pictures)
     texts = {name: prompts.get(name, "") for name in pictures}
     return Queries(keys, texts, sized, _encoded(model, np.stack(sized))), tuple(notes)
-
-
-def pixels_of(picture: Any) -> np.ndarray:
-    """Return the pixels of a file, an array or a Pillow image."""
-    if isinstance(picture, (str, Path)):
-        return read_image(picture)
-    convert = getattr(picture, "convert", None)
-    return np.asarray(picture if convert is None else convert("RGB"))
 
 
 def _encoded(model: Generator, pictures: np.ndarray) -> np.ndarray:

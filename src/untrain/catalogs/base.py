@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ ReadBytes = Callable[[str], bytes]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PAD = "pad"
 RESIZES = (PAD, "crop", "stretch")
+SHOWN = 12  # images in a notebook
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Exclusion:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Catalog:
     """Images with captions, in a fixed order; nothing in it ever changes.
 
@@ -137,6 +140,30 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        known = ", ".join(map(str, self.attributes.columns[:8])) or "none"
+        more = ", …" if len(self.attributes.columns) > 8 else ""
+        left_out = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return (
+            f"Catalog '{self.name}': {len(self):,} images with captions{left_out}; attributes: "
+            f"{known}{more}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what it is, and some images, evenly spread."""
+        shown = min(SHOWN, len(self))
+        cells = []
+        for image_id in [self.ids[len(self) * i // shown] for i in range(shown)]:
+            image = self.image(image_id)
+            image.thumbnail((120, 120))
+            buffer = io.BytesIO()
+            image.save(buffer, "PNG")
+            words = escape(f"{image_id}: {self.captions[self.index[image_id]]}")
+            uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+            style = "height: 96px; margin: 0 6px 6px 0; background: white"
+            cells.append(f'<img src="{uri}" alt="{words}" title="{words}" style="{style}">')
+        return f"<p>{escape(repr(self))}</p><p>{''.join(cells)}</p>"
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -214,19 +241,25 @@ def decode(data: bytes, name: str) -> Image.Image:
     """Decode an image to RGB, upright, transparency over white; `InputError` if it cannot be."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
-                image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-            if image.mode == "RGB" and "transparency" not in image.info:
-                image.load()
-                return image.copy() if image is opened else image
-            rgba = image.convert("RGBA")
+            image = in_rgb(opened)
+            return image.copy() if image is opened else image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"image '{name}' is too large to be decoded safely ({error})") from None
     except UnidentifiedImageError:
         raise InputError(f"image '{name}' is not in an image format that Pillow can read") from None
     except Exception as error:  # on broken files Pillow raises nearly anything
         raise InputError(f"image '{name}' cannot be decoded ({error})") from None
+
+
+def in_rgb(image: Image.Image) -> Image.Image:
+    """Return an image in RGB, upright, transparency over white; itself, if it is that."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
+        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    if image.mode == "RGB" and "transparency" not in image.info:
+        image.load()
+        return image
+    rgba = image.convert("RGBA")
     canvas = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(canvas, rgba).convert("RGB")
 
