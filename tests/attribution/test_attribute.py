@@ -119,8 +119,8 @@ def test_a_picture_of_another_size_is_resized_and_told(catalog: Catalog) -> None
     ("pictures", "message"),
     [
         ({}, "no picture"),
-        ({"a": np.zeros((16, 16), np.uint8)}, "expected uint8 of shape"),
-        ({"a": np.zeros((16, 16, 3))}, "is float64"),
+        ({"a": np.zeros((16, 16, 2), np.uint8)}, "picture a: expected a picture"),
+        ({"a": np.full((16, 16, 3), 7.5)}, "picture a: expected a picture.*float64"),
         ({"a": "nowhere.png"}, "nowhere.png does not exist"),
     ],
 )

@@ -30,7 +30,8 @@ def load(path: str | Path) -> Experiment | Result | Catalog:
     >>> load("runs/micro")
     Result('runs/micro'): done
     """
-    from untrain.api.given import catalog_of, local_path
+    from untrain.api.given import catalog_of
+    from untrain.catalogs.pictures import local_path
     from untrain.runs.find import RECORD, RUNS
 
     found = local_path(path)

@@ -172,12 +172,9 @@ class Traced:
         for copy in self.found.copies.itertuples():
             hits = self.found.table[self.found.table["query"] == copy.query].head(8)
             cells = [_figure(data_uri(Image.fromarray(self.pictures[str(copy.query)]), 160), "")]
-            cells += [
-                _figure(
-                    data_uri(self.catalog.image(hit.image_id), 120), f"{hit.rank}  {hit.image_id}"
-                )
-                for hit in hits.itertuples()
-            ]
+            for place, image_id in zip(hits["rank"], hits["image_id"].astype(str), strict=True):
+                uri = data_uri(self.catalog.image(image_id), 120)
+                cells.append(_figure(uri, f"{place}  {image_id}"))
             rows.append(f"<p>{escape(copy_verdict(copy))}</p><div>{''.join(cells)}</div>")
         return f"<p>{escape(repr(self))}</p>{''.join(rows)}"
 
