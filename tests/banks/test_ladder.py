@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class _Faulty:
         raise RuntimeError("a bug")
 
 
-SMALL = Asked(methods=("nothing", "ascent"), budgets=(0.05, 0.1), seeds=1, targeted=1)
+SMALL = Asked(methods=("nothing", "ascent"), budgets=(0.02, 0.05), seeds=1, targeted=1)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_every_method_is_measured_beside_the_model_and_its_twin(climbed: Path) -
     assert list(found.sets.drop_duplicates("set_id")["kind"]) == ["targeted", "random", "family"]
     outcomes = found.outcomes
     references = {("full", 0.0), ("twin", 1.0), ("other set", 1.0)}
-    methods = {(name, budget) for name in ("nothing", "ascent") for budget in (0.05, 0.1)}
+    methods = {(name, budget) for name in ("nothing", "ascent") for budget in (0.02, 0.05)}
     assert set(zip(outcomes["method"], outcomes["budget"], strict=True)) == references | methods
     for set_id, of_set in outcomes.groupby("set_id"):
         images = set(found.sets[found.sets["set_id"] == set_id]["image_id"])
@@ -118,9 +118,9 @@ def test_what_is_there_is_not_made_again_and_less_takes_nothing_away(
     again = climb_ladder(open_run(climbed_copy), SMALL).outcomes
     assert made == []
     pd.testing.assert_frame_equal(again, before)
-    more = Asked(methods=("fine_tuning",), budgets=(0.07,), seeds=1, targeted=1)
+    more = Asked(methods=("fine_tuning",), budgets=(0.045,), seeds=1, targeted=1)
     grown = climb_ladder(open_run(climbed_copy), more).outcomes
-    assert made == [("fine_tuning", 0.07)] * 3
+    assert made == [("fine_tuning", 0.045)] * 3
     assert set(grown["method"]) == {*before["method"], "fine_tuning"}
     assert len(grown) == len(before) + (before["method"] == "full").sum()
 
@@ -170,6 +170,9 @@ def test_dear_budgets_are_tried_on_the_first_model_and_one_set_of_a_kind(micro_c
     assert plan.trainings == pytest.approx(12 * 0.05 + 2 * 0.5)
     assert plan.seconds is not None and plan.seconds > 0
     assert not (folder / "ladder").exists()
+    anew = replace(asked, methods=("sisa",), budgets=(0.05,))
+    assert plan_ladder(open_run(folder), anew).rungs == 2
+    assert plan_ladder(open_run(folder), replace(anew, dear=1.0)).rungs == 12
     assert dict(plan.lines())["forget sets"] == "4: 2 targeted, 1 random, 1 family"
 
 
@@ -320,12 +323,12 @@ def test_unpaired_models_have_no_twins(micro_copy: Copy) -> None:
 
 def test_a_fault_in_one_method_does_not_keep_the_others_from_the_table(climbed_copy: Path) -> None:
     with METHODS.temporary(faulty=_Faulty):
-        asked = Asked(methods=("faulty", "nothing"), budgets=(0.08,), seeds=1, targeted=1)
+        asked = Asked(methods=("faulty", "nothing"), budgets=(0.03,), seeds=1, targeted=1)
         found = climb_ladder(open_run(climbed_copy), asked)
     assert [(each["method"], each["because"]) for each in found.skipped] == [
         ("faulty", "a fault in it: RuntimeError('a bug')")
     ]
-    assert ((found.outcomes["method"] == "nothing") & (found.outcomes["budget"] == 0.08)).any()
+    assert ((found.outcomes["method"] == "nothing") & (found.outcomes["budget"] == 0.03)).any()
 
 
 def test_queries_of_a_sets_own_prompt_are_told_apart(climbed: Path) -> None:

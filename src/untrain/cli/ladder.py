@@ -41,7 +41,7 @@ def ladder(
     ),
     seeds: int = typer.Option(2, "--seeds", help="Number of models, each of another seed."),
     dear: float = typer.Option(
-        0.1,
+        0.05,
         "--dear",
         help="Budgets above this are tried on the first model only, on one set of each kind.",
     ),

@@ -13,9 +13,12 @@ from untrain.unlearning.registry import METHODS, check_budget, make_method
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Shares of one training, the goal (0.05) among them."""
-DEAR = 0.1
+DEAR = 0.05
 """Budgets above it are tried on fewer models and sets: they are most of what a ladder costs, and
 nobody would spend half a training to save one."""
+ANEW = ("sisa",)
+"""Methods that take all steps of a training whatever the budget, each with fewer pairs: their time
+does not fall with it, so they are tried where dear budgets are."""
 
 
 @dataclass(frozen=True)

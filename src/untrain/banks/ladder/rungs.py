@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from untrain import __version__
-from untrain.banks.ladder.asked import Asked
+from untrain.banks.ladder.asked import ANEW, Asked
 from untrain.banks.ladder.items import items_key
 from untrain.banks.ladder.job import MEASURED_ONLY, Rung
 from untrain.banks.ladder.sets import RANDOM, LadderSet
@@ -17,7 +17,7 @@ from untrain.core.vocabulary import Reference
 from untrain.runs.queries import queries_key
 from untrain.runs.run import Run
 from untrain.training.base import ModelRequest
-from untrain.unlearning.registry import make_method
+from untrain.unlearning.registry import kind_of, make_method
 
 MEASURING = 100
 """Pairs passed that measuring a model counts as, for the progress bar."""
@@ -97,12 +97,12 @@ class Rungs:
                     yield Step(model, chosen, Reference.OTHER_SET.value, 1.0, other)
         for budget in sorted(self.asked.budgets):
             for method in self.asked.chosen:
-                for model, chosen in self.pairs(budget):
+                for model, chosen in self.pairs(method, budget):
                     yield Step(model, chosen, method, budget)
 
-    def pairs(self, budget: float) -> list[tuple[ModelRequest, LadderSet]]:
-        """Return the models and sets that a budget is tried on; see `Asked.dear`."""
-        if budget <= self.asked.dear:
+    def pairs(self, method: str, budget: float) -> list[tuple[ModelRequest, LadderSet]]:
+        """Return the models and sets that a method is tried on; see `Asked.dear`."""
+        if self.asked.dear >= 1 or (budget <= self.asked.dear and kind_of(method) not in ANEW):
             return [(model, chosen) for model in self.models for chosen in self.sets]
         first = {chosen.kind: chosen for chosen in reversed(self.sets)}
         some = [chosen for chosen in self.sets if first[chosen.kind] is chosen]
