@@ -228,6 +228,18 @@ def test_a_method_of_unlearning_is_named_with_what_is_known_of_it(run: Path, let
     assert found.verify(request=letter).passed
 
 
+def test_a_method_is_set_beside_the_exact_twin_where_there_is_one(run: Path, letter: Path) -> None:
+    asked = {"measure": "none", "probes": 0}
+    exact = untrain.takedown(letter, run, reference="exact", **asked)
+    found = untrain.takedown(
+        letter, run, reference="cheap", remove="fine_tuning", budget=0.5, **asked
+    )
+    means = found.record["after"]["surprise"]["means"]
+    assert means["exact"] == pytest.approx(exact.record["after"]["surprise"]["means"]["after"])
+    assert "trained without them" in Page(found.report.read_text(encoding="utf-8")).text["verified"]
+    assert found.verify().passed
+
+
 def test_the_trial_gives_the_list_a_verdict_of_its_own(run: Path, letter: Path) -> None:
     found = untrain.takedown(letter, run, measure="trial", remove="none", probes=0)
     trial = found.record["trial"]

@@ -424,11 +424,15 @@ def _after(
     target: Path,
 ) -> dict[str, Any]:
     """Measure both models, and draw the same pictures with both."""
+    cheaper = "path" in removal and removal["how"] != removing.EXACT
+    twin = removing.exact_twin(run, ids) if cheaper else None
 
     def measured() -> dict[str, Any]:
         before = fitted_model(run)
         after = fitted_model(run, removal["path"]) if "path" in removal else None
         models = {"before": before} | ({"after": after} if after is not None else {})
+        if twin is not None and after is not None:
+            models["exact"] = fitted_model(run, twin)
         return {
             "surprise": checking.surprise(run, models, ids),
             "drawn": checking.drawn_again(run, before, after, ids, options.probes, target),
@@ -438,7 +442,7 @@ def _after(
         return {"surprise": None, "drawn": None}
     says = "losses and pictures, before and after"
     files = removal.get("files")
-    return steps.done("after", says, [key, files, options.probes], measured)
+    return steps.done("after", says, [key, files, options.probes, twin], measured)
 
 
 def _write(target: Path, told: dict[str, Any], request: Request, catalog: Catalog) -> Answered:

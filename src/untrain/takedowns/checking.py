@@ -11,6 +11,7 @@ import numpy as np
 from untrain.core.files import rng
 from untrain.encoders import load_encoder
 from untrain.encoders.base import pooled
+from untrain.evaluation.membership import attack
 from untrain.evaluation.model_measures import Pairs
 from untrain.experiment.stages.compare import run_copy_test
 from untrain.experiment.stages.evaluate import pairs_of
@@ -71,20 +72,10 @@ def surprise(
         },
         "held_out": {name: None if v is None else v.tolist() for name, v in held.items()},
         "membership": {
-            name: None if (other := held[name]) is None else lower_than(of["requested"], other)
+            name: None if (other := held[name]) is None else attack(of["requested"], other)[0]
             for name, of in table.items()
         },
     }
-
-
-def lower_than(own: np.ndarray, others: np.ndarray) -> float:
-    """Return how often a value of one group is below one of another, ties counting half.
-
-    The area under the curve of an attacker who takes a low loss for a sign of membership
-    (Yeom et al. 2018, *Privacy Risk in Machine Learning*); 0.5 is a guess.
-    """
-    less = (own[:, None] < others[None]).mean()
-    return float(less + (own[:, None] == others[None]).mean() / 2)
 
 
 def drawn_again(

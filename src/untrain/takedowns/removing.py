@@ -52,9 +52,8 @@ def remove_exactly(run: Run, ids: Sequence[str]) -> dict[str, Any]:
     """
     check_some_remain(run, ids)
     run.trainer.prepare()
-    request = ModelRequest("A-without", run.config.seed, tuple(sorted(ids)))
     start = time.perf_counter()
-    row = run.trainer.train([request], "model without the request", paired=False).iloc[0]
+    row = run.trainer.train([_without(run, ids)], "model without the request", paired=False).iloc[0]
     return {
         "how": EXACT,
         "path": str(row["path"]),
@@ -62,6 +61,15 @@ def remove_exactly(run: Run, ids: Sequence[str]) -> dict[str, Any]:
         "seed": int(row["seed"]),
         "seconds": round(time.perf_counter() - start, 1),
     }
+
+
+def exact_twin(run: Run, ids: Sequence[str]) -> str | None:
+    """Return the path of model A trained again without the images, if it was."""
+    return run.trainer.known(_without(run, ids), paired=False)
+
+
+def _without(run: Run, ids: Sequence[str]) -> ModelRequest:
+    return ModelRequest("A-without", run.config.seed, tuple(sorted(ids)))
 
 
 def remove_by(run: Run, ids: Sequence[str], method: str, budget: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
+from untrain.evaluation.membership import attack
 from untrain.report.takedown import shown, value_at
 from untrain.runs.find import RECORD as RUN_RECORD
 from untrain.takedowns.hashes import digest_of, hashes_of, removed_by
@@ -232,15 +233,10 @@ def _sums(record: Mapping[str, Any]) -> Iterator[Check]:
                 own = np.array([row[name] for row in surprise["requested"]])
                 right = (
                     right
-                    and abs(_share(own, np.array(others)) - surprise["membership"][name]) < 1e-9
+                    and abs(attack(own, np.array(others))[0] - surprise["membership"][name]) < 1e-9
                 )
         text = "follow from the values of the single images" if right else "do not add up"
         yield Check("means", right, f"average surprise and shares {text}")
-
-
-def _share(own: np.ndarray, others: np.ndarray) -> float:
-    less = own[:, None] < others[None]
-    return float(less.mean() + (own[:, None] == others[None]).mean() / 2)
 
 
 def _catalogue(record: Mapping[str, Any], run: Path | None) -> Iterator[Check]:

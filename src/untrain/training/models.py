@@ -149,6 +149,11 @@ class Trainer:
         """Tell whether `train` would find a model, and not train it; as prepared as it."""
         return self.store.has_model(self.fingerprint(request, self._mode(paired)))
 
+    def known(self, request: ModelRequest, paired: bool = True) -> str | None:
+        """Return the path of a model that is trained already; None of one that is not."""
+        key = self.fingerprint(request, self._mode(paired))
+        return f"models/{key}" if self.store.has_model(key) else None
+
     def load(self, path: str) -> Any:
         """Return a fresh generator with the weights of a model, by its path in the run folder."""
         generator = self.spec.make()
