@@ -32,6 +32,7 @@ def generated(what: str) -> str:
         "checks": checks,
         "names": names,
         "commands": commands,
+        "tables": tables,
     }
     return makers[what]() if what in makers else document(ROOT / what)
 
@@ -145,6 +146,28 @@ def _prose(text: str) -> str:
     """Turn a docstring or a description into Markdown of one table's cell or paragraph."""
     joined = re.sub(r"\s*\n(?!\n)\s*", " ", text.strip())
     return joined.replace("``", "`").replace("|", "\\|")
+
+
+# Tables -----------------------------------------------------------------------------------------
+
+
+def tables() -> str:
+    """Return the columns of every table of a run folder, from the schemas that check them."""
+    from untrain.core.tables import TABLES
+
+    parts = []
+    for name, table in TABLES.items():
+        lines = [f"## {name}{table.suffix}", "", f"A row is {_prose(table.meaning)}.", ""]
+        lines += ["| column | type | what it is |", "|---|---|---|"]
+        for column in table.columns:
+            kind = f"{column.kind}, or missing" if column.nullable else str(column.kind)
+            values = " or ".join(f"`{value}`" for value in column.values)
+            says = _prose(f"{column.meaning} {values}.") if values else _prose(column.meaning)
+            lines.append(f"| `{column.name}` | {kind} | {says} |")
+        if table.others:
+            lines.append(f"| any other | number | {_prose(table.others)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 # Presets and names ------------------------------------------------------------------------------

@@ -41,6 +41,15 @@ def test_every_setting_is_explained(hooks: ModuleType) -> None:
             assert row and row[0].count(" | ") >= 3, f"{key}.{name} is missing"
 
 
+def test_every_table_and_column_is_explained(hooks: ModuleType) -> None:
+    from untrain.core.tables import TABLES
+
+    text = hooks.tables()
+    for name, table in TABLES.items():
+        section = text.partition(f"## {name}{table.suffix}\n")[2].partition("\n## ")[0]
+        assert all(f"| `{column.name}` | " in section for column in table.columns), name
+
+
 def test_every_command_is_explained(hooks: ModuleType) -> None:
     text = hooks.commands()
     for name, command in hooks.all_commands():

@@ -35,7 +35,6 @@ from untrain.report.tables.unlearning import (
     REFERENCES,
     answer,
     fidelity_markdown,
-    how_to_read,
     is_told,
     share,
 )
@@ -48,6 +47,13 @@ BEST = 3  # methods that are drawn in colour
 MARKS = "os^"
 HEIGHTS = {Group.FORGET: 2.7, Group.QUERY: 2.7, Group.RETAINED: 1.9, Group.HELD_OUT: 1.9}
 NARROW = 0.062  # least distance of two labels, a share of a panel of 2.7 inches
+CAPTION = (
+    "rho is 1 for the exact twin and 0 for doing nothing; the shaded corner is the goal, "
+    f"{GOAL:g} at up to {CHEAP:.0%} of a retraining. Blue: the methods that come nearest up to "
+    "there; orange: those that harm at most budgets; green: retrained models, and methods that are "
+    "told the answer. Vertical lines are 95 % intervals, crosses harm, triangles lie beyond the "
+    "edge. Below: how far pairs that should stay were moved, relative to the twin; 1 is as far."
+)
 
 
 class Look(NamedTuple):
@@ -91,7 +97,7 @@ def unlearning_figure(result: LadderResult) -> Plot:
             figure,
             "unlearning",
             "What forgetting costs, and how near it comes to exact retraining",
-            f"{how_to_read(result)} Crosses are methods that harm; triangles lie beyond the edge.",
+            CAPTION,
             " ".join(answer(result)) or "Curves of cost against fidelity.",
         )
 

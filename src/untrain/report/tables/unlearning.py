@@ -21,6 +21,7 @@ CONTROL = "nothing"
 TOLD = ("oracle_matching",)
 """Methods that know the twin: upper bounds, no candidates."""
 ATTACKS = {Attack.LOSS: "by value", Attack.CALIBRATED: "calibrated"}
+VERDICTS = {verdict: verdict.value for verdict in Fidelity} | {Fidelity.SAME: "like nothing"}
 GROUPS = {
     Group.FORGET: "forgotten images",
     Group.QUERY: "generated pictures",
@@ -29,7 +30,7 @@ GROUPS = {
 }
 HEADS = (
     *("Method", "Spent", "Forgotten images", "Generated pictures"),
-    *("Retained moved", "Held-out moved", "Verdict"),
+    *("Verdict", "Retained moved", "Held-out moved"),
 )
 BEST_HEADS = ("Method", "Best on forgotten images", "at", "Best on pictures", "at", "Harms")
 KIND_HEADS = ("Method", "Sets", "Forgotten images", "Generated pictures", "Reach")
@@ -99,8 +100,8 @@ def _line(name: str, groups: dict[str, Any]) -> tuple[str, ...]:
         share(first.spent),
         _rho_of(groups, Group.FORGET),
         _rho_of(groups, Group.QUERY),
+        "diverged" if diverged else VERDICTS[Fidelity(first.verdict)],
         *(number(_of(groups, g, "moved"), 2) for g in (Group.RETAINED, Group.HELD_OUT)),
-        "diverged" if diverged else str(first.verdict),
     )
 
 
@@ -258,8 +259,8 @@ def how_to_read(result: LadderResult) -> str:
         f"{seeds} and, for each of {sets}, the model's exact twin: trained again without the set, "
         "same start and same order of the data. rho = 1 − Σ(unlearned − twin)² / Σ(before − twin)² "
         "over the measured pairs: 1 is the twin itself, 0 is doing nothing, below 0 is harm. "
-        "Intervals are 95 %, over models and sets. Moved: how far a method moved pairs (root mean "
-        "square), relative to how far the twin moved them; 1 is as far."
+        "Intervals are 95 %, over models and sets; the verdict is on forgotten images. Moved: how "
+        "far pairs moved (root mean square), relative to how far the twin moved them; 1 is as far."
     )
 
 
@@ -286,6 +287,13 @@ def notes(result: LadderResult) -> list[str]:
         )
     if any(map(is_told, names)):
         found.append("`oracle_matching` is given the twin's predictions: an upper bound.")
+    of_budget = _methods(result).groupby("budget")["clusters"].max()
+    if (few := of_budget[of_budget < of_budget.max()]).size:
+        at = ", ".join(share(float(budget)) for budget in few.index)
+        found.append(
+            f"At {at} fewer models or sets were tried than at other budgets: a curve may bend "
+            "there because of that."
+        )
     if result.models == 1:
         found.append("There is one model, so intervals are over sets only, and hold for it only.")
     if result.distances[["klom", "ulira"]].isna().all(axis=None):
