@@ -192,8 +192,8 @@ def rho_interval(clusters: pd.DataFrame, confidence: float = 0.95) -> tuple[floa
     The interval is of the logarithm of the ratio of sums, so that no limit is above 1
     (`untrain.evaluation.crossed.crossed_interval`).
 
-    In simulations of 3 to 5 models and 4 to 16 sets (``benchmarks/fidelity_intervals.py``) it
-    covers 89 to 98 %, where clusters taken as independent would cover 59 to 94 %.
+    In simulations of 3 to 8 models and 4 to 16 sets (``benchmarks/fidelity_intervals.py``) it
+    covers 89 to 98 %, where clusters taken as independent would cover 54 to 94 %.
     With one model or one set it is conditional on it: with one of models that differ, 81 %.
 
     Parameters
