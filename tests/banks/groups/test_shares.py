@@ -18,6 +18,7 @@ from untrain.banks.groups.results import find_shares, keep_shares
 from untrain.banks.groups.scores import with_scores
 from untrain.banks.groups.shares import shares_of
 from untrain.core.errors import InputError
+from untrain.core.tables import GROUP_OF_IMAGE
 from untrain.report.figures import FIGURES
 from untrain.report.page.write import render
 from untrain.report.tables.shares import facts, shares_markdown, shares_texts, text_rows
@@ -122,6 +123,21 @@ def test_shares_are_kept_and_shown(run: Run, shares: Shares, brands: list[str]) 
     assert shares_texts(results)[0]["by"] == "brand"
     page = render(results, list(figure))
     assert 'id="figure-shares-brand"' in page and "Groups and their shares" in page
+
+
+def test_the_page_shows_images_of_each_group_if_it_may(run: Run, shares: Shares) -> None:
+    keep_shares(run, shares)
+    of = run.catalog.attributes["brand"].to_numpy(str)
+    table = pd.DataFrame({"image_id": run.catalog.ids, "group": of})
+    GROUP_OF_IMAGE.write(run.path("groups", "brand"), table)
+    run.path("thumbnails").mkdir()
+    for image_id in run.catalog.ids[:12]:
+        run.catalog.image(image_id).save(run.path("thumbnails", f"{image_id}.png"))
+    results = read_results(run.folder)
+    page = render(results, [])
+    assert 'class="strips"' in page
+    assert all(f"<dt>{name}</dt>" in page for name in set(of[:12]))
+    assert 'class="strips"' not in render(results, [], training_images=False)
 
 
 def test_no_shares_are_an_error_that_says_how_to_make_them(run: Run) -> None:

@@ -22,6 +22,7 @@ from untrain.report.page.facts import details, explained, given_facts, trial_fac
 from untrain.report.page.gallery import Gallery
 from untrain.report.page.opening import given_examples, trial_examples
 from untrain.report.page.picture_details import PictureDetails
+from untrain.report.page.strips import shares_with_pictures
 from untrain.report.page.templates import read_asset, render_template
 from untrain.report.ranking import metric_label, nearness_table, ranking_metrics, ranking_name
 from untrain.report.tables import effects as tables
@@ -29,7 +30,6 @@ from untrain.report.tables.differences import difference_rows, equivalent_rows
 from untrain.report.tables.exports import save_tables
 from untrain.report.tables.leaderboard import leaderboard_text
 from untrain.report.tables.markdown import markdown
-from untrain.report.tables.shares import shares_texts
 from untrain.report.tables.unlearning import unlearning_text
 from untrain.runs.results import RunResults, read_results, rows
 
@@ -140,7 +140,7 @@ def _trial(run: RunResults, gallery: Gallery) -> dict[str, Any]:
         "prompts": _verdict_rows(run),
         "equivalent": equivalent_rows(run),
         "leaderboard": leaderboard_text(run),
-        "shares": shares_texts(run),
+        "shares": shares_with_pictures(run, gallery),
         "unlearning": unlearning_text(run),
     }
 

@@ -169,6 +169,7 @@ def shares_texts(run: RunResults) -> list[dict[str, Any]]:
     return [
         {
             "by": shares.by,
+            "key": shares.key,
             "figure": figure_name(shares),
             "how": how_to_read(shares),
             "heads": heads(shares),
