@@ -287,6 +287,11 @@ def notes(result: LadderResult) -> list[str]:
         )
     if any(map(is_told, names)):
         found.append("`oracle_matching` is given the twin's predictions: an upper bound.")
+    if any(name.partition(":")[0] == "sisa" for name in names):
+        found.append(
+            "`sisa` is another recipe: a new model of a part of the retained images. It has "
+            "forgotten the set for certain; rho says how near it comes to the whole model's twin."
+        )
     of_budget = _methods(result).groupby("budget")["clusters"].max()
     if (few := of_budget[of_budget < of_budget.max()]).size:
         at = ", ".join(share(float(budget)) for budget in few.index)
