@@ -26,6 +26,7 @@ import untrain
 GRID: dict[str, dict[str, tuple[float, ...]]] = {
     "caption_swap": {"weight": (0.04, 0.08, 0.15), "rate": (0.07, 0.13), "batch": (8, 12)},
     "attribute_to_delete": {"gain": (5.0, 7.0, 9.0), "damping": (0.5, 1.0, 2.0)},
+    "combined_matching": {"gain": (5.0, 6.2, 8.0), "weight": (0.04, 0.08, 0.15)},
     "oracle_matching": {"weight": (0.04, 0.08, 0.15)},
     "influence": {"damping": (1.0, 3.0, 10.0), "steps": (1, 5)},
     "relabelling": {"rate": (0.1, 0.2, 0.3), "forget": (0.3, 1.0)},

@@ -15,6 +15,7 @@ from untrain.catalogs import Catalog, rendered
 from untrain.core.errors import InputError
 from untrain.unlearning import Task, matching, unlearn
 from untrain.unlearning.caption_swap import CaptionSwap
+from untrain.unlearning.combined_matching import CombinedMatching
 from untrain.unlearning.learner import Learner
 from untrain.unlearning.matching import Matching, in_proportion, match
 from untrain.unlearning.neighbours import Neighbours
@@ -121,6 +122,22 @@ def test_oracle_matching_ends_nearer_to_the_retraining(fitted: Sketcher, catalog
     models = (fitted, found, twin)
     before, after, exact = (losses_of(g, catalog, task.forgotten) for g in models)
     assert np.square(after - exact).sum() < 0.1 * np.square(before - exact).sum()
+
+
+def test_two_predictions_are_averaged_where_the_budget_suffices_for_both(
+    fitted: Sketcher, catalog: Catalog
+) -> None:
+    found = []
+    for budget in (1.0, 0.01):
+        task = task_of(fitted, catalog, budget=budget)
+        neighbours = Neighbours.of(task)
+        method = CombinedMatching()
+        both = method.ratios(Learner(task, "combined_matching"), neighbours)
+        said = CaptionSwap(share=method.share).ratios(
+            Learner(task_of(fitted, catalog, budget=budget), "combined_matching"), neighbours
+        )
+        found.append([both[each] == said[each] for each in said])
+    assert not any(found[0]) and all(found[1])
 
 
 def test_oracle_matching_needs_the_answer(fitted: Sketcher, catalog: Catalog) -> None:

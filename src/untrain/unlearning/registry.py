@@ -30,6 +30,7 @@ METHODS: Registry[Callable[..., Method]] = Registry(
         "sisa": f"{_HERE}.sisa:Sisa",
         "attribute_to_delete": f"{_HERE}.attribute_to_delete:AttributeToDelete",
         "caption_swap": f"{_HERE}.caption_swap:CaptionSwap",
+        "combined_matching": f"{_HERE}.combined_matching:CombinedMatching",
         "oracle_matching": f"{_HERE}.oracle_matching:OracleMatching",
     },
 )
