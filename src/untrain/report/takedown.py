@@ -54,7 +54,7 @@ def shown(value: Any, how: str) -> str:
     if how == "whole":
         return f"{value:,.0f}"
     if how == "percent":
-        return f"{100 * value:.3g} %"
+        return f"{round(100 * value, 1):g} %"
     if how == "p":
         return "below 0.001" if value < 0.001 else f"{value:.3f}"
     digits = 2 if how == "two" else 3
@@ -137,6 +137,11 @@ def _found_in_short(told: Told) -> Iterator[Markup]:
         yield _some_of(told, "counts.only_unused", one) + Markup(
             " {} in the data, but the model was not trained on that part."
         ).format("are" if several else "is")
+    if counts["to_decide"]:
+        yield Markup("{} like a copy but {} not counted as one: a person has to decide.").format(
+            told.count("counts.to_decide", "further image looks", "further images look"),
+            "is" if counts["to_decide"] == 1 else "are",
+        )
     if counts["not_found"]:
         yield Markup("Of {} no copy was found; what is nearest is shown below.").format(
             _some_of(told, "counts.not_found", one, lower=True)
@@ -149,6 +154,10 @@ def _some_of(
     """Return ``3 of the 5 pictures that were sent, or copies of them,``."""
     if one:
         start = Markup("the picture that was sent" if lower else "The picture that was sent")
+    elif value_at(told.record, path) == told.record["counts"]["pictures"]:
+        start = Markup("{} {} that were sent").format(
+            "all" if lower else "All", told.count(path, "picture")
+        )
     else:
         start = Markup("{} of the {} that were sent").format(
             told.n(path), told.count("counts.pictures", "picture")
@@ -210,6 +219,9 @@ def _removal_in_short(told: Told) -> Iterator[Markup]:
             "a training without them."
         ).format(removal["how"], them)
     drawn = (told.record["after"] or {}).get("drawn")
+    if drawn and "after" not in drawn and drawn["probes"]:
+        near = len(drawn["before"]["pictures"])
+        yield Markup("Asked for them by their captions, too, it drew {}.").format(_near(near))
     if drawn and "after" in drawn:
         before, now = (len(drawn[when]["pictures"]) for when in ("before", "after"))
         yield Markup(
@@ -231,12 +243,12 @@ def kind_words(match: Mapping[str, Any]) -> str:
     >>> kind_words({"kind": "cropped mirrored", "verdict": "copy", "copy": True, "by_way_of": ""})
     'a copy: cropped, mirrored'
     """
-    if match["verdict"] != "copy":
+    if match["verdict"] == "similar":
         return "among the nearest"
     kinds = match["kind"].split()
     words = ", ".join(KINDS.get(kind, kind.replace("_", " ")) for kind in kinds)
     if not set(kinds) <= {"identical", "same_pixels"}:
-        words = f"a copy: {words}" if match["copy"] else f"looks like a copy ({words}), not counted"
+        words = f"a copy: {words}" if match["copy"] else f"looks like one: {words}; not counted"
     return words + (f"; found by way of {match['by_way_of']}" if match["by_way_of"] else "")
 
 
@@ -249,6 +261,23 @@ def looked_for(record: Mapping[str, Any]) -> str:
         "resized, cropped, mirrored, turned, stretched, recoloured or blurred, got a border, or "
         "have something laid over them"
     )
+
+
+def recall_rows(told: Told) -> list[tuple[str, Markup]]:
+    """Return how many copies of each kind the search finds, lowest and highest by strength."""
+    places: dict[str, list[int]] = {}
+    recall = told.record["found"]["about"]["detector"]["recall"]
+    for place, row in enumerate(recall):
+        places.setdefault(row["kind"], []).append(place)
+    rows = []
+    for kind, own in places.items():
+        ends = [pick(own, key=lambda place: recall[place]["rate"]) for pick in (min, max)]
+        low, high = (
+            told.n(f"found.about.detector.recall.{place}.rate", "percent") for place in ends
+        )
+        same = recall[ends[0]]["rate"] == recall[ends[1]]["rate"]
+        rows.append((KINDS.get(kind, kind), low if same else low + " to " + high))
+    return rows
 
 
 def check_rows(told: Told) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from untrain.takedowns.parts import UNUSED
 from untrain.takedowns.request import Request
 
 IDENTICAL, SAME_PIXELS, NEAREST = "identical", "same_pixels", "nearest"
+COPY, SIMILAR = "copy", "similar"
 EXACT = (IDENTICAL, SAME_PIXELS)
 NEAR = "near"
 COPIES = (NEAR, "exact")
@@ -35,8 +36,8 @@ class Match:
     kind : str
         What was done to it, in the words of `untrain.search.copy_detector.KINDS` with spaces
         between them; ``nearest`` if it is no copy as far as can be told.
-    verdict : {'copy', 'similar'}
-        Of the copy detector.
+    verdict : {'copy', 'copy_or_variant', 'similar'}
+        Of the copy detector; a variant may be another colour of the same thing.
     copy : bool
         Whether it counts as the picture itself or a copy of it.
     score : float or None
@@ -114,7 +115,7 @@ def find(request: Request, catalog: Catalog, parts: Mapping[str, str], copies: s
     found = {asked.name: list(search.of(asked.name, asked.path)) for asked in request.pictures}
     for name, own in found.items():
         found[name] = own + list(search.by_way_of(name, own))
-    without = [name for name, own in found.items() if not any(m.verdict == "copy" for m in own)]
+    without = [name for name, own in found.items() if all(m.verdict == SIMILAR for m in own)]
     for name, nearest in search.nearest(request, without).items():
         known = {match.image_id for match in found[name]}
         more = [match for match in nearest if match.image_id not in known]
@@ -127,9 +128,21 @@ def find(request: Request, catalog: Catalog, parts: Mapping[str, str], copies: s
         "images": len(catalog),
         "fingerprint": catalog.fingerprint,
         "copies": copies,
-        "detector": measured()["modes"][search.detector.mode] | {"mode": search.detector.mode},
+        "detector": _known_of(search.detector.mode),
     }
     return Found(tuple(matches), about)
+
+
+def _known_of(mode: str) -> dict[str, Any]:
+    """Return what was measured of the detector: recall by edit, and how often it errs."""
+    whole = measured()
+    of_mode = whole["modes"][mode]
+    return {
+        "mode": mode,
+        "images": whole.get("images"),
+        "false_positives": of_mode.get("false_positives"),
+        "recall": of_mode.get("recall") or [],
+    }
 
 
 class _Search:
@@ -147,14 +160,15 @@ class _Search:
     def by_way_of(self, name: str, found: Sequence[Match]) -> Iterator[Match]:
         """Yield copies of the copies: an edited picture can be too far from another edit."""
         known = {match.image_id for match in found}
-        contents = set()
+        # The picture itself has found what its own pixels find.
+        contents = {match.content for match in found if match.kind in EXACT}
         for match in [match for match in found if match.copy]:
             if match.content in contents:  # equal images find the same
                 continue
             contents.add(match.content)
             pixels = np.asarray(self.catalog.image(match.image_id))
             for row in self.detector.find({name: pixels}, top=FIRST).to_dict("records"):
-                if row["verdict"] == "copy" and row["image_id"] not in known:
+                if row["verdict"] == COPY and row["image_id"] not in known:
                     known.add(row["image_id"])
                     yield replace(self._match(name, row), by_way_of=match.image_id)
 
@@ -165,7 +179,7 @@ class _Search:
         found = trace({name: request[name] for name in names}, self.catalog, top=SHOWN).table
         return {
             name: [
-                self._match(name, {"image_id": image_id, "verdict": "similar", "kinds": ""})
+                self._match(name, {"image_id": image_id, "verdict": SIMILAR, "kinds": ""})
                 for image_id in found[found["query"] == name]["image_id"]
             ]
             for name in names
@@ -174,7 +188,7 @@ class _Search:
     def _match(self, name: str, row: Mapping[Any, Any]) -> Match:
         image_id, verdict = str(row["image_id"]), str(row["verdict"])
         at = self.catalog.index[image_id]
-        kind = str(row["kinds"]) if verdict == "copy" else NEAREST
+        kind = NEAREST if verdict == SIMILAR else str(row["kinds"])
         numbers = {key: row.get(key) for key in ("score", "agreement", "share", "scale", "angle")}
         return Match(
             picture=name,
@@ -182,7 +196,7 @@ class _Search:
             part=self.parts.get(image_id, UNUSED),
             kind=kind,
             verdict=verdict,
-            copy=verdict == "copy" and (self.copies == NEAR or kind in EXACT),
+            copy=verdict == COPY and (self.copies == NEAR or kind in EXACT),
             **{key: None if value is None else float(value) for key, value in numbers.items()},
             by_way_of="",
             content=self.catalog.hashes[at],

@@ -73,6 +73,7 @@ def counts(
     }
     found = {match["picture"] for match in copies}
     images = {match["image_id"] for match in copies if match["part"] == TRAINING}
+    like = {match["image_id"] for match in matches if match["verdict"] != "similar"}
     return {
         "pictures": pictures,
         "unreadable": unreadable,
@@ -82,6 +83,7 @@ def counts(
         "only_held_out": len(of_part[HELD_OUT] - of_part[TRAINING]),
         "only_unused": len(of_part[UNUSED] - of_part[TRAINING] - of_part[HELD_OUT]),
         "training_images": len(images),
+        "to_decide": len(like - {match["image_id"] for match in copies}),
         "removed": removed,
     }
 

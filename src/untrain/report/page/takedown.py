@@ -22,6 +22,7 @@ from untrain.report.takedown import (
     in_short,
     kind_words,
     looked_for,
+    recall_rows,
 )
 
 SIDE = 300  # pixels of a picture: twice what the page shows
@@ -86,6 +87,7 @@ def takedown_page(record: Mapping[str, Any], pictures: Pictures) -> str:
         record=record,
         short=in_short(told),
         looked_for=looked_for(record),
+        recall=recall_rows(told),
         asked=_asked(told, pictures),
         leaning=_leaning(told),
         checks=check_rows(told),
@@ -115,6 +117,7 @@ def _asked(told: Told, pictures: Pictures) -> list[dict[str, Any]]:
                 **picture,
                 "uri": pictures.sent(picture["name"]),
                 "found": any(match["copy"] for match in own),
+                "like": any(match["verdict"] != "similar" for match in own),
                 "beside": own[:BESIDE],
                 "more": max(0, len(own) - BESIDE),
             }
