@@ -102,7 +102,7 @@ def test_the_whole_way_from_the_letter_to_a_verified_answer(run: Path, letter: P
         "forgets": None,
     }
     _check_page(found.report.read_text(encoding="utf-8"), opened.held_out.ids[0], ids)
-    checked = found.verify(request=letter)
+    checked = found.verify(request=str(letter))
     assert checked.passed
     assert [c.code for c in checked.checks if c.passed is None] == ["data"]
 

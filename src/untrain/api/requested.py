@@ -55,11 +55,28 @@ class Takedown:
 
         return [sentence.striptags() for sentence in in_short(Told(self.record))]
 
-    def verify(self, **where: Any) -> Verified:
-        """Check the record again, with ``request``, ``data``, ``model`` as `untrain verify`."""
+    def verify(
+        self,
+        request: str | Path | None = None,
+        data: Catalog | None = None,
+        model: str | Path | None = None,
+    ) -> Verified:
+        """Check the record again.
+
+        Parameters
+        ----------
+        request : str or Path, optional
+            The folder with the pictures that were sent.
+        data : Catalog, optional
+            The data as they are now.
+        model : str or Path, optional
+            The folder of the model that is in use; left out, the one in the run.
+        """
         from untrain.takedowns.verify import verify
 
-        return verify(self.folder, **where)
+        places = (None if place is None else Path(place) for place in (request, model))
+        asked, used = places
+        return verify(self.folder, asked, data, used)
 
     def __repr__(self) -> str:
         counts = self.record["counts"]
