@@ -102,6 +102,14 @@ def test_fidelity_is_kept_with_the_results(climbed_copy: Path) -> None:
         assert (climbed_copy / "results" / f"fidelity.{suffix}").is_file()
 
 
+def test_a_ladder_of_the_control_by_itself_has_results_too(climbed_copy: Path) -> None:
+    found = read_ladder(climbed_copy)
+    only = found.outcomes[found.outcomes["method"].isin(["full", "twin", "nothing"])]
+    table = keep_fidelity(open_run(climbed_copy), replace(found, outcomes=only))
+    assert set(table["method"]) == {"nothing"}
+    assert (climbed_copy / "results" / "figures" / "unlearning.svg").is_file()
+
+
 def test_what_is_there_is_not_made_again_and_less_takes_nothing_away(
     climbed_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

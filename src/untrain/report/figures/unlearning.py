@@ -281,7 +281,8 @@ def _apart(places: list[float], least: float) -> list[float]:
 def _cost_axis(axes: Axes, table: pd.DataFrame) -> None:
     """Label the axis of cost, which all panels share."""
     spent = table["spent"].fillna(table["budget"])
-    least = float(spent[spent > 0].min())
+    paid = spent[spent > 0]  # doing nothing costs nothing
+    least = float(paid.min() if len(paid) else table["budget"].min())
     axes.set_xscale("log")
     axes.set_xlim(least / 1.25, 1.12)
     marks = [
