@@ -32,6 +32,12 @@ GRID: dict[str, dict[str, tuple[float, ...]]] = {
     "relabelling": {"rate": (0.1, 0.2, 0.3), "forget": (0.3, 1.0)},
     "siss": {"rate": (0.05, 0.1), "share": (0.1, 0.3, 1.0)},
     "sisa": {},
+    "fine_tuning": {"rate": (0.2, 0.5)},
+    "ascent": {"rate": (0.01, 0.02)},
+    "ascent_retain": {"rate": (0.06, 0.08), "forget": (0.2, 0.3)},
+    "bounded_ascent": {"forget": (0.2, 0.3), "bound": (0.4, 0.45, 0.5)},
+    "npo": {"rate": (0.06, 0.08), "forget": (0.5, 1.0), "beta": (0.05, 0.1, 0.2)},
+    "salun": {"share": (0.2, 0.5), "forget": (0.2, 0.3)},
 }
 """By method: the values of its options that are tried, each with each."""
 

@@ -15,7 +15,7 @@ from untrain.runs.evidence import fitted_model
 from untrain.runs.run import Run, open_run
 from untrain.runs.unlearned import RECORD, SHEET, Asked, model_digest, unlearn_in_run
 
-FAST = "ascent_retain:rate=0.3"
+FAST = "ascent_retain:rate=0.3,forget=2"
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_data_that_changed_since_are_refused(run: Run) -> None:
 
 
 def test_python_asks_a_result(run: Run) -> None:
-    found = Result(run.folder).unlearn(run.catalog.ids[:3], "ascent_retain", budget=0.5, rate=0.3)
+    found = Result(run.folder).unlearn(run.catalog.ids[:3], "ascent_retain", budget=0.5, rate=0.3, forget=2)
     assert found.losses["group"].tolist()[:2] == ["forget", "retained"]
     assert found.sheet().size[0] > 100
     assert found.generator is not None and "3 images by ascent_retain" in repr(found)

@@ -146,7 +146,7 @@ def test_a_bound_holds_and_ends_the_ascent(fitted: Counting, catalog: Catalog) -
     rises = []
     for bound in (0.02, 0.2):
         task = task_of(fitted, catalog, budget=1.0)
-        found = unlearn("bounded_ascent", task, bound=bound, rate=0.2)
+        found = unlearn("bounded_ascent", task, bound=bound, rate=0.2, batch=16, forget=0.5)
         assert found.spent.share < 0.9
         after = losses_of(found.generator, catalog, ids)
         rises.append((after - losses_of(fitted, catalog, ids)).mean())

@@ -19,8 +19,8 @@ class Ascent(Gradual):
         At most: it has no end of its own, and soon harms everything.
     """
 
-    rate: float = 0.01
-    steps: int = 100
+    rate: float = 0.02
+    steps: int = 40
 
     def __call__(self, task: Task) -> Generator:
         """Return the generator after the ascent."""

@@ -67,6 +67,12 @@ class Task:
         asked = {*self.forget, *self.absent}
         return tuple(each for each in self.catalog.ids if each not in asked)
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The ids that it was fitted on, in the catalogue's order."""
+        absent = set(self.absent)
+        return tuple(each for each in self.catalog.ids if each not in absent)
+
     @cached_property
     def meter(self) -> Meter:
         """What is left of the budget; whatever passes pairs through a model pays here first."""

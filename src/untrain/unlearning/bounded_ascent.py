@@ -32,9 +32,8 @@ class BoundedAscent(Retaining):
         pictures like them, does not.
     """
 
-    rate: float = 0.03
-    forget: float = 0.5
-    bound: float = 0.3
+    rate: float = 0.08
+    bound: float = 0.45
 
     def __call__(self, task: Task) -> Generator:
         """Return the generator once the bound is reached, or the budget spent."""

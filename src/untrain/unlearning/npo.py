@@ -39,8 +39,8 @@ class Npo(Retaining):
         How soon it fades: at l − l_ref = 1/β nats the push is about half.
     """
 
-    rate: float = 0.03
-    forget: float = 1.0
+    rate: float = 0.08
+    forget: float = 0.5
     beta: float = 0.1
 
     def __call__(self, task: Task) -> Generator:

@@ -24,7 +24,9 @@ class Retaining(Gradual):
         Weight of the forget set's loss, that of the retained pairs being 1.
     """
 
-    forget: float = 1.0
+    rate: float = 0.06
+    batch: int = 8
+    forget: float = 0.2
 
     def cost(self, task: Task) -> int:
         """Return how many pairs a step passes, forward and backward."""
@@ -43,9 +45,7 @@ class AscentRetain(Retaining):
         At most: the ascent has no end of its own.
     """
 
-    rate: float = 0.03
-    forget: float = 0.5
-    steps: int = 200
+    steps: int = 40
 
     def __call__(self, task: Task) -> Generator:
         """Return the generator after the last step."""

@@ -26,10 +26,8 @@ class SalUn(Retaining):
         At most: the ascent has no end of its own.
     """
 
-    rate: float = 0.03
-    forget: float = 0.5
     share: float = 0.5
-    steps: int = 200
+    steps: int = 40
 
     def __call__(self, task: Task) -> Generator:
         """Return the generator after the last step."""

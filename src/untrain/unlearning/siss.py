@@ -34,9 +34,9 @@ class Siss(Gradual):
     def __call__(self, task: Task) -> Generator:
         """Return the generator after as many steps as the budget allows."""
         learner = Learner(task, "siss")
-        everything = learner.batches(task.catalog.ids, self.batch, "all")
+        everything = learner.batches(task.held, self.batch, "all")
         gone = learner.batches(task.forgotten, self.batch, "forget")
-        n, k = len(task.catalog), len(task.forgotten)
+        n, k = len(task.held), len(task.forgotten)
         learnt = list(learner.parameters.values())
 
         def loss(step: int) -> torch.Tensor:
