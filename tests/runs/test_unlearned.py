@@ -119,7 +119,9 @@ def test_data_that_changed_since_are_refused(run: Run) -> None:
 
 
 def test_python_asks_a_result(run: Run) -> None:
-    found = Result(run.folder).unlearn(run.catalog.ids[:3], "ascent_retain", budget=0.5, rate=0.3, forget=2)
+    found = Result(run.folder).unlearn(
+        run.catalog.ids[:3], "ascent_retain", budget=0.5, rate=0.3, forget=2
+    )
     assert found.losses["group"].tolist()[:2] == ["forget", "retained"]
     assert found.sheet().size[0] > 100
     assert found.generator is not None and "3 images by ascent_retain" in repr(found)
