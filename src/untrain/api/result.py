@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from untrain.api.effect import Effect, check_known
 from untrain.core.errors import InputError
+from untrain.core.vocabulary import UNLEARNING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,7 @@ class Result:
     def unlearn(
         self,
         ids: Sequence[str],
-        method: str = "npo",
+        method: str = UNLEARNING,
         budget: float = 0.05,
         *,
         named: str = "A",

@@ -13,6 +13,7 @@ from rich.table import Table
 from untrain.cli import completion
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import lines_table, print_json
+from untrain.core.vocabulary import UNLEARNING
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +39,7 @@ def unlearn(
         show_default=False,
     ),
     method: str = typer.Option(
-        "npo",
+        UNLEARNING,
         "--method",
         "-m",
         help="Method, with options after a colon (npo:beta=0.2,rate=0.05); --list has all.",
@@ -67,7 +68,7 @@ def unlearn(
     record of what was done (unlearned.json), and pictures by both models from the same noise. How
     near a method comes to exact retraining, untrain ladder measures.
 
-    Example: untrain unlearn runs/demo --ids takedown.txt --method npo --budget 0.05
+    Example: untrain unlearn runs/demo --ids takedown.txt --budget 0.05
     """
     from untrain.runs.find import find_run
     from untrain.runs.inputs import read_lines

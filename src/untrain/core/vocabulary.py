@@ -13,6 +13,10 @@ SAMPLER = "A"
 ATTRIBUTOR = "leverage"
 """How influence is computed where nothing is said: best on banks of seeds that chose nothing."""
 
+UNLEARNING = "caption_swap"
+"""How a model is made to forget unless another method is asked for: the best of those that need no
+answer, on a seed that no result uses (docs/how-to/unlearning.md)."""
+
 
 class Role(StrEnum):
     """What a prompt is there for."""
