@@ -47,6 +47,10 @@ BEST = 3  # methods that are drawn in colour
 MARKS = "os^"
 HEIGHTS = {Group.FORGET: 2.7, Group.QUERY: 2.7, Group.RETAINED: 1.9, Group.HELD_OUT: 1.9}
 NARROW = 0.062  # least distance of two labels, a share of a panel of 2.7 inches
+WORDS = {
+    Reference.OTHER_SEED.value: "twin of another seed",
+    Reference.OTHER_SET.value: "wrong set left out",
+}
 CAPTION = (
     "rho is 1 for the exact twin and 0 for doing nothing; the shaded corner is the goal, "
     f"{GOAL:g} at up to {CHEAP:.0%} of a retraining. Blue: the methods that come nearest up to "
@@ -143,7 +147,7 @@ def _panel(axes: Axes, own: pd.DataFrame, what: str, looks: dict[str, Look]) -> 
     if what == "rho":
         axes.set_ylim(LOWEST - 0.08, 1.12)
         axes.axhline(0, color=INK, lw=1, zorder=1)
-        axes.text(1.05, -0.03, "doing nothing", ha="right", va="top", fontsize=7.5)
+        axes.text(0.8, -0.03, "doing nothing", ha="right", va="top", fontsize=7.5)
         axes.fill_between([1e-9, CHEAP], GOAL, 1, color=GREEN, alpha=0.12, lw=0, zorder=0)
     else:
         axes.set_yscale("log", base=2)
@@ -208,7 +212,7 @@ def _reference(
         found = own.loc[own["method"] == method, what]
         if found.empty or not math.isfinite(found.iloc[0]):
             return None
-        value, label = float(found.iloc[0]), f"twin of another {method.removeprefix('other ')}"
+        value, label = float(found.iloc[0]), WORDS[method]
     at, off = _within(np.array([value]), what)
     mark = ("v" if what == "rho" else "^") if off[0] else "D"
     axes.plot([1], at, mark, mec=GREEN, mfc=PAPER, ms=5.5, mew=1.4, zorder=6, clip_on=False)
