@@ -27,6 +27,7 @@ _PUBLIC = {
     "Calibration": "untrain.attribution.calibration",
     "Catalog": "untrain.catalogs",
     "Config": "untrain.settings.config",
+    "CopyDetector": "untrain.search.copy_detector",
     "DalleGenerator": "untrain.generators.dalle.generator",
     "Encoder": "untrain.encoders",
     "Effect": "untrain.api",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from untrain.generators.dalle.generator import DalleGenerator
     from untrain.generators.dalle.presets import preset_of
     from untrain.generators.registry import register
+    from untrain.search.copy_detector import CopyDetector
     from untrain.settings.config import Config
     from untrain.settings.load import load_config
     from untrain.testing import check_generator

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.helpers.commands import Untrain
 
@@ -45,6 +45,19 @@ def test_duplicates_json_and_exact_alone(untrain: Untrain, photos: Path) -> None
     said = untrain("data", "duplicates", photos, "--json", "--exact")
     (group,) = json.loads(said.out)["groups"]
     assert [image["image_id"] for image in group["images"]] == ids[:2]
+
+
+def test_edited_copies_are_listed_beside_the_groups(untrain: Untrain, photos: Path) -> None:
+    first = min(photos.glob("*.png"))
+    with Image.open(first) as image:
+        ImageOps.mirror(image).save(photos / "x1.png")
+    (photos / "x1.txt").write_text("mirrored")
+    said = untrain("data", "duplicates", photos, "--edited", "--csv", "all.csv")
+    assert "edited copies: all-edited.csv" in said.out
+    pairs = pd.read_csv("all-edited.csv", dtype=str)
+    found = pairs[pairs["kinds"] == "mirrored"][["image_id", "of"]].to_numpy()
+    assert {first.stem, "x1"} in map(set, found)  # either may be the original
+    assert "edited copies: " in said.out and "mirrored" in said.out
 
 
 def test_no_duplicates(untrain: Untrain, photos: Path) -> None:

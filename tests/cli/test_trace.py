@@ -54,6 +54,7 @@ def test_the_table_shows_the_image_its_copy_and_their_captions(photo: Path) -> N
     assert "000000" in lines[0] and "near copy" in lines[0] and "1.000" in lines[0]
     assert "zz-copy" in lines[1] and "= 000000" in lines[1] and "[bold]again[/]" in lines[1]
     assert "Near copy of 000000: distance 0.000" in said
+    assert "Copy of 000000: the same picture in another file. Also flagged: zz-copy." in said
     assert "33 images of photos" in said
 
 
@@ -222,7 +223,17 @@ def test_pictures_of_any_mode_find_their_original(
 
 def test_a_single_pixel_is_a_picture(photos: Path) -> None:
     Image.new("RGB", (1, 1), "red").save("dot.png")
-    assert "No near copy" in call("dot.png", "-c", "photos")
+    said = call("dot.png", "-c", "photos")
+    assert "No unaltered copy among those nearest" in said
+    assert "No copy found, unaltered or edited" in said
+
+
+def test_edited_copies_can_be_left_out(photo: Path) -> None:
+    said = json.loads(call(photo, "-c", "photos", "--edited", "none", "--json"))
+    assert said["queries"][0]["edited_copies"] == []
+    said = json.loads(call(photo, "-c", "photos", "--json"))
+    found = said["queries"][0]["edited_copies"]
+    assert [row["verdict"] for row in found[:2]] == ["copy", "copy"]
 
 
 def truncated(photo: Path) -> None:

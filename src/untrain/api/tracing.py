@@ -31,6 +31,7 @@ def trace(
     index: str = "exact",
     ranking: str = "fusion",
     fresh: bool = False,
+    edited: str = "thorough",
 ) -> Traced:
     """Return the training images nearest to pictures, out of a whole catalogue.
 
@@ -45,7 +46,7 @@ def trace(
         What the pictures were drawn for: captions are then searched, too.
     encoder : Encoder or str, optional
         An encoder, or the name of one.
-    top, candidates, index, ranking, fresh
+    top, candidates, index, ranking, fresh, edited
         As `untrain.search.trace.trace` takes them.
 
     Raises
@@ -67,7 +68,8 @@ def trace(
 
     opened, images = catalog_of(catalog), named_pictures(pictures)
     used = load_encoder(encoder) if isinstance(encoder, str) else encoder
-    found = find(images, opened, prompt, used, top, candidates, index, ranking, fresh)
+    search = top, candidates, index, ranking, fresh, edited
+    found = find(images, opened, prompt, used, *search)
     return Traced(found, images, opened)
 
 
@@ -95,6 +97,11 @@ class Traced:
     def copies(self) -> pd.DataFrame:
         """The copy test, a row a picture."""
         return self.found.copies.copy()
+
+    @property
+    def edited(self) -> pd.DataFrame:
+        """Copies that were edited, as `CopyDetector.find` returns them; or what is nearest."""
+        return self.found.edited.copy()
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -166,6 +173,7 @@ class Traced:
         """Return what a notebook shows: each picture beside its nearest images."""
         from PIL import Image
 
+        from untrain.report.edited import copy_sentence
         from untrain.report.page.trace import copy_verdict, data_uri
 
         rows = []
@@ -175,7 +183,11 @@ class Traced:
             for place, image_id in zip(hits["rank"], hits["image_id"].astype(str), strict=True):
                 uri = data_uri(self.catalog.image(image_id), 120)
                 cells.append(_figure(uri, f"{place}  {image_id}"))
-            rows.append(f"<p>{escape(copy_verdict(copy))}</p><div>{''.join(cells)}</div>")
+            said = copy_verdict(copy)
+            own = self.found.edited[self.found.edited["query"] == copy.query]
+            if len(own):
+                said += f" {copy_sentence(own, self.found.about['edited'])}"
+            rows.append(f"<p>{escape(said)}</p><div>{''.join(cells)}</div>")
         return f"<p>{escape(repr(self))}</p>{''.join(rows)}"
 
 

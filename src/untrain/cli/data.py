@@ -269,8 +269,16 @@ def duplicates(
     format: str = FORMAT,
     options: list[str] = OPTIONS,
     exact: bool = typer.Option(False, "--exact", help="Find only byte-identical images."),
+    edited: bool = typer.Option(
+        False,
+        "--edited",
+        help="Also look for copies that were cropped, mirrored, recoloured, …: minutes for a "
+        "thousand images, hours for ten thousand.",
+    ),
     as_json: bool = JSON,
-    csv: Path | None = typer.Option(None, help="Write the groups to this file (CSV)."),
+    csv: Path | None = typer.Option(
+        None, help="Write the groups to this file (CSV), edited copies beside it."
+    ),
     sheet: Path | None = typer.Option(
         None, help="Write the groups side by side to this file (PNG)."
     ),
@@ -283,16 +291,28 @@ def duplicates(
     from untrain.core.files import check_file_target, write_csv
     from untrain.search.duplicates import describe, duplicate_groups, duplicates_sheet
 
-    for target in (csv, sheet):
+    pairs_csv = csv.with_stem(f"{csv.stem}-edited") if csv and edited else None
+    for target in (csv, pairs_csv, sheet):
         if target is not None:
             check_file_target(target, [path] if path else [])
     catalog = open_catalogue(path, format, fresh=fresh, options=options)
     groups = duplicate_groups(catalog, near=not exact)
     found = describe(catalog, groups)
+    pairs = None
+    if edited:
+        from untrain.search.copy_detector.pairs import edited_pairs
+
+        pairs = edited_pairs(catalog)
+        found["edited"] = pairs.to_dict("records")
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _print_groups(found)
+        if pairs is not None:
+            _print_pairs(found["edited"])
+    if pairs_csv is not None and pairs is not None:
+        write_csv(pairs_csv, pairs)
+        typer.echo(f"edited copies: {pairs_csv}", err=as_json)
     if csv is not None:
         write_csv(csv, groups)
         typer.echo(f"table: {csv}", err=as_json)
@@ -349,3 +369,30 @@ def _print_groups(found: dict[str, Any]) -> None:
         console.print(table)
     if len(groups) > SHOWN:
         console.print(f"… {len(groups) - SHOWN:,} more groups: --csv FILE writes them all")
+
+
+def _print_pairs(pairs: list[dict[str, Any]]) -> None:
+    """Print edited copies, those with the colours of their original first."""
+    from rich.table import Table
+
+    from untrain.report.edited import edits, finds
+
+    console = Console(highlight=False)
+    same = sum(pair["verdict"] == "copy" for pair in pairs)
+    console.print(
+        f"edited copies: {same:,} pairs; copies or variants (another colour or print of the same "
+        f"product): {len(pairs) - same:,} pairs",
+        soft_wrap=True,
+    )
+    table = Table(box=None)
+    for column in ("image", "of", "score"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what was done")
+    for pair in sorted(pairs, key=lambda p: p["verdict"] != "copy")[:SHOWN]:
+        names = escape(pair["image_id"]), escape(pair["of"])
+        table.add_row(*names, f"{pair['score']:.3f}", edits(pair["kinds"]))
+    if pairs:
+        console.print(table)
+    if len(pairs) > SHOWN:
+        console.print(f"… {len(pairs) - SHOWN:,} more pairs: --csv FILE writes them all")
+    console.print(escape(finds("thorough")), soft_wrap=True)

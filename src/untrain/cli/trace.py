@@ -82,6 +82,11 @@ def trace(
         "dtrak, trak, ekfac, …, or none, which saves the time.",
         autocompletion=completion.attributors,
     ),
+    edited: str = typer.Option(
+        "thorough",
+        help="How copies that were cropped, mirrored, recoloured, … are looked for: thorough, "
+        "fast (whole pictures only) or none.",
+    ),
     out: list[Path] = typer.Option([], "--out", "-o", help=OUT_HELP),
     as_json: bool = JSON,
     fresh: bool = typer.Option(
@@ -122,7 +127,7 @@ def trace(
     start = time.perf_counter()
     used = open_encoder(encoder, pooling) or own_encoder
     loading = time.perf_counter() - start
-    found = find(pictures, opened, prompt, used, top, candidates, index, ranking, fresh)
+    found = find(pictures, opened, prompt, used, top, candidates, index, ranking, fresh, edited)
     found = replace(
         found,
         seconds={**seconds, **found.seconds},
@@ -189,6 +194,7 @@ def _write(
 
 
 def _print(found: Trace, out: Sequence[Path], beside: SideBySide | None) -> None:
+    from untrain.report.edited import copy_sentence
     from untrain.report.page.trace import copy_verdict
 
     console = Console(highlight=False)
@@ -196,6 +202,11 @@ def _print(found: Trace, out: Sequence[Path], beside: SideBySide | None) -> None
         console.print(_table(found, str(copy.query)))
         style = "bold" if copy.near_copy else ""
         console.print(Text(copy_verdict(copy), style), soft_wrap=True)
+        own = found.edited[found.edited["query"] == copy.query]
+        if len(own):
+            style = "bold" if (own["verdict"] != "similar").any() else ""
+            words = copy_sentence(own, found.about["edited"])
+            console.print(Text(words, style), soft_wrap=True)
         if beside is not None:
             console.print(_influence(beside, str(copy.query)))
             console.print(f"likeness and influence: {beside.agreement[str(copy.query)]}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,16 @@ from untrain.core.schema import records
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search.catalog_index import open_calibration, open_index
+from untrain.search.copy_detector import CopyDetector
+from untrain.search.copy_detector.detector import MODES, no_copies
 from untrain.search.rank.ranking import check_method, parse_method
 from untrain.search.retrieve.candidates import open_text
 from untrain.search.retrieve.text import Retriever
 from untrain.search.trace_search import WORDS, Search, Words, timed
 
 TOGETHER = 32  # pictures in hand at once
-PARTS = ("index", "encode", "search", "read", "compare", "rank", "copy test")
+PARTS = ("index", "encode", "search", "read", "compare", "rank", "copy test", "edited copies")
+NONE = "none"  # no looking for edited copies
 NEED_WORDS = ("text", f"metric:{WORDS}")  # rankings that are undefined without a prompt
 
 
@@ -44,7 +48,8 @@ class Trace:
         The copy test, one row a query: of the image nearest by features and the hits, in this
         order, the first that is flagged; or else the nearest.
     about : dict
-        Catalogue, images, encoder, index, ranking, prompt, candidates.
+        Catalogue, images, encoder, index, ranking, prompt, candidates; how edited copies were
+        looked for.
     seconds : dict of str to float
         Seconds by part.
     notes : tuple of Note
@@ -52,6 +57,10 @@ class Trace:
     ranked : DataFrame
         Every image that was compared: ``query``, ``image_id``, ``position`` in the catalogue, and
         the ``score`` of the ranking (NaN where it is undefined).
+    edited : DataFrame
+        What the copy detector found, as `CopyDetector.find` returns it: copies that were cropped,
+        mirrored, recoloured, …, and of a picture that has none the nearest image. Empty if it was
+        not asked.
     """
 
     table: pd.DataFrame
@@ -60,13 +69,16 @@ class Trace:
     seconds: dict[str, float]
     notes: tuple[Note, ...]
     ranked: pd.DataFrame
+    edited: pd.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON holds it; what is undefined is None."""
         queries = []
         for copy in records(self.copies):
             hits = self.table[self.table["query"] == copy["query"]].drop(columns="query")
-            queries.append({"query": copy.pop("query"), "copy_test": copy, "hits": records(hits)})
+            own = self.edited[self.edited["query"] == copy["query"]].drop(columns="query")
+            query = {"query": copy.pop("query"), "copy_test": copy}
+            queries.append({**query, "edited_copies": records(own), "hits": records(hits)})
         return {
             **self.about,
             "queries": queries,
@@ -85,6 +97,7 @@ def trace(
     index: str = "exact",
     ranking: str = "fusion",
     fresh: bool = False,
+    edited: str = "thorough",
 ) -> Trace:
     """Return the training images nearest to each picture.
 
@@ -114,17 +127,20 @@ def trace(
         As `untrain.search.rank.ranking.rank` takes it.
     fresh : bool
         Make the index anew.
+    edited : {"thorough", "fast", "none"}
+        How the copy detector looks for copies that were edited, see
+        `untrain.search.copy_detector.CopyDetector`; or not at all.
 
     Raises
     ------
     InputError
         If there is nothing to search or search for, or an option is none that is known.
     """
-    _check(images, prompt, top, candidates, ranking)  # before anything is made
+    _check(images, prompt, top, candidates, ranking, edited)  # before anything is made
     start = time.perf_counter()
     tracer = Tracer(catalog, encoder, index, fresh)
     took = time.perf_counter() - start
-    found = tracer.trace(images, prompt, top, candidates, ranking)
+    found = tracer.trace(images, prompt, top, candidates, ranking, edited)
     return replace(found, seconds={**found.seconds, "index": took})
 
 
@@ -162,6 +178,7 @@ class Tracer:
         self.encoder = encoder or LayoutEncoder()
         self.opened = open_index(catalog, self.encoder, index, fresh)
         self.calibration, self._uncalibrated = open_calibration(self.opened, fresh)
+        self._opening, self._detectors = Lock(), dict[str, CopyDetector]()
 
     @cached_property
     def words(self) -> tuple[Retriever, tuple[Note, ...]]:
@@ -175,9 +192,10 @@ class Tracer:
         top: int = 10,
         candidates: int = 200,
         ranking: str = "fusion",
+        edited: str = "thorough",
     ) -> Trace:
         """Return the training images nearest to each picture; see the function `trace`."""
-        _check(images, prompt, top, candidates, ranking)
+        _check(images, prompt, top, candidates, ranking, edited)
         seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         opened, count = self.opened, max(top, candidates)
         with timed(seconds, "search"):
@@ -186,11 +204,15 @@ class Tracer:
             *(opened, self.encoder, self.calibration, words, count, ranking, top, seconds)
         )
         names = list(images)
+        copies_of = [no_copies()]
         shown = bar("tracing", len(names)) if len(names) > TOGETHER else nullcontext(lambda n: None)
         with shown as advance:
             for start in range(0, len(names), TOGETHER):
-                together = names[start : start + TOGETHER]
-                search.ask({name: images[name] for name in together})
+                together = {name: images[name] for name in names[start : start + TOGETHER]}
+                search.ask(together)
+                if edited != NONE:
+                    with timed(seconds, "edited copies"):
+                        copies_of.append(self.detector(edited).find(together))
                 advance(len(together))
         table, copies, ranked = (pd.concat(parts, ignore_index=True) for parts in search.found)
         about = {
@@ -202,9 +224,18 @@ class Tracer:
             "candidates": search.most,
             "ranking": ranking,
             "prompt": prompt,
+            "edited": edited,
         }
         notes = (*opened.notes, *self._uncalibrated, *words.notes, *search.notes())
-        return Trace(table, copies, about, seconds, notes, ranked)
+        told = pd.concat(copies_of, ignore_index=True)
+        return Trace(table, copies, about, seconds, notes, ranked, told)
+
+    def detector(self, mode: str = "thorough") -> CopyDetector:
+        """Return the copy detector of the catalogue, opened when it is first asked for."""
+        with self._opening:
+            if mode not in self._detectors:
+                self._detectors[mode] = CopyDetector(self.catalog, mode)
+        return self._detectors[mode]
 
     def _search_text(self, prompt: str | None, count: int, needed: bool) -> Words:
         """Search captions by the prompt and, if the encoder has a text side, pictures too."""
@@ -230,7 +261,12 @@ class Tracer:
 
 
 def _check(
-    images: Mapping[str, np.ndarray], prompt: str | None, top: int, candidates: int, ranking: str
+    images: Mapping[str, np.ndarray],
+    prompt: str | None,
+    top: int,
+    candidates: int,
+    ranking: str,
+    edited: str,
 ) -> None:
     if not images:
         raise InputError("there is no picture to trace; expected at least one")
@@ -239,6 +275,8 @@ def _check(
     for name, number in (("top", top), ("candidates", candidates)):
         if number < 1:
             raise InputError(f"{name} is {number}; expected at least 1")
+    if edited not in (*MODES, NONE):
+        raise InputError(f"edited is '{edited}'; expected one of {', '.join((*MODES, NONE))}")
     check_method(ranking)
     if parse_method(ranking).kind == "scores":
         raise InputError(f"the ranking '{ranking}' knows only the prompts of an experiment")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from untrain.catalogs.base import Catalog
 from untrain.core.schema import records
+from untrain.report.edited import copy_sentence
 from untrain.report.page import trace as words
 from untrain.search.compare.metrics import METRICS
 from untrain.serve.questions import Question
@@ -35,6 +36,9 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
             "hits": [_hit(hit, question, catalog) for hit in records(hits)],
             "influence": None,
         }
+        own = trace.edited[trace.edited["query"] == name]
+        if len(own):
+            shown["edited"] = copy_sentence(own, trace.about["edited"])
         if beside is not None:
             table = beside.table(name)
             table = table[table["influence_rank"] <= question.top].sort_values("influence_rank")

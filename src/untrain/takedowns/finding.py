@@ -10,6 +10,7 @@ import numpy as np
 
 from untrain.catalogs.base import Catalog
 from untrain.search.copy_detector import CopyDetector, measured
+from untrain.search.copy_detector.measured import THRESHOLD
 from untrain.search.trace import trace
 from untrain.takedowns.parts import UNUSED
 from untrain.takedowns.request import Request
@@ -176,7 +177,9 @@ class _Search:
         """Return the images nearest by features to pictures that have no copy."""
         if not names:
             return {}
-        found = trace({name: request[name] for name in names}, self.catalog, top=SHOWN).table
+        found = trace(
+            {name: request[name] for name in names}, self.catalog, top=SHOWN, edited="none"
+        ).table
         return {
             name: [
                 self._match(name, {"image_id": image_id, "verdict": SIMILAR, "kinds": ""})

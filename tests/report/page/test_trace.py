@@ -51,7 +51,7 @@ def test_it_is_well_formed_and_needs_no_network(text: str) -> None:
 
 def test_every_picture_is_in_it_and_described(text: str) -> None:
     images = Page(text).all("img")
-    assert len(images) == 2 * (1 + 4)
+    assert len(images) == 2 * (1 + 4) + 3  # two are copies of the first; near black, one
     for image in images:
         assert (image["src"] or "").startswith("data:image/") and image["alt"]
 
@@ -63,7 +63,7 @@ def test_text_stays_text(text: str) -> None:
 
 
 def test_it_says_what_was_found(text: str) -> None:
-    assert "1 of these 2 pictures is a near copy of one of 13 training images" in text
+    assert "1 of these 2 pictures is a copy of one of 13 training images" in text
     assert "the same file as 000000" in text
     assert text.count('class="flag"') == 2
     assert "pixel_cosine" in text and "goes without" in text  # of the black picture
@@ -73,6 +73,28 @@ def test_it_says_what_was_found(text: str) -> None:
 def test_a_trace_of_one_picture_speaks_of_one(catalog: Catalog) -> None:
     images = {"grey": np.full((20, 20, 3), 120, np.uint8)}
     page = trace_page(trace(images, catalog), images, catalog)
-    assert "No near copy of it is among those nearest, out of 13 training images:" in page
-    assert "No near copy among those nearest: " in page
+    assert "No copy, unaltered or edited, of it was found among 13 training images." in page
+    assert "No unaltered copy among those nearest: " in page
+    assert "No copy found, unaltered or edited; by its edges, " in page
+
+
+def test_where_edited_copies_were_not_looked_for_only_unaltered_ones_are_denied(
+    catalog: Catalog,
+) -> None:
+    images = {"grey": np.full((20, 20, 3), 120, np.uint8)}
+    page = trace_page(trace(images, catalog, edited="none"), images, catalog)
+    assert "No unaltered copy of it was found among 13 training images." in page
+    assert "or edited" not in page
+
+
+def test_a_mirrored_copy_is_named_and_shown(catalog: Catalog) -> None:
+    images = {"mine": np.ascontiguousarray(np.asarray(catalog.image(catalog.ids[4]))[:, ::-1])}
+    page = trace_page(trace(images, catalog), images, catalog)
+    assert re.search(rf"Copy( or variant)? of {catalog.ids[4]}\b.*mirrored", page)
+    assert any("of which it is a copy" in (i["alt"] or "") for i in Page(page).all("img"))
+
+
+def test_the_page_of_one_speaks_of_one(catalog: Catalog) -> None:
+    images = {"grey": np.full((20, 20, 3), 120, np.uint8)}
+    page = trace_page(trace(images, catalog), images, catalog)
     assert "is this picture made of?" in page

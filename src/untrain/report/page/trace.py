@@ -15,6 +15,7 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.notes import Note
+from untrain.report.edited import copy_sentence, finds
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.trace import Trace
 
@@ -30,6 +31,7 @@ BARS = (  # metrics shown with each hit, 1 for the same picture; all metrics are
     "text_clip",
 )
 TABLE = "copies.parquet"
+COPIES_SHOWN = 4  # of one picture
 QUERY_SIDE, HIT_SIDE = 500, 300  # pixels: twice what the page shows, for fine screens
 
 
@@ -42,20 +44,26 @@ def copy_verdict(copy: Any) -> str:
     how_near = f"distance {copy.distance:.3f}, {p}."
     if copy.near_copy:
         return f"Near copy of {copy.image_id}: {how_near}"
-    none = "No near copy among those nearest"
+    none = "No unaltered copy among those nearest"
     return f"{none}: {copy.image_id} is nearest by features, {how_near}"
 
 
 def answer(found: Trace) -> str:
     """Return the headline of a trace, which leads to its hits."""
-    copies, asked = int(found.copies["near_copy"].sum()), len(found.copies)
+    asked = len(found.copies)
+    near = set(found.copies.loc[found.copies["near_copy"], "query"])
+    edited = set(found.edited.loc[found.edited["verdict"] != "similar", "query"])
+    copies = len(near | edited)
     images = f"{found.about['images']:,} training images"
     one = asked == 1
+    looked = len(found.edited) > 0
     if not copies:
-        none = f"No near copy of {'it' if one else f'these {asked} pictures'}"
-        return f"{none} is among those nearest, out of {images}:"
-    are = "are near copies" if copies > 1 else "is a near copy"
-    said = "It is a near copy" if one else f"{copies} of these {asked} pictures {are}"
+        kind = "copy, unaltered or edited," if looked else "unaltered copy"
+        none = f"No {kind} of {'it' if one else f'these {asked} pictures'}"
+        return f"{none} was found among {images}. Those nearest:"
+    what = "copy" if looked else "near copy"
+    are = f"are {what[:-1]}ies" if copies > 1 else f"is a {what}"
+    said = f"It is a {what}" if one else f"{copies} of these {asked} pictures {are}"
     return f"{said} of one of {images}. Those nearest to {'it' if one else 'each'}:"
 
 
@@ -127,6 +135,7 @@ def trace_page(
                 "uri": data_uri(Image.fromarray(images[str(copy.query)]), QUERY_SIDE),
                 "near_copy": copy.near_copy,
                 "copies": copy_verdict(copy),
+                "edited": _edited(found, str(copy.query), catalog),
                 "hits": _hits(hits, catalog, _places(beside, str(copy.query))),
                 "metrics": _metrics(hits),
                 "influence": _influence(beside, str(copy.query), catalog) if beside else None,
@@ -144,6 +153,21 @@ def trace_page(
     )
 
 
+def _edited(found: Trace, query: str, catalog: Catalog) -> dict[str, Any] | None:
+    """Return what the copy detector says of a picture, and the images that it names."""
+    own = found.edited[found.edited["query"] == query]
+    if own.empty:
+        return None
+    return {
+        "is_copy": bool((own["verdict"] != "similar").any()),
+        "words": copy_sentence(own, found.about["edited"]),
+        "images": [
+            {"id": image_id, "uri": data_uri(catalog.image(image_id), HIT_SIDE)}
+            for image_id in own["image_id"].head(COPIES_SHOWN)
+        ],
+    }
+
+
 def facts(found: Trace) -> list[tuple[str, str]]:
     """Return what was searched and how, as terms and what they were."""
     about = found.about
@@ -156,6 +180,7 @@ def facts(found: Trace) -> list[tuple[str, str]]:
         ("Index", index),
         ("Candidates", f"{about['candidates']:,} compared by every metric"),
         ("Ranking", about["ranking"]),
+        *([("Edited copies", finds(about["edited"]))] if len(found.edited) else []),
         ("Work", f"{sum(found.seconds.values()):.2f} s: {_parts(found.seconds)}"),
     ]
 

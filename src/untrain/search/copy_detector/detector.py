@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,14 +13,16 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog, decode, read_image
+from untrain.core.digests import digests_of
 from untrain.core.errors import InputError
 from untrain.core.parallel import in_threads
 from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.float16 import widen
 from untrain.encoders.store import FeatureStore
-from untrain.search.copy_detector.alignment import Overlay, Picture, overlay
+from untrain.search.copy_detector.alignment import overlay
+from untrain.search.copy_detector.comparison import Overlay, Picture
 from untrain.search.copy_detector.kinds import name_edits
-from untrain.search.copy_detector.measured import threshold
+from untrain.search.copy_detector.measured import THRESHOLD, score
 from untrain.search.copy_detector.placements import (
     FAINT,
     Laid,
@@ -30,7 +34,10 @@ from untrain.search.copy_detector.structure import CELLS, StructureEncoder
 
 MODES = ("thorough", "fast")
 CHECKED = {"thorough": 60, "fast": 10}  # images that a picture is laid over
+WHOLE = 10  # and so many more that agree as a whole
 AT_ONCE = 4096  # images searched at a time: their products stay in the processor's cache
+COARSE = 2  # cells a side of the squares in which the edges under a picture are counted
+KEPT = 2000  # images in hand
 TALL = 0.98  # share of the images whose aspect says where a picture may lie
 
 COLUMNS = {
@@ -48,14 +55,40 @@ COLUMNS = {
 }
 
 
+VERDICTS = ("copy", "copy_or_variant", "similar")
+
+
 class Match(NamedTuple):
-    """A picture laid over an image of the catalogue."""
+    """A picture laid over an image of the catalogue.
+
+    Attributes
+    ----------
+    position : int
+        Of byte-identical images the first.
+    verdict : str
+        One of `VERDICTS`.
+    kinds : tuple of str
+        What was done, names in `KINDS`; empty if only similar.
+    score : float
+    laid, overlay : Laid, Overlay
+    """
 
     position: int
+    verdict: str
+    kinds: tuple[str, ...]
     score: float
     laid: Laid
     overlay: Overlay
-    kinds: tuple[str, ...]
+
+
+def verdict_on(over: Overlay) -> tuple[str, float]:
+    """Return one of `VERDICTS` and the higher of the scores of the first two, 0–1."""
+    if over.correlation < 0:
+        return "similar", 0.0
+    copy = score(over.evidence(True), "copy")
+    variant = score(over.evidence(False), "copy_or_variant")
+    verdict = "copy" if copy >= THRESHOLD else "copy_or_variant" if variant >= THRESHOLD else ""
+    return verdict or "similar", max(copy, variant)
 
 
 class CopyDetector:
@@ -91,8 +124,9 @@ class CopyDetector:
         stored, rows = store.index(catalog, "looking at edges")
         self.rows, self.first, self.group = np.unique(rows, return_index=True, return_inverse=True)
         self._edges = widen(np.asarray(stored[self.rows]))
-        self._energy = (self._edges**2).reshape(len(self.rows), -1, 2).sum(axis=-1)
-        self.extent = _extent(self._energy)
+        energy = (self._edges**2).reshape(-1, CELLS, CELLS, 2).sum(axis=-1)
+        self.extent = _extent(energy)
+        self._energy = _coarse(energy)
         self._images: dict[int, Picture] = {}
 
     def find(
@@ -113,9 +147,12 @@ class CopyDetector:
             One row a picture and image, best first, pictures in the order given:
 
             - query, image_id; position of the image in the catalogue
-            - verdict: ``"copy"``, or ``"similar"``: the nearest, not a copy as far as this can tell
+            - verdict: ``"copy"``; ``"copy_or_variant"``: the same edges, but in other colours or
+              not everywhere, which a copy has that was recoloured or that something was laid
+              over, and so has another colour or print of the same product, photographed the
+              same way; or ``"similar"``: the nearest, not a copy as far as this can tell
             - kinds: names in `KINDS` of what was done, separated by spaces; empty if similar
-            - score: 0–1; a copy from `measured.threshold` on
+            - score: 0–1; flagged from `measured.THRESHOLD` on, a half
             - agreement, share, covered: see `Overlay`
             - scale: size of the picture over the size it has in the image, both as shares of their
               longer sides; angle: degrees by which it is turned
@@ -137,30 +174,24 @@ class CopyDetector:
     def matches(self, picture: np.ndarray) -> list[Match]:
         """Return the images that were laid over a picture, best first; byte-identical ones once."""
         candidates, best, ways = self._candidates(picture)
-        self._open(candidates)
-        pictures: dict[tuple[bool, bool], Picture] = {}
-        found = []
+        images = self._open(candidates)
+        pictures: dict[int, Picture] = {}
+        found: list[Match] = []
         for row in candidates.tolist():
             laid, placement = ways[best[row]]
-            key = laid.bordered, laid.mirrored
+            key = id(laid)
             if key not in pictures:
-                own = laid.picture[:, ::-1] if laid.mirrored else laid.picture
-                pictures[key] = Picture(np.ascontiguousarray(own))
-            image = self._images[row]
-            over = overlay(laid, pictures[key], image, placement)
-            found.append((over.score, row, laid, over, pictures[key]))
-        found.sort(key=lambda f: (-f[0], f[1]))
-        cut = threshold(self.mode)
-        return [
-            Match(
-                int(self.first[row]),
-                score,
-                laid,
-                over,
-                name_edits(laid, own, self._images[row], over) if score >= cut else (),
-            )
-            for score, row, laid, over, own in found
-        ]
+                pictures[key] = Picture(laid.pixels())
+            over = overlay(laid, pictures[key], images[row], placement)
+            verdict, points = verdict_on(over)
+            kinds: tuple[str, ...] = ()
+            if np.array_equal(picture, images[row].pixels):
+                verdict, points, kinds = "copy", 1.0, ("same_pixels",)
+            elif verdict != "similar":
+                recoloured = over.recoloured
+                kinds = name_edits(laid, pictures[key], images[row], over, recoloured)
+            found.append(Match(int(self.first[row]), verdict, kinds, points, laid, over))
+        return sorted(found, key=lambda m: (VERDICTS.index(m.verdict), -m.score, m.position))
 
     def _candidates(
         self, picture: np.ndarray
@@ -171,61 +202,88 @@ class CopyDetector:
         edges, covered = (
             np.concatenate(parts) for parts in zip(*map(templates, laid), strict=True)
         )
-        score, best = np.empty(len(self.rows), np.float32), np.empty(len(self.rows), np.int64)
+        covered = _coarse(covered.reshape(-1, CELLS, CELLS)) / COARSE**2
+        as_whole = [n for n, (each, placement) in enumerate(ways) if each.whole(placement)]
+        scores, whole = np.empty((2, len(self.rows)), np.float32)
+        best = np.empty(len(self.rows), np.int64)
         for start in range(0, len(self.rows), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             agreement = self._edges[part] @ edges.T
             agreement /= np.sqrt(self._energy[part] @ covered.T) + FAINT
             best[part] = agreement.argmax(axis=1)
-            score[part] = agreement.max(axis=1)
-        count = min(CHECKED[self.mode], len(score))
-        order = np.argsort(-score, kind="stable")[:count]
+            scores[part] = agreement.max(axis=1)
+            whole[part] = agreement[:, as_whole].max(axis=1)
+        order = np.argsort(-scores, kind="stable")[: CHECKED[self.mode]]
+        # Of many images that are nearly the same, parts can agree better than the very same whole.
+        nearest = np.argsort(-whole, kind="stable")[:WHOLE]
+        order = np.concatenate([order, nearest[~np.isin(nearest, order)]])
         return order, best, ways
 
-    def _open(self, rows: np.ndarray) -> None:
-        """Read images that are not in hand."""
-        if len(self._images) > KEPT:
-            self._images.clear()
-        missing = [row for row in rows.tolist() if row not in self._images]
+    def _open(self, rows: np.ndarray) -> dict[int, Picture]:
+        """Return images, read anew if they are not in hand."""
 
         def read(row: int) -> Picture:
-            image_id = self.catalog.ids[int(self.first[row])]
-            return Picture(np.asarray(decode(self.catalog.read(image_id), image_id)))
+            return self._images.get(row) or Picture(self._pixels(int(self.first[row])))
 
-        self._images.update(zip(missing, in_threads(read, missing), strict=True))
+        images = dict(zip(rows.tolist(), in_threads(read, rows.tolist()), strict=True))
+        self._images = {**(self._images if len(self._images) < KEPT else {}), **images}
+        return images
+
+    def _pixels(self, position: int) -> np.ndarray:
+        image_id = self.catalog.ids[position]
+        return np.asarray(decode(self.catalog.read(image_id), image_id))
 
     def _table(self, name: str, found: list[Match], digest: str | None, top: int) -> pd.DataFrame:
-        cut = threshold(self.mode)
-        rows = []
-        for match in found:
-            same = np.flatnonzero(self.group == self.group[match.position])
-            linear = match.overlay.motion[:, :2]
-            scale = float(np.sqrt(abs(np.linalg.det(linear))))
-            angle = np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
-            for position in same.tolist():
-                kinds = match.kinds
-                if digest is not None and self.catalog.hashes[position] == digest:
-                    kinds = ("identical",)
-                rows.append(
-                    (
-                        *(name, self.catalog.ids[position], position),
-                        "copy" if match.score >= cut else "similar",
-                        " ".join(kinds),
-                        *(match.score, match.overlay.agreement, match.overlay.share),
-                        *(scale, float(angle), match.overlay.covered),
-                    )
-                )
-        table = pd.DataFrame(rows, columns=list(COLUMNS))
-        copies = table[table["verdict"] == "copy"]
+        same_bytes = set(self._with_bytes(digest).tolist())
+        groups = {int(self.group[match.position]): match for match in found}
+        rows = [_row(at, None, ("identical",)) for at in sorted(same_bytes)]
+        for group, match in groups.items():
+            same = np.flatnonzero(self.group == group).tolist()
+            rows += [_row(at, match, match.kinds) for at in same if at not in same_bytes]
+        table = pd.DataFrame(rows, columns=list(COLUMNS)[2:])
+        table.insert(0, "image_id", [self.catalog.ids[at] for at in table["position"]])
+        table.insert(0, "query", name)
+        copies = table[table["verdict"] != "similar"]
         return copies.head(top) if len(copies) else table.head(1)
 
+    def _with_bytes(self, digest: str | None) -> np.ndarray:
+        """Return the images with the bytes of a file, by their digest."""
+        if digest is None:
+            return np.empty(0, np.int64)
+        return np.flatnonzero((self._digests == digests_of([digest])[0]).all(axis=1))
 
-KEPT = 2000  # images in hand
+    @cached_property
+    def _digests(self) -> np.ndarray:
+        return digests_of(self.catalog.hashes)
+
+
+def _row(position: int, match: Match | None, kinds: tuple[str, ...]) -> tuple:
+    """Return a row of the table of `CopyDetector.find`, without query and id."""
+    if match is None:  # the very same file
+        return position, "copy", " ".join(kinds), 1.0, 1.0, 1.0, 1.0, 0.0, 1.0
+    over = match.overlay
+    linear = over.motion[:, :2]
+    scale = float(np.sqrt(abs(np.linalg.det(linear))))
+    angle = math.degrees(math.atan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
+    numbers = match.score, over.agreement, over.share, scale, angle, over.covered
+    return position, match.verdict, " ".join(kinds), *numbers
+
+
+def no_copies() -> pd.DataFrame:
+    """Return the table of `CopyDetector.find` without any."""
+    return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _coarse(cells: np.ndarray) -> np.ndarray:
+    """Return sums over squares of `COARSE` × `COARSE` cells, (n, CELLS, CELLS) → (n, m)."""
+    side = CELLS // COARSE
+    parts = cells.reshape(-1, side, COARSE, side, COARSE)
+    return np.ascontiguousarray(parts.sum(axis=(2, 4)).reshape(len(cells), -1))
 
 
 def _extent(energy: np.ndarray) -> tuple[float, float]:
     """Return width and height, shares of the square, that nearly all images stay within."""
-    cells = energy.reshape(-1, CELLS, CELLS) > 0
+    cells = energy > 0
     widths, heights = (cells.any(axis=axis).sum(axis=1) / CELLS for axis in (1, 2))
     return float(np.quantile(widths, TALL)), float(np.quantile(heights, TALL))
 

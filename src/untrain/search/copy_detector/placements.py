@@ -20,8 +20,8 @@ from untrain.search.copy_detector.structure import (
     PIXELS,
     Square,
     in_cells,
+    inside_border,
     square,
-    without_border,
 )
 
 SIDE = CELLS * PIXELS
@@ -29,6 +29,7 @@ SCALES = (0.85, 0.72, 0.61, 0.52)  # of a part of an image, neighbours within a 
 INNER_SCALES = (0.92, 0.8, 0.68, 0.58)  # of what is left without a border
 STEP = 1.5  # cells between places
 ANGLES = (-0.21, -0.14, -0.07, 0.07, 0.14, 0.21)  # radians: 4, 8, 12 degrees
+FAINT = 0.05  # edges below this length say nothing
 TURNED_SCALES = (1.0, 1.12)  # a sheet round a turned picture is larger than the picture
 
 
@@ -51,6 +52,9 @@ class Placement(NamedTuple):
     angle: float
 
 
+CENTRED = Placement(1.0, 0.5, 0.5, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Laid:
     """A picture, or it without its border, straight or mirrored, and where it is laid.
@@ -58,19 +62,46 @@ class Laid:
     Attributes
     ----------
     picture : ndarray of uint8, H×W×3
-        Not mirrored.
+        All of it, not mirrored.
+    part : two slices
+        The rows and columns that are laid: all, or those inside its border.
     square : Square
-        Its edges; of the mirrored picture, if it is.
-    mirrored, bordered : bool
-        Seen in a mirror; without a border that it had.
+        The edges of that part; in the mirror, if mirrored.
+    mirrored : bool
     placements : sequence of Placement
     """
 
     picture: np.ndarray
+    part: tuple[slice, slice]
     square: Square
     mirrored: bool
-    bordered: bool
     placements: tuple[Placement, ...]
+
+    def pixels(self) -> np.ndarray:
+        """Return what is laid, uint8 H×W×3."""
+        laid = self.picture[self.part]
+        return np.ascontiguousarray(laid[:, ::-1] if self.mirrored else laid)
+
+    def whole(self, placement: Placement) -> bool:
+        """Tell whether all of the picture is laid in the middle, as large as it can be."""
+        rows, columns = self.part
+        entire = (rows.stop - rows.start, columns.stop - columns.start) == self.picture.shape[:2]
+        return entire and placement == CENTRED
+
+    def corners(self) -> np.ndarray:
+        """Return the four corners of the whole picture, float64 (4, 2), x and y.
+
+        In pixels of what is laid, if its longer side had `SIDE`.
+        """
+        (height, width), (rows, columns) = self.picture.shape[:2], self.part
+        left, right = -columns.start, width - columns.start
+        if self.mirrored:
+            inner = columns.stop - columns.start
+            left, right = inner - right, inner - left
+        top, bottom = -rows.start, height - rows.start
+        longer = max(rows.stop - rows.start, columns.stop - columns.start)
+        at = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
+        return at * SIDE / longer
 
 
 def ways_to_lay(
@@ -87,27 +118,30 @@ def ways_to_lay(
         Look for parts of images and for turned pictures; or else only for whole ones.
     """
     ways = []
-    inner = without_border(picture)
-    for own, bordered in ((picture, False), *([(inner, True)] if inner is not None else [])):
-        straight = square(own, SIDE)
+    whole = slice(0, picture.shape[0]), slice(0, picture.shape[1])
+    for part in (whole, inside_border(picture)):
+        if part is None:
+            continue
+        bordered = part is not whole
+        straight = square(picture[part], SIDE)
         scales = () if not thorough else INNER_SCALES if bordered else SCALES
         at = tuple(_placements(straight, extent, scales, thorough and not bordered))
         for mirrored in (False, True):
             laid = straight.mirrored() if mirrored else straight
-            ways.append(Laid(own, laid, mirrored, bordered, at))
+            ways.append(Laid(picture, part, laid, mirrored, at))
     return ways
 
 
 def _placements(
     own: Square, extent: tuple[float, float], scales: tuple[float, ...], turned: bool
 ) -> Iterator[Placement]:
-    yield Placement(1.0, 0.5, 0.5, 0.0)
+    yield CENTRED
     for angle in ANGLES if turned else ():
         for scale in TURNED_SCALES:
             yield Placement(scale, 0.5, 0.5, angle)
-    for scale in scales:
+    for scale in (1.0, *scales):
         room = [e - scale * of / SIDE for e, of in zip(extent, own[3:5], strict=True)]
-        if min(room) < -1 / CELLS:
+        if scale < 1 and min(room) < -1 / CELLS:
             continue
         xs, ys = (
             0.5
@@ -116,7 +150,8 @@ def _placements(
         )
         for x in xs:
             for y in ys:
-                yield Placement(scale, float(x), float(y), 0.0)
+                if (placement := Placement(scale, float(x), float(y), 0.0)) != CENTRED:
+                    yield placement
 
 
 def motion(of: Square, placement: Placement) -> np.ndarray:
@@ -155,6 +190,3 @@ def templates(laid: Laid) -> tuple[np.ndarray, np.ndarray]:
         covered.append(cells[..., 2].ravel())
     vectors = np.array(edges)
     return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + FAINT), np.array(covered)
-
-
-FAINT = 0.05  # edges below this length say nothing

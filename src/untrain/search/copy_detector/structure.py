@@ -124,23 +124,22 @@ class StructureEncoder:
         return np.stack([in_cells(square(image).field).ravel() for image in images])
 
 
-def without_border(picture: np.ndarray) -> np.ndarray | None:
-    """Return a picture without the border of one colour round it; None if it has none.
+def inside_border(picture: np.ndarray) -> tuple[slice, slice] | None:
+    """Return the rows and columns of a picture inside a border of one colour; None if it has none.
 
     Each side may have a colour of its own, as where a picture was put on a larger sheet.
     """
     height, width = picture.shape[:2]
-    top, bottom, left, right = 0, height, 0, width
     rows = picture.astype(np.int16)
-    if (above := _plain(rows)) == height:
+    if (top := _plain(rows)) == height:
         return None
-    top, bottom = above, height - _plain(rows[::-1])
+    bottom = height - _plain(rows[::-1])
     columns = rows[top:bottom].transpose(1, 0, 2)
     left, right = _plain(columns), width - _plain(columns[::-1])
     inner = (bottom - top) * (right - left)
     if inner > KEPT * height * width or min(bottom - top, right - left) < LEAST:
         return None
-    return picture[top:bottom, left:right]
+    return slice(top, bottom), slice(left, right)
 
 
 def _plain(lines: np.ndarray) -> int:

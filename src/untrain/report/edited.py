@@ -1,0 +1,80 @@
+"""What the copy detector found, in words, with what was measured of it: nobody is reassured more.
+
+`untrain.search.copy_detector.measured` has the rates; docs/results/copies.md says how they were
+measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from untrain.search.copy_detector.measured import measured, rates_by_kind
+
+WORDS = {
+    "identical": "the same file",
+    "same_pixels": "the same picture in another file",
+    "cropped": "cropped",
+    "padded": "put on a larger sheet",
+    "mirrored": "mirrored",
+    "rotated": "turned",
+    "stretched": "stretched",
+    "resized": "resized",
+    "recoloured": "recoloured",
+    "overlaid": "with something laid over it",
+    "blurred": "blurred",
+    "reencoded": "saved again",
+    "combined": "cropped, mirrored and recoloured at once",
+}
+SHOWN = ("reencoded", "cropped", "mirrored", "recoloured", "padded", "rotated", "overlaid")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def edits(kinds: str) -> str:
+    """Return what was done to a copy, from its column ``kinds``."""
+    return listed([WORDS[kind] for kind in kinds.split()])
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage, 100 % only if it is all of it."""
+    return f"{min(round(100 * share), 99) if share < 1 else 100} %"
+
+
+def copy_sentence(copies: pd.DataFrame, mode: str) -> str:
+    """Return what was found for one picture: its rows of the table of `CopyDetector.find`."""
+    first = copies.iloc[0]
+    image = first["image_id"]
+    if first["verdict"] == "similar":
+        none = f"No copy found, unaltered or edited; by its edges, {image} comes nearest."
+        return f"{none} {finds(mode)}"
+    more = f" Also flagged: {', '.join(copies['image_id'].iloc[1:4])}." if len(copies) > 1 else ""
+    if first["verdict"] == "copy":
+        return f"Copy of {image}: {edits(first['kinds'])}.{more}"
+    return (
+        f"Copy or variant of {image} ({edits(first['kinds'])}): the same edges, but other colours "
+        "or something laid over it, as another colour or print of the same product has too; look "
+        f"at both.{more}"
+    )
+
+
+def finds(mode: str) -> str:
+    """Return how many copies of each kind are found, and how often something else is called one."""
+    rates = rates_by_kind(mode).to_dict("records")
+    if not rates:
+        return "How many copies are found has not been measured."
+    shown = []
+    for row in (row for row in rates if row["kind"] in SHOWN):
+        ends = dict.fromkeys([percent(row["lowest"]), percent(row["highest"])])
+        span = "–".join(end.removesuffix(" %") for end in ends)
+        shown.append(f"{WORDS[row['kind']]} {span} %")
+    wrong, colours = (measured()["modes"][mode][k] for k in ("false_positives", "copy_or_variant"))
+    return (
+        f"Of edited photos whose original was among {measured()['images']:,}, this search names it "
+        f"for: {', '.join(shown)} (by strength of the edit). Of {wrong['n']:,} photos without a "
+        f"copy, {wrong['wrong']:,} were called one, and {colours['wrong']:,} a copy or variant."
+    )
