@@ -10,7 +10,6 @@ import numpy as np
 
 from untrain.catalogs.base import Catalog
 from untrain.search.copy_detector import CopyDetector, measured
-from untrain.search.copy_detector.measured import THRESHOLD
 from untrain.search.trace import trace
 from untrain.takedowns.parts import UNUSED
 from untrain.takedowns.request import Request
