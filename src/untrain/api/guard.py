@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from untrain.core.errors import InputError, did_you_mean
+from untrain.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,13 +39,17 @@ class Checked:
     name : str
     too_near : bool
         Do not let it out: its distance is at most the threshold.
+    verdict : str
+        Of the copy detector on the nearest image: ``copy``, ``copy_or_variant`` (the same but for
+        its colours or something laid over it, as another colour of the same product is too), or
+        ``similar``.
     nearest : str
         Id of the nearest training image, of those that were looked at.
     kinds : tuple of str
         How the picture differs from it, such as ``mirrored``; ``identical``: the same bytes. Empty
-        if it is no copy.
+        if it is only similar.
     distance : float
-        To the nearest that counts, 0 (the same) to 1; 1 if none does.
+        To the nearest: one minus the detector's score that it is a copy, from 0 to 1.
     threshold : float
     p_value : float or None
         Share of pictures that are no copies and as near; None where that was not measured.
@@ -56,6 +60,7 @@ class Checked:
 
     name: str
     too_near: bool
+    verdict: str
     nearest: str
     kinds: tuple[str, ...]
     distance: float
@@ -73,30 +78,29 @@ class Guard:
     """Training images that pictures are checked against; it stays open for any number of them.
 
     A picture is too near to a training image if the copy detector finds it to be that image, edited
-    or not. In the mode ``fast`` it looks for whole pictures: re-encoded, resized, recoloured,
-    mirrored, blurred; parts of images and turned ones take the mode ``thorough``. How many of each
-    are found is in `untrain.search.copy_detector.measured`; how often other pictures are flagged is
-    measured on the data that are guarded (`false_positives`).
+    or not. In the mode ``fast`` it looks for whole pictures, straight and mirrored; parts of images
+    and turned ones take the mode ``thorough``. How many of each are found is in
+    `untrain.search.copy_detector.measured`; how often other pictures are flagged is measured on the
+    data that are guarded (`false_positives`).
 
     Parameters
     ----------
     source : Catalog, Result, Experiment, str or Path
-        A catalogue; or a run, whose training images are guarded.
+        A run, whose training images are guarded; or a catalogue, or the place of one.
     mode : {"fast", "thorough"}
+    variants : bool
+        Hold back, too, what is a copy but for its colours or something laid over it: a recoloured
+        copy, and another colour or print of the same product.
     threshold : float, optional
-        Greatest distance that is too near, from 0 to 1; default: as it was measured with.
+        Greatest distance that is too near, from 0 to 1; default: as the detector was measured with.
     calibrated : bool
         Measure how often pictures that are no copies are flagged: once, some seconds, and then kept
         in the cache.
-    ignore : collection of str
-        Kinds of edits that make a picture another one: ``{"recoloured"}`` where the same shape in
-        another colour is another product. Names of `untrain.search.copy_detector.KINDS`.
 
     Raises
     ------
     InputError
-        There is no such run, its data cannot be opened, the threshold is not from 0 to 1, or there
-        is no such kind of edit.
+        There is no such run or data, or the threshold is not from 0 to 1.
 
     Notes
     -----
@@ -114,27 +118,23 @@ class Guard:
         self,
         source: Catalog | Any,
         mode: str = "fast",
+        variants: bool = False,
         threshold: float | None = None,
         calibrated: bool = True,
-        ignore: Collection[str] = (),
     ) -> None:
         from untrain.core.digests import DigestTable, digests_of
-        from untrain.search.copy_detector import KINDS
         from untrain.search.copy_detector.detector import CopyDetector
-        from untrain.search.copy_detector.measured import threshold as least_score
+        from untrain.search.copy_detector.measured import threshold as least
 
         if threshold is not None and not 0 <= threshold < 1:
             raise InputError(
                 f"the guard's threshold is {threshold}; expected a distance from 0 to less than 1"
             )
-        for kind in ignore:
-            if kind not in KINDS:
-                raise InputError(f"unknown kind of edit '{kind}'{did_you_mean(kind, KINDS)}")
-        self.ignore = frozenset(ignore)
         self.catalog, self.held_out = _opened(source)
         self.detector = CopyDetector(self.catalog, mode)
-        self.threshold = 1 - least_score(mode) if threshold is None else float(threshold)
-        self.mode = mode
+        self.mode, self.variants = mode, variants
+        self._sought = "copy_or_variant" if variants else "copy"
+        self.threshold = 1 - least(mode) if threshold is None else float(threshold)
         self._lock = Lock()
         self._contents = DigestTable()
         self._contents.extend(digests_of(self.catalog.hashes))
@@ -153,7 +153,8 @@ class Guard:
 
         Parameters
         ----------
-        image : path, bytes of a file, ndarray of uint8 (H×W×3), or Pillow image
+        image : path, bytes of a file, Pillow image, or ndarray
+            As `untrain.catalogs.pictures.pixels_of` takes it.
         name : str
             What the answer calls it; default: the name of the file.
 
@@ -169,20 +170,21 @@ class Guard:
         name = name or (Path(image).name if isinstance(image, str | Path) else "picture")
         same = int(self._contents.find(digests_of([digest]))[0]) if digest else -1
         if same >= 0:
-            nearest, distance, kinds, near = same, 0.0, [IDENTICAL], [same]
+            nearest, distance, verdict = same, 0.0, "copy"
+            kinds: tuple[str, ...] = (IDENTICAL,)
+            near = [same]
         else:
             found = self._matches(pixels)
-            counted = [match for match in found if self._counts(match)]
-            best = (counted or found)[0]
-            nearest, kinds = best.position, [*best.kinds]
-            distance = _distance(best) if counted else 1.0
-            near = [m.position for m in counted if _distance(m) <= self.threshold]
+            distance, best = found[0]
+            nearest, verdict, kinds = best.position, best.verdict, tuple(best.kinds)
+            near = [match.position for d, match in found if d <= self.threshold]
         p_value = self.calibration.p_value(distance) if self.calibration else None
         return Checked(
             name=name,
             too_near=bool(near),
+            verdict=verdict,
             nearest=self.catalog.ids[nearest],
-            kinds=tuple(kinds),
+            kinds=kinds,
             distance=distance,
             threshold=self.threshold,
             p_value=p_value,
@@ -208,21 +210,32 @@ class Guard:
             "fingerprint": self.catalog.fingerprint,
             "mode": self.mode,
             "threshold": self.threshold,
-            "ignore": sorted(self.ignore),
+            "variants": self.variants,
             "false_positives": self.false_positives,
             "tells_apart": self.tells_apart,
         }
 
-    def _matches(self, pixels: np.ndarray) -> list[Match]:
+    def _matches(self, pixels: np.ndarray) -> list[tuple[float, Match]]:
+        """Return the images that were looked at with their distances, nearest first."""
         from untrain.core.threads import one_thread_a_product
 
         # The detector keeps images in hand, and lets go of them; and threads that meet at each of
         # its products would make an answer as late as the slowest of them.
         with self._lock, one_thread_a_product():
-            return self.detector.matches(pixels)
+            found = self.detector.matches(pixels)
+        return sorted(((self._distance(m), m) for m in found), key=lambda f: (f[0], f[1].position))
 
-    def _counts(self, match: Match) -> bool:
-        return not self.ignore.intersection(match.kinds)
+    def _distance(self, match: Match) -> float:
+        """Return one minus the score of what is sought."""
+        from untrain.search.copy_detector.measured import score
+
+        if match.kinds == ("same_pixels",):
+            return 0.0
+        over = match.overlay
+        if over.correlation < 0:  # they could not be laid over each other
+            return 1.0
+        found = score(over.evidence(self._sought == "copy"), self._sought)
+        return 1 - (max(found, match.score) if match.verdict == "copy" else found)
 
     def _nearest(self, picture: np.ndarray, own: int) -> tuple[float, bool]:
         """Return how far the nearest image is that has other bytes, and whether it is the same."""
@@ -230,26 +243,27 @@ class Guard:
 
         from untrain.search.calibration import is_reencoded, overlay
 
-        same = self.catalog.same_as
-        others = [m for m in self._matches(picture) if own < 0 or same[m.position] != same[own]]
-        found = [match for match in others if self._counts(match)]
-        if not found:
-            return 1.0, False
-        distance = _distance(found[0])
-        if distance > self.threshold:
-            return distance, False
-        image = np.asarray(self.catalog.image(self.catalog.ids[found[0].position]))
+        same, found = self.catalog.same_as, self._matches(picture)
+        others = [f for f in found if own < 0 or same[f[1].position] != same[own]]
+        if not others or others[0][0] > self.threshold:
+            return others[0][0] if others else 1.0, False
+        distance, match = others[0]
+        image = np.asarray(self.catalog.image(self.catalog.ids[match.position]))
         return distance, bool(is_reencoded(np.array([overlay(picture, image)]))[0])
 
     def _calibration(self) -> GuardCalibration:
         from untrain.core.cache import cached
         from untrain.core.files import fingerprint
+        from untrain.search.copy_detector.measured import measured
         from untrain.search.copy_detector.structure import StructureEncoder
         from untrain.search.guard_calibration import VERSION, GuardCalibration, calibrate_guard
 
         held_out = self.held_out.fingerprint if self.held_out is not None else ""
-        asked = [self.mode, self.threshold, sorted(self.ignore)]
-        how = fingerprint(asked, held_out, StructureEncoder.fingerprint)
+        judged = measured()["models"]  # whose numbers are the distances
+        how = fingerprint(
+            *(self.mode, self._sought, self.threshold, judged, held_out),
+            StructureEncoder.fingerprint,
+        )
         what = f"calibration of the guard, {self.catalog.name}: {len(self.catalog):,} images"
         return cached(
             "indexes",
@@ -262,38 +276,33 @@ class Guard:
         )[0]
 
 
-def _distance(match: Match) -> float:
-    return 1 - max(0.0, min(1.0, float(match.score)))
-
-
 def _opened(source: Any) -> tuple[Catalog, Catalog | None]:
-    """Return the training images of a source, and what was held out."""
+    """Return the training images of a source, and what was held out of them."""
+    from untrain.api.given import catalog_of
     from untrain.catalogs.base import Catalog
-    from untrain.runs.find import find_run
+    from untrain.runs.find import RECORD, RUNS, find_run
     from untrain.runs.inputs import open_inputs, run_config
 
     if isinstance(source, Catalog):
         return source, None
-    inputs = open_inputs(run_config(find_run(Path(getattr(source, "folder", source)))))
-    return inputs.train, inputs.held_out
+    place = Path(getattr(source, "folder", source))
+    if any((folder / RECORD).is_file() for folder in (place, RUNS / place)):
+        inputs = open_inputs(run_config(find_run(place)))
+        return inputs.train, inputs.held_out
+    return catalog_of(place), None
 
 
 def _read(image: Picture) -> tuple[np.ndarray, str]:
     """Return a picture's pixels, and the SHA-256 of its bytes where it is a file."""
     import numpy as np
 
-    from untrain.catalogs.base import decode, read_image
+    from untrain.catalogs.base import decode
+    from untrain.catalogs.pictures import local_path, pixels_of
 
-    if isinstance(image, str | Path):
-        pixels = read_image(image)  # which says what is wrong with it
-        data = Path(image).expanduser().read_bytes()
-        return pixels, hashlib.sha256(data).hexdigest()
     if isinstance(image, bytes):
         return np.asarray(decode(image, "picture")), hashlib.sha256(image).hexdigest()
-    pixels = np.asarray(image if isinstance(image, np.ndarray) else image.convert("RGB"))
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise InputError(
-            f"the picture is {pixels.dtype} of shape {pixels.shape}; expected uint8, "
-            "height × width × 3"
-        )
-    return pixels, ""
+    pixels = pixels_of(image)  # which says what is wrong with it
+    if not isinstance(image, str | Path):
+        return pixels, ""
+    data = local_path(image).expanduser().read_bytes()
+    return pixels, hashlib.sha256(data).hexdigest()

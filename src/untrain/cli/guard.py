@@ -20,6 +20,7 @@ from untrain.cli.output import print_json
 if TYPE_CHECKING:
     from untrain.api.guard import Checked, Guard
 
+VARIANT = "copy_or_variant"
 TOO_NEAR = 1
 """The exit code if any picture is too near; 2 stands for bad input."""
 
@@ -51,8 +52,8 @@ def guard(
     threshold: float | None = typer.Option(
         None, help="Greatest distance that is too near, 0 to 1; default: as it was measured with."
     ),
-    ignore: list[str] = typer.Option(
-        [], help="An edit that makes a picture another one, such as recoloured; repeatable."
+    variants: bool = typer.Option(
+        False, "--variants", help="Also hold back what is a copy but for its colours or a print."
     ),
     lines: bool = typer.Option(
         False,
@@ -85,7 +86,7 @@ def guard(
     if source is None:
         named = catalog == "rendered" and not Path(catalog).exists()
         source = open_catalogue(None if named else Path(catalog), format, options=options)
-    opened = Guard(source, mode, threshold, calibrate, ignore)
+    opened = Guard(source, mode, variants, threshold, calibrate)
     if lines:
         near = _serve(opened)
     else:
@@ -121,6 +122,8 @@ def _serve(opened: Guard) -> bool:
 
 
 def _print(opened: Guard, checked: list[Checked]) -> None:
+    from untrain.report.edited import finds
+
     console = Console(highlight=False)
     for each in checked:
         told = f"distance {each.distance:.3f}, threshold {each.threshold:.3f}"
@@ -129,26 +132,22 @@ def _print(opened: Guard, checked: list[Checked]) -> None:
             more = f", and to {len(each.copies) - 1} others" if len(each.copies) > 1 else ""
             line = f"[bold red]too near[/] to {escape(each.nearest)}{how}{more}; {told}"
         else:
-            line = f"no copy found; nearest {escape(each.nearest)}, {told}"
+            close = ", but for its colours or a print the same" * (each.verdict == VARIANT)
+            line = f"no copy found; nearest {escape(each.nearest)}{close}, {told}"
         console.print(f"{escape(each.name)}: {line}", soft_wrap=True)
     console.print(f"{escape(in_words(opened))}", soft_wrap=True)
+    console.print(escape(finds(opened.mode)), soft_wrap=True)
     if not opened.tells_apart:
         console.print(
-            "[yellow]note:[/] these images are so alike that being flagged says little; if colours "
-            "tell them apart, add --ignore recoloured",
+            "[yellow]note:[/] these images are so alike that being flagged says little",
             soft_wrap=True,
         )
 
 
 def in_words(opened: Guard) -> str:
     """Say what was looked for, and how often other pictures are flagged."""
-    looked = (
-        "whole pictures, straight and mirrored; parts of images and turned ones need "
-        "--mode thorough"
-        if opened.mode == "fast"
-        else "whole pictures and parts of them, mirrored and turned"
-    )
-    text = f"{len(opened.catalog):,} images of {opened.catalog.name}; looked for {looked}"
+    parts = "; parts of images need --mode thorough" if opened.mode == "fast" else ""
+    text = f"{len(opened.catalog):,} images of {opened.catalog.name}, mode {opened.mode}{parts}"
     wrong = opened.false_positives
     if not wrong or wrong["rate"] is None:
         return f"{text}; how often other pictures are flagged was not measured"
