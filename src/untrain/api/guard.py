@@ -49,7 +49,8 @@ class Checked:
         How the picture differs from it, such as ``mirrored``; ``identical``: the same bytes. Empty
         if it is only similar.
     distance : float
-        To the nearest: one minus the detector's score that it is a copy, from 0 to 1.
+        To the nearest: one minus the detector's score that it is a copy, from 0 to 1; of one that
+        was saved again, one minus how well the two agree.
     threshold : float
     p_value : float or None
         Share of pictures that are no copies and as near; None where that was not measured.
@@ -223,15 +224,23 @@ class Guard:
         # its products would make an answer as late as the slowest of them.
         with self._lock, one_thread_a_product():
             found = self.detector.matches(pixels)
-        return sorted(((self._distance(m), m) for m in found), key=lambda f: (f[0], f[1].position))
+        told = [(self._distance(match, pixels), match) for match in found]
+        return sorted(told, key=lambda f: (f[0], f[1].position))
 
-    def _distance(self, match: Match) -> float:
-        """Return one minus the score of what is sought."""
+    def _distance(self, match: Match, pixels: np.ndarray) -> float:
+        """Return one minus the score of what is sought, or how little two laid over differ."""
+        from untrain.search.calibration import is_reencoded
         from untrain.search.copy_detector.measured import score
 
         if match.kinds == ("same_pixels",):
             return 0.0
         over = match.overlay
+        if match.verdict == "copy_or_variant":
+            # The same edges. Of a small picture saved again the finest colours are others, and
+            # only coarse ones tell that it has no other colours.
+            laid = self._laid(match, pixels[:, ::-1] if match.laid.mirrored else pixels)
+            if is_reencoded(laid)[0]:
+                return 1 - float(laid[0, 0])
         if over.correlation < 0:  # they could not be laid over each other
             return 1.0
         found = score(over.evidence(self._sought == "copy"), self._sought)
@@ -239,17 +248,23 @@ class Guard:
 
     def _nearest(self, picture: np.ndarray, own: int) -> tuple[float, bool]:
         """Return how far the nearest image is that has other bytes, and whether it is the same."""
-        import numpy as np
-
-        from untrain.search.calibration import is_reencoded, overlay
+        from untrain.search.calibration import is_reencoded
 
         same, found = self.catalog.same_as, self._matches(picture)
         others = [f for f in found if own < 0 or same[f[1].position] != same[own]]
         if not others or others[0][0] > self.threshold:
             return others[0][0] if others else 1.0, False
         distance, match = others[0]
+        return distance, bool(is_reencoded(self._laid(match, picture))[0])
+
+    def _laid(self, match: Match, pixels: np.ndarray) -> np.ndarray:
+        """Return `untrain.search.calibration.overlay` of a picture and an image, (1, 2)."""
+        import numpy as np
+
+        from untrain.search.calibration import overlay
+
         image = np.asarray(self.catalog.image(self.catalog.ids[match.position]))
-        return distance, bool(is_reencoded(np.array([overlay(picture, image)]))[0])
+        return np.array([overlay(pixels, image)])
 
     def _calibration(self) -> GuardCalibration:
         from untrain.core.cache import cached
