@@ -31,7 +31,7 @@ def trace(
     index: str = "exact",
     ranking: str = "fusion",
     fresh: bool = False,
-    edited: str = "thorough",
+    edited: str = "fast",
 ) -> Traced:
     """Return the training images nearest to pictures, out of a whole catalogue.
 

@@ -97,11 +97,13 @@ def index(
             told = f"{made:,} {'shard' if made == 1 else 'shards'} written: {out}"
         else:
             from untrain.search.catalog_index import open_calibration, open_index
+            from untrain.search.copy_detector import CopyDetector
             from untrain.search.retrieve.candidates import open_text
 
             opened = open_index(catalog, loaded, fresh=fresh, embed=embed)
             notes = [*opened.notes, *open_calibration(opened, fresh)[1]]
             notes += open_text(catalog, fresh=fresh)[1]
+            CopyDetector(catalog, "fast")  # its features, too
             about, told = {}, "features, index and calibration are in the cache"
     notes += getattr(embed, "notes", [])
     seconds = time.perf_counter() - start

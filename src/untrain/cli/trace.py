@@ -83,9 +83,9 @@ def trace(
         autocompletion=completion.attributors,
     ),
     edited: str = typer.Option(
-        "thorough",
-        help="How copies that were cropped, mirrored, recoloured, … are looked for: thorough, "
-        "fast (whole pictures only) or none.",
+        "fast",
+        help="How copies that were mirrored, recoloured, … are looked for: fast (whole pictures), "
+        "thorough (cropped and turned ones, too; slower) or none.",
     ),
     out: list[Path] = typer.Option([], "--out", "-o", help=OUT_HELP),
     as_json: bool = JSON,

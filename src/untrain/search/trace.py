@@ -97,7 +97,7 @@ def trace(
     index: str = "exact",
     ranking: str = "fusion",
     fresh: bool = False,
-    edited: str = "thorough",
+    edited: str = "fast",
 ) -> Trace:
     """Return the training images nearest to each picture.
 
@@ -127,7 +127,7 @@ def trace(
         As `untrain.search.rank.ranking.rank` takes it.
     fresh : bool
         Make the index anew.
-    edited : {"thorough", "fast", "none"}
+    edited : {"fast", "thorough", "none"}
         How the copy detector looks for copies that were edited, see
         `untrain.search.copy_detector.CopyDetector`; or not at all.
 
@@ -192,7 +192,7 @@ class Tracer:
         top: int = 10,
         candidates: int = 200,
         ranking: str = "fusion",
-        edited: str = "thorough",
+        edited: str = "fast",
     ) -> Trace:
         """Return the training images nearest to each picture; see the function `trace`."""
         _check(images, prompt, top, candidates, ranking, edited)
@@ -230,7 +230,7 @@ class Tracer:
         told = pd.concat(copies_of, ignore_index=True)
         return Trace(table, copies, about, seconds, notes, ranked, told)
 
-    def detector(self, mode: str = "thorough") -> CopyDetector:
+    def detector(self, mode: str = "fast") -> CopyDetector:
         """Return the copy detector of the catalogue, opened when it is first asked for."""
         with self._opening:
             if mode not in self._detectors:

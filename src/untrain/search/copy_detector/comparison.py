@@ -191,7 +191,9 @@ def compare(picture: Picture, image: Picture, warp: np.ndarray, correlation: flo
     (fine, _, _, detail, _), (smooth, best, share, _, blocks) = told[nearer]
     apart = refitted = (255.0, 255.0, 255.0)
     if best >= WORTH and counts.sum() > FAINT:
-        where = counts if not blocks.any() else counts * spread(blocks, height, width)
+        where = counts * spread(blocks, height, width) if blocks.any() else counts
+        if where.sum() <= FAINT:  # what agrees lies on the border, where nothing is counted
+            where = counts
         apart = _apart(own, under, counts)
         refitted = _apart(own, _recoloured(under, own, where), counts)
     covered = float(mask.mean())
