@@ -118,7 +118,7 @@ def test_what_is_no_picture_is_told(page: Any, tmp_path: Path) -> None:
     with page.expect_response("**/pictures*") as answered:
         page.set_input_files("#files", str(wrong))
     assert answered.value.status == 422
-    page.wait_for_function("document.getElementById('problem').textContent.includes('no picture')")
+    page.wait_for_selector("#problem:has-text('no picture')")
 
 
 def test_images_are_kept_by_the_browser(page: Any, address: str) -> None:

@@ -14,6 +14,7 @@ ASKED = ("--methods", "nothing", "--methods", "ascent:rate=0.02", "--budgets", "
 FEW = ("--seeds", 1, "--targeted", 1, "--random", 0, "--family", 0)
 
 
+@pytest.mark.slow
 def test_a_ladder_is_planned_and_climbed(untrain: Untrain, micro_copy: Callable[..., Path]) -> None:
     folder = micro_copy()
     said = untrain("ladder", folder, *ASKED, *FEW, "--plan")

@@ -161,6 +161,7 @@ def test_nothing_found_is_an_answer_too(run: Path, tmp_path: Path) -> None:
     assert found.verify(request=letter).passed
 
 
+@pytest.mark.slow
 def test_a_request_for_everything_is_refused_before_training(run: Path, tmp_path: Path) -> None:
     catalog = open_run(run).catalog
     letter = write_request(tmp_path / "letter", pictures_of(catalog, len(catalog)))
@@ -241,6 +242,7 @@ def test_a_method_is_set_beside_the_exact_twin_where_there_is_one(run: Path, let
     assert found.verify().passed
 
 
+@pytest.mark.slow
 def test_the_trial_gives_the_list_a_verdict_of_its_own(run: Path, letter: Path) -> None:
     found = untrain.takedown(letter, run, measure="trial", remove="none", probes=0)
     trial = found.record["trial"]

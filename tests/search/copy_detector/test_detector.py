@@ -134,6 +134,7 @@ def test_wrong_input_is_a_clear_error(
         CopyDetector(items, "quick")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not there")
 def test_copies_of_photos_are_found() -> None:
     photos = from_fashion(REAL)
