@@ -13,7 +13,7 @@ SAMPLER = "A"
 ATTRIBUTOR = "leverage"
 """How influence is computed where nothing is said: best on banks of seeds that chose nothing."""
 
-UNLEARNING = "caption_swap"
+UNLEARNING = "combined_matching"
 """How a model is made to forget unless another method is asked for: the best of those that need no
 answer, on a seed that no result uses (docs/how-to/unlearning.md)."""
 
