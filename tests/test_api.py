@@ -97,6 +97,7 @@ def test_the_effect_on_a_prompt_is_the_row_of_its_own_set(result: untrain.Result
         result.effect("p01", k=7)
 
 
+@pytest.mark.slow
 def test_a_bank_has_a_leaderboard(micro_copy: Copy) -> None:
     folder = micro_copy()
     experiment = untrain.Experiment.demo("micro", runs=folder.parent, workers=1)

@@ -84,6 +84,7 @@ def test_an_increment_of_fewer_draws_counts_as_much():
     assert found[100]["estimate"] == pytest.approx(0.5 - 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline  # simulates many trials
 def test_an_arm_without_an_effect_keeps_its_level_and_the_interval_covers():
     table = sets(5, {"targeted": (10,), "random_uniform": (10,)})

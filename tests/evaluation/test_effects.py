@@ -147,6 +147,7 @@ def test_four_models_cannot_tell_nested_sets_apart():
     assert row["estimate"] == pytest.approx(values[out].mean() - values[~out].mean())
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline  # simulates many trials
 def test_p_of_one_arm_is_valid_though_another_arm_has_an_effect():
     table = sets_of(3)
@@ -305,6 +306,7 @@ def test_the_naive_control_is_read_where_the_targeted_set_was_in():
     assert naive.loc["targeted", "estimate"] == pytest.approx(5.0, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline  # simulates many trials
 def test_adjusted_controls_are_not_called_harmful_too_often():
     """Under no effect of the control, whatever the targeted sets do, p is uniform."""

@@ -147,6 +147,7 @@ TWO = (
 )
 
 
+@pytest.mark.slow
 def test_two_rankings_are_removed_and_compared_in_one_trial(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
     run(config(*TWO))

@@ -54,6 +54,7 @@ def test_results_of_the_micro_run(micro_run: Path) -> None:
     assert found == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_seen_and_new_prompts_have_effects_of_their_own(
     config: Make, micro_copy: Callable[..., Path]
 ) -> None:

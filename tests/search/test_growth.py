@@ -45,6 +45,7 @@ def answers(catalog: Catalog, kind: str) -> list[object]:
     return [*(each.tolist() for each in found), open_calibration(opened)[0].ratios.tolist()]
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.lists(st.sampled_from(IDS), min_size=3, unique=True), min_size=2, max_size=3),

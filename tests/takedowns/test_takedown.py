@@ -230,6 +230,7 @@ def test_a_method_of_unlearning_is_named_with_what_is_known_of_it(run: Path, let
     assert found.verify(request=letter).passed
 
 
+@pytest.mark.slow
 def test_a_method_is_set_beside_the_exact_twin_where_there_is_one(run: Path, letter: Path) -> None:
     asked = {"measure": "none", "probes": 0}
     exact = untrain.takedown(letter, run, reference="exact", **asked)

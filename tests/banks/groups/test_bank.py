@@ -22,6 +22,7 @@ Make = Callable[..., Config]
 Copy = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_whole_groups_leave_and_the_bank_grows_and_resumes(
     config: Make, micro_copy: Copy, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
