@@ -40,9 +40,9 @@ class Checked:
     too_near : bool
         Do not let it out: its distance is at most the threshold.
     verdict : str
-        Of the copy detector on the nearest image: ``copy``, ``copy_or_variant`` (the same but for
-        its colours or something laid over it, as another colour of the same product is too), or
-        ``similar``.
+        Of the copy detector on the nearest image: ``copy``, ``copy_or_variant`` (the same except
+        for its colours or something laid over it, as another colour of the same product is too),
+        or ``similar``.
     nearest : str
         Id of the nearest training image, of those that were looked at.
     kinds : tuple of str
@@ -90,8 +90,8 @@ class Guard:
         A run, whose training images are guarded; or a catalogue, or the place of one.
     mode : {"fast", "thorough"}
     variants : bool
-        Hold back, too, what is a copy but for its colours or something laid over it: a recoloured
-        copy, and another colour or print of the same product.
+        Hold back, too, what is a copy except for its colours or something laid over it: a
+        recoloured copy, and another colour or print of the same product.
     threshold : float, optional
         Greatest distance that is too near, from 0 to 1; default: as the detector was measured with.
     calibrated : bool

@@ -53,7 +53,7 @@ def guard(
         None, help="Greatest distance that is too near, 0 to 1; default: as it was measured with."
     ),
     variants: bool = typer.Option(
-        False, "--variants", help="Also hold back what is a copy but for its colours or a print."
+        False, "--variants", help="Also hold back what is a copy except for its colours or a print."
     ),
     lines: bool = typer.Option(
         False,
