@@ -52,7 +52,7 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
         "headline": words.answer(trace),
         "pictures": pictures,
         "facts": words.facts(trace),
-        "notes": [str(note) for note in trace.notes],
+        "notes": [str(note) for note in found.notes],
     }
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError, UntrainError
+from untrain.core.notes import Note
 from untrain.core.progress import watched
 from untrain.encoders.base import Encoder
 from untrain.search.trace import Trace, Tracer
@@ -76,6 +77,7 @@ class Found:
     trace: Trace
     pictures: dict[str, Asked]
     beside: SideBySide | None
+    notes: tuple[Note, ...]
     seconds: float
 
 
@@ -233,7 +235,7 @@ class Shelf:
             pictures[name] = asked
         images = {name: asked.pixels for name, asked in pictures.items()}
         found = self.tracer.trace(images, prompt, WIDE if wide else top)
-        beside = None
+        beside, notes = None, found.notes
         if influence:
             from untrain.api.asking import beside_trace
             from untrain.core.vocabulary import ATTRIBUTOR
@@ -241,7 +243,8 @@ class Shelf:
             if self.run is None:
                 raise InputError("influence needs a run's model: start with `untrain serve RUN`")
             asked_of = {name: Image.fromarray(pixels) for name, pixels in images.items()}
-            beside, _ = beside_trace(
+            beside, told = beside_trace(
                 found, self.catalog, self.run, asked_of, prompt, ATTRIBUTOR, top
             )
-        return Found(found, pictures, beside, time.perf_counter() - start)
+            notes = (*told, *notes)
+        return Found(found, pictures, beside, notes, time.perf_counter() - start)
