@@ -245,6 +245,7 @@ def tried_in(batch: Batch) -> list[Path]:
     return [Path(note.read_text()) for note in notes]
 
 
+@pytest.mark.slow
 def test_what_a_training_reads_travels_and_what_it_leaves_comes_back(
     ray: Any, batch: Callable[..., Batch]
 ) -> None:
@@ -296,6 +297,7 @@ def test_a_training_that_always_dies(
     assert told.value.exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_failure_ends_the_others_and_keeps_what_is_done(
     ray: Any, batch: Callable[..., Batch]
 ) -> None:

@@ -75,6 +75,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "pipe"
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract(pipeline: Path) -> None:
     check_generator(lambda: LoraGenerator(str(pipeline), **SMALL), CATALOG)
 
