@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from untrain.core.notes import Note
     from untrain.generators.queries import Queries
 
-KINDS = (".csv", ".parquet", ".json", ".html")
-"""Endings of the files that an attribution is written to."""
-
 
 class Attribution:
     """Which training images queries stand on; `untrain.attribute` returns it.
@@ -104,28 +101,13 @@ class Attribution:
         InputError
             Another ending, or something that is no file is in the way.
         """
-        from untrain.core.files import (
-            check_file_target,
-            write_csv,
-            write_json,
-            write_parquet,
-            write_text,
-        )
+        from untrain.api.saving import save_found
+        from untrain.report.page.attribution import attribution_page
 
-        path = check_file_target(path)
-        kind = path.suffix.lower()
-        if kind == ".html":
-            from untrain.report.page.attribution import attribution_page
+        def page() -> str:
+            return attribution_page(self.found, self.queries, self.catalog)
 
-            write_text(path, attribution_page(self.found, self.queries, self.catalog))
-        elif kind == ".json":
-            write_json(path, self.to_dict())
-        elif kind == ".parquet":
-            write_parquet(path, self.found.table)
-        elif kind == ".csv":
-            write_csv(path, self.found.table)
-        else:
-            raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
+        save_found(path, self.found.table, self.to_dict, page)
 
     def __len__(self) -> int:
         return len(self.found.prompts)

@@ -6,8 +6,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from untrain.core.errors import InputError
-
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from untrain.core.notes import Note
     from untrain.encoders import Encoder
     from untrain.search.trace import Trace
-
-KINDS = (".csv", ".parquet", ".json", ".html")
 
 
 def trace(
@@ -141,24 +137,9 @@ class Traced:
         InputError
             Another ending, or something that is no file is in the way.
         """
-        from untrain.core.files import (
-            check_file_target,
-            write_csv,
-            write_json,
-            write_parquet,
-            write_text,
-        )
+        from untrain.api.saving import save_found
 
-        path = check_file_target(path)
-        kind = path.suffix.lower()
-        if kind not in KINDS:
-            raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
-        if kind == ".html":
-            write_text(path, self.to_html())
-        elif kind == ".json":
-            write_json(path, self.to_dict())
-        else:
-            (write_parquet if kind == ".parquet" else write_csv)(path, self.found.table)
+        save_found(path, self.found.table, self.to_dict, self.to_html)
 
     def __len__(self) -> int:
         return len(self.pictures)
