@@ -57,6 +57,7 @@ _PUBLIC = {
     "register": "untrain.generators.registry",
     "takedown": "untrain.api",
     "trace": "untrain.api",
+    "trust": "untrain.api",
 }
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         load_result,
         takedown,
         trace,
+        trust,
     )
     from untrain.attribution.calibration import Calibration
     from untrain.banks.benchmark.read import Benchmark

@@ -11,6 +11,7 @@ from untrain.api.loading import load
 from untrain.api.requested import Takedown, takedown
 from untrain.api.result import Result, load_result
 from untrain.api.tracing import Traced, trace
+from untrain.api.trusting import trust
 from untrain.api.unlearned import UnlearnedModel
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "load_result",
     "takedown",
     "trace",
+    "trust",
 ]

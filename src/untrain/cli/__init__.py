@@ -34,12 +34,14 @@ from untrain.cli import (
     status,
     takedown,
     trace,
+    trust,
     unlearn,
     weights,
 )
 from untrain.cli.group import Main
 from untrain.core.errors import UntrainError, is_disk_full
 from untrain.core.progress import console
+from untrain.core.trust import trust_all
 
 NOT_WRITABLE = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
@@ -92,6 +94,7 @@ app.add_typer(data.app, name="data", rich_help_panel="Data, files and this machi
 index.add_to(app)
 app.add_typer(cache.app, name="cache", rich_help_panel="Data, files and this machine")
 doctor.add_to(app)
+trust.add_to(app)
 run.add_stages(app)
 
 
@@ -113,12 +116,18 @@ def _options(
         "-v",
         help="Keep finished progress bars and show the tracebacks of errors.",
     ),
+    trusting: bool = typer.Option(
+        False,
+        "--trust",
+        help="Run code of its own that a run folder names; otherwise see `untrain trust`.",
+    ),
     version: bool = typer.Option(
         False, "--version", "-V", callback=_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     console.quiet = quiet
     console.verbose = verbose
+    trust_all(trusting)
     if context.invoked_subcommand is None:
         Console(highlight=False).print(f"{ABOUT}\n{START}", end="")
 

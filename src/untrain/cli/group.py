@@ -1,4 +1,4 @@
-"""How all commands look: help in paragraphs, and ``-q`` and ``-v`` wherever they are written."""
+"""How all commands look: help in paragraphs, and `ANYWHERE` wherever it is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-ANYWHERE = ("-q", "--quiet", "-v", "--verbose")
+ANYWHERE = ("-q", "--quiet", "-v", "--verbose", "--trust")
 
 
 class Group(TyperGroup):

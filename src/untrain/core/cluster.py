@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from untrain.core import trust
 from untrain.core.errors import InputError, UntrainError, is_disk_full
 from untrain.core.progress import console
 from untrain.core.threads import cores
@@ -84,6 +85,7 @@ def connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
     if address == LOCAL:
         options |= {"num_cpus": max(threads, cores()), "include_dashboard": False}
     else:
+        trust.check("the Ray cluster", address)
         _reach(address)
     try:
         try:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 from zlib import crc32
 
+from untrain.core import trust
 from untrain.core.errors import InputError, did_you_mean
 
 T = TypeVar("T")
@@ -90,8 +91,10 @@ def open_own(kind: str, name: str) -> Any:
     Raises
     ------
     InputError
-        There is no such module, file or attribute.
+        There is no such module, file or attribute; or a run folder names it, and it is not trusted
+        (`untrain.core.trust`).
     """
+    trust.check(kind, name)
     place, _, attribute = name.rpartition(":")
     what = f"{kind} '{name}'"
     target: Any = _open_file(what, place) if place.endswith(".py") else _open_module(what, place)

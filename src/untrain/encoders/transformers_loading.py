@@ -29,9 +29,15 @@ def load_model(path: str) -> tuple[Any, Any, set[str]]:
     local = {"local_files_only": Path(path).is_dir()}
     try:
         with _quietly():
-            processor = AutoImageProcessor.from_pretrained(path, **local, **_pillow())
+            processor = AutoImageProcessor.from_pretrained(
+                path, trust_remote_code=False, **local, **_pillow()
+            )
             model, report = AutoModel.from_pretrained(
-                path, **local, use_safetensors=True, output_loading_info=True
+                path,
+                trust_remote_code=False,  # left out, transformers asks in a terminal
+                use_safetensors=True,
+                output_loading_info=True,
+                **local,
             )
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(
@@ -55,7 +61,9 @@ def load_tokenizer(path: str) -> Any:
 
     try:
         with _quietly():
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=Path(path).is_dir())
+            tokenizer = AutoTokenizer.from_pretrained(
+                path, trust_remote_code=False, local_files_only=Path(path).is_dir()
+            )
         if len(tokenizer) <= len(tokenizer.all_special_ids) + 1:  # what transformers 5 makes up
             raise ValueError("its files are missing")
     except (OSError, ValueError, KeyError) as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from untrain.core import trust
 from untrain.core.errors import InputError
+from untrain.core.registry import is_own
 from untrain.settings.config import Config, shown
 from untrain.settings.faults import explain
 from untrain.settings.paths import PATHS, resolve_paths
@@ -41,7 +43,9 @@ def load_config(path: Path | str, settings: Sequence[str] = (), **changes: Any) 
     values.update({key: value for key, value in changes.items() if value is not None})
     for setting in settings:
         given[tuple(_replace(values, setting))] = f"--set {setting}"
-    return _checked(values, path, node, given)
+    config = _checked(values, path, node, given)
+    _trust(config, path, {key[0] for key in given})
+    return config
 
 
 def make_config(values: Mapping[str, Any]) -> Config:
@@ -52,7 +56,32 @@ def make_config(values: Mapping[str, Any]) -> Config:
     InputError
         A wrong key or value.
     """
-    return _checked(dict(values), Path("settings"), None, {})
+    config = _checked(dict(values), Path("settings"), None, {})
+    trust.vouch(_code(config).values())
+    return config
+
+
+def _trust(config: Config, path: Path, given: Collection[str]) -> None:
+    """Doubt the code that a run's own config.yaml names, and vouch for what the user named."""
+    code = _code(config)
+    if not (path.parent / "run.json").is_file():
+        trust.vouch(code.values())
+        return
+    trust.vouch(name for section, name in code.items() if section in given)
+    trust.doubt([name for section, name in code.items() if section not in given], path.parent)
+
+
+def _code(config: Config) -> dict[str, str]:
+    """Return what a configuration names that would run code of somebody's, by its section."""
+    named = {
+        "generator": config.generator.name,
+        "encoder": config.encoder.name,
+        "copies": config.copies.encoder.name,
+    }
+    code = {section: name for section, name in named.items() if is_own(name)}
+    if config.engine.address:
+        code["engine"] = config.engine.address
+    return code
 
 
 def _checked(
