@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install install-dev demo unit test test-slow test-all browser docs lint format clean
+.PHONY: help install install-dev demo unit test test-slow test-all browser docs reference lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ browser: install-dev  ## a browser for the tests of the report page, where the s
 
 docs: install-dev  ## the documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+reference: install  ## what the code says into the pages of the reference
+	$(BIN)/python docs/hooks.py
 
 lint: install-dev  ## ruff and mypy
 	$(BIN)/ruff check src tests benchmarks

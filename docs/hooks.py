@@ -1,31 +1,46 @@
-"""What the documentation takes from the code when it is built: settings, commands, whole files.
+"""What the documentation takes from the code: settings, commands, tables, names, whole files.
 
-A page asks for it with a comment on a line of its own, ``<!-- generated: settings -->``.
+A page asks for it with ``<!-- generated: settings -->`` on a line of its own; what follows, up to
+``<!-- /generated -->``, is written there by ``python docs/hooks.py`` so that the page can be read
+without the site. The site is always built with what the code says at that moment.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-ROOT = Path(__file__).resolve().parents[1]
-MARK = re.compile(r"^<!-- generated: (\S+) -->$", re.MULTILINE)
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+END = "<!-- /generated -->"
+MARK = re.compile(
+    rf"^(?P<mark><!-- generated: (?P<what>\S+) -->)\n(?P<text>.*?)^{END}$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put what is generated in the place of its mark; MkDocs calls this for each page."""
-    return MARK.sub(lambda match: generated(match[1]), markdown)
+    """Put what is generated in the place of its marks; MkDocs calls this for each page."""
+    return MARK.sub(lambda match: generated(match["what"]), markdown)
 
 
 def generated(what: str) -> str:
     """Return the Markdown that a mark stands for: a name below, or a file of the repository."""
-    makers: dict[str, Callable[[], str]] = {
+    made = makers()
+    return made[what]() if what in made else document(ROOT / what)
+
+
+def makers() -> dict[str, Callable[[], str]]:
+    """Return what makes each generated part of the pages."""
+    return {
         "settings": settings,
         "presets": presets,
         "diffusion-presets": diffusion_presets,
@@ -33,8 +48,36 @@ def generated(what: str) -> str:
         "names": names,
         "commands": commands,
         "tables": tables,
+        "python": python,
     }
-    return makers[what]() if what in makers else document(ROOT / what)
+
+
+def refreshed(page: Path) -> str:
+    """Return a page's text with its generated parts as the code has them now.
+
+    Marks that stand for a file of the repository keep what they have: a link to it.
+    """
+
+    def renew(match: re.Match[str]) -> str:
+        if match["what"] not in makers():
+            return match[0]
+        return f"{match['mark']}\n\n{generated(match['what'])}\n\n{END}"
+
+    return MARK.sub(renew, page.read_text(encoding="utf-8"))
+
+
+def pages() -> list[Path]:
+    """Return the pages with generated parts."""
+    return sorted(page for page in DOCS.rglob("*.md") if MARK.search(page.read_text("utf-8")))
+
+
+def refresh() -> None:
+    """Write the generated parts into the pages, and name those that changed."""
+    for page in pages():
+        text = refreshed(page)
+        if text != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
+            print(page.relative_to(ROOT))
 
 
 def document(path: Path) -> str:
@@ -295,7 +338,7 @@ def _help(text: str) -> list[str]:
     for paragraph in inspect.cleandoc(text.replace("\f", "")).split("\n\n"):
         head, _, example = paragraph.partition("Example: ")
         if example and not head.strip():
-            lines += ["```bash", " ".join(example.split()), "```", ""]
+            lines += ["```text", " ".join(example.split()), "```", ""]
         else:
             lines += [_prose(_plain(paragraph)), ""]
     return lines[:-1]
@@ -314,3 +357,61 @@ def _option_default(option: Any) -> str:
         return ""
     value = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
     return f"`{getattr(value, 'value', value)}`"
+
+
+# Python -----------------------------------------------------------------------------------------
+
+DOCUMENTED = re.compile(r"^## (?P<section>.+)$|^::: (?P<name>\S+)$", re.MULTILINE)
+
+
+def python() -> str:
+    """Return every documented name with its first sentence, section by section of its page."""
+    text = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    parts, section = [], ""
+    for match in DOCUMENTED.finditer(text):
+        if match["section"]:
+            section = match["section"]
+            continue
+        if section:
+            parts += [f"**{section}**", "", "| name | what it is |", "|---|---|"]
+            section = ""
+        parts += _rows_of(match["name"])
+        parts.append("")
+    return re.sub(r"\|\n\n\|", "|\n|", "\n".join(parts)).strip()
+
+
+def _rows_of(path: str) -> list[str]:
+    """Return the rows of a name: its own, and one for each public member of a class."""
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    rows = [f"| [`{name}{_signature(found)}`](#{path}) | {_first_sentence(found)} |"]
+    for member, value in vars(found).items() if inspect.isclass(found) else ():
+        plain = getattr(value, "__func__", value)  # of class methods and static methods
+        shown = inspect.isfunction(plain) or isinstance(plain, property | cached_property)
+        if shown and not member.startswith("_") and _first_sentence(plain):
+            rows.append(f"| `{name}.{member}{_signature(plain)}` | {_first_sentence(plain)} |")
+    return rows
+
+
+def _signature(found: Any) -> str:
+    """Return what must be given, and an ellipsis where more may be; nothing for a property."""
+    if not callable(found):
+        return ""
+    try:
+        given = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return "()"
+    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    listed = [p for p in given if p.name not in ("self", "cls")]
+    needed = [p.name for p in listed if p.default is p.empty and p.kind not in free]
+    return f"({', '.join(needed + ['…'] * (len(needed) < len(listed)))})"
+
+
+def _first_sentence(found: Any) -> str:
+    """Return the first paragraph of a docstring on one line."""
+    text = getattr(found, "func", found)  # of cached properties
+    return _prose((inspect.getdoc(text) or "").partition("\n\n")[0])
+
+
+if __name__ == "__main__":
+    refresh()

@@ -67,6 +67,12 @@ def test_every_public_name_is_explained() -> None:
     assert not missing, f"docs/reference/python.md: add {', '.join(sorted(missing))}"
 
 
+def test_reference_in_the_repository_is_what_the_code_says(hooks: ModuleType) -> None:
+    assert {page.stem for page in hooks.pages()} >= {"commands", "settings", "tables", "python"}
+    stale = [page.name for page in hooks.pages() if hooks.refreshed(page) != page.read_text()]
+    assert not stale, f"{', '.join(stale)}: run `python docs/hooks.py`"
+
+
 def test_every_preset_and_name_is_there(hooks: ModuleType) -> None:
     from untrain.counterfactual.arms import ARMS
     from untrain.generators.dalle.presets import PRESETS
