@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PAD = "pad"
 RESIZES = (PAD, "crop", "stretch")
 SHOWN = 12  # images in a notebook
+SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ class Catalog:
     hashes : sequence of str
         Content hash of each image's bytes as stored (equal hash = byte-identical).
     read : callable
-        ``read(id) -> bytes`` of the encoded image.
+        ``read(id) -> bytes`` of the encoded image; `encoded` sees to it that they are the same
+        bytes as before.
     attributes : DataFrame
         One row an image, in order; known facts such as ``family``, ``article``, ``colour``
         (the rendered catalogue) or the columns of ``styles.csv``. May have no columns.
@@ -185,9 +188,29 @@ class Catalog:
         """
         return self.content if self.resize == PAD else fingerprint(self.content, self.resize)
 
+    def encoded(self, image_id: str) -> bytes:
+        """Return the bytes of one image: the very ones that its hash, and all results, are of.
+
+        Raises
+        ------
+        InputError
+            It cannot be read, or it is another image than when the catalogue was opened: whatever
+            is kept by content (features, gradients, models) would be filed under the wrong one.
+        """
+        data = self.read(image_id)
+        known = self.hashes[self.index[image_id]]
+        # Of a catalogue made in Python, hashes may be of any other kind.
+        if len(known) == SHA256_DIGITS and hashlib.sha256(data).hexdigest() != known:
+            raise InputError(
+                f"{self.name}: image '{image_id}' is not the one it was when the data were opened: "
+                "it was exchanged or damaged since. Put it back, or run the same command again to "
+                "go on with the data as they are now"
+            )
+        return data
+
     def image(self, image_id: str) -> Image.Image:
-        """Return one image as RGB: upright, transparency over white."""
-        return decode(self.read(image_id), image_id)
+        """Return one image as RGB: upright, transparency over white; see `encoded`."""
+        return decode(self.encoded(image_id), image_id)
 
     def pixels(self, size: tuple[int, int], ids: Iterable[str] | None = None) -> np.ndarray:
         """Return images as one uint8 array of shape (n, height, width, 3), sized by `resize`."""

@@ -72,7 +72,7 @@ def facts_of(
     new = np.flatnonzero((known < 0) & (first == np.arange(len(first))))
     for start in range(0, len(new), AT_ONCE):
         part = new[start : start + AT_ONCE]
-        made = in_threads(lambda row: find(catalog.read(catalog.ids[row])), part.tolist(), label)
+        made = in_threads(lambda row: find(catalog.encoded(catalog.ids[row])), part.tolist(), label)
         for name, of_images in zip(columns, zip(*made, strict=True), strict=True):
             found[name][part] = np.array(of_images, columns[name][0]).reshape(len(part), -1)
         with suppress(OSError):

@@ -103,7 +103,7 @@ def write_folder(catalog: Catalog, folder: Path) -> None:
     _refuse_unsafe(catalog.ids)
     pairs = zip(catalog.ids, catalog.captions, strict=True)
     for image_id, caption in track(pairs, "writing images", len(catalog)):
-        data = catalog.read(image_id)
+        data = catalog.encoded(image_id)
         suffix = ".png" if data.startswith(PNG_SIGNATURE) else ".jpg"
         for name, content in ((f"{image_id}{suffix}", data), (f"{image_id}.txt", caption.encode())):
             with (folder / name).open("xb") as file:

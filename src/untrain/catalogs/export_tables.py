@@ -144,7 +144,7 @@ def _pairs(catalog: Catalog) -> Iterator[Pair]:
     pairs = zip(catalog.ids, catalog.captions, strict=True)
     for row, (image_id, caption) in enumerate(track(pairs, "writing pairs", len(catalog))):
         more = {n: as_text(c.iat[row]) for n, c in zip(names, columns, strict=True)}
-        yield image_id, caption, catalog.read(image_id), more
+        yield image_id, caption, catalog.encoded(image_id), more
 
 
 def _shard(first: Pair, pairs: Iterator[Pair]) -> Iterator[Pair]:

@@ -44,7 +44,9 @@ def inspect(catalog: Catalog) -> dict[str, Any]:
           of the images below it
         - ``attributes``: for each, ``distinct`` values and the commonest, ``top``
     """
-    measured = in_threads(lambda i: _measure(catalog.read(i), i), catalog.ids, "inspecting images")
+    measured = in_threads(
+        lambda i: _measure(catalog.encoded(i), i), catalog.ids, "inspecting images"
+    )
     widths, heights, modes, spreads = zip(*measured, strict=True) if measured else ((),) * 4
     sizes = Counter(f"{w}×{h}" for w, h in zip(widths, heights, strict=True))
     blank = [i for i, spread in zip(catalog.ids, spreads, strict=True) if spread < NEAR_BLANK]

@@ -39,7 +39,7 @@ class Embedding(Protocol):
 
 def here(encoder: Encoder, catalog: Catalog, ids: Sequence[str]) -> Features:
     """Embed pictures in this process, see `Embedding`."""
-    return embedded(encoder, catalog.read, ids)
+    return embedded(encoder, catalog.encoded, ids)
 
 
 def embedded(encoder: Encoder, read: ReadBytes, ids: Sequence[str]) -> Features:

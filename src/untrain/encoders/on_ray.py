@@ -169,7 +169,7 @@ class OnRay:
         options, threads = dict(self.options), self.threads
         if isinstance(encoder, TransformersEncoder):
             with threads_set(self.threads):
-                found = encoder.pace([np.asarray(decode(catalog.read(i), i)) for i in ids])
+                found = encoder.pace([np.asarray(decode(catalog.encoded(i), i)) for i in ids])
             options["batch_size"], threads = found.batch_size, found.threads
         return packed(encoder, self.name, options), threads
 
@@ -187,7 +187,7 @@ class OnRay:
 def _parts(catalog: Catalog, ids: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
     """Yield the pictures of one task after another, read when they are asked for."""
     for start in range(0, len(ids), PART):
-        yield [(image_id, catalog.read(image_id)) for image_id in ids[start : start + PART]]
+        yield [(image_id, catalog.encoded(image_id)) for image_id in ids[start : start + PART]]
 
 
 _opened: dict[str, Encoder] = {}  # of this process: the encoder that it used last

@@ -42,6 +42,7 @@ from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.settings.config import Config
 from untrain.training.engines import open_engine
+from untrain.training.index import read_index
 from untrain.training.models import Trainer
 from untrain.training.store import ModelStore
 
@@ -190,6 +191,7 @@ class Run:
         """Record configuration, versions, machine and data, as they are now."""
         self.save_record()  # first: it marks the folder as that of a run
         measured = self.measured_precision
+        notes = [*self._changed_data(), *_about_data(self.catalog)]
         write_text(self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         self.record.update(
             versions=_versions(),
@@ -206,7 +208,6 @@ class Run:
                 "precision": self.generator.precision,
                 "measured_precision": measured.to_dict() if measured else None,
             },
-            fingerprints={"catalog": self.catalog.fingerprint},
             catalog={
                 "name": self.catalog.name,
                 "format": self.config.data.format,
@@ -215,14 +216,35 @@ class Run:
                 "skipped": len(self.catalog.skipped),
                 "duplicate_groups": len(self.catalog.duplicates()),
                 "excluded": [each.to_dict() for each in self.catalog.excluded],
-                "warnings": [note.to_dict() for note in _about_data(self.catalog)],
+                "warnings": [note.to_dict() for note in notes],
             },
+            fingerprints={"catalog": self.catalog.fingerprint},
         )
         if self.given_pictures:
             self.record["given"] = len(self.given_pictures.catalog)
-        for note in _about_data(self.catalog):
+        for note in notes:
             _tell(note)
         self.save_record()
+
+    def _changed_data(self) -> list[Note]:
+        """Return a warning if an earlier call of this run was about other data."""
+        before = self.record.get("fingerprints", {}).get("catalog", self.catalog.fingerprint)
+        if before == self.catalog.fingerprint:
+            return []
+        words = "they are not those it began with"
+        with suppress(OSError, InputError, ValueError):
+            old = read_index(self.folder)
+            pairs = zip(old.ids, old.captions, old.hashes, strict=True)
+            now = set(
+                zip(self.catalog.ids, self.catalog.captions, self.catalog.hashes, strict=True)
+            )
+            gone = sum(pair not in now for pair in pairs)
+            words = f"{gone:,} of its {len(old):,} pairs are no longer there as they were"
+        text = (
+            f"The data changed since this run began ({words}): everything is done again. To keep "
+            "what was found with the earlier data, put them back, or give this run another name"
+        )
+        return [Note("data-changed", text)]
 
     def warn(self, note: Note) -> None:
         """Add a warning, once, to the record (and so the report), with the current stage if any."""

@@ -60,5 +60,5 @@ def relabelled(task: Task, neighbours: Neighbours) -> Catalog:
     return replace(
         catalog.subset(task.forgotten, f"{catalog.name}, relabelled"),
         hashes=tuple(catalog.hashes[catalog.index[shown[each]]] for each in task.forgotten),
-        read=lambda image_id: catalog.read(shown[image_id]),
+        read=lambda image_id: catalog.encoded(shown[image_id]),
     )

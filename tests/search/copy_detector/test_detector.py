@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,8 @@ def test_of_a_picture_without_a_copy_the_nearest_is_shown(detector: CopyDetector
 
 def test_a_blank_picture_is_a_copy_of_itself(items: Catalog) -> None:
     shown = Image.new("RGB", (8, 8), "white")
-    blank = Catalog("blank", ("a",), ("white",), ("0" * 64,), lambda i: encoded(shown), frame(1))
+    digest = hashlib.sha256(encoded(shown)).hexdigest()
+    blank = Catalog("blank", ("a",), ("white",), (digest,), lambda i: encoded(shown), frame(1))
     found = CopyDetector(blank).find({"white": np.asarray(shown)}).iloc[0]
     assert (found["verdict"], found["kinds"]) == ("copy", "same_pixels")
 

@@ -119,7 +119,7 @@ def _write_catalog(folder: Path, catalog: Catalog, images: bool) -> None:
         (folder / "images").mkdir()
         files = []
         for row, image_id in enumerate(track(catalog.ids, "writing images", len(catalog))):
-            data = catalog.read(image_id)
+            data = catalog.encoded(image_id)
             files.append(f"{row:06d}{'.png' if data.startswith(PNG_SIGNATURE) else '.jpg'}")
             (folder / "images" / files[-1]).write_bytes(data)
         table["file"] = files

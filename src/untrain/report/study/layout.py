@@ -230,7 +230,7 @@ def _write_merged(
     ]
     retrieved = []
     for image_id in dict.fromkeys(pairs["image_id"]):
-        data = catalog.read(image_id)
+        data = catalog.encoded(image_id)
         with (folder / _file_name(image_id)).open("xb") as file:
             file.write(data)
         retrieved.append(np.asarray(decode(data, image_id)))

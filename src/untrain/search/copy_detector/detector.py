@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from untrain.catalogs.base import Catalog, decode, read_image
+from untrain.catalogs.base import Catalog, read_image
 from untrain.core.digests import digests_of
 from untrain.core.errors import InputError
 from untrain.core.parallel import in_threads
@@ -231,7 +231,7 @@ class CopyDetector:
 
     def _pixels(self, position: int) -> np.ndarray:
         image_id = self.catalog.ids[position]
-        return np.asarray(decode(self.catalog.read(image_id), image_id))
+        return np.asarray(self.catalog.image(image_id))
 
     def _table(self, name: str, found: list[Match], digest: str | None, top: int) -> pd.DataFrame:
         same_bytes = set(self._with_bytes(digest).tolist())
