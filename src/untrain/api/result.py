@@ -107,8 +107,14 @@ class Result:
 
     @property
     def verdicts(self) -> pd.DataFrame:
-        """Columns prompt_id, verdict, reason and p_holm, the p adjusted for all prompts."""
-        return self._table("results/verdicts")
+        """Columns prompt_id, verdict, reason and p_holm, the p adjusted for all prompts.
+
+        A run that cannot be trusted (`doubts`) withholds its verdicts.
+        """
+        from untrain.evaluation.trust import withhold
+
+        run = self._read()
+        return withhold(self._table("results/verdicts"), run.effects, run.doubts)
 
     @property
     def fidelity(self) -> pd.DataFrame:
@@ -248,6 +254,14 @@ class Result:
         from untrain.report.answer import answer
 
         return answer(self._read())
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the run cannot be trusted, as codes (`untrain.core.vocabulary.Doubt`); or nothing.
+
+        ``generator-cannot-draw`` and ``control-failed`` withhold its verdicts.
+        """
+        return [str(doubt) for doubt in self._read().doubts]
 
     @property
     def unit(self) -> str:

@@ -36,7 +36,7 @@ def show(
     Example: untrain show runs/demo --prompts 5
     """
     from untrain.report.answer import answer
-    from untrain.report.notes import warnings
+    from untrain.report.notes import further_warnings
     from untrain.report.page.rewrite import shows_training_images
     from untrain.report.tables import terminal
     from untrain.runs.find import find_run
@@ -48,8 +48,8 @@ def show(
         return
     console = Console(highlight=False)
     console.print(f"[bold]{escape(str(found.meta.get('name') or found.folder.name))}[/]")
-    console.print(answer(found), markup=False)
-    for warning in warnings(found):
+    console.print(answer(found), style="bold red" if found.withheld else None, markup=False)
+    for warning in further_warnings(found):
         console.print(f"[yellow]warning:[/] {escape(warning.text)}")
     console.print()
     for table in terminal.run_tables(found, console.width):

@@ -206,7 +206,11 @@ VERDICTS = Table(
     "a verdict on a prompt",
     (
         _PROMPT,
-        _text("verdict", "attributable, not attributable or undecided.", values=tuple(Verdict)),
+        _text(
+            "verdict",
+            "What is said of it; withheld where the run cannot be trusted.",
+            values=tuple(Verdict),
+        ),
         _text("reason", "A sentence with the numbers."),
         _number("p_value", "One-sided, of the prompt's own effect.", nullable=True),
         _number("p_holm", "The same adjusted over the prompts (Holm).", nullable=True),

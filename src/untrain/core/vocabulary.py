@@ -32,7 +32,10 @@ class Gate(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNJUDGED = "cannot judge"
-    """The judge is too often wrong about real photos to say anything about generated ones."""
+    """The judge is too often wrong about real photos to say anything about generated ones, or there
+    are too few pictures."""
+    CANNOT_DRAW = "cannot draw"
+    """Pictures have next to nothing to do with their prompts: there is nothing to attribute."""
 
 
 class Arm(StrEnum):
@@ -151,6 +154,22 @@ class Verdict(StrEnum):
     ATTRIBUTABLE = "attributable"
     NOT_ATTRIBUTABLE = "not attributable"
     UNDECIDED = "undecided"
+    WITHHELD = "withheld"
+    """Nothing is said of a query, whatever the tests say: the run cannot be trusted (`Doubt`)."""
+
+
+class Doubt(StrEnum):
+    """Why a run cannot be trusted; also the codes of the notes that say so."""
+
+    CANNOT_DRAW = "generator-cannot-draw"
+    CONTROL_UNSEEN = "control-failed"
+    """Removing images that are known to matter had no visible effect."""
+    WEAK = "generator-weak"
+    """Pictures often do not show what was asked for: a warning, which withholds nothing."""
+
+
+WITHHOLDING = (Doubt.CANNOT_DRAW, Doubt.CONTROL_UNSEEN)
+"""The doubts under which no verdict is given."""
 
 
 class Group(StrEnum):

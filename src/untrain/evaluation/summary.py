@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from untrain.core.vocabulary import (
     other_prompts,
 )
 from untrain.evaluation.measurement import BITS, primary
+from untrain.evaluation.trust import withholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,12 @@ class Findings:
 
 
 def summarise(
-    found: Findings, roles: pd.Series, unit: str, alpha: float, removed_share: float
+    found: Findings,
+    roles: pd.Series,
+    unit: str,
+    alpha: float,
+    removed_share: float,
+    doubts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the overall effects, the tally of verdicts and the checks on them.
 
@@ -54,10 +61,13 @@ def summarise(
         Level of the verdicts.
     removed_share : float
         As `removed_share` returns it.
+    doubts : sequence of str
+        Why the run cannot be trusted, of which some withhold verdicts: `untrain.evaluation.trust`.
     """
     effects, verdicts = found.effects, first_verdicts(found.verdicts)
+    without = withholds(doubts)
     overall = effects[effects["prompt_id"].isna()]
-    further = _of_further_rankings(found.verdicts, alpha)
+    further = _of_further_rankings(found.verdicts, alpha, without)
     role = verdicts["prompt_id"].map(roles)
     of_queries = verdicts[role == "query"]
     measure = primary(effects)
@@ -67,12 +77,14 @@ def summarise(
         "measure": measure,
         "unit": unit,
         "alpha": alpha,
+        "doubts": [str(doubt) for doubt in doubts],
+        "withheld": without,
         f"effects_{of_measure}": _records(overall[overall["measure"] == measure]),
         "effects_of_seen_and_new_prompts": _records(found.groups),
         "effects_on_other_prompts": _records(overall[overall["measure"].isin(side)]),
         f"heldout_{measure}_per_tenth_removed": utility_line(overall, removed_share),
         "verdicts": of_queries["verdict"].value_counts().to_dict(),
-        "attributable_after_holm": int((of_queries["p_holm"] <= alpha).sum()),
+        "attributable_after_holm": _after_holm(of_queries, alpha, without),
         "control_verdicts": verdicts[role == "control"]["verdict"].value_counts().to_dict(),
         **({"further_rankings": further} if further else {}),
         "random_sets_called_attributable": false_positives(effects, alpha),
@@ -87,7 +99,12 @@ def first_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
     return verdicts[verdicts["arm"].map(lambda arm: arm in DECISIVE).astype(bool)]
 
 
-def _of_further_rankings(verdicts: pd.DataFrame, alpha: float) -> dict[str, Any]:
+def _after_holm(verdicts: pd.DataFrame, alpha: float, withheld: bool) -> int | None:
+    """Return how many stay attributable together; None where verdicts are withheld."""
+    return None if withheld else int((verdicts["p_holm"] <= alpha).sum())
+
+
+def _of_further_rankings(verdicts: pd.DataFrame, alpha: float, withheld: bool) -> dict[str, Any]:
     """Return, by arm of a ranking beside the first, its tally of verdicts."""
     if "arm" not in verdicts:
         return {}
@@ -95,7 +112,7 @@ def _of_further_rankings(verdicts: pd.DataFrame, alpha: float) -> dict[str, Any]
     return {
         str(arm): {
             "verdicts": own["verdict"].value_counts().to_dict(),
-            "attributable_after_holm": int((own["p_holm"] <= alpha).sum()),
+            "attributable_after_holm": _after_holm(own, alpha, withheld),
         }
         for arm, own in others.groupby("arm", sort=False)
     }

@@ -10,6 +10,7 @@ from untrain.core.tables import EFFECTS
 from untrain.core.vocabulary import Design
 from untrain.evaluation.measurement import BITS, amount, primary
 from untrain.report.arms import arm_words, ranking_of_arm
+from untrain.report.headline import headline
 from untrain.report.notes import NOTHING_REMOVED
 from untrain.report.ranking import ranking_name
 from untrain.report.tables.differences import difference_sentence, rankings_sentences
@@ -38,11 +39,18 @@ def answer(run: RunResults) -> str:
 
 
 def answer_sentences(run: RunResults) -> list[str]:
-    """Return the answer of a run as sentences: the finding, then what to compare it with."""
+    """Return the answer of a run as sentences: the finding, then what to compare it with.
+
+    Of a run that cannot be trusted the first ones say so; where its verdicts are withheld there are
+    no others.
+    """
+    doubtful = headline(run)
+    if run.withheld:
+        return doubtful
     if run.given:
-        return list(GIVEN)
+        return [*doubtful, *GIVEN]
     found = effect_sentences(run.effects, run.verdicts, run.unit, run.alpha)
-    return found + _rankings(run)
+    return doubtful + found + _rankings(run)
 
 
 def _rankings(run: RunResults) -> list[str]:

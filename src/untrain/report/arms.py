@@ -7,6 +7,7 @@ import math
 from untrain.core.vocabulary import is_targeted
 
 VERDICTS = ("attributable", "undecided", "not attributable")
+"""The verdicts that are given; a run that cannot be trusted withholds them."""
 
 ARMS = {
     "targeted": "the {k} images found for a prompt",

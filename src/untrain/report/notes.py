@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from untrain.core.notes import Note
-from untrain.core.vocabulary import Gate
+from untrain.core.vocabulary import Doubt, Gate
 from untrain.report.arms import arm_words
 from untrain.report.quality import verdict_of
 from untrain.report.tables.effects import overall_table
@@ -16,6 +16,7 @@ FEW_PROMPTS = 10
 
 GRAVITY = {
     "nothing-removed": 0,
+    "generator-cannot-draw": 1,
     "generator-weak": 1,
     "generator-untested": 1,
     "generator-unjudged": 1,
@@ -56,6 +57,11 @@ def warnings(run: RunResults) -> list[Note]:
     return by_gravity(found)
 
 
+def further_warnings(run: RunResults) -> list[Note]:
+    """Return `warnings` without those that the answer begins with (`report.headline`)."""
+    return [note for note in warnings(run) if note.code not in run.doubts]
+
+
 def _generator(run: RunResults, recorded: Iterable[Note]) -> list[Note]:
     """Warn of a generator that was not tested or did not pass, unless its stage did so."""
     quality = run.meta.get("quality")
@@ -63,27 +69,27 @@ def _generator(run: RunResults, recorded: Iterable[Note]) -> list[Note]:
         text = "The generator's quality was not tested: look at the pictures first."
         return [Note("generator-untested", text)]
     codes = {note.code for note in recorded}
-    if verdict_of(quality) != Gate.FAILED or "generator-weak" in codes:
+    if verdict_of(quality) != Gate.FAILED or Doubt.WEAK in codes:
         return []
     text = (
         "The generator is weak: it did not pass the quality gate. What training images do to "
         "pictures that do not show what was asked for means little."
     )
-    return [Note("generator-weak", text)]
+    return [Note(Doubt.WEAK.value, text)]
 
 
 def _failed_control(run: RunResults) -> list[Note]:
     """Warn if removing images that are known to matter had no visible effect."""
+    if Doubt.CONTROL_UNSEEN not in run.doubts:
+        return []
     table = overall_table(run.effects)
     control = table[(table["arm"] == "family") & table["p"].notna()]
-    if control.empty or control.iloc[0]["p"] <= run.alpha:
-        return []
     text = (
         f"The positive control failed: without {arm_words('family')} the effect is "
         f"{number(control.iloc[0]['effect'])}. A trial that misses this effect cannot detect "
         "smaller ones: do not read its other figures."
     )
-    return [Note("control-failed", text)]
+    return [Note(Doubt.CONTROL_UNSEEN.value, text)]
 
 
 def frozen_parts(run: RunResults) -> list[Note]:

@@ -13,6 +13,8 @@ MEANINGS = {
     Gate.PASSED: "pictures show what was asked for nearly as often as real ones do",
     Gate.FAILED: "pictures often do not show what was asked for, or not clearly: what training "
     "images do to them means little",
+    Gate.CANNOT_DRAW: "pictures have next to nothing to do with their prompts: there is nothing to "
+    "attribute",
     Gate.UNJUDGED: "the judge is too often wrong about real pictures to say anything about "
     "generated ones; look at them",
 }

@@ -31,8 +31,10 @@ from untrain.core.tables import (
     SIMILARITY,
     VERDICTS,
 )
+from untrain.core.vocabulary import Doubt
 from untrain.evaluation.measurement import BITS
 from untrain.evaluation.summary import first_verdicts
+from untrain.evaluation.trust import doubts_about, withhold, withholds
 
 DEFAULT_ALPHA = 0.05
 """The level of a run whose folder does not state one."""
@@ -49,7 +51,7 @@ class RunResults:
     """The contents of a finished run folder: a table or value for each file, empty if absent.
 
     Tables have the columns of `untrain.core.tables`; verdicts are those on the sets of the first
-    ranking and of controls.
+    ranking and of controls, withheld where the run cannot be trusted (`doubts`).
     """
 
     folder: Path
@@ -89,6 +91,16 @@ class RunResults:
         return float((self.config.get("evaluation") or {}).get("alpha", DEFAULT_ALPHA))
 
     @cached_property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Why the run cannot be trusted, most serious first; see `untrain.evaluation.trust`."""
+        return doubts_about(self.meta.get("quality"), self.effects, self.alpha)
+
+    @property
+    def withheld(self) -> bool:
+        """Whether no verdict is given: the model cannot draw, or the control was not seen."""
+        return withholds(self.doubts)
+
+    @cached_property
     def texts(self) -> dict[str, str]:
         """The text of each prompt by its id."""
         return dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
@@ -99,7 +111,8 @@ class RunResults:
         found = _read(VERDICTS, self.folder)
         if "arm" not in found:
             return found.iloc[:0].assign(arm="")
-        return found[~found.index.isin(first_verdicts(found).index)]
+        found = found[~found.index.isin(first_verdicts(found).index)]
+        return withhold(found, self.effects, self.doubts)
 
     @property
     def equivalent(self) -> list[dict[str, Any]]:
@@ -153,7 +166,9 @@ def read_results(folder: Path) -> RunResults:
         read_json(folder / "run.json"),
         *(_read(table, folder) for table in _TABLES),
     )
-    return replace(found, verdicts=first_verdicts(found.verdicts))
+    # Runs of earlier versions did not withhold theirs.
+    verdicts = withhold(first_verdicts(found.verdicts), found.effects, found.doubts)
+    return replace(found, verdicts=verdicts)
 
 
 def _read(table: Table, folder: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from untrain.evaluation.model_measures import ModelMeasures, Pairs
 from untrain.evaluation.side_effects import nearest_prompts, specificity_effects, utility_effects
 from untrain.evaluation.study_table import before_after_cosines, study_table
 from untrain.evaluation.summary import Findings, removed_share, summarise
+from untrain.evaluation.trust import doubts_about, withhold
 from untrain.evaluation.verdicts import verdicts
 from untrain.experiment.stages.base import Stage, encoder_identity, section
 from untrain.generators.base import Generator, has_likelihood
@@ -58,6 +60,8 @@ def evaluate(run: Run) -> None:
         )
     for note in found.notes:
         run.warn(note)
+    doubts = doubts_about(run.record.get("quality"), found.effects, asked.alpha)
+    found = replace(found, verdicts=withhold(found.verdicts, found.effects, doubts))
     for name in ("effects", "groups", "verdicts"):
         run.keep(f"results/{name}", getattr(found, name))
     for name, naive in (("similarity_results", False), ("similarity_results_naive", True)):
@@ -75,7 +79,7 @@ def evaluate(run: Run) -> None:
         "copies": run.record.get("copies"),
         "quality": run.record.get("quality"),
     }
-    summary = summarise(found, roles, run.unit, asked.alpha, share)
+    summary = summarise(found, roles, run.unit, asked.alpha, share, doubts)
     write_json(run.path("results", "summary.json"), about | summary)
 
 

@@ -15,7 +15,7 @@ from untrain.report.answer import answer_sentences
 from untrain.report.arms import VERDICTS
 from untrain.report.copies import copy_warnings, redaction_warnings
 from untrain.report.figures import Plot, figures
-from untrain.report.notes import by_gravity, frozen_parts, warnings
+from untrain.report.notes import by_gravity, frozen_parts, further_warnings
 from untrain.report.page.cards import missing_pictures, prompt_cards, strip
 from untrain.report.page.embedded import EmbeddedPictures
 from untrain.report.page.facts import details, explained, given_facts, trial_facts
@@ -83,7 +83,7 @@ def render(run: RunResults, plots: list[Plot], training_images: bool = True) -> 
     own = _given(run, gallery) if run.given else _trial(run, gallery)
     cards = prompt_cards(run, gallery, near)
     entries = PictureDetails(gallery, near).entries()
-    notes = [*warnings(run), *copy_warnings(run), *missing_pictures(cards, gallery)]
+    notes = [*further_warnings(run), *copy_warnings(run), *missing_pictures(cards, gallery)]
     notes += [] if training_images else redaction_warnings(run)
     frozen = frozen_parts(run)
     return render_template(
@@ -92,6 +92,8 @@ def render(run: RunResults, plots: list[Plot], training_images: bool = True) -> 
         **_code(gallery.pictures.sheet, _ratio(run)),
         training_images=training_images,
         answer=[_tied(text) for text in answer_sentences(run)],
+        doubts=[str(doubt) for doubt in run.doubts],
+        withheld=run.withheld,
         warnings=[note.text for note in by_gravity(notes) if note not in frozen],
         standing=" ".join(note.text for note in frozen),
         known=VERDICTS,

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from untrain.core.tables import EFFECTS, PROMPTS
-from untrain.core.vocabulary import Design
+from untrain.core.vocabulary import Design, Verdict
 from untrain.evaluation.measurement import primary
 from untrain.report.arms import VERDICTS, arm_label, arm_order
 from untrain.report.ranking import main_ranking
@@ -116,10 +116,13 @@ def _spelt(verdicts: pd.Series) -> pd.Series:
 
 
 def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
-    """Return how many prompts have each verdict, in the order of `VERDICTS`; others follow."""
+    """Return how many prompts have each verdict, in the order of `VERDICTS`; others follow.
+
+    Where they are withheld, how many are.
+    """
     counts = {str(name): int(n) for name, n in _spelt(verdicts["verdict"]).value_counts().items()}
-    if not counts:
-        return {}
+    if not counts or set(counts) == {Verdict.WITHHELD}:
+        return counts
     return {name: counts.pop(name, 0) for name in VERDICTS} | dict(sorted(counts.items()))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from untrain.report.answer import answer
 from untrain.report.copies import copy_words
-from untrain.report.notes import warnings
+from untrain.report.notes import further_warnings
 from untrain.report.quality import gate_facts
 from untrain.report.tables import effects as tables
 from untrain.report.tables.differences import difference_rows
@@ -22,7 +22,7 @@ def markdown(run: RunResults) -> str:
     head = [
         f"# {_cell(run.meta.get('name') or run.folder.name)}",
         _cell(answer(run)),
-        "\n".join(f"- {_cell(note)}" for note in warnings(run)),
+        "\n".join(f"- {_cell(note)}" for note in further_warnings(run)),
         *([f"Copy test: {_cell(copy_words(run))}."] if copy_words(run) else []),
         "\n".join(f"- {term}: {_cell(text)}" for term, text in gate_facts(run.meta.get("quality"))),
     ]

@@ -134,6 +134,8 @@ def to_dict(run: RunResults) -> dict[str, Any]:
         "folder": str(run.folder),
         "name": run.meta.get("name"),
         "answer": answer(run),
+        "doubts": [str(doubt) for doubt in run.doubts],
+        "withheld": run.withheld,
         "unit": run.unit,
         "verdicts": tables.verdict_counts(queries),
         "control_verdicts": tables.verdict_counts(controls),
