@@ -45,16 +45,19 @@ def test_show_answers_and_judges_every_prompt(untrain: Untrain, micro_copy: Copy
     folder = micro_copy()
     said = untrain("show", "micro")
     assert said.code == 0, said.err
-    assert "Models trained without the 3 images found for a prompt" in " ".join(said.out.split())
+    # The model is too small: not even the removal of whole families is seen.
+    assert "The positive control was not seen" in " ".join(said.out.split())
     assert "warning:" in said.out
-    assert said.out.count("undecided") + said.out.count("attributable") >= 6
+    assert said.out.count("withheld") >= 4
     assert "control: " in said.out
     assert "▀" not in said.out  # no terminal, no pictures
     assert f"Report: {Path('runs/micro/report.html')}" in said.out
     tables = said.out.partition("How much worse")[2].partition("Report:")[0]
     assert max(map(len, tables.splitlines())) <= 80
     assert "…" not in tables.partition("prompt ")[0]
-    assert json.loads(untrain("show", folder, "--json").out)["verdicts"].keys() >= {"attributable"}
+    told = json.loads(untrain("show", folder, "--json").out)
+    assert told["withheld"] and told["doubts"] == ["control-failed"]
+    assert told["verdicts"] == {"withheld": 4}
 
 
 def test_show_draws_pictures_if_asked(
@@ -121,6 +124,7 @@ def other(folder: Path) -> None:
     (folder / "config.yaml").write_text(config)
     effects = pd.read_parquet(folder / "results" / "effects.parquet")
     effects[["estimate", "low", "high"]] += 1.0
+    effects.loc[effects["arm"] == "family", "p_value"] = 0.001  # so that it can be trusted
     effects.to_parquet(folder / "results" / "effects.parquet")
     verdicts = pd.read_parquet(folder / "results" / "verdicts.parquet")
     verdicts.loc[0, "verdict"] = "attributable" if verdicts["verdict"][0] != "attributable" else "x"
