@@ -218,7 +218,7 @@ def report(
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {r.name} | {r.estimate:.2f} ({r.low:.2f} to {r.high:.2f}) | {r.p_value:.4f} | "
+        f"| {r.name} | {r.effect:.2f} ({r.low:.2f} to {r.high:.2f}) | {r.p_value:.4f} | "
         f"{r.p_holm:.4f} |"
         for r in overall.itertuples(index=False)
     ]
@@ -244,7 +244,7 @@ def holm_over(
     Returns
     -------
     DataFrame
-        name, estimate, low, high, p_value, p_holm.
+        name, effect, low, high, p_value, p_holm.
     """
     rows = []
     for name, effects in tables.items():
@@ -257,8 +257,8 @@ def holm_over(
         overall = overall[overall["k"] == (overall["k"].min() if k is None else k)]
         if overall.empty:
             raise InputError(f"{name}: found no overall effect of the arm {arm} on {measure}")
-        rows.append((name, *overall.iloc[0][["estimate", "low", "high", "p_value"]]))
-    found = pd.DataFrame(rows, columns=["name", "estimate", "low", "high", "p_value"])
+        rows.append((name, *overall.iloc[0][["effect", "low", "high", "p_value"]]))
+    found = pd.DataFrame(rows, columns=["name", "effect", "low", "high", "p_value"])
     return found.assign(p_holm=holm(found["p_value"].to_numpy(float)))
 
 

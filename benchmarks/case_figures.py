@@ -66,7 +66,7 @@ def random_arm(found: dict[str, Any]) -> Figure:
             look: dict[str, Any] = (
                 {"ms": 6, "alpha": 0.95} if way == "trial" else {"ms": 4, "alpha": 0.45}
             )
-            axes.plot(of_run["estimate"], at + jitter, mark, color=COLOURS[way], mew=0, **look)
+            axes.plot(of_run["effect"], at + jitter, mark, color=COLOURS[way], mew=0, **look)
     _rows(axes, [NAMES[way] for way in WAYS])
     axes.axvline(0, color=INK, lw=1, zorder=1)
     axes.set_xlabel("bits a token “worse”, although none of a prompt’s images was taken out")

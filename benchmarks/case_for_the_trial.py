@@ -93,7 +93,7 @@ def decide(found: list[dict[str, Any]]) -> pd.DataFrame:
     """Test each of the changes by one-sided signed ranks and by t."""
     table = pd.DataFrame(found)
     table["n"] = table["change"].map(len)
-    table["estimate"] = table["change"].map(np.mean)
+    table["effect"] = table["change"].map(np.mean)
     table["p"], table["t_p"] = np.nan, np.nan
     for _, index in table.groupby("n").groups.items():
         changes = np.stack(list(table.loc[index, "change"]))
@@ -133,14 +133,14 @@ def trial_decisions(trial: Trial) -> list[dict[str, Any]]:
             limits = {"low": result.low, "high": result.high}
             found.append(
                 {**key, **more, **limits, "what": "overall", "arm": arm}
-                | {"estimate": result.estimate, "p": result.p_value}
+                | {"effect": result.effect, "p": result.p_value}
             )
         name = "random" if arm in RANDOM else arm
         for row in rows:
             result = exact(trial, [row], arm in RANDOM)
             found.append(
                 {**key, "what": "query", "arm": name, "n": 1, "prompt": trial.sets["prompt"][row]}
-                | {"estimate": result.estimate, "p": result.p_value}
+                | {"effect": result.effect, "p": result.p_value}
                 | {"two_sided_p": result.two_sided_p}
             )
     return found
@@ -167,13 +167,13 @@ def random_arm(decisions: pd.DataFrame) -> dict[str, dict[str, float]]:
     for way in WAYS:
         of_way = decisions[decisions["way"] == way]
         queries = of_way[(of_way["what"] == "query") & (of_way["arm"] == "random")]
-        runs = queries.groupby("run")["estimate"].mean()
+        runs = queries.groupby("run")["effect"].mean()
         single = of_way[(of_way["what"] == "overall") & of_way["arm"].isin([UNTOUCHED, *RANDOM])]
         found[way] = {
             "mean": float(runs.mean()),
             "error": float(runs.std(ddof=1) / math.sqrt(len(runs))),
             "spread_of_runs": float(runs.std(ddof=1)),
-            "spread_of_one": float(single["estimate"].std(ddof=1)),
+            "spread_of_one": float(single["effect"].std(ddof=1)),
             "prompts_of_one": float(single["n"].median()),
         }
     return found

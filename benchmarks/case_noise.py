@@ -63,13 +63,13 @@ def seeds(trials: Sequence[Trial], decisions: pd.DataFrame) -> dict[str, dict[st
             each = [set_spread(trial, arm) for trial in trials]
             errors = np.array([math.sqrt(squares.sum()) / len(squares) for _, squares in each])
             prompts = max(0.0, np.mean([e.var(ddof=1) - s.mean() for e, s in each]))
-        alone = between_runs(of_arm["estimate"].to_numpy(), errors)
+        alone = between_runs(of_arm["effect"].to_numpy(), errors)
         share = prompts / of_arm["n"].to_numpy()
-        rest = between_runs(of_arm["estimate"].to_numpy(), np.sqrt(np.square(errors) + share))
+        rest = between_runs(of_arm["effect"].to_numpy(), np.sqrt(np.square(errors) + share))
         found[arm] = {
             "mean": alone.mean,
             "error": alone.error,
-            "spread": float(of_arm["estimate"].std(ddof=1)),
+            "spread": float(of_arm["effect"].std(ddof=1)),
             "own_error": float(np.sqrt(np.square(errors).mean())),
             "between": alone.between,
             "one_value_p": alone.p_value,

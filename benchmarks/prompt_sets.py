@@ -128,7 +128,7 @@ def rows_of(
                 found = effects.loc[(measure, arm, k)]
                 two_sided = measure == COSINE or arm == BEYOND
                 p = found["two_sided_p"] if two_sided else found["p_value"]
-                values = {**found[["estimate", "low", "high", "null_sd"]].to_dict(), "p": p}
+                values = {**found[["effect", "low", "high", "null_sd"]].to_dict(), "p": p}
                 row |= {f"{measure}_{arm}_{key}": value for key, value in values.items()}
         rows.append(row)
     for measure in (COSINE, NLL):
@@ -182,7 +182,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def remarks(rows: list[dict[str, Any]], naive: pd.DataFrame, draws: int) -> str:
     """Return what the rows are to be read with."""
     of_sets, noise = rows[:-1], rows[-1]["noise"]
-    effects = np.array([row[f"{NLL}_targeted_estimate"] for row in of_sets])
+    effects = np.array([row[f"{NLL}_targeted_effect"] for row in of_sets])
     errors = np.array([row[f"{NLL}_targeted_null_sd"] for row in of_sets])
     centre = np.average(effects, weights=errors**-2)
     spread = float((((effects - centre) / errors) ** 2).sum())  # Cochran's Q
@@ -205,7 +205,7 @@ def remarks(rows: list[dict[str, Any]], naive: pd.DataFrame, draws: int) -> str:
 
 def _effect(row: dict[str, Any], measure: str, arm: str) -> str:
     low, high = row[f"{measure}_{arm}_low"], row[f"{measure}_{arm}_high"]
-    return f"{row[f'{measure}_{arm}_estimate']:.3f} ({low:.3f} to {high:.3f})"
+    return f"{row[f'{measure}_{arm}_effect']:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _holm(row: dict[str, Any], measure: str) -> str:

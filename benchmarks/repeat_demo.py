@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 import untrain
+from untrain.core.tables import EFFECTS, VERDICTS
 
 ARMS = ("targeted", "family", "random_uniform", "random_candidate")
 
@@ -29,19 +30,19 @@ def run_seed(seed: int, runs: Path) -> Path:
 
 def row_of(seed: int, folder: Path) -> dict[str, object]:
     """Return one line of the table."""
-    effects = pd.read_parquet(folder / "results" / "effects.parquet")
+    effects = EFFECTS.read(folder)
     overall = effects[effects["prompt_id"].isna() & (effects["measure"] == "nll")]
     record = json.loads((folder / "run.json").read_text())
-    verdicts = pd.read_parquet(folder / "results" / "verdicts.parquet")
+    verdicts = VERDICTS.read(folder)
     row: dict[str, object] = {"seed": seed}
     for arm in ARMS:
         found = overall[(overall["arm"] == arm) & (overall["design"] == "randomised")].iloc[0]
-        row[arm] = found["estimate"]
+        row[arm] = found["effect"]
         row[f"{arm}_low"], row[f"{arm}_high"] = found["low"], found["high"]
         row[f"{arm}_p"] = found["p_value"]
         row[f"{arm}_two_sided_p"] = found["two_sided_p"]
         naive = overall[(overall["arm"] == arm) & (overall["design"] == "naive")]
-        row[f"{arm}_naive"] = naive["estimate"].iloc[0]
+        row[f"{arm}_naive"] = naive["effect"].iloc[0]
     asked = verdicts["prompt_id"].str.startswith("p")
     row["attributable"] = int((verdicts[asked]["verdict"] == "attributable").sum())
     row["prompts"] = int(asked.sum())
@@ -49,7 +50,7 @@ def row_of(seed: int, folder: Path) -> dict[str, object]:
     for arm, (named, sets) in summary["random_sets_called_attributable"].items():
         row[f"{arm}_named"], row[f"{arm}_sets"] = named, sets
     idle = overall[(overall["arm"] == "none") & (overall["design"] == "naive")]
-    row["naive_none"] = idle["estimate"].iloc[0]
+    row["naive_none"] = idle["effect"].iloc[0]
     row["article"], row["colour"] = (record["quality"][name] for name in ("article", "colour"))
     return row
 

@@ -181,7 +181,7 @@ def coverage(
         result = randomisation_test(y - truth * out, out, with_observed(out, redrawn))
         covered = result.low <= 0 <= result.high
         width = (result.high - result.low) / 2
-        rows[sim] = covered, result.p_value <= alpha + _TIE, width, result.estimate**2
+        rows[sim] = covered, result.p_value <= alpha + _TIE, width, result.effect**2
     means = rows.mean(axis=0)
     return Coverage(means[0], means[1], float(np.median(rows[:, 2])), math.sqrt(means[3]))
 

@@ -87,7 +87,7 @@ def test_the_effect_on_a_prompt_is_the_row_of_its_own_set(result: untrain.Result
     own = "design == 'randomised' and arm == 'targeted' and measure == 'nll' and prompt_id == 'p01'"
     row = result.effects.query(own).iloc[0]
     assert (effect.arm, effect.k, effect.unit) == ("targeted", 3, "bits/token")
-    assert (effect.estimate, effect.p_value) == (row["estimate"], row["p_value"])
+    assert (effect.effect, effect.p_value) == (row["effect"], row["p_value"])
     assert result.effect("c00").arm == "family"
     assert result.effect("p01", "random_uniform").arm == "random_uniform"
     for wrong, words in ((("p99",), "no prompt 'p99'"), (("p01", "family"), "of the arm 'family'")):
@@ -159,7 +159,7 @@ def test_an_effect_is_of_the_design_that_was_measured(micro_copy: Copy) -> None:
     record = read_json(folder / "run.json")  # as a run with other settings would begin
     write_json(folder / "run.json", {**record, "design": "before-after"})
     again = untrain.load_result(folder).effect("p00")
-    assert (again.arm, again.k, again.estimate) == (effect.arm, effect.k, effect.estimate)
+    assert (again.arm, again.k, again.effect) == (effect.arm, effect.k, effect.effect)
 
 
 def test_a_notebook_shows_warnings_answer_table_and_pictures(micro_copy: Copy) -> None:

@@ -64,7 +64,7 @@ def test_ridge_agrees_with_scikit_learn(strength: float) -> None:
 def test_noise_is_not_mistaken_for_skill(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", prompts=30)
     effects = pd.read_parquet(run / "results" / "effects.parquet")
-    effects["estimate"] = np.random.default_rng(3).normal(size=len(effects))
+    effects["effect"] = np.random.default_rng(3).normal(size=len(effects))
     effects.to_parquet(run / "results" / "effects.parquet")
     quality = fit(run).about["cross_validation"]
     assert abs(quality["r2"]) < 0.1

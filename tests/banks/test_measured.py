@@ -43,7 +43,7 @@ def test_the_sets_of_a_trial_have_their_own_effects(run: Run, tmp_path: Path) ->
     for row in table.itertuples():
         assert row.score == 2 * sizes[row.arm, row.prompt_id]
         of_set = own.loc[(row.arm, row.prompt_id, row.k)]
-        assert row.effect == of_set["estimate"] and row.noise == of_set["null_sd"]
+        assert row.effect == of_set["effect"] and row.noise == of_set["null_sd"]
     assert (found.unit, found.measure, found.run) == ("bits/token", "nll", "micro")
 
 

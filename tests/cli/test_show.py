@@ -123,7 +123,7 @@ def other(folder: Path) -> None:
     config = (folder / "config.yaml").read_text().replace("seed: 0", "seed: 5", 1)
     (folder / "config.yaml").write_text(config)
     effects = pd.read_parquet(folder / "results" / "effects.parquet")
-    effects[["estimate", "low", "high"]] += 1.0
+    effects[["effect", "low", "high"]] += 1.0
     effects.loc[effects["arm"] == "family", "p_value"] = 0.001  # so that it can be trusted
     effects.to_parquet(folder / "results" / "effects.parquet")
     verdicts = pd.read_parquet(folder / "results" / "verdicts.parquet")

@@ -13,7 +13,7 @@ from untrain.core.tables import EFFECTS, FORGET_SETS, MEASURES, PROMPTS, TABLES,
 from untrain.core.vocabulary import Arm, Baseline, Design, Verdict
 
 ROWS = [
-    {"design": Design.RANDOMISED, "arm": Arm.TARGETED, "measure": "nll", "estimate": 0.3, "k": 10},
+    {"design": Design.RANDOMISED, "arm": Arm.TARGETED, "measure": "nll", "effect": 0.3, "k": 10},
     {"design": Design.NAIVE, "arm": Baseline.NONE, "prompt_id": "p00", "measure": "nll"},
 ]
 
@@ -27,6 +27,15 @@ def test_missing_values_survive_the_file(tmp_path: Path) -> None:
     assert read["k"].isna().tolist() == [False, True] and read["k"].iloc[0] == 10
     assert read["control"].isna().all() and read["n_sets"].isna().all()
     assert list(read["arm"]) == ["targeted", "none"]
+
+
+def test_a_column_under_its_former_name_is_read(tmp_path: Path) -> None:
+    table = EFFECTS.of(ROWS)
+    EFFECTS.path(tmp_path).parent.mkdir()
+    table.rename(columns={"effect": "estimate"}).to_parquet(EFFECTS.path(tmp_path))
+    pd.testing.assert_frame_equal(EFFECTS.read(tmp_path), table)
+    with pytest.raises(InputError, match="unknown column estimate"):  # none is written any more
+        EFFECTS.conform(table.rename(columns={"effect": "estimate"}))
 
 
 def test_a_csv_keeps_ids_that_look_like_numbers_and_words_that_look_missing(

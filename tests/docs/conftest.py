@@ -134,7 +134,7 @@ def prepared(small: Path) -> Path:
         for number, name in enumerate(("seed-1", "seed-2", "seed-3"), start=1):
             shutil.copytree("runs/demo", f"runs/{name}")
             effects = EFFECTS.read(Path("runs", name))
-            effects["estimate"] *= 1 + number / 100  # else they are seen to be one run given twice
+            effects["effect"] *= 1 + number / 100  # else they are seen to be one run given twice
             EFFECTS.write(Path("runs", name), effects)
             samples = load_file(f"runs/{name}/queries.safetensors")
             other = {key: np.roll(sample, number, -1) for key, sample in samples.items()}

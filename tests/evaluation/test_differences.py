@@ -51,11 +51,11 @@ def test_without_noise_the_differences_are_those_that_were_put_in():
     found = {row["k"]: row for row in compare_arms(trial, y, "nll")}
     for k in (10, 100):
         assert (found[k]["arm"], found[k]["control"]) == ("targeted", "random_uniform")
-    assert found[10]["estimate"] == pytest.approx(0.5, abs=0.1)  # nor is it for the larger
-    assert found[100]["estimate"] == pytest.approx(0.5 + 0.3 - 0.2)
+    assert found[10]["effect"] == pytest.approx(0.5, abs=0.1)  # nor is it for the larger
+    assert found[100]["effect"] == pytest.approx(0.5 + 0.3 - 0.2)
     (added,) = compare_sizes(trial, y, "nll")
     assert (added["design"], added["arm"], added["k"]) == ("randomised-increment", "targeted", 100)
-    assert added["estimate"] == pytest.approx(0.3, abs=0.1)  # not adjusted for the random sets
+    assert added["effect"] == pytest.approx(0.3, abs=0.1)  # not adjusted for the random sets
 
 
 def test_a_prompts_difference_is_that_of_least_squares():
@@ -63,7 +63,7 @@ def test_a_prompts_difference_is_that_of_least_squares():
     assignment = randomised(table, 10, seed=1)
     y = outcomes(table, assignment, EFFECT, noise=0.4)
     trial = Trial.of(table, assignment, 50, 0)
-    found = {row["k"]: row["estimate"] for row in compare_arms(trial, y, "nll")}
+    found = {row["k"]: row["effect"] for row in compare_arms(trial, y, "nll")}
     design = np.column_stack([np.ones(10), assignment.out.T.astype(float)])
     fit = np.linalg.lstsq(design, y.loc["p0"], rcond=None)[0][1:]
     whole = dict(zip(zip(table["arm"], table["k"], strict=True), fit, strict=True))
@@ -81,7 +81,7 @@ def test_an_increment_of_fewer_draws_counts_as_much():
     trial = Trial.of(table, assignment, 200, 0)
     y = outcomes(table, assignment, effect, noise=0)
     found = {row["k"]: row for row in compare_arms(trial, y, "nll")}
-    assert found[100]["estimate"] == pytest.approx(0.5 - 0.2)
+    assert found[100]["effect"] == pytest.approx(0.5 - 0.2)
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def test_the_trial_finds_the_arm_that_matters():
     assert list(effects) == EFFECTS.names
     assert "naive" not in set(effects["design"])  # model A was not measured
     targeted = pick(effects, arm="targeted", prompt_id=None)
-    assert targeted["estimate"] == pytest.approx(0.5, abs=0.1)
+    assert targeted["effect"] == pytest.approx(0.5, abs=0.1)
     assert targeted["low"] < 0.5 < targeted["high"]
     assert targeted["p_value"] == pytest.approx(1 / 2001)
     assert targeted["n_sets"] == 12
@@ -74,7 +74,7 @@ def test_a_prompts_effect_is_the_exact_test_on_generation_means():
     effects = effects_of(measured(y, assignment.model_ids), table, assignment)
     mean, out = y["p2"].mean(axis=0), assignment.out[2]
     row = pick(effects, arm="targeted", prompt_id="p2")
-    assert row["estimate"] == pytest.approx(mean[out].mean() - mean[~out].mean())
+    assert row["effect"] == pytest.approx(mean[out].mean() - mean[~out].mean())
     expected = stats.permutation_test(
         (mean[out], mean[~out]),
         lambda a, b: a.mean() - b.mean(),
@@ -84,7 +84,7 @@ def test_a_prompts_effect_is_the_exact_test_on_generation_means():
     assert row["p_value"] == pytest.approx(expected.pvalue)
     of_prompts = effects[(effects["arm"] == "targeted") & effects["prompt_id"].notna()]
     overall = pick(effects, arm="targeted", prompt_id=None)
-    assert of_prompts["estimate"].mean() == pytest.approx(overall["estimate"])
+    assert of_prompts["effect"].mean() == pytest.approx(overall["effect"])
 
 
 def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
@@ -100,8 +100,8 @@ def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
     )
     y = {"p0": 1.0 + 2.0 * out[0] + 0.5 * out[1] + 7.0 * (out[0] & out[1])[None]}
     effects = effects_of(measured(y, assignment.model_ids), table, assignment, draws=50)
-    assert pick(effects, k=100, prompt_id="p0")["estimate"] == pytest.approx(9.5)
-    assert pick(effects, k=10, prompt_id="p0")["estimate"] == pytest.approx(2.0 + 3.5)
+    assert pick(effects, k=100, prompt_id="p0")["effect"] == pytest.approx(9.5)
+    assert pick(effects, k=10, prompt_id="p0")["effect"] == pytest.approx(2.0 + 3.5)
 
 
 @pytest.mark.pipeline  # simulates many trials
@@ -114,7 +114,7 @@ def test_sums_of_increments_are_unbiased_and_covered():
         effects = effects_of(measured(y, assignment.model_ids), table, assignment, 200, seed)
         row = pick(effects, arm="targeted", prompt_id=None, k=100)
         covered.append(row["low"] <= 0.8 <= row["high"])
-        estimates.append(row["estimate"])
+        estimates.append(row["effect"])
     assert np.mean(covered) >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / 60)
     error = np.std(estimates) / math.sqrt(len(estimates))
     assert np.mean(estimates) == pytest.approx(0.8, abs=3 * error)
@@ -131,10 +131,10 @@ def test_nested_sets_of_a_query_are_told_apart():
         fit = np.linalg.lstsq(factors, y[p].mean(axis=0), rcond=None)[0][1:]
         for n, k in enumerate((10, 100, 300)):
             row = pick(effects, prompt_id=p, k=k, design="randomised")
-            assert row["estimate"] == pytest.approx(fit[: n + 1].sum())
+            assert row["effect"] == pytest.approx(fit[: n + 1].sum())
             ends = [-math.inf if math.isnan(row["low"]) else row["low"]]
             ends += [math.inf if math.isnan(row["high"]) else row["high"]]
-            assert ends[0] <= row["estimate"] <= ends[1]
+            assert ends[0] <= row["effect"] <= ends[1]
 
 
 def test_four_models_cannot_tell_nested_sets_apart():
@@ -144,7 +144,7 @@ def test_four_models_cannot_tell_nested_sets_apart():
     effects = effects_of(measured(y, assignment.model_ids), table, assignment, 50)
     values, out = y["p0"].mean(axis=0), assignment.out[0]
     row = pick(effects, prompt_id="p0", k=10, design="randomised")
-    assert row["estimate"] == pytest.approx(values[out].mean() - values[~out].mean())
+    assert row["effect"] == pytest.approx(values[out].mean() - values[~out].mean())
 
 
 @pytest.mark.slow
@@ -181,12 +181,12 @@ def test_a_users_list_is_held_against_every_prompt():
     assignment = randomised(table, 10, seed=0)
     y = {f"p{i}": 3.0 + (i + 1) * assignment.out[3][None] for i in range(3)}
     effects = effects_of(measured(y, assignment.model_ids), table, assignment, draws=50)
-    of_ids = effects[effects["arm"] == "ids"].set_index("prompt_id")["estimate"]
+    of_ids = effects[effects["arm"] == "ids"].set_index("prompt_id")["effect"]
     assert of_ids.dropna().index.notna().sum() == 3
     assert of_ids[of_ids.index.notna()].to_dict() == pytest.approx(
         {"p0": 1.0, "p1": 2.0, "p2": 3.0}
     )
-    assert pick(effects, arm="ids", prompt_id=None)["estimate"] == pytest.approx(2.0)
+    assert pick(effects, arm="ids", prompt_id=None)["effect"] == pytest.approx(2.0)
     assert pick(effects, arm="ids", prompt_id=None)["p_value"] == pytest.approx(1 / 252)
 
 
@@ -199,12 +199,12 @@ def test_measured_against_the_sampler_everything_looks_worse():
     effects = effects_of(measured(with_a, models), table, assignment)
     naive = pick(effects, design="naive", arm="random_uniform", prompt_id=None)
     fair = pick(effects, design="randomised", arm="random_uniform", prompt_id=None)
-    assert naive["estimate"] > 0.5 and naive["p_value"] < 0.01
-    assert abs(fair["estimate"]) < 0.1 and fair["p_value"] > 0.01
+    assert naive["effect"] > 0.5 and naive["p_value"] < 0.01
+    assert abs(fair["effect"]) < 0.1 and fair["p_value"] > 0.01
     out = assignment.out[list(table["forget_set_id"]).index("targeted/p3/k10/d0")]
     row = pick(effects, design="naive", arm="targeted", prompt_id="p3")
     expected = with_a["p3"].mean(axis=0)
-    assert row["estimate"] == pytest.approx(expected[:10][out].mean() - expected[10])
+    assert row["effect"] == pytest.approx(expected[:10][out].mean() - expected[10])
 
 
 def test_the_order_of_the_measures_changes_nothing_and_missing_ones_are_told():
@@ -247,14 +247,14 @@ def test_before_and_after_is_compared_with_full_and_naively_with_a():
     effects = before_after_effects(measured(y, models)).table
     targeted = pick(effects, design="before-after", arm="targeted", prompt_id=None)
     change = [v.mean(axis=0)[2] - v.mean(axis=0)[1] for v in y.values()]
-    assert targeted["estimate"] == pytest.approx(np.mean(change))
+    assert targeted["effect"] == pytest.approx(np.mean(change))
     assert targeted["two_sided_p"] == pytest.approx(stats.wilcoxon(change).pvalue)
-    assert targeted["low"] < targeted["estimate"] < targeted["high"]
+    assert targeted["low"] < targeted["effect"] < targeted["high"]
     assert (
         pick(effects, design="before-after", arm="random_uniform", prompt_id=None)["p_value"] > 0.01
     )
     naive = pick(effects, design="before-after-naive", arm="full", prompt_id=None)
-    assert naive["estimate"] == pytest.approx(1.0, abs=0.05) and naive["p_value"] < 1e-3
+    assert naive["effect"] == pytest.approx(1.0, abs=0.05) and naive["p_value"] < 1e-3
     pd.testing.assert_frame_equal(effects, before_after_effects(measured(y, models)).table)
     with pytest.raises(InputError, match="random was not measured"):
         before_after_effects(measured(y, models).query("model_id != 'random'"))
@@ -295,15 +295,15 @@ def test_a_control_is_freed_of_what_the_targeted_set_of_its_prompt_does():
     effects = effects_of(measures, sets, assignment, draws=300)
     overall = effects[effects["prompt_id"].isna() & (effects["design"] == "randomised")]
     control = overall.set_index("arm").loc["random_uniform"]
-    assert abs(control["estimate"]) < 0.05 and control["null_sd"] < 0.05
+    assert abs(control["effect"]) < 0.05 and control["null_sd"] < 0.05
 
 
 def test_the_naive_control_is_read_where_the_targeted_set_was_in():
     measures, sets, assignment = _trial(effect=4.0, seed=3)
     naive = effects_of(measures, sets, assignment, draws=300)
     naive = naive[naive["prompt_id"].isna() & (naive["design"] == "naive")].set_index("arm")
-    assert naive.loc["random_uniform", "estimate"] == pytest.approx(1.0, abs=0.05)
-    assert naive.loc["targeted", "estimate"] == pytest.approx(5.0, abs=0.05)
+    assert naive.loc["random_uniform", "effect"] == pytest.approx(1.0, abs=0.05)
+    assert naive.loc["targeted", "effect"] == pytest.approx(5.0, abs=0.05)
 
 
 @pytest.mark.slow
@@ -339,10 +339,10 @@ def test_groups_have_overall_effects_of_their_own():
     assert found["prompt_id"].isna().all()
     assert found.loc[("targeted", "new"), "n_sets"] == 4
     of_prompts = estimate(measures).table.query("arm == 'targeted' and design == 'randomised'")
-    of_prompts = of_prompts.set_index("prompt_id")["estimate"]
+    of_prompts = of_prompts.set_index("prompt_id")["effect"]
     for group, ids in (("new", ["p0", "p1", "p2", "p3"]), ("seen", ["p4", "p5"])):
         expected = of_prompts[ids].mean()
-        assert found.loc[("targeted", group), "estimate"] == pytest.approx(expected)
+        assert found.loc[("targeted", group), "effect"] == pytest.approx(expected)
 
 
 def test_one_group_or_a_group_of_one_is_not_compared():

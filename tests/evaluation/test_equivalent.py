@@ -138,7 +138,7 @@ def make_effects() -> pd.DataFrame:
             for prompt_id in (None, *PROMPTS):
                 rows.append((design, arm, prompt_id, "nll", value, 0.01, k))
     return pd.DataFrame(
-        rows, columns=["design", "arm", "prompt_id", "measure", "estimate", "null_sd", "k"]
+        rows, columns=["design", "arm", "prompt_id", "measure", "effect", "null_sd", "k"]
     )
 
 

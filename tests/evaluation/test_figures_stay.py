@@ -12,7 +12,7 @@ from untrain.counterfactual.design import randomised
 from untrain.evaluation.effects import trial_effects
 
 ALL = None
-KNOWN = {  # design, arm, control, prompt_id, k: estimate, low, high, one-sided p
+KNOWN = {  # design, arm, control, prompt_id, k: effect, low, high, one-sided p
     ("randomised", "targeted", None, ALL, 3): (0.604167, 0.257143, 0.910294, 0.004975),
     ("randomised", "targeted", None, "p1", 3): (1.0375, 0.558333, 1.516667, 0.003968),
     ("randomised", "targeted", None, ALL, 9): (0.441667, -0.041667, 0.92381, 0.034826),
@@ -49,7 +49,7 @@ def test_effects_of_a_small_trial_are_what_they_were() -> None:
     assert list(found) == EFFECTS.names
     keys = ["design", "arm", "control", "prompt_id", "k"]
     told = found[keys].astype(object).where(found[keys].notna(), None)
-    figures = found[["estimate", "low", "high", "p_value"]].to_numpy(float)
+    figures = found[["effect", "low", "high", "p_value"]].to_numpy(float)
     by_key = dict(zip(map(tuple, told.to_numpy()), figures, strict=True))
     for key, expected in KNOWN.items():
         assert list(by_key[key]) == pytest.approx(expected, abs=1e-6, nan_ok=True), key

@@ -46,7 +46,7 @@ def test_one_set_agrees_with_scipys_permutation_test():
                 alternative=alternative,
             )
             assert p == pytest.approx(expected.pvalue)
-        assert result.estimate == pytest.approx(y[out].mean() - y[~out].mean())
+        assert result.effect == pytest.approx(y[out].mean() - y[~out].mean())
 
 
 def test_all_halves_are_enumerated_once():
@@ -63,7 +63,7 @@ def test_the_smallest_p_and_no_finite_limits_with_few_models():
     assert (result.low, result.high) == (-math.inf, math.inf)
     ten = exact_test(np.arange(10.0), np.arange(10) >= 5)
     assert ten.p_value == pytest.approx(1 / 252)
-    assert ten.low < ten.estimate < ten.high
+    assert ten.low < ten.effect < ten.high
 
 
 def test_ties_count_against_the_effect():
@@ -90,7 +90,7 @@ def test_moving_and_scaling_outcomes_moves_and_scales_the_interval():
     y = np.random.default_rng(2).normal(size=out.shape)
     base = randomisation_test(y, out, null)
     moved = randomisation_test(3 * (y + 0.7 * out) + 5, out, null)
-    for name in ("estimate", "low", "high"):
+    for name in ("effect", "low", "high"):
         assert getattr(moved, name) == pytest.approx(3 * (getattr(base, name) + 0.7))
 
 
@@ -131,7 +131,7 @@ def test_a_set_that_the_given_ones_determine_has_no_effect_that_is_known():
         told = randomisation_test(
             y[None], out[None], every_half(6), adjustment=Adjustment((given[None],))
         )
-        assert math.isnan(told.estimate) and math.isnan(told.p_value)
+        assert math.isnan(told.effect) and math.isnan(told.p_value)
         assert (told.low, told.high) == (-math.inf, math.inf)
 
 
@@ -152,7 +152,7 @@ def test_a_mean_is_over_the_sets_whose_effect_is_known():
     y = 0.7 * out
     null = np.stack([generator.permuted(out, axis=1) for _ in range(200)])
     told = randomisation_test(y, out, with_observed(out, null), adjustment=given)
-    assert told.estimate == pytest.approx(0.7)
+    assert told.effect == pytest.approx(0.7)
     assert told.low <= 0.7 <= told.high
 
 
@@ -161,7 +161,7 @@ def test_slope_is_that_of_least_squares_and_its_p_that_of_the_correlation():
     x, y = np.array([1.0, 2.0, 4.0, 4.0, 7.0]), generator.normal(size=5)
     null = np.array(list(permutations(x)))
     result = slope_test(y, x, null)
-    assert result.estimate == pytest.approx(stats.linregress(x, y).slope)
+    assert result.effect == pytest.approx(stats.linregress(x, y).slope)
     drawn = np.array([stats.pearsonr(row, y).statistic for row in null])
     observed = stats.pearsonr(x, y).statistic
     assert result.p_value == pytest.approx(np.mean(drawn >= observed - 1e-9))

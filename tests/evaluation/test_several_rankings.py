@@ -82,14 +82,14 @@ def test_without_noise_the_effects_and_differences_are_those_that_were_put_in() 
     for k in (10, 30):
         for arm in ("targeted", OTHER):
             true = effect_of(sets, of_image, arm, k)
-            assert effects[arm, None, k, None]["estimate"] == pytest.approx(true)
+            assert effects[arm, None, k, None]["effect"] == pytest.approx(true)
     compared = found_rows(compare_arms(trial, y, "nll"))
     for k in (10, 30):
         true = effect_of(sets, of_image, "targeted", k) - effect_of(sets, of_image, OTHER, k)
-        assert compared["targeted", OTHER, k, None]["estimate"] == pytest.approx(true)
+        assert compared["targeted", OTHER, k, None]["effect"] == pytest.approx(true)
         for arm in ("targeted", OTHER):
             row = compared[arm, "random_uniform", k, None]
-            assert row["estimate"] == pytest.approx(effect_of(sets, of_image, arm, k))
+            assert row["effect"] == pytest.approx(effect_of(sets, of_image, arm, k))
     added = found_rows(compare_sizes(trial, y, "nll"))
     assert set(added) == {("targeted", None, 30, None), (OTHER, None, 30, None)}
 
@@ -112,7 +112,7 @@ def test_the_largest_size_is_exact_where_all_is_fitted() -> None:
     rows = found_rows(compare_arms(Trial.of(table, assignment, 50, 0), y, "nll"))
     for k in (10, 30):
         true = effect_of(sets, of_image, "targeted", k) - effect_of(sets, of_image, OTHER, k)
-        assert rows["targeted", OTHER, k, None]["estimate"] == pytest.approx(true)
+        assert rows["targeted", OTHER, k, None]["effect"] == pytest.approx(true)
 
 
 def test_few_models_still_compare_the_rankings() -> None:
@@ -123,7 +123,7 @@ def test_few_models_still_compare_the_rankings() -> None:
     rows = found_rows(compare_arms(Trial.of(table, assignment, 100, 0), y, "nll"))
     for k in (10, 30):
         row = rows["targeted", OTHER, k, None]
-        assert np.isfinite([row["estimate"], row["low"], row["high"], row["two_sided_p"]]).all()
+        assert np.isfinite([row["effect"], row["low"], row["high"], row["two_sided_p"]]).all()
 
 
 def test_the_same_sets_do_not_differ() -> None:
@@ -139,7 +139,7 @@ def test_the_same_sets_do_not_differ() -> None:
     effects = found_rows(trial.effects(y, "nll"))
     for prompt in (None, "p0", "p1", "p2"):
         one, two = effects["targeted", None, 10, prompt], effects[OTHER, None, 10, prompt]
-        assert one["estimate"] == pytest.approx(two["estimate"])
+        assert one["effect"] == pytest.approx(two["effect"])
         assert one["p_value"] == two["p_value"]
 
 
@@ -183,8 +183,8 @@ def test_a_trial_of_two_rankings_has_every_kind_of_row() -> None:
     found = trial_effects(measures, table, assignment, 20).table
     randomised_rows = found[(found["design"] == "randomised") & found["prompt_id"].isna()]
     assert set(randomised_rows["arm"]) == {"targeted", OTHER, "random_uniform"}
-    assert randomised_rows["estimate"].notna().all()
-    naive = found[found["design"] == "naive"].set_index(["arm", "k"])["estimate"]
+    assert randomised_rows["effect"].notna().all()
+    naive = found[found["design"] == "naive"].set_index(["arm", "k"])["effect"]
     assert naive.loc["none"].notna().all() and naive.loc[OTHER].notna().any()
     differences = found[found["design"] == "randomised-difference"]
     assert ((differences["arm"] == "targeted") & (differences["control"] == OTHER)).sum() == 2
@@ -206,5 +206,5 @@ def test_both_rankings_together_are_compared_with_each() -> None:
     rows = found_rows(compare_arms(Trial.of(table, assignment, 50, 0), y, "nll"))
     both = units["image_id"].map(of_image).groupby(units["prompt_id"]).sum().mean()
     for arm in ("targeted", OTHER):
-        found = rows[f"targeted+{OTHER}", arm, 10, None]["estimate"]
+        found = rows[f"targeted+{OTHER}", arm, 10, None]["effect"]
         assert found == pytest.approx(both - effect_of(sets, of_image, arm, 10))

@@ -53,7 +53,7 @@ def test_specificity_finds_what_sets_do_to_other_prompts() -> None:
         assignment = randomised(table, 10, seed)
         measures = world(assignment, 8, 0.2, seed)
         row = overall(specificity_effects(measures, table, assignment, {}, 99, seed))
-        estimates.append(row["estimate"])
+        estimates.append(row["effect"])
         assert row["arm"] == "targeted" and row["n_sets"] == 8
     error = np.std(estimates, ddof=1) / math.sqrt(len(estimates))
     assert np.mean(estimates) == pytest.approx(0.2, abs=3 * error)
@@ -83,7 +83,7 @@ def test_the_nearest_prompt_has_rows_of_its_own() -> None:
     assert set(rows.index.dropna()) == {"p0", "p1", "p2"}  # p3 has no nearest
     rest = np.eye(10) - _projection(own[1])
     expected = (9 / 8) * (4 / 10) * (own[0] - 0.5) @ rest @ (1.5 * own[0])
-    assert rows.loc["p0", "estimate"] == pytest.approx(expected)
+    assert rows.loc["p0", "effect"] == pytest.approx(expected)
 
 
 def _projection(own: np.ndarray) -> np.ndarray:
@@ -130,8 +130,8 @@ def test_utility_is_the_slope_on_the_number_of_sets_removed() -> None:
         effects = utility_effects(held_out(values, assignment.model_ids), table, assignment, 199)
         row = effects.set_index("arm").loc["any_set"]
         assert row["measure"] == "heldout_nll" and pd.isna(row["prompt_id"]) and row["n_sets"] == 40
-        assert row["estimate"] == pytest.approx(stats.linregress(removed, values).slope)
-        estimates.append(row["estimate"])
+        assert row["effect"] == pytest.approx(stats.linregress(removed, values).slope)
+        estimates.append(row["effect"])
         covered.append(row["low"] <= 0.01 <= row["high"])
         assert row["high"] - row["low"] < 0.03
     error = stats.sem(estimates)

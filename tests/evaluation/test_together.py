@@ -92,10 +92,10 @@ def test_each_prompt_and_their_mean_are_tested_on_the_one_assignment() -> None:
     for prompt in PROMPTS:
         row = pick(targeted, prompt_id=prompt)
         expected = halves(assignment.out[0], y.loc[prompt].to_numpy())
-        assert (row["estimate"], row["p_value"]) == pytest.approx(expected)
+        assert (row["effect"], row["p_value"]) == pytest.approx(expected)
     overall = pick(targeted, prompt_id=None)
     expected = halves(assignment.out[0], y.mean(axis=0).to_numpy())
-    assert (overall["estimate"], overall["p_value"]) == pytest.approx(expected)
+    assert (overall["effect"], overall["p_value"]) == pytest.approx(expected)
     assert overall["n_sets"] == 1
     assert overall["low"] < 1.2 < overall["high"]
 
@@ -129,7 +129,7 @@ def test_draws_of_a_control_freed_of_the_targeted_set_keep_their_level() -> None
         overall = [c for c in contrasts(placed, list(PROMPTS)) if not c.prompt_id][1]
         redrawn = np.argsort(generator.random((99, 7, 8)), axis=-1) < 4
         result = infer(overall, y, Trial(placed, assignment, redrawn))
-        assert overall.arm == "random_uniform" and abs(result.estimate) < 2
+        assert overall.arm == "random_uniform" and abs(result.effect) < 2
         p.append(result.p_value)
     assert len(p) > 40  # most designs have eight different models
     for level in (0.1, 0.5):
@@ -146,8 +146,8 @@ def test_increments_of_a_set_for_all_prompts_add_up() -> None:
     effects = trial_effects(measured(y), table, assignment, draws=50).table
     effects = effects[effects["arm"] == "targeted"]
     for prompt in (None, *PROMPTS):
-        assert pick(effects, k=100, prompt_id=prompt)["estimate"] == pytest.approx(7.0)
-        assert pick(effects, k=10, prompt_id=prompt)["estimate"] == pytest.approx(3.0)
+        assert pick(effects, k=100, prompt_id=prompt)["effect"] == pytest.approx(7.0)
+        assert pick(effects, k=10, prompt_id=prompt)["effect"] == pytest.approx(3.0)
     assert pick(effects, k=100, prompt_id=None)["n_sets"] == 2
 
 
@@ -158,10 +158,10 @@ def test_naive_figures_and_verdicts_are_of_every_prompt() -> None:
     y = y.add(pd.Series([1.0, 2.0, 3.0], index=list(PROMPTS)), axis=0).assign(A=0.5)
     effects = trial_effects(measured(y), table, assignment, draws=100).table
     naive = effects[effects["design"] == "naive"]
-    assert pick(naive, design="naive", arm="targeted", prompt_id="p1")["estimate"] == pytest.approx(
+    assert pick(naive, design="naive", arm="targeted", prompt_id="p1")["effect"] == pytest.approx(
         10.5
     )
-    assert pick(naive, design="naive", arm="none", prompt_id="p1")["estimate"] == pytest.approx(1.5)
+    assert pick(naive, design="naive", arm="none", prompt_id="p1")["effect"] == pytest.approx(1.5)
     judged = verdicts(effects)
     assert list(judged["verdict"]) == ["attributable"] * 3
     assert list(judged["p_value"]) == pytest.approx([1 / 252] * 3)
@@ -195,4 +195,4 @@ def test_utility_counts_images_not_sets() -> None:
     effects = utility_effects(measured(held, "heldout_nll"), table, assignment, 200)
     row = pick(effects, arm="any_set")
     assert row["n_sets"] == 5
-    assert row["estimate"] == pytest.approx(0.01 * size.mean())
+    assert row["effect"] == pytest.approx(0.01 * size.mean())

@@ -9,8 +9,8 @@ from untrain.evaluation.verdicts import DEFAULT_MARGIN, holm, verdicts
 
 
 def effects(*rows: tuple) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=["prompt_id", "estimate", "high", "p_value"])
-    table["low"] = 2 * table["estimate"] - table["high"]
+    table = pd.DataFrame(rows, columns=["prompt_id", "effect", "high", "p_value"])
+    table["low"] = 2 * table["effect"] - table["high"]
     return table.assign(design="randomised", arm="targeted", measure="nll", k=10)
 
 

@@ -115,8 +115,8 @@ def test_one_set_for_all_prompts_together(config: Make, micro_copy: Copy) -> Non
     of_prompts = own[own.index.notna()]
     assert set(of_prompts.index) == {"p00", "p01", "p02", "p03"}  # and of no control
     assert (own["n_sets"] == 1).all()
-    (overall,) = own.loc[own.index.isna(), "estimate"]
-    assert of_prompts["estimate"].mean() == pytest.approx(overall)
+    (overall,) = own.loc[own.index.isna(), "effect"]
+    assert of_prompts["effect"].mean() == pytest.approx(overall)
     others = effects[effects["measure"] == "nll_other_prompts"]
     assert {"targeted", "family"} <= set(others["arm"])
     assert len(pd.read_parquet(folder / "results/verdicts.parquet")) == 6

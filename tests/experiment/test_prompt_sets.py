@@ -29,10 +29,10 @@ def test_a_set_that_is_all_prompts_has_the_effects_of_the_run(
         (effects["design"] == "randomised")
         & effects["prompt_id"].isna()
         & (effects["arm"] == "targeted")
-    ].set_index("measure")["estimate"]
+    ].set_index("measure")["effect"]
     for row in (one, every):
-        assert row["nll_targeted_estimate"] == pytest.approx(overall["nll"])
-        cosine = row["reference_cosine_targeted_estimate"]
+        assert row["nll_targeted_effect"] == pytest.approx(overall["nll"])
+        cosine = row["reference_cosine_targeted_effect"]
         assert cosine == pytest.approx(overall["reference_cosine"])
         assert row["after"] - row["control"] == pytest.approx(cosine)
 

@@ -51,8 +51,8 @@ def test_results_of_the_micro_run(micro_run: Path) -> None:
     assert len(summary["effects_on_other_prompts"]) == 4
     # 14 sets are the removed share twice over, so that a tenth of the data is this many sets
     sets = 0.1 * 14 / (2 * summary["removed_share"])
-    expected = held.set_index("arm").loc["any_set", "estimate"] * sets
-    found = summary["heldout_nll_per_tenth_removed"]["estimate"]
+    expected = held.set_index("arm").loc["any_set", "effect"] * sets
+    found = summary["heldout_nll_per_tenth_removed"]["effect"]
     assert found == pytest.approx(expected)
 
 
@@ -71,8 +71,8 @@ def test_seen_and_new_prompts_have_effects_of_their_own(
     assert set(trial.index.get_level_values("group")) == {"seen", "new"}
     effects = pd.read_parquet(done.path("results", "effects.parquet"))
     own = effects.query("design == 'randomised' and arm == 'targeted' and measure == 'nll'")
-    of_seen = own.set_index("prompt_id")["estimate"][["p00", "p01"]].mean()
-    assert trial.loc[("targeted", "seen"), "estimate"] == pytest.approx(of_seen)
+    of_seen = own.set_index("prompt_id")["effect"][["p00", "p01"]].mean()
+    assert trial.loc[("targeted", "seen"), "effect"] == pytest.approx(of_seen)
     words = done.path("results", "summary.md").read_text()
     assert "targeted, on training captions" in words and "targeted, on new prompts" in words
 

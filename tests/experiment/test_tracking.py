@@ -102,8 +102,8 @@ def test_the_hook_tells_losses_pictures_and_results(finished: Callable[..., Run]
     overall = effects[effects["prompt_id"].isna()]
     wanted = "arm == 'targeted' and measure == 'nll' and design == 'randomised'"
     trial = overall.query(wanted).iloc[0]
-    assert ("effect/nll/targeted-3", None, trial["estimate"]) in notes.told
-    assert ("p/nll/targeted-3", None, trial["p_value"]) in notes.told
+    assert ("effect/nll/targeted-3", None, trial["effect"]) in notes.told
+    assert ("p_value/nll/targeted-3", None, trial["p_value"]) in notes.told
     verdicts = read_json(run.path("results", "summary.json"))["verdicts"]
     told = {t[0]: t[2] for t in notes.told if t[0].startswith("verdicts/")}
     assert told == {f"verdicts/{name}": n for name, n in verdicts.items()}

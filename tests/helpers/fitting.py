@@ -58,7 +58,7 @@ def make_run(
     columns = "forget_set_id arm prompt_id draw k image_id"
     table = pd.DataFrame(sets, columns=columns.split()).assign(reason="rank")
     table.to_parquet(folder / "forget_sets.parquet")
-    columns = "design arm prompt_id measure estimate k"
+    columns = "design arm prompt_id measure effect k"
     table = pd.DataFrame(effects, columns=columns.split())
     table.to_parquet(folder / "results" / "effects.parquet")
     texts = pd.DataFrame({"prompt_id": names, "prompt": [f"{seed} {n}" for n in names]})

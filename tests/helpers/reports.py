@@ -202,7 +202,7 @@ def _write_effects(folder: Path, random: np.random.Generator) -> None:
         10,
         0.02,
     )
-    columns = "design arm prompt_id measure estimate low high p_value k two_sided_p"
+    columns = "design arm prompt_id measure effect low high p_value k two_sided_p"
     _write(folder / "results" / "effects.parquet", [*rows, mse], columns)
     reasons = [
         ("p00", "attributable", "The effect is above zero at 5 % after Holm."),
@@ -242,7 +242,7 @@ def add_comparison(folder: Path) -> None:
 
 
 def effects(*rows: tuple) -> pd.DataFrame:
-    columns = ["design", "arm", "prompt_id", "measure", "estimate", "low", "high", "p_value", "k"]
+    columns = ["design", "arm", "prompt_id", "measure", "effect", "low", "high", "p_value", "k"]
     return pd.DataFrame(rows, columns=columns).astype({"k": float})
 
 

@@ -20,7 +20,7 @@ FOUND = {
     "false_positive_low": 0.005,
     "false_positive_high": 0.071,
     "auc": 0.731,
-    "p": 0.0021,
+    "p_value": 0.0021,
 }
 
 
@@ -36,17 +36,25 @@ def test_words_give_flags_errors_and_all_together(run: Path) -> None:
         "0.5–7.1); together they are nearer to training images than held-out ones (AUC 0.73, "
         "p = 0.002)"
     )
-    assert "together they are no nearer" in copy_words(of(run, {**FOUND, "p": 0.3}))
+    assert "together they are no nearer" in copy_words(of(run, {**FOUND, "p_value": 0.3}))
 
 
 def test_without_held_out_pictures_words_are_of_flags_alone(run: Path) -> None:
-    nothing = dict.fromkeys(("auc", "p", "false_positive_rate"))
+    nothing = dict.fromkeys(("auc", "p_value", "false_positive_rate"))
     assert copy_words(of(run, FOUND | nothing)) == "3 of 20 generated pictures flagged"
 
 
 @pytest.mark.parametrize("found", [None, {}, {"queries": 0}, "broken"])
 def test_without_a_test_there_are_no_words(run: Path, found: object) -> None:
     assert copy_words(of(run, found)) == ""
+
+
+def test_older_runs_called_the_p_value_p(run: Path) -> None:
+    path = run / "run.json"
+    record = json.loads(path.read_text())
+    old = {name: value for name, value in FOUND.items() if name != "p_value"} | {"p": 0.0021}
+    path.write_text(json.dumps(record | {"copies": old}))
+    assert read_results(run).meta["copies"] == FOUND
 
 
 def with_test(folder: Path, flagged: set[tuple[str, int]], **found: Any) -> RunResults:

@@ -266,7 +266,7 @@ def test_copies_are_flagged_and_new_pictures_are_not(
     assert test.table["nearest"].tolist() == list(range(40))
     assert test.table["near_copy"].mean() >= 0.95
     assert test.held_out["near_copy"].mean() <= 0.04
-    assert test.summary["p"] < 1e-9 and test.summary["auc"] > 0.95
+    assert test.summary["p_value"] < 1e-9 and test.summary["auc"] > 0.95
     assert test.summary["near_copies"] == test.table["near_copy"].sum()
     json.dumps(test.summary, allow_nan=False)
 

@@ -22,7 +22,7 @@ class Effect:
     prompt_id, arm : str
     k : int or None
         Images of the set; None where the design removes sets of all sizes together.
-    estimate : float
+    effect : float
         How much worse models without the set are than models with it, in ``unit``.
     low, high : float
         Its 95 % interval; NaN where it has no end.
@@ -34,7 +34,7 @@ class Effect:
     prompt_id: str
     arm: str
     k: int | None
-    estimate: float
+    effect: float
     low: float
     high: float
     p_value: float
@@ -64,7 +64,7 @@ def effect_of(
         prompt_id=prompt_id,
         arm=arm,
         k=None if math.isnan(row["k"]) else int(row["k"]),
-        estimate=float(row["estimate"]),
+        effect=float(row["effect"]),
         low=float(row["low"]),
         high=float(row["high"]),
         p_value=float(row["p_value"]),

@@ -80,7 +80,7 @@ def example_sets(
     comparison, retrieval, forget_sets : DataFrame
         Tables of a run.
     effects : DataFrame
-        Columns ``arm``, ``prompt_id``, ``k`` and ``estimate``: those of single prompts, in one
+        Columns ``arm``, ``prompt_id``, ``k`` and ``effect``: those of single prompts, in one
         measure, by the randomised design.
     groups : dict of str to str
         The group of each prompt.
@@ -102,7 +102,7 @@ def example_sets(
             images = len(members) / members["draw"].nunique()
             key = {"arm": effect.arm, "prompt_id": effect.prompt_id, "k": effect.k}
             key |= {"group": groups[effect.prompt_id], "images": images}
-            key |= {"effect": effect.estimate / images}
+            key |= {"effect": effect.effect / images}
             found.append({**key, **scores.loc[known].mean(skipna=False)})
     return pd.DataFrame(found)
 

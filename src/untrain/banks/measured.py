@@ -100,7 +100,7 @@ def _of_trial(run: Run, evidence: Evidence, scores: np.ndarray) -> Iterator[tupl
         total = scores[rows[effect.prompt_id]][at].sum() / members["draw"].nunique()
         if np.isfinite(total):  # without a score for one of them there is none of the set
             key = (TRIAL, effect.arm, effect.prompt_id, groups[effect.prompt_id], effect.k)
-            yield (*key, total, effect.estimate, effect.null_sd)
+            yield (*key, total, effect.effect, effect.null_sd)
 
 
 def _of_bank(

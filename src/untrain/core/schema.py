@@ -45,6 +45,8 @@ class Column:
         Whether a table may lack the column.
     values : tuple of str
         All that a text may be; any if empty.
+    was : str
+        The name that files written before had for it: `Table.read` takes them, nothing else does.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Column:
     nullable: bool = False
     optional: bool = False
     values: tuple[str, ...] = ()
+    was: str = ""
 
     @property
     def dtype(self) -> Any:
@@ -187,7 +190,7 @@ class Table:
         write(self.path(folder), table)
 
     def read(self, folder: Path) -> pd.DataFrame:
-        """Read the table from a run folder.
+        """Read the table from a run folder; columns under former names get those of today.
 
         Raises
         ------
@@ -200,11 +203,17 @@ class Table:
 
         path = self.path(folder)
         if self.suffix != ".csv":
-            return self.conform(pd.read_parquet(path), str(path))
+            return self.conform(self._renamed(pd.read_parquet(path)), str(path))
         # An id such as 007 stays one, and a prompt such as "nan" too.
         text = {column.name: str for column in self.columns if column.kind == Kind.TEXT}
         table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-        return self.conform(table, str(path))
+        return self.conform(self._renamed(table), str(path))
+
+    def _renamed(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table whose columns have their present names."""
+        former = {column.was: column.name for column in self.columns if column.was}
+        known = {old: new for old, new in former.items() if new not in table}
+        return table.rename(columns=known)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -181,14 +181,17 @@ EFFECTS = Table(
         replace(_PROMPT, nullable=True, meaning="The prompt; missing of the mean over prompts."),
         _text("measure", "The measure."),
         _number(
-            "estimate", "Out minus in, in the measure's unit; missing if unknown.", nullable=True
+            "effect",
+            "Out minus in, in the measure's unit; missing if unknown.",
+            nullable=True,
+            was="estimate",
         ),
         _number("low", "Lower limit, 95 %; missing where there is no finite one.", nullable=True),
         _number("high", "Upper limit, 95 %; missing where there is no finite one.", nullable=True),
         _number("p_value", "One-sided, against effects above zero; 0 to 1.", nullable=True),
         _integer("k", "The nested size; missing where sets of all sizes count.", nullable=True),
         _number("two_sided_p", "Two-sided, 0 to 1.", nullable=True),
-        _number("null_sd", "Standard deviation of the estimate without an effect.", nullable=True),
+        _number("null_sd", "Standard deviation of the effect where there is none.", nullable=True),
         _integer("n_sets", "Different forget sets; missing in naive designs.", nullable=True),
     ),
 )

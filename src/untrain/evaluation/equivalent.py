@@ -256,7 +256,7 @@ def equivalent_table(
         effects["design"].isin(DESIGNS)
         & effects["arm"].map(_is_chosen).astype(bool)
         & (effects["measure"] == primary(effects))
-        & effects["estimate"].notna()
+        & effects["effect"].notna()
     ]
     found: list[dict[str, Any]] = []
     keys = ["design", "arm", "k"]
@@ -264,7 +264,7 @@ def equivalent_table(
         design, arm = str(key[0]), str(key[1])
         size = rows["k"].iloc[0]
         k = None if pd.isna(size) else int(size)
-        of_prompt = rows[rows["prompt_id"].notna()].set_index("prompt_id")["estimate"]
+        of_prompt = rows[rows["prompt_id"].notna()].set_index("prompt_id")["effect"]
         if of_prompt.empty:
             continue
         overall = rows.loc[rows["prompt_id"].isna(), "null_sd"]

@@ -75,14 +75,14 @@ def over_prompts(
     low, high = np.percentile(means, [2.5, 97.5]) if len(values) > 1 else (math.nan, math.nan)
     overall: dict[str, object] = {
         "prompt_id": None,
-        "estimate": float(values.mean()),
+        "effect": float(values.mean()),
         "low": float(low),
         "high": float(high),
         "p_value": _wilcoxon(values, "greater"),
         "two_sided_p": _wilcoxon(values, "two-sided"),
     }
     single: list[dict[str, object]] = [
-        {"prompt_id": prompt_id, "estimate": float(value)} for prompt_id, value in changes.items()
+        {"prompt_id": prompt_id, "effect": float(value)} for prompt_id, value in changes.items()
     ]
     return [{**key, **row} for row in [overall, *single]]
 

@@ -31,19 +31,19 @@ class Inference:
 
     Attributes
     ----------
-    estimate : float
+    effect : float
         Mean outcome without minus mean with; NaN where the given assignments determine it.
     low, high : float
         95 % interval; infinite where so few assignments exist that no value can be rejected.
     p_value : float
-        One-sided, against effects above zero; NaN, as the next two, where the estimate is.
+        One-sided, against effects above zero; NaN, as the next two, where the effect is.
     two_sided_p : float
         The share of assignments whose statistic is as large in absolute value.
     null_sd : float
         Standard deviation of the statistic over assignments under the sharp null.
     """
 
-    estimate: float
+    effect: float
     low: float
     high: float
     p_value: float
@@ -169,28 +169,28 @@ def slope_test(y: np.ndarray, x: np.ndarray, null: np.ndarray) -> Inference:
     unit = np.divide(drawn_x, lengths, out=np.zeros_like(drawn_x), where=lengths > TIE)
     centred = (x - x.mean()) / length
     return _inverted(
-        estimate=float(centred @ (y - y.mean())),
+        effect=float(centred @ (y - y.mean())),
         drawn=unit @ (y - y.mean()),
         slope=length * (1 - unit @ centred),
         scale=length,
     )
 
 
-def _inverted(estimate: float, drawn: np.ndarray, slope: np.ndarray, scale: float) -> Inference:
+def _inverted(effect: float, drawn: np.ndarray, slope: np.ndarray, scale: float) -> Inference:
     """Compare a statistic with its drawn values; ``slope`` is how each gap to it moves with θ.
 
     ``scale`` divides the statistic to give θ.
     """
-    gap = drawn - estimate
-    tie = TIE * max(np.abs(drawn).max(), abs(estimate))
+    gap = drawn - effect
+    tie = TIE * max(np.abs(drawn).max(), abs(effect))
     gap[np.abs(gap) <= tie] = 0.0
     slope[np.abs(slope) <= TIE] = 0.0
     return Inference(
-        estimate=estimate / scale,
+        effect=effect / scale,
         low=_lower_limit(gap, slope),
         high=-_lower_limit(-gap, slope),
         p_value=float(np.mean(gap >= 0)),
-        two_sided_p=float(np.mean(np.abs(drawn) >= abs(estimate) - tie)),
+        two_sided_p=float(np.mean(np.abs(drawn) >= abs(effect) - tie)),
         null_sd=float(drawn.std()) / scale,
     )
 

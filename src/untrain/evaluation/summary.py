@@ -131,7 +131,7 @@ def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] 
     Returns
     -------
     dict or None
-        estimate, low, high and two_sided_p; None where nothing was held out.
+        effect, low, high and two_sided_p; None where nothing was held out.
     """
     found = overall[
         overall["measure"].str.startswith("heldout_") & (overall["arm"] == Baseline.ANY_SET)
@@ -140,7 +140,7 @@ def utility_line(overall: pd.DataFrame, removed_share: float) -> dict[str, Any] 
         return None
     row = found.iloc[0]
     sets = 0.1 * row["n_sets"] / (2 * removed_share)
-    scaled = {name: row[name] * sets for name in ("estimate", "low", "high")}
+    scaled = {name: row[name] * sets for name in ("effect", "low", "high")}
     values = {**scaled, "two_sided_p": row["two_sided_p"]}
     return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
 

@@ -321,7 +321,7 @@ def record(
         "control": contrast.control,
         "prompt_id": contrast.prompt_id,
         "measure": measure,
-        "estimate": result.estimate,
+        "effect": result.effect,
         "low": result.low if math.isfinite(result.low) else math.nan,
         "high": result.high if math.isfinite(result.high) else math.nan,
         "p_value": result.p_value,

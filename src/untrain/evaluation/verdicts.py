@@ -78,12 +78,12 @@ def verdicts(
 
 def _judge(query: Any, alpha: float, margin: float | None) -> tuple[Verdict, str]:
     low, high = query.low, query.high
-    if math.isnan(query.estimate):
+    if math.isnan(query.effect):
         return (
             Verdict.UNDECIDED,
             "its half of the models is that of the prompt's own images, or the opposite half",
         )
-    found = f"effect {query.estimate:+.3f}, p = {query.p_value:.4f}"
+    found = f"effect {query.effect:+.3f}, p = {query.p_value:.4f}"
     if query.p_value <= alpha:
         tiny = margin is not None and high < margin
         small = f", though smaller than the margin of {margin:g}" if tiny else ""

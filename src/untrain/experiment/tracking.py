@@ -120,7 +120,7 @@ def _evaluate(run: Run, tracker: Tracker) -> None:
     for row in effects.to_dict("records"):
         size = "" if pd.isna(row["k"]) else f"-{row['k']}"
         name = f"{row['measure']}/{row['arm']}{size}"
-        values |= {f"effect/{name}": row["estimate"], f"p/{name}": row["p_value"]}
+        values |= {f"effect/{name}": row["effect"], f"p_value/{name}": row["p_value"]}
     verdicts = read_json(run.path("results", "summary.json"))["verdicts"]
     values |= {f"verdicts/{verdict}": count for verdict, count in verdicts.items()}
     tracker.numbers({name: float(v) for name, v in values.items() if not math.isnan(v)})

@@ -124,9 +124,9 @@ def _first_sentence(
     main: pd.Series, others: pd.DataFrame, together: bool, unit: str, alpha: float
 ) -> str:
     effect = amount(number(main["effect"]), unit)
-    ends = uncertainty(main["low"], main["high"], main["p"])
+    ends = uncertainty(main["low"], main["high"], main["p_value"])
     # Without a p, an interval above zero says the same.
-    worse = main["p"] <= alpha or (math.isnan(main["p"]) and main["low"] > 0)
+    worse = main["p_value"] <= alpha or (math.isnan(main["p_value"]) and main["low"] > 0)
     words, whose, each = arm_words(main["arm"], main["k"]), "its", ""
     if together:
         words = words.replace("for a prompt", "for each prompt, of all prompts together,")
@@ -137,7 +137,7 @@ def _first_sentence(
     else:
         parts = [f"{start}not measurably worse at {whose} pictures: {effect}{ends}"]
     for row in rows(others[others["effect"].notna() & (others["arm"] != "family")]):
-        p = f" ({p_value(row.p)})" if p_value(row.p) else ""
+        p = f" ({p_value(row.p_value)})" if p_value(row.p_value) else ""
         parts.append(f"without {arm_words(row.arm, row.k)}{each}, {number(row.effect)}{p}")
     return "; ".join(parts) + "."
 
@@ -147,7 +147,7 @@ def _control_sentence(measured: pd.DataFrame, main: pd.Series) -> str:
     if control.empty:
         return ""
     row = control.iloc[0]
-    p = f" ({p_value(row['p'])})" if p_value(row["p"]) else ""
+    p = f" ({p_value(row['p_value'])})" if p_value(row["p_value"]) else ""
     return f"Positive control: without {arm_words('family')}, {number(row['effect'])}{p}."
 
 

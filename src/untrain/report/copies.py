@@ -19,10 +19,10 @@ def copy_words(run: RunResults) -> str:
         ends = interval(100 * low, 100 * high, 1)
         parts.append(f"of the held-out ones {100 * rate:.1f} % are (95 % interval {ends})")
     if found.get("auc") is not None:
-        nearer = "nearer" if found["p"] <= run.alpha else "no nearer"
+        nearer = "nearer" if found["p_value"] <= run.alpha else "no nearer"
         parts.append(
             f"together they are {nearer} to training images than held-out ones "
-            f"(AUC {found['auc']:.2f}, {p_value(found['p'])})"
+            f"(AUC {found['auc']:.2f}, {p_value(found['p_value'])})"
         )
     return "; ".join(parts)
 

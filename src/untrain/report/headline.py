@@ -46,10 +46,10 @@ def _sentences(run: RunResults) -> Iterator[str]:
 
 def _of_control(run: RunResults) -> str:
     table = overall_table(run.effects)
-    row = table[(table["arm"] == "family") & table["p"].notna()].iloc[0]
+    row = table[(table["arm"] == "family") & table["p_value"].notna()].iloc[0]
     effect = amount(number(row["effect"]), run.unit)
     return (
         "The positive control was not seen, so this run could not have seen anything smaller "
         f"either: without {arm_words('family')}, images that are known to matter, the effect is "
-        f"{effect} ({p_value(row['p'])})."
+        f"{effect} ({p_value(row['p_value'])})."
     )

@@ -83,7 +83,7 @@ def _failed_control(run: RunResults) -> list[Note]:
     if Doubt.CONTROL_UNSEEN not in run.doubts:
         return []
     table = overall_table(run.effects)
-    control = table[(table["arm"] == "family") & table["p"].notna()]
+    control = table[(table["arm"] == "family") & table["p_value"].notna()]
     text = (
         f"The positive control failed: without {arm_words('family')} the effect is "
         f"{number(control.iloc[0]['effect'])}. A trial that misses this effect cannot detect "

@@ -67,7 +67,7 @@ def single_effects(run: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
         )
     measure = primary(effects)
     single = (effects["measure"] == measure) & effects["prompt_id"].notna()
-    known = (effects["design"] == "randomised") & effects["estimate"].notna()
+    known = (effects["design"] == "randomised") & effects["effect"].notna()
     return measure, sets, effects[single & known]
 
 

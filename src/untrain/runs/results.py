@@ -163,12 +163,21 @@ def read_results(folder: Path) -> RunResults:
     found = RunResults(
         folder,
         (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.is_file() else {},
-        read_json(folder / "run.json"),
+        _record(folder),
         *(_read(table, folder) for table in _TABLES),
     )
     # Runs of earlier versions did not withhold theirs.
     verdicts = withhold(first_verdicts(found.verdicts), found.effects, found.doubts)
     return replace(found, verdicts=verdicts)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Read ``run.json``; the p-value of the copy test was called ``p`` in older ones."""
+    record: dict[str, Any] = read_json(folder / "run.json")
+    copies = record.get("copies")
+    if isinstance(copies, dict) and "p" in copies:
+        copies["p_value"] = copies.pop("p")
+    return record
 
 
 def _read(table: Table, folder: Path) -> pd.DataFrame:

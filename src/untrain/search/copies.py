@@ -168,7 +168,7 @@ def copy_test(
     numbers = {
         "auc": auc,
         "z": z,
-        "p": p,
+        "p_value": p,
         "near_copies": int(table["near_copy"].sum()),
         "alpha": alpha,
         "threshold": calibration.threshold(alpha),

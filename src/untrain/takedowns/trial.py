@@ -60,7 +60,7 @@ def own_trial(config: Config, ids: Sequence[str]) -> dict[str, Any]:
     -------
     dict
         ``run``, ``folder``, ``models``, ``images`` (of the list, with copies), ``unit``, ``alpha``,
-        ``margin``; ``itself``: the verdict on the requested images themselves, with ``estimate``,
+        ``margin``; ``itself``: the verdict on the requested images themselves, with ``effect``,
         ``low``, ``high``, ``p_value`` and ``detectable``, the smallest effect that was to be found
         with a power of 80 %, or None where the generator gives no losses; ``overall``, the effect
         on the pictures of all prompts together; ``prompts``, one by one.
@@ -156,7 +156,7 @@ def _effect(row: Any, models: int, alpha: float) -> dict[str, Any]:
     """
     sd = float(row["null_sd"]) * math.sqrt(models) / 2
     least = simulate(models, 1, alpha).detectable(sd) if math.isfinite(sd) else math.inf
-    numbers = {name: _plain(row[name]) for name in ("estimate", "low", "high", "p_value")}
+    numbers = {name: _plain(row[name]) for name in ("effect", "low", "high", "p_value")}
     return {**numbers, "detectable": least if math.isfinite(least) else None}
 
 

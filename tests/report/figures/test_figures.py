@@ -145,14 +145,14 @@ def test_points_are_the_effects_on_single_prompts(run: Path) -> None:
     assert list(own["prompt_id"]) == ["p00", "p01", "p02"]
     effects = data.effects
     one = effects.query("prompt_id == 'p01' and arm == 'targeted' and design == 'randomised'")
-    assert own["effect"].iloc[1] == one["estimate"].item()
+    assert own["effect"].iloc[1] == one["effect"].item()
 
 
 def test_the_sweep_has_a_panel_for_each_arm_of_several_sizes(run: Path) -> None:
     path = run / "results" / "effects.parquet"
     table = pd.read_parquet(path)
     more = table[table["arm"].isin(["targeted", "random_uniform"])].copy()
-    more["k"], more["estimate"] = 100, more["estimate"] + 0.5
+    more["k"], more["effect"] = 100, more["effect"] + 0.5
     pd.concat([table, more]).to_parquet(path, index=False)
     plot = draw(run, "k-sweep")
     assert "targeted: 0.27 for 10, 0.77 for 100" in plot.alt
@@ -253,7 +253,7 @@ def test_words_tell_what_a_figure_shows(plots: list[Plot]) -> None:
 def test_bars_of_all_cards_share_one_scale() -> None:
     table = pd.DataFrame(
         {
-            "estimate": [0.5, -0.5, math.nan, 4],
+            "effect": [0.5, -0.5, math.nan, 4],
             "low": [0.0, -1.0, 0, 3],
             "high": [1.0, math.nan, 0, 5],
         }
@@ -268,7 +268,7 @@ def test_bars_of_all_cards_share_one_scale() -> None:
 
 @pytest.mark.parametrize("values", [[], [math.nan]])
 def test_bars_without_numbers(values: list[float]) -> None:
-    table = pd.DataFrame({"estimate": values, "low": values, "high": values})
+    table = pd.DataFrame({"effect": values, "low": values, "high": values})
     zero, bars = strip(table, pd.Series([True] * len(values), dtype=bool))
     assert zero == 0
     assert all(bar["at"] is None for bar in bars)

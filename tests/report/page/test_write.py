@@ -231,7 +231,7 @@ def test_open_intervals_and_absent_estimates_are_drawn(run: Path, ends: tuple) -
     path = run / "results" / "effects.parquet"
     table = pd.read_parquet(path)
     table["low"], table["high"] = ends
-    table.loc[table["prompt_id"] == "p01", "estimate"] = np.nan
+    table.loc[table["prompt_id"] == "p01", "effect"] = np.nan
     table.to_parquet(path)
     text = page_of(run)
     assert not re.search(r"\bnan\b|\binf\b", re.sub(r"base64,[^\"]*", "", text))

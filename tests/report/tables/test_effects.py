@@ -106,7 +106,7 @@ def test_overall_table_without_naive_rows_has_nan() -> None:
 
 
 def test_the_primary_size_is_the_smallest() -> None:
-    larger = TRIAL.assign(k=100, estimate=9.0)
+    larger = TRIAL.assign(k=100, effect=9.0)
     assert "the 10 images" in answer(pd.concat([larger, TRIAL]))
 
 
@@ -185,6 +185,6 @@ def test_a_failed_positive_control_is_the_first_thing_to_know(run: Path) -> None
     table = pd.read_parquet(path)
     assert "control-failed" not in {note.code for note in warnings(read_results(run))}
     failed = (table["arm"] == "family") & table["prompt_id"].isna() & (table["measure"] == "nll")
-    table.loc[failed, ["estimate", "p_value"]] = [-0.025, 0.94]
+    table.loc[failed, ["effect", "p_value"]] = [-0.025, 0.94]
     table.to_parquet(path)
     assert "control-failed" in {note.code for note in warnings(read_results(run))}

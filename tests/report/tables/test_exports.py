@@ -18,7 +18,7 @@ from untrain.runs.results import read_results
 
 NAMES = {
     *("effects-by-arm", "other-measures", "effects-by-prompt", "effects-by-prompt-and-arm"),
-    *("verdicts", "influential"),
+    *("verdicts", "most-similar"),
 }
 
 
@@ -101,12 +101,19 @@ def test_a_long_table_breaks_over_pages_and_says_a_prompt_once() -> None:
     assert text.count("\n & 1 ") == 40
 
 
-def test_influential_images_are_the_first_of_the_runs_ranking(run: Path) -> None:
-    numbers = by_name(run)["influential"].numbers
+def test_similar_images_and_those_with_high_scores_are_tables_of_their_own(run: Path) -> None:
+    assert "highest-scores" not in by_name(run)
+    numbers = by_name(run)["most-similar"].numbers
     own = numbers[numbers["prompt_id"] == "p01"]
     assert set(own["method"]) == {"fusion"}
     assert list(own["image_id"]) == [f"p01-{rank:04d}" for rank in range(10)]
     assert own["caption"].iloc[0] == "a shirt <script>alert(1)</script> in red"
+    path, config = run / "ranking.parquet", run / "config.yaml"
+    pd.read_parquet(path).replace({"method": {"fusion": "leverage"}}).to_parquet(path)
+    config.write_text(config.read_text().replace("fusion", "leverage"))
+    assert "most-similar" not in by_name(run)
+    scored = by_name(run)["highest-scores"].numbers
+    assert list(scored["image_id"]) == list(numbers["image_id"])
 
 
 def test_effects_of_every_arm_on_every_prompt(run: Path) -> None:
@@ -134,4 +141,4 @@ def test_a_run_without_verdicts_and_effects_has_no_such_tables(run: Path) -> Non
     path = run / "results" / "effects.parquet"
     pd.read_parquet(path).iloc[:0].to_parquet(path)
     (run / "results" / "verdicts.parquet").unlink()
-    assert set(by_name(run)) == {"influential"}
+    assert set(by_name(run)) == {"most-similar"}

@@ -17,7 +17,7 @@ from untrain.runs.results import read_results
 def with_groups(run: Path) -> Path:
     effects = pd.read_parquet(run / "results" / "effects.parquet")
     overall = effects[effects["prompt_id"].isna() & (effects["measure"] == "nll")]
-    groups = [overall.assign(group="new"), overall.assign(group="seen", estimate=0.125)]
+    groups = [overall.assign(group="new"), overall.assign(group="seen", effect=0.125)]
     pd.concat(groups).to_parquet(run / "results" / "groups.parquet", index=False)
     return run
 

@@ -102,8 +102,8 @@ def best_arm(run: Run, ranked: pd.DataFrame) -> str:
         & effects["measure"].isin(PRIMARY)
         & (effects["design"] == Design.RANDOMISED)
     ]
-    overall = overall[overall["k"] == overall["k"].min()].dropna(subset=["estimate"])
-    return str(overall.loc[overall["estimate"].idxmax(), "arm"]) if len(overall) else str(arms[0])
+    overall = overall[overall["k"] == overall["k"].min()].dropna(subset=["effect"])
+    return str(overall.loc[overall["effect"].idxmax(), "arm"]) if len(overall) else str(arms[0])
 
 
 def read_sets(file: Path, catalog: Catalog) -> list[LadderSet]:

@@ -82,7 +82,7 @@ def prompt_effects(run: RunResults) -> pd.DataFrame:
 
     The primary measure under the design that the answer rests on.
     """
-    chosen = single_effects(run.effects).rename(columns={"estimate": "effect"})
+    chosen = single_effects(run.effects)
     chosen = chosen[np.isfinite(chosen["effect"].astype(float))]
     return chosen[["prompt_id", "arm", "k", "effect"]].reset_index(drop=True)
 

@@ -217,7 +217,7 @@ def effect_words(line: Any, unit: str) -> str:
         return ""
     way = "worse" if line.effect >= 0 else "better"
     what = "its family" if line.arm == "family" else "its images"
-    ends = uncertainty(line.low, line.high, line.p)
+    ends = uncertainty(line.low, line.high, line.p_value)
     return f"{amount(number(abs(line.effect)), unit)} {way} without {what}{ends}"
 
 
@@ -227,14 +227,14 @@ def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
     found = found.assign(order=found["arm"].map(arm_order))
     found = found.sort_values(["order", "k"], kind="stable")
     controls = run.prompts.loc[run.prompts["role"] == "control", "prompt_id"]
-    zero, bars = strip(found[["estimate", "low", "high"]], ~found["prompt_id"].isin(controls))
+    zero, bars = strip(found[["effect", "low", "high"]], ~found["prompt_id"].isin(controls))
     cards: dict[str, list[dict[str, Any]]] = {}
     for line, bar in zip(rows(found), bars, strict=True):
         entry = {
             "arm": arm_label(line.arm) + (f", {line.k:g}" if line.k > 0 else ""),
-            "effect": number(line.estimate, 3),
+            "effect": number(line.effect, 3),
             "interval": interval(line.low, line.high, 3),
-            "p": bare_p(line.p_value),
+            "p_value": bare_p(line.p_value),
             "zero": zero,
             **bar,
         }
@@ -248,7 +248,7 @@ def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str
     Parameters
     ----------
     values : DataFrame
-        Columns ``estimate, low, high``.
+        Columns ``effect, low, high``.
     scaled : Series of bool
         Which rows the scale must hold; others may be cut off at its edge. On the scale of a
         positive control of 3 bits, an effect of 0.1 would be invisible.
@@ -258,8 +258,8 @@ def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str
     zero : float
         Position of zero.
     bars : list of dict
-        ``at, start, stop``; an open end is at the edge; None if there is no estimate.
-        ``beyond``: whether the estimate is off the scale, and drawn at its edge.
+        ``at, start, stop``; an open end is at the edge; None if there is no effect.
+        ``beyond``: whether the effect is off the scale, and drawn at its edge.
     """
     finite = (values[scaled.to_numpy()] if scaled.any() else values).to_numpy(float)
     finite = finite[np.isfinite(finite)]
@@ -269,7 +269,7 @@ def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str
         return round(float(np.clip((value - least) / ((most - least) or 1), 0, 1)) * 100, 2)
 
     bars: list[dict[str, Any]] = []
-    for value, low, high in values[["estimate", "low", "high"]].to_numpy(float):
+    for value, low, high in values[["effect", "low", "high"]].to_numpy(float):
         low, high = open_ends(low, high)
         ends = (value, value if math.isnan(low) else low, value if math.isnan(high) else high)
         places = map(place, ends) if math.isfinite(value) else (None, None, None)

@@ -33,7 +33,7 @@ def trial_examples(run: RunResults, gallery: Gallery) -> list[Example]:
     table = prompt_table(run)
     table = table[(table["role"] != "control") & table["effect"].notna()]
     table = _with_pictures(table, gallery)
-    table = table.sort_values(["p", "effect"], ascending=[True, False], kind="stable")
+    table = table.sort_values(["p_value", "effect"], ascending=[True, False], kind="stable")
     last = len(table) - 1
     chosen = table.iloc[sorted({0, last // 2, last})] if len(table) else table
     sets, top = chosen_sets(run), _top(run)

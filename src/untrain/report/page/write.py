@@ -187,7 +187,7 @@ def _tied(text: str) -> str:
 def _verdict_rows(run: RunResults) -> list[dict[str, Any]]:
     """Return the rows of the table of verdicts, with their bars."""
     table = tables.prompt_table(run)
-    intervals = table.rename(columns={"effect": "estimate"})[["estimate", "low", "high"]]
+    intervals = table[["effect", "low", "high"]]
     zero, bars = strip(intervals, table["role"] != "control")
     return [
         {"id": line.prompt_id, "cells": cells, "control": line.role == "control", "zero": zero}

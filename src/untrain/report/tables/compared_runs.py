@@ -35,8 +35,8 @@ class ComparedRuns:
     settings : DataFrame
         Columns setting, first, second: those that differ, as the configuration has them.
     effects : DataFrame
-        One row an arm and size of either run: arm, k, effect, low, high, p of the first, the same
-        with ``_2`` of the second, difference (the second less the first) with its low and high.
+        One row an arm and size of either run: arm, k, effect, low, high, p_value of the first, the
+        same with ``_2`` of the second, difference (second less first) with its low and high.
     verdicts : DataFrame
         Columns group (prompts, controls), verdict, first, second: how many.
     changed : DataFrame
@@ -122,7 +122,7 @@ def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _effects(one: RunResults, two: RunResults) -> pd.DataFrame:
-    kept = ["arm", "k", *ENDS, "p"]
+    kept = ["arm", "k", *ENDS, "p_value"]
     left, right = (tables.overall_table(run.effects)[kept] for run in (one, two))
     table = left.merge(right, on=["arm", "k"], how="outer", suffixes=("", "_2"))
     table = table[table["effect"].notna() | table["effect_2"].notna()]

@@ -27,16 +27,17 @@ def difference_table(effects: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``design, arm, control, k, effect, low, high, p, two_sided_p``.
+        Columns ``design, arm, control, k, effect, low, high, p_value, two_sided_p``.
     """
     effects = effects.reindex(columns=EFFECTS.names)
     compared = effects["design"].isin([Design.DIFFERENCE, Design.INCREMENT])
     found = effects[compared & (effects["measure"] == primary(effects)) & is_overall(effects)]
-    found = found.rename(columns={"estimate": "effect", "p_value": "p"})
     found = found.assign(order=found["arm"].map(arm_order))
     found = found.sort_values(["design", "order", "control", "k"], kind="stable")
     found = found.reset_index(drop=True)
-    return found[["design", "arm", "control", "k", "effect", "low", "high", "p", "two_sided_p"]]
+    return found[
+        ["design", "arm", "control", "k", "effect", "low", "high", "p_value", "two_sided_p"]
+    ]
 
 
 def difference_rows(effects: pd.DataFrame) -> list[tuple[str, ...]]:

@@ -51,20 +51,21 @@ def overall_table(effects: pd.DataFrame, measure: str = "") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``arm, k, effect, low, high, p, two_sided_p, null_sd, n_sets, naive, naive_low,
-        naive_high, naive_p``; NaN where a figure does not exist, as the k of a before-after design.
+        ``arm, k, effect, low, high, p_value, two_sided_p, null_sd, n_sets, naive, naive_low,
+        naive_high, naive_p_value``; NaN where a figure does not exist, as the k of a before-after
+        design.
     """
     effects = effects.reindex(columns=EFFECTS.names)
     wanted = measure or primary(effects)
     overall = effects[is_overall(effects) & (effects["measure"] == wanted)]
-    overall = overall.rename(columns={"estimate": "effect", "p_value": "p"})
     chosen, naive = designs(effects)
     left = overall[overall["design"] == chosen].drop(columns=["design", "prompt_id", "measure"])
-    right = overall.loc[overall["design"] == naive, ["arm", "k", "effect", "low", "high", "p"]]
-    right.columns = pd.Index(["arm", "k", "naive", "naive_low", "naive_high", "naive_p"])
+    numbers = ["effect", "low", "high", "p_value"]
+    right = overall.loc[overall["design"] == naive, ["arm", "k", *numbers]]
+    right.columns = pd.Index(["arm", "k", "naive", "naive_low", "naive_high", "naive_p_value"])
     table = left.merge(right, on=["arm", "k"], how="outer")
     table = table.assign(order=table["arm"].map(arm_order)).sort_values(["order", "k"])
-    ends = ["effect", "low", "high", "p", "two_sided_p", "null_sd", "n_sets", *right.columns[2:]]
+    ends = [*numbers, "two_sided_p", "null_sd", "n_sets", *right.columns[2:]]
     return table[["arm", "k", *ends]].reset_index(drop=True)
 
 
@@ -79,22 +80,22 @@ def other_table(effects: pd.DataFrame) -> pd.DataFrame:
 def prompt_table(run: RunResults) -> pd.DataFrame:
     """Return one row a prompt, the strongest effect first, controls last.
 
-    Columns ``prompt_id, prompt, family, role, arm, effect, low, high, p, naive, verdict, reason,
-    p_holm``.
+    Columns ``prompt_id, prompt, family, role, arm, effect, low, high, p_value, naive, verdict,
+    reason, p_holm``.
     The effect is that of the prompt's own images: the targeted set at its primary (smallest) size,
     or the whole family of a control prompt.
     """
     table = run.prompts[PROMPTS.names].copy()
     chosen, naive = designs(run.effects)
     own = own_rows(run.effects, chosen)
-    columns = {"effect": "estimate", "low": "low", "high": "high", "p": "p_value", "arm": "arm"}
-    for column, source in columns.items():
-        table[column] = table["prompt_id"].map(own[source])
+    numbers = ["effect", "low", "high", "p_value"]
+    for column in [*numbers, "arm"]:
+        table[column] = table["prompt_id"].map(own[column])
     table["arm"] = table["arm"].fillna("")
-    table["naive"] = table["prompt_id"].map(own_rows(run.effects, naive)["estimate"])
+    table["naive"] = table["prompt_id"].map(own_rows(run.effects, naive)["effect"])
     control = table["role"] == "control"
     # In the before-after design nothing of a control's own is removed.
-    table.loc[control & (table["arm"] != "family"), [*columns.keys() - {"arm"}, "naive"]] = math.nan
+    table.loc[control & (table["arm"] != "family"), [*numbers, "naive"]] = math.nan
     verdicts = run.verdicts.drop_duplicates("prompt_id").set_index("prompt_id")
     table["verdict"] = table["prompt_id"].map(_spelt(verdicts["verdict"])).fillna("")
     table["reason"] = table["prompt_id"].map(verdicts["reason"]).fillna("")
@@ -143,7 +144,7 @@ def overall_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
     return [
         (
             *(arm_label(r.arm), size(r.k), number(r.effect, 3), interval(r.low, r.high, 3)),
-            *(bare_p(r.p), number(r.naive, 3), interval(r.naive_low, r.naive_high, 3)),
+            *(bare_p(r.p_value), number(r.naive, 3), interval(r.naive_low, r.naive_high, 3)),
         )
         for r in rows(table)
     ]
@@ -183,7 +184,7 @@ def prompt_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
     return [
         (
             *(r.prompt + " (control)" * (r.role == "control"), number(r.effect, 3)),
-            *(interval(r.low, r.high, 3), _with_holm(r.p, r.p_holm)),
+            *(interval(r.low, r.high, 3), _with_holm(r.p_value, r.p_holm)),
             *(number(r.naive, 3), r.verdict or "—"),
         )
         for r in rows(table)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from untrain.attribution.registry import is_search_ranking
 from untrain.core.files import write_text
 from untrain.evaluation.measurement import in_full
 from untrain.report.arms import arm_label, arm_order
@@ -27,7 +28,7 @@ BEYOND = ("Compared", "Difference", "95 % interval", "p, two-sided")
 OTHERS = ("Measure", "Removed", "k", "Effect", "95 % interval", "p, two-sided")
 PROMPTS = ("Prompt", "Effect", "95 % interval", "p (Holm)", "Naive", "Verdict")
 ARMS = ("Prompt", "Removed", "k", "Effect", "95 % interval", "p")
-INFLUENTIAL = ("Prompt", "Rank", "Image", "Caption", "Score")
+RANKED = ("Prompt", "Rank", "Image", "Caption", "Score")
 EQUIVALENT = ("Removed", "Images", "Effect", "Random images, same effect")
 TOP = 10
 WORDED = {
@@ -195,16 +196,15 @@ def _prompts(run: RunResults) -> ReportTable | None:
 def _arms(run: RunResults) -> ReportTable:
     """Effects of every arm on every prompt, as on the page's cards."""
     chosen = tables.single_effects(run.effects)
-    chosen = chosen.rename(columns={"estimate": "effect", "p_value": "p"})
     chosen = chosen.assign(
         prompt=chosen["prompt_id"].map(run.texts).fillna(""), order=chosen["arm"].map(arm_order)
     )
     chosen = chosen.sort_values(["prompt_id", "order", "k"], kind="stable")
-    numbers = chosen[["prompt_id", "prompt", "arm", "k", "effect", "low", "high", "p"]]
+    numbers = chosen[["prompt_id", "prompt", "arm", "k", "effect", "low", "high", "p_value"]]
     words = [
         (
             *(r.prompt or r.prompt_id, arm_label(r.arm), size(r.k)),
-            *(number(r.effect, 3), interval(r.low, r.high, 3), bare_p(r.p)),
+            *(number(r.effect, 3), interval(r.low, r.high, 3), bare_p(r.p_value)),
         )
         for r in rows(numbers)
     ]
@@ -231,10 +231,28 @@ def _verdicts(run: RunResults) -> ReportTable:
     return ReportTable("verdicts", "How many prompts have each verdict.", numbers, heads, words)
 
 
-def _influential(run: RunResults) -> ReportTable:
-    """The training images that the run's ranking puts first for each prompt."""
-    several = [main_ranking(run), *(rows_of(run, name) for name in rankings_beside(run))]
-    top = pd.concat([ranking.groupby("prompt_id", sort=False).head(TOP) for ranking in several])
+def _most_similar(run: RunResults) -> ReportTable | None:
+    """The training images that rankings by likeness put first for each prompt."""
+    caption = f"The {TOP} training images most similar to each prompt's pictures, by ranking."
+    return _first(run, "most-similar", caption, by_likeness=True)
+
+
+def _highest_scores(run: RunResults) -> ReportTable | None:
+    """The training images that attributors, or a file of scores, put first for each prompt."""
+    caption = f"The {TOP} training images with the highest scores for each prompt."
+    return _first(run, "highest-scores", caption, by_likeness=False)
+
+
+def _first(run: RunResults, name: str, caption: str, by_likeness: bool) -> ReportTable | None:
+    several = [main_ranking(run), *(rows_of(run, each) for each in rankings_beside(run))]
+    of_kind = [
+        ranking
+        for ranking in several
+        if len(ranking) and is_search_ranking(str(ranking["method"].iloc[0])) is by_likeness
+    ]
+    if not of_kind:
+        return None
+    top = pd.concat([ranking.groupby("prompt_id", sort=False).head(TOP) for ranking in of_kind])
     captions = dict(zip(run.captions["image_id"], run.captions["caption"], strict=True))
     numbers = top.assign(
         prompt=top["prompt_id"].map(run.texts).fillna(""),
@@ -245,14 +263,12 @@ def _influential(run: RunResults) -> ReportTable:
         (r.prompt or r.prompt_id, f"{r.rank:g}", r.image_id, r.caption, number(r.score, 3))
         for r in rows(numbers)
     ]
-    caption = f"The {TOP} training images that the ranking puts first for each prompt."
-    heads: tuple[str, ...] = INFLUENTIAL
-    if len(several) > 1:
-        caption = f"The {TOP} training images that each ranking puts first for each prompt."
-        heads = ("Prompt", "Ranking", *INFLUENTIAL[1:])
+    heads: tuple[str, ...] = RANKED
+    if len(of_kind) > 1:
+        heads = ("Prompt", "Ranking", *RANKED[1:])
         by = numbers["method"].astype(str)
-        words = [(line[0], name, *line[1:]) for line, name in zip(words, by, strict=True)]
-    return ReportTable("influential", caption, numbers, heads, words)
+        words = [(line[0], method, *line[1:]) for line, method in zip(words, by, strict=True)]
+    return ReportTable(name, caption, numbers, heads, words)
 
 
 def _equivalent(run: RunResults) -> ReportTable:
@@ -282,5 +298,5 @@ def _unlearning(run: RunResults) -> ReportTable | None:
 
 TABLES: tuple[Callable[[RunResults], ReportTable | None], ...] = (
     *(_overall, _groups, _beyond, _others, _prompts, _arms),
-    *(_verdicts, _influential, _equivalent, _leaderboard, _unlearning),
+    *(_verdicts, _most_similar, _highest_scores, _equivalent, _leaderboard, _unlearning),
 )
