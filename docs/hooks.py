@@ -291,9 +291,26 @@ def names() -> str:
 
 
 def commands() -> str:
-    """Return the reference of every command, from the command line itself."""
+    """Return the reference of every command, from the command line itself, an overview first."""
     parts = [_command(name, command) for name, command in all_commands()]
-    return "\n\n".join(parts)
+    return "\n\n".join([_overview(), *parts])
+
+
+def _overview() -> str:
+    """Return a table for each group of commands that ``untrain --help`` shows."""
+    import typer
+
+    from untrain.cli import app
+
+    first_words = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    groups: dict[str, list[str]] = {}
+    for name, command in all_commands():
+        group = getattr(first_words[name.split()[0]], "rich_help_panel", None) or "Other"
+        says = _prose(_plain(inspect.cleandoc(command.help or "").partition("\n\n")[0]))
+        row = f"| [`{name}`](#untrain-{name.replace(' ', '-')}) | {says} |"
+        groups.setdefault(str(group), []).append(row)
+    head = ["", "| command | what it does |", "|---|---|"]
+    return "\n\n".join("\n".join([f"**{group}**", *head, *rows]) for group, rows in groups.items())
 
 
 def all_commands() -> Iterator[tuple[str, Any]]:
