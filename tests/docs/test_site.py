@@ -122,3 +122,5 @@ def test_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
         loaded.feed(page.read_text())
         assert not [url for url in loaded.urls if re.match("(https?:)?//", url)], page.name
         assert "<!-- generated:" not in page.read_text(), page.name
+    assert (tmp_path / "search" / "search_index.js").exists()  # search without a server
+    assert "iframe-worker" in (tmp_path / "index.html").read_text()
