@@ -43,9 +43,37 @@ def test_a_good_one_passes(check: Any) -> None:
 
 def test_one_without_gradients_passes() -> None:
     said = check_generator(Painter)
-    assert [line for line in said if "no gradients" in line] == [
-        f"{name} (skipped: it has no gradients)" for name in OF_GRADIENTS
-    ]
+    assert said.names("skipped")[-len(OF_GRADIENTS) :] == OF_GRADIENTS
+    assert all("(skipped: it has no gradients)" in line for line in said if "– gradients" in line)
+
+
+def test_the_report_reads_as_a_success_with_the_verdict_last() -> None:
+    *lines, last = str(check_generator(TorchPainter)).splitlines()
+    assert "✓ saved_and_loaded — A model that is read in a new generator does" in lines[-2]
+    skipped = [line for line in lines if line.startswith("–")]
+    assert lines[: len(skipped)] == skipped and all("(skipped: " in line for line in skipped)
+    assert all(line.startswith("✓ ") for line in lines[len(skipped) :])
+    assert last == (
+        f"{len(lines) - len(skipped)} of {len(CHECKS)} checks passed, {len(skipped)} do not apply: "
+        "TorchPainter keeps the contract and can be named in an experiment file."
+    )
+
+
+class Raising(Painter):
+    """It has a bug."""
+
+    def save(self, folder: Path) -> None:
+        raise KeyError("weights")
+
+
+def test_failures_come_first_and_say_where_a_bug_is(few: Catalog) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_generator(Raising, few)
+    lines = str(caught.value).splitlines()
+    assert lines[1].startswith("✗ saved_and_loaded — ")
+    assert "it raised KeyError: 'weights' (test_checks.py, line " in lines[2]
+    assert lines[-1].startswith(f"2 of {len(CHECKS)} checks failed: Raising does not keep")
+    assert "✓ attributes — " in lines[5] or "–" in lines[5]
 
 
 class Mute(Painter):
@@ -294,9 +322,9 @@ def test_a_broken_one_fails_where_it_is_broken(
     with pytest.raises(AssertionError) as caught:
         check_generator(kind, few)
     message = str(caught.value)
-    assert f"- {name}: " in message
-    lines = message.splitlines()[1:]
-    assert all(len(line.split(": ", 1)[1]) > 40 for line in lines), "each says what and why"
+    assert f"✗ {name} — " in message
+    found = [line for line in message.splitlines() if line.startswith("    ")]
+    assert found and all(len(line) > 40 for line in found), "each says what and why"
 
 
 def test_a_check_by_itself_raises(few: Catalog) -> None:

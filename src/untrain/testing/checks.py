@@ -6,8 +6,11 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
 
 from untrain.catalogs.base import Catalog
 from untrain.testing import drawing, fitting, gradients, identity, keeping, likelihood
@@ -44,6 +47,9 @@ CHECKS: tuple[Callable[[Bench], None], ...] = (
     keeping.check_saved_and_loaded,
     keeping.check_files_are_safe,
 )
+
+MARKS = {"failed": "✗", "skipped": "–", "passed": "✓"}
+"""How an outcome begins, in the order in which a report shows them."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,87 @@ def generator_checks(make_generator: Make, catalog: Catalog | None = None) -> li
     return [Check(run.__name__.removeprefix("check_"), run, bench) for run in CHECKS]
 
 
-def check_generator(make_generator: Make, catalog: Catalog | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Outcome:
+    """What a check came to.
+
+    Attributes
+    ----------
+    name : str
+        Of the check.
+    about : str
+        What it asks, in a sentence.
+    state : {"passed", "skipped", "failed"}
+    found : str
+        Of one that was skipped, why; of one that failed, what was found and what to do.
+    """
+
+    name: str
+    about: str
+    state: str
+    found: str = ""
+
+    def __str__(self) -> str:
+        said = f"{MARKS[self.state]} {self.name} — {self.about}"
+        if self.state == "failed":
+            return f"{said}\n    {self.found}"
+        return f"{said} (skipped: {self.found})" if self.found else said
+
+
+class GeneratorReport(Sequence[str]):
+    """What `check_generator` found: as text, a line a check and the verdict last.
+
+    Those that failed come first, then those that do not apply.
+
+    Attributes
+    ----------
+    generator : str
+        Name of the class.
+    outcomes : tuple of Outcome
+        In the order of the text.
+    """
+
+    def __init__(self, generator: str, outcomes: Iterable[Outcome]) -> None:
+        self.generator = generator
+        self.outcomes = tuple(sorted(outcomes, key=lambda o: list(MARKS).index(o.state)))
+
+    def names(self, state: str) -> list[str]:
+        """Return the names of the checks that passed, failed or were skipped."""
+        return [outcome.name for outcome in self.outcomes if outcome.state == state]
+
+    @property
+    def verdict(self) -> str:
+        """The last line: whether the generator can be used."""
+        total, failed, skipped = len(self.outcomes), self.names("failed"), self.names("skipped")
+        if failed:
+            return (
+                f"{len(failed)} of {total} checks failed: {self.generator} does not keep the "
+                "contract yet. Mend the first one first; others often follow from it."
+            )
+        told = f", {len(skipped)} do not apply" if skipped else ""
+        return (
+            f"{total - len(skipped)} of {total} checks passed{told}: {self.generator} keeps the "
+            "contract and can be named in an experiment file."
+        )
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        """Return the line of a check."""
+        return list(map(str, self.outcomes))[at]
+
+    def __str__(self) -> str:
+        return "\n".join([*self, self.verdict])
+
+    __repr__ = __str__  # what a prompt and a notebook show
+
+
+def check_generator(make_generator: Make, catalog: Catalog | None = None) -> GeneratorReport:
     """Check that a generator keeps the contract, `untrain.Generator`.
 
     Parameters
@@ -95,25 +181,38 @@ def check_generator(make_generator: Make, catalog: Catalog | None = None) -> lis
 
     Returns
     -------
-    list of str
-        The names of the checks, all passed; ``(skipped: why)`` follows one that does not apply.
+    GeneratorReport
+        To be printed: a line for each check, all passed, and the verdict.
 
     Raises
     ------
     AssertionError
-        Names every check that failed, what it found and why that matters.
+        Some checks failed. Its text is the report: those first, with what each found, why that
+        matters and what to do.
     """
-    passed, failed = [], []
+    outcomes = []
     for check in generator_checks(make_generator, catalog):
+        about = (check.run.__doc__ or "").strip().splitlines()[0].rstrip(".")
         try:
             check.run(check.bench)
-            passed.append(check.name)
+            outcomes.append(Outcome(check.name, about, "passed"))
         except Skip as why:
-            passed.append(f"{check.name} (skipped: {why})")
+            outcomes.append(Outcome(check.name, about, "skipped", str(why)))
+        except AssertionError as error:
+            outcomes.append(Outcome(check.name, about, "failed", str(error)))
         except Exception as error:  # whatever the user's class raises
-            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-            failed.append(f"- {check.name}: {kind}{error}")
-    if failed:
-        head = f"{len(failed)} of {len(CHECKS)} checks failed:\n"
-        raise AssertionError(head + "\n".join(failed))
-    return passed
+            found = f"it raised {type(error).__name__}: {error}{_place(error)}"
+            outcomes.append(Outcome(check.name, about, "failed", found))
+    report = GeneratorReport(getattr(make_generator, "__name__", "the generator"), outcomes)
+    if report.names("failed"):
+        raise AssertionError(f"\n{report}")
+    return report
+
+
+def _place(error: Exception) -> str:
+    """Return where an error was raised: in the user's own file, if it went through one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    others = (str(Path(__file__).parents[1]), "site-packages")
+    own = [frame for frame in frames if not any(place in frame.filename for place in others)]
+    last = (own or frames)[-1]
+    return f" ({Path(last.filename).name}, line {last.lineno}: {last.line})"
