@@ -57,6 +57,36 @@ def test_a_catalogue_may_be_its_path(photos: untrain.Catalog, file: Path, tmp_pa
     assert len(untrain.load(tmp_path / "photos")) == len(photos)
 
 
+def test_a_folder_and_a_table_are_pictures_too(
+    photos: untrain.Catalog, file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    for row in (2, 1):
+        (folder / f"{row}.png").write_bytes(png(np.asarray(photos.image(photos.ids[row]))))
+    (folder / "3.png").write_bytes(b"")
+    found = untrain.trace(folder, photos, top=2)
+    assert found.summary["query"].tolist() == ["1", "2"] and len(found) == 2
+    assert found.summary["image_id"].tolist() == [photos.ids[1], photos.ids[2]]
+    assert set(found.summary["verdict"]) == {"near copy"}
+    assert list(found.skipped) == ["3"] and "is empty" in found.skipped["3"]
+
+    frame = pd.DataFrame(
+        {"image": [photos.image(photos.ids[4]), str(file)], "prompt": ["a shirt", ""]}
+    )
+    found = untrain.trace(frame, photos, top=2)
+    assert found.summary["image_id"].tolist() == [photos.ids[4], photos.ids[5]]
+    assert found.summary["prompt"].tolist() == ["a shirt", ""]
+    found.save(tmp_path / "answers")
+    assert (tmp_path / "answers" / "index.html").is_file()
+
+    both = [file, folder / "1.png"]
+    told = untrain.trace(both, photos, prompt=["a shirt", "a bag"], top=1).found.prompts
+    assert told == {"my picture": "a shirt", "1": "a bag"}
+    with pytest.raises(InputError, match="1 prompts were given for 2 pictures"):
+        untrain.trace(both, photos, prompt=["a shirt"])
+
+
 def test_it_shows_itself(photos: untrain.Catalog, file: Path, tmp_path: Path) -> None:
     found = untrain.trace(file, photos)
     assert repr(found) == (

@@ -97,7 +97,7 @@ def test_report_writes_the_page_again(
     untrain: Untrain, micro_copy: Copy, written: list[bool]
 ) -> None:
     micro_copy()
-    said = untrain("report", "micro", "--no-training-images")
+    said = untrain("report", "micro", "--no-training-images", "--replace")
     assert said.out == "report: runs/micro/report.html (without training images)\n"
     assert untrain("report", "micro").out == "report: runs/micro/report.html\n"
     found = json.loads(untrain("report", "micro", "--json").out)
@@ -108,9 +108,21 @@ def test_report_writes_the_page_again(
 def test_what_was_left_out_stays_out(untrain: Untrain, micro_copy: Copy, written: list) -> None:
     folder = micro_copy()
     assert again.write_again(folder) == folder / "report.html"
-    untrain("report", folder, "--no-training-images")
+    untrain("report", folder, "--no-training-images", "--replace")
     again.write_again(folder)
     assert written == [True, False, False]
+
+
+def test_a_page_for_others_is_written_beside_the_full_one(
+    untrain: Untrain, micro_copy: Copy
+) -> None:
+    folder = micro_copy()
+    before = (folder / "report.html").read_bytes()
+    said = untrain("report", "micro", "--no-training-images")
+    assert said.out == "report: runs/micro/report-public.html (without training images)\n"
+    assert "This page shows no training images." in (folder / "report-public.html").read_text()
+    assert (folder / "report.html").read_bytes() == before
+    assert again.shows_training_images(folder)
 
 
 def test_a_run_without_a_page_gets_none(tmp_path: Path, written: list[bool]) -> None:

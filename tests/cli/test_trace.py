@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from untrain.cli import trace
 from untrain.core.errors import InputError
-from untrain.runs import pictures as runs_pictures
 from untrain.search.rank.ranking import RANKINGS
 
 app = typer.Typer()
@@ -58,16 +57,135 @@ def test_the_table_shows_the_image_its_copy_and_their_captions(photo: Path) -> N
     assert "33 images of photos" in said
 
 
-def test_of_many_pictures_each_is_read_on_access(
-    photo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs_pictures, "FEW", 1)
-    other = Path(shutil.copy(photo, photo.with_name("other.png")))
-    said = json.loads(call(photo, other, "-c", "photos", "--json", "--top", 2))
-    assert [query["query"] for query in said["queries"]] == ["asked", "other"]
-    assert all(query["hits"][0]["image_id"] == "000000" for query in said["queries"])
-    with pytest.raises(InputError, match=r"absent\.png does not exist"):
+@pytest.fixture
+def several(photo: Path, photos: Path) -> Path:
+    """A folder of pictures: two training images, one in a sub-folder with a prompt, and junk."""
+    folder = photo.parent / "generated"
+    (folder / "deep").mkdir(parents=True)
+    first, second = sorted(photos.glob("*.png"))[:2]
+    shutil.copy(first, folder / "one.png")
+    shutil.copy(second, folder / "deep" / "two.png")
+    (folder / "deep" / "two.txt").write_text("a fashion shirt\n")
+    Image.new("RGB", (20, 20), "green").save(folder / "ten.jpg")
+    (folder / "broken.png").write_bytes(first.read_bytes()[:60])
+    (folder / "notes.md").write_text("no picture")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+def refused(*arguments: object) -> str:
+    """Call it where some pictures are bad, and return what it prints."""
+    said = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert said.exit_code == 2 and isinstance(said.exception, SystemExit), said.output
+    return said.stdout
+
+
+def test_a_folder_gives_one_line_a_picture_and_names_what_is_bad(several: Path) -> None:
+    said = refused(several, "-c", "photos").splitlines()
+    lines = {line.split()[0]: line for line in said if line.split()[:1]}
+    assert "near copy" in lines["one"] and "000000" in lines["one"]
+    assert "near copy" in lines["two"] and "000001" in lines["two"]
+    assert " – " in lines["ten"]
+    assert "3 pictures, 2 of them copies of training images" in "\n".join(said)
+    assert said[-1].startswith("1 picture was skipped: broken: ")
+    assert not any(line.startswith("┏") for line in said), "no table for each"
+
+
+def test_pictures_that_were_named_and_are_not_there_end_it(photo: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.png does not exist; .* a folder of pictures"):
         call(photo, photo.with_name("absent.png"), "-c", "photos")
+    empty = photo.with_name("empty")
+    empty.mkdir()
+    with pytest.raises(InputError, match="empty holds no picture"):
+        call(empty, "-c", "photos")
+
+
+def test_a_table_has_paths_and_prompts_under_any_names(several: Path) -> None:
+    table = several.parent / "asked.csv"
+    table.write_text(
+        "file,said\ngenerated/one.png,a fashion shirt\ngenerated/ten.jpg,\n"
+        "gone.png,a bag\n,x\nhttps://example.org/x.png,y\n"
+    )
+    said = json.loads(
+        refused(table, "-c", "photos", "--json", "--prompt-column", "said", "--top", 3)
+    )
+    assert [query["query"] for query in said["queries"]] == ["one", "ten"]
+    assert said["queries"][0]["prompt"] == "a fashion shirt"
+    assert "text_tfidf" in said["queries"][0]["hits"][0]
+    assert said["queries"][1]["hits"][0]["text_tfidf"] is None
+    bad = {each["picture"]: each["reason"] for each in said["skipped"]}
+    assert set(bad) == {"row 3", "https://example.org/x.png", "gone"}
+    assert "does not exist" in bad["gone"] and bad["row 3"] == "no path"
+
+    frame = pd.DataFrame({"drawing": ["generated/ten.jpg"], "prompt": ["a fashion shirt"]})
+    frame.to_parquet(table.with_suffix(".parquet"))
+    with pytest.raises(InputError, match=r"--picture-column.*there are: drawing, prompt"):
+        call(table.with_suffix(".parquet"), "-c", "photos")
+    options = ("--picture-column", "drawing", "--json")
+    said = json.loads(call(table.with_suffix(".parquet"), "-c", "photos", *options))
+    assert said["prompt"] == "a fashion shirt"
+
+
+def test_a_prompt_on_the_command_line_is_that_of_all(several: Path) -> None:
+    said = json.loads(refused(several, "-c", "photos", "--json", "-p", "a fashion shirt"))
+    assert {query["prompt"] for query in said["queries"]} == {"a fashion shirt"}
+
+
+def test_the_answers_can_be_browsed(several: Path) -> None:
+    outputs = ("-o", "answers", "-o", "all.html", "-o", "all.csv")
+    said = refused(several, "-c", "photos", *outputs, "--top", 4)
+    assert "written: answers/index.html" in said
+    index = Path("answers/index.html").read_text()
+    assert index.count("near copy of") == 2 and "broken" in index
+    pages = sorted(path.name for path in Path("answers/answers").iterdir())
+    assert pages == ["0001-two.html", "0002-one.html", "0003-ten.html"]
+    for page in pages:
+        assert f'href="answers/{page}"' in index
+        assert 'href="../index.html"' in (Path("answers/answers") / page).read_text()
+    assert len(pd.read_csv("answers/summary.csv")) == 3
+    assert len(pd.read_csv("all.csv")) == len(pd.read_parquet("answers/hits.parquet")) == 12
+    whole = Path("all.html").read_text()
+    assert all(f'href="#query-{n}"' in whole and f'id="query-{n}"' in whole for n in (1, 2, 3))
+    refused(several, "-c", "photos", "-o", "answers")  # its own folder it replaces
+    Path("answers/mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds mine\.txt, which untrain did not write"):
+        call(several, "-c", "photos", "-o", "answers")
+
+
+def test_a_page_of_too_many_pictures_is_refused_before_any_work(
+    several: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("untrain.report.page.trace_folder.ONE_PAGE", 2)
+    with pytest.raises(InputError, match=r"too many for the one page x\.html .* --out x"):
+        call(several, "-c", "nowhere", "-o", "x.html")
+
+
+def test_words_find_captions_without_a_picture(photos: Path) -> None:
+    caption = (photos / "000003.txt").read_text()
+    said = call("-p", caption, "-c", "photos", "--top", 3, "-o", "w.html", "-o", "w.csv", "-o", "w")
+    assert caption.split()[0] in said and "32 captions of photos" in said
+    table = pd.read_csv("w.csv")
+    assert len(table) == 3 and table["score"].is_monotonic_decreasing
+    assert table["score"].iloc[0] == pytest.approx(1)
+    assert Path("w.html").read_text().count("<img") == 3 and Path("w/index.html").is_file()
+    found = json.loads(call("-p", caption, "-c", "photos", "--json"))
+    assert found["prompt"] == caption and found["hits"][0]["rank"] == 1
+    with pytest.raises(InputError, match="no word of the prompt 'xyzzy'"):
+        call("-p", "xyzzy", "-c", "photos")
+    with pytest.raises(InputError, match="give a picture, a folder or a table"):
+        call("-c", "photos")
+
+
+def test_columns_of_the_catalogue_can_be_named(photo: Path) -> None:
+    table = photo.with_name("catalogue.csv")
+    table.write_text("where,what,key\nphotos/000000.png,a shirt,first\nphotos/000001.png,a bag,x\n")
+    columns = ("--image-column", "where", "--caption-column", "what", "--id-column", "key")
+    said = json.loads(call(photo, "-c", table, *columns, "--json"))
+    assert said["queries"][0]["hits"][0]["image_id"] == "first"
+    said = json.loads(call("-p", "bag", "-c", table, *columns, "--json"))
+    assert [hit["image_id"] for hit in said["hits"]] == ["x"]
+    more = ("--data-option", "where.what=a bag")
+    assert json.loads(call("-p", "bag", "-c", table, *columns, *more, "--json"))["images"] == 1
 
 
 def test_json_on_the_screen_is_nothing_else(photo: Path) -> None:

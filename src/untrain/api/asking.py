@@ -125,7 +125,7 @@ def beside_trace(
     catalog: Catalog,
     run: Path,
     pictures: Mapping[str, Picture],
-    prompt: str | None,
+    prompt: str | Mapping[str, str] | None,
     method: str | None,
     top: int,
 ) -> tuple[SideBySide | None, tuple[Note, ...]]:
@@ -141,7 +141,8 @@ def beside_trace(
         A run folder.
     pictures : mapping
         By the names that they have in the trace.
-    prompt : str, optional
+    prompt : str or mapping of str to str, optional
+        What all of them were drawn for, or each, by its name.
     method : str, optional
         How influence is computed. Left out, the default; then a run that cannot be asked, as one
         that has no model with gradients, gives a note instead of an error.
@@ -155,8 +156,11 @@ def beside_trace(
     try:
         if not has_model(find_run(run)):
             raise InputError(f"{run} has no fitted model")
+        texts = [prompt] if isinstance(prompt, str) else None
+        if isinstance(prompt, Mapping) and set(pictures) <= set(prompt):
+            texts = [prompt[name] for name in pictures]
         influence = attribute(
-            run, queries=pictures, method=method or ATTRIBUTOR, prompts=prompt, top=top
+            run, queries=pictures, method=method or ATTRIBUTOR, prompts=texts, top=top
         ).found
     except InputError as error:
         if method is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +16,16 @@ if TYPE_CHECKING:
     from untrain.catalogs.base import Catalog
     from untrain.core.notes import Note
     from untrain.encoders import Encoder
+    from untrain.search.asked import Asked
     from untrain.search.trace import Trace
+
+SHOWN = 12  # pictures that a notebook shows
 
 
 def trace(
-    pictures: Pictures,
+    pictures: Pictures | pd.DataFrame,
     catalog: Catalog | str | Path | Any,
-    prompt: str | None = None,
+    prompt: str | Sequence[str] | Mapping[str, str] | None = None,
     encoder: Encoder | str | None = None,
     top: int = 10,
     candidates: int = 200,
@@ -35,11 +40,15 @@ def trace(
     ----------
     pictures
         One or several, as `untrain.api.given.named_pictures` takes them: paths, Pillow images,
-        arrays, or a mapping of names to them.
+        arrays, or a mapping of names to them. Or a folder of pictures, a table of them (CSV,
+        Parquet), or a DataFrame with a column of pictures (``image``, ``path``, …) and perhaps one
+        of prompts (``prompt``, ``caption``, …); of these, pictures that cannot be read are skipped
+        (`Traced.skipped`).
     catalog
         As `untrain.api.given.catalog_of` takes it: a catalogue, its path, or a run.
-    prompt : str, optional
-        What the pictures were drawn for: captions are then searched, too.
+    prompt : str, sequence of str or mapping of str to str, optional
+        What the pictures were drawn for: captions are then searched, too. One for all, one for
+        each, or by the names of the pictures.
     encoder : Encoder or str, optional
         An encoder, or the name of one.
     top, candidates, index, ranking, fresh, edited
@@ -59,14 +68,42 @@ def trace(
     True
     """
     from untrain.api.given import catalog_of, named_pictures
+    from untrain.core.errors import InputError
     from untrain.encoders import load_encoder
     from untrain.search.trace import trace as find
 
-    opened, images = catalog_of(catalog), named_pictures(pictures)
+    asked = _several(pictures)
+    images = asked if asked is not None else named_pictures(pictures)  # type: ignore[arg-type]
+    if prompt is None and asked is not None:
+        prompt = asked.prompts
+    elif prompt is not None and not isinstance(prompt, (str, Mapping)):
+        if len(prompt) != len(images):
+            raise InputError(
+                f"{len(prompt)} prompts were given for {len(images)} pictures; expected one for "
+                "all, or one for each"
+            )
+        prompt = dict(zip(images, prompt, strict=True))
+    opened = catalog_of(catalog)
     used = load_encoder(encoder) if isinstance(encoder, str) else encoder
     search = top, candidates, index, ranking, fresh, edited
-    found = find(images, opened, prompt, used, *search)
+    found = find(images, opened, prompt, used, *search, strict=asked is None)
+    if asked is not None:
+        found = replace(found, skipped=(*asked.skipped, *found.skipped))
     return Traced(found, images, opened)
+
+
+def _several(pictures: Any) -> Asked | None:
+    """Return the pictures of a folder or a table; None of anything else."""
+    import pandas as pd
+
+    from untrain.catalogs.pictures import local_path
+    from untrain.search.asked import asked_in, asked_of_table, is_several
+
+    if isinstance(pictures, pd.DataFrame):
+        return asked_of_table(pictures)
+    if isinstance(pictures, (str, Path)) and is_several(local_path(pictures)):
+        return asked_in([local_path(pictures)])
+    return None
 
 
 class Traced:
@@ -76,18 +113,28 @@ class Traced:
     ----------
     found : Trace
         All that the search found.
-    pictures : dict of str to ndarray
+    pictures : mapping of str to ndarray
         What was asked about, by name, uint8 height × width × 3.
     catalog : Catalog
     """
 
-    def __init__(self, found: Trace, pictures: dict[str, np.ndarray], catalog: Catalog) -> None:
+    def __init__(self, found: Trace, pictures: Mapping[str, np.ndarray], catalog: Catalog) -> None:
         self.found, self.pictures, self.catalog = found, pictures, catalog
 
     @property
     def table(self) -> pd.DataFrame:
         """The hits, by query, best first: rank, image_id, score, caption, …, every metric."""
         return self.found.table.copy()
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row a picture: the nearest image and the verdict on copies, as `Trace.summary`."""
+        return self.found.summary.copy()
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Pictures of a folder or table that could not be read, and why."""
+        return {each.name: each.reason for each in self.found.skipped}
 
     @property
     def copies(self) -> pd.DataFrame:
@@ -132,17 +179,24 @@ class Traced:
     def save(self, path: str | Path) -> None:
         """Write the table (.csv, .parquet), all of it (.json), or the page (.html).
 
+        A path without an ending becomes a folder: a page of all pictures, one for each, and tables.
+
         Raises
         ------
         InputError
-            Another ending, or something that is no file is in the way.
+            Another ending, or something else is in the way.
         """
         from untrain.api.saving import save_found
+        from untrain.report.page.trace_folder import write_trace_folder
+
+        if not Path(path).suffix:
+            write_trace_folder(Path(path), self.found, self.pictures, self.catalog)
+            return
 
         save_found(path, self.found.table, self.to_dict, self.to_html)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.found.queries)
 
     def __repr__(self) -> str:
         asked = "1 picture" if len(self) == 1 else f"{len(self)} pictures"
@@ -155,10 +209,11 @@ class Traced:
         from PIL import Image
 
         from untrain.report.edited import copy_sentence
-        from untrain.report.page.trace import copy_verdict, data_uri
+        from untrain.report.page.inline import data_uri
+        from untrain.report.page.trace import copy_verdict
 
         rows = []
-        for copy in self.found.copies.itertuples():
+        for copy in self.found.copies.head(SHOWN).itertuples():
             hits = self.found.table[self.found.table["query"] == copy.query].head(8)
             cells = [_figure(data_uri(Image.fromarray(self.pictures[str(copy.query)]), 160), "")]
             for place, image_id in zip(hits["rank"], hits["image_id"].astype(str), strict=True):
@@ -169,7 +224,8 @@ class Traced:
             if len(own):
                 said += f" {copy_sentence(own, self.found.about['edited'])}"
             rows.append(f"<p>{escape(said)}</p><div>{''.join(cells)}</div>")
-        return f"<p>{escape(repr(self))}</p>{''.join(rows)}"
+        more = f"<p>… {len(self) - SHOWN} more: summary, to_html()</p>" if len(self) > SHOWN else ""
+        return f"<p>{escape(repr(self))}</p>{''.join(rows)}{more}"
 
 
 def _figure(uri: str, words: str) -> str:

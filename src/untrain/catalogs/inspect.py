@@ -12,8 +12,8 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog, Exclusion, decode
 from untrain.catalogs.reading import by_reason
-from untrain.catalogs.sheet import contact_sheet
-from untrain.core.files import atomic_file, rng
+from untrain.catalogs.sheet import contact_sheet, one_line, save_sheet
+from untrain.core.files import rng
 from untrain.core.parallel import in_threads
 
 NEAR_BLANK = 3.0  # standard deviation of all pixel values, 0–255: nothing to be seen below it
@@ -74,13 +74,16 @@ def inspect(catalog: Catalog) -> dict[str, Any]:
 
 
 def inspect_sheet(catalog: Catalog, path: Path, n: int = 48, seed: int = 0) -> None:
-    """Write a PNG with ``n`` images drawn at random (all, if there are fewer) and their ids."""
+    """Write a PNG with ``n`` images drawn at random (all, if there are fewer).
+
+    Under each stand its id and its caption.
+    """
     count = min(n, len(catalog))
     rows = np.sort(rng("inspect-sheet", seed).choice(len(catalog), count, replace=False))
     ids = [catalog.ids[row] for row in rows]
-    sheet = contact_sheet([catalog.image(i) for i in ids], columns=8, cell=96, labels=ids)
-    with atomic_file(Path(path)) as temporary:
-        sheet.save(temporary, "PNG")
+    labels = [f"{catalog.ids[row]}\n{one_line(catalog.captions[row])}" for row in rows]
+    pictures = [catalog.image(image_id) for image_id in ids]
+    save_sheet(contact_sheet(pictures, columns=6, cell=128, labels=labels), Path(path))
 
 
 def _measure(data: bytes, image_id: str) -> tuple[int, int, str, float]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from untrain.core.files import atomic_file, check_file_target
+
+SOFTWARE = "untrain sheet"
+"""What a PNG says of itself that `save_sheet` wrote."""
 _GAP = 4
 _INK = (60, 62, 68)
 
@@ -30,8 +36,8 @@ def contact_sheet(
         Side in pixels of the square that each picture is fitted into. A smaller picture is
         enlarged by a whole factor without smoothing, so that its pixels can be seen.
     labels : sequence of str, optional
-        One a picture, written under it in one line. It may run on under the pictures of its row
-        that follow with "" for a label, and is cut where it does not fit.
+        One a picture, written under it, line by line. It may run on under the pictures of its row
+        that follow with "" for a label, and each line is cut where it does not fit.
     """
     if columns < 1 or cell < 1:
         raise ValueError(f"columns and cell must be at least 1, not {columns} and {cell}")
@@ -39,22 +45,54 @@ def contact_sheet(
         raise ValueError(f"{len(images)} images but {len(labels)} labels")
     size = max(9, cell // 9)
     font = ImageFont.load_default(size)
-    line = 0 if labels is None else math.ceil(1.4 * size)
+    line = math.ceil(1.4 * size)
+    under = line * max((label.count("\n") + 1 for label in labels or ()), default=0)
     rows = math.ceil(len(images) / columns)
     width = _GAP + columns * (cell + _GAP)
-    height = _GAP + rows * (cell + line + _GAP)
+    height = _GAP + rows * (cell + under + _GAP)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     for number, image in enumerate(images):
         row, column = divmod(number, columns)
-        x, y = _GAP + column * (cell + _GAP), _GAP + row * (cell + line + _GAP)
+        x, y = _GAP + column * (cell + _GAP), _GAP + row * (cell + under + _GAP)
         picture = _fitted(image, cell)
         corner = x + (cell - picture.width) // 2, y + (cell - picture.height) // 2
         sheet.paste(picture, corner)
         if labels is not None:
             free = cell + (cell + _GAP) * _silent(labels[number + 1 : number + columns - column])
-            draw.text((x, y + cell), _cut(labels[number], font, free), fill=_INK, font=font)
+            for below, text in enumerate(labels[number].split("\n")):
+                place = x, y + cell + below * line
+                draw.text(place, _cut(text, font, free), fill=_INK, font=font)
     return sheet
+
+
+def one_line(text: str) -> str:
+    """Return a text without breaks, as a line of a label."""
+    return " ".join(text.split())
+
+
+def save_sheet(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet as PNG, by whose text `check_sheet_target` knows it again."""
+    told = PngInfo()
+    told.add_text("Software", SOFTWARE)
+    with atomic_file(path) as temporary:
+        sheet.save(temporary, "PNG", pnginfo=told)
+
+
+def check_sheet_target(path: Path, sources: Iterable[Path] = ()) -> None:
+    """Raise `InputError` if a sheet cannot be written, or would replace what is to be read.
+
+    A sheet that was written before may be replaced, also where it lies among what is read.
+    """
+    check_file_target(path, () if _is_sheet(path) else sources)
+
+
+def _is_sheet(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == SOFTWARE
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def _silent(labels: Sequence[str]) -> int:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from untrain.catalogs import Catalog
     from untrain.encoders import Encoder
 
+TEXTS = ("caption", "empty_caption", "id", "image")
+"""Settings that are text, whatever they look like."""
+
 
 def open_catalogue(
     path: Path | None,
@@ -51,10 +54,12 @@ def open_catalogue(
     return load_catalog(name, strict=strict, fresh=fresh, **given)
 
 
-def open_named(catalog: str, format: str = "", fresh: bool = False) -> Catalog:
+def open_named(
+    catalog: str, format: str = "", fresh: bool = False, options: Sequence[str] = ()
+) -> Catalog:
     """Return the training images that ``--catalog`` names: a path, or ``rendered``."""
     named = catalog == "rendered" and not Path(catalog).exists()
-    return open_catalogue(None if named else Path(catalog), format, fresh=fresh)
+    return open_catalogue(None if named else Path(catalog), format, fresh=fresh, options=options)
 
 
 def open_of_run(folder: Path, fresh: bool = False) -> tuple[Catalog, Encoder]:
@@ -105,5 +110,5 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 raise InputError(f"--option {option}: '{section}' has a value already")
-        place[last] = value if last not in ("caption", "empty_caption") else text
+        place[last] = value if last not in TEXTS else text
     return parsed

@@ -90,18 +90,17 @@ def sheet(
 ) -> None:
     """Draw a sheet of generated pictures: by model A, then with and without the forget set.
 
-    It shows no training images.
+    It shows no training images. Below each row stand its prompt and the models; a sheet that was
+    written before is replaced.
 
     Example: untrain sheet runs/demo demo.png
     """
-    from untrain.core.files import atomic_file, check_file_target
+    from untrain.catalogs.sheet import check_sheet_target, save_sheet
     from untrain.report.sheet import generated_sheet
     from untrain.runs.find import find_run
 
-    check_file_target(out)
+    check_sheet_target(out)
     folder = find_run(run)
-    check_file_target(out, [folder])
-    picture = generated_sheet(folder, cell, rows)
-    with atomic_file(out) as temporary:
-        picture.save(temporary, format="PNG")
+    check_sheet_target(out, [folder])
+    save_sheet(generated_sheet(folder, cell, rows), out)
     typer.echo(f"sheet: {out}")

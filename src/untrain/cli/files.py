@@ -9,15 +9,26 @@ KINDS = (".csv", ".parquet", ".json", ".html")
 OUT_HELP = "File to write (.csv, .parquet, .json or .html); repeatable."
 
 
-def check_outputs(out: Sequence[Path], sources: Sequence[Path]) -> None:
-    """Raise `InputError` if a file cannot be written, or is one of those to be read."""
+def check_outputs(out: Sequence[Path], sources: Sequence[Path], folders: bool = False) -> None:
+    """Raise `InputError` if a file cannot be written, or is one of those to be read.
+
+    With ``folders``, a path without an ending is a folder to be written.
+    """
     from untrain.core.errors import InputError
-    from untrain.core.files import check_file_target
+    from untrain.core.files import check_file_target, check_own_folder
 
     for path in out:
+        if folders and is_folder(path):
+            check_own_folder(path)
+            continue
         if path.suffix.lower() not in KINDS:
             raise InputError(f"cannot write {path}: expected a name ending in {', '.join(KINDS)}")
         check_file_target(path, sources)
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path to write to is a folder: there is one, or it has no ending."""
+    return path.is_dir() or not path.suffix
 
 
 def sources_of(run: Path) -> list[Path]:

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from untrain.cli import completion
-from untrain.cli.catalogue import open_catalogue
-from untrain.cli.data import OPTIONS
+from untrain.cli.data_options import DataOptions, takes_data
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
 
@@ -30,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("guard", rich_help_panel="Start")(guard)
 
 
+@takes_data()
 def guard(
     images: list[Path] = typer.Argument(
         None, help="Pictures to check, in any format that Pillow reads."
@@ -40,12 +40,8 @@ def guard(
     catalog: str = typer.Option(
         "", "--catalog", "-c", help="Or these images: a folder, a file, or 'rendered'."
     ),
-    format: str = typer.Option(
-        "",
-        help="Format of the catalogue, such as folder or csv; guessed if left out.",
-        autocompletion=completion.formats,
-    ),
-    options: list[str] = OPTIONS,
+    *,
+    data: DataOptions,
     mode: str = typer.Option(
         "fast", help="fast: whole pictures, also mirrored; thorough: parts and turned ones too."
     ),
@@ -84,8 +80,7 @@ def guard(
         )
     source: Any = find_run(run) if run is not None else None
     if source is None:
-        named = catalog == "rendered" and not Path(catalog).exists()
-        source = open_catalogue(None if named else Path(catalog), format, options=options)
+        source = data.named(catalog)
     opened = Guard(source, mode, variants, threshold, calibrate)
     if lines:
         near = _serve(opened)

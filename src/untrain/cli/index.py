@@ -13,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from untrain.cli import completion
-from untrain.cli.catalogue import open_catalogue
-from untrain.cli.data import FORMAT, FRESH, OPTIONS, PATH, STRICT
+from untrain.cli.data_options import FRESH, PATH, STRICT, DataOptions, takes_data
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
 
@@ -35,10 +34,11 @@ def add_to(app: typer.Typer) -> None:
     app.command("search", rich_help_panel=PANEL)(search)
 
 
+@takes_data()
 def index(
     path: Path | None = PATH,
-    format: str = FORMAT,
-    options: list[str] = OPTIONS,
+    *,
+    data: DataOptions,
     strict: bool = STRICT,
     fresh: bool = FRESH,
     encoder: str = ENCODER,
@@ -86,7 +86,7 @@ def index(
     if check is not None:
         check()
     loaded = load_encoder(encoder, **encoder_options)
-    catalog = open_catalogue(path, format, strict, fresh, options)
+    catalog = data.open(path, strict, fresh)
     with threads_set(used):
         if out is not None:
             from untrain.search.sharded import write_shards

@@ -20,7 +20,13 @@ def report(
     training_images: bool = typer.Option(
         True,
         "--training-images/--no-training-images",
-        help="Show training images, or only their ids and captions if they must not be shown.",
+        help="Show training images, or only their ids and captions if they must not be shown: "
+        "that page is written beside the full one, as report-public.html.",
+    ),
+    replace: bool = typer.Option(
+        False,
+        "--replace",
+        help="With --no-training-images: replace report.html, now and whenever it is written.",
     ),
     as_json: bool = JSON,
 ) -> None:
@@ -28,11 +34,12 @@ def report(
 
     Example: untrain report runs/demo --no-training-images
     """
-    from untrain.report.page.rewrite import write_page
+    from untrain.report.page.rewrite import write_page, write_public
     from untrain.runs.find import find_run
 
     folder = find_run(run)
-    page = write_page(folder, training_images)
+    public = not training_images and not replace
+    page = write_public(folder) if public else write_page(folder, training_images)
     if as_json:
         results = folder / "results"
         figures = sorted(map(str, (results / "figures").iterdir()))

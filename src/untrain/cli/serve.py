@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from untrain.cli import completion
-from untrain.cli.catalogue import open_encoder, open_named, open_of_run
+from untrain.cli.catalogue import open_encoder, open_of_run
+from untrain.cli.data_options import DataOptions, takes_data
 
 if TYPE_CHECKING:
     from untrain.catalogs import Catalog
@@ -21,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("serve", rich_help_panel="Start")(serve)
 
 
+@takes_data("--data-option")
 def serve(
     run: Path | None = typer.Argument(
         None,
@@ -30,9 +32,8 @@ def serve(
     catalog: str = typer.Option(
         "", "--catalog", "-c", help="Training images: a folder, a file, or 'rendered'."
     ),
-    format: str = typer.Option(
-        "", help="Format of the catalogue; guessed if left out.", autocompletion=completion.formats
-    ),
+    *,
+    data: DataOptions,
     encoder: str = typer.Option(
         "",
         help="layout (default), a model's folder or hub id, or your own module:function.",
@@ -70,14 +71,14 @@ def serve(
         raise InputError("give the training images once: a run, or --catalog")
     folder = find_run(run, runs) if run is not None else None
     if catalog not in ("", "rendered") and not Path(catalog).exists():
-        open_named(catalog, format)  # which says what is wrong
+        data.named(catalog)  # which says what is wrong
 
     def opening() -> tuple[Catalog, Encoder | None]:
         given = open_encoder(encoder, pooling)
         if folder is not None:
             opened, own = open_of_run(folder)
             return opened, given or own
-        return open_named(catalog, format), given
+        return data.named(catalog), given
 
     def opened(address: str) -> None:
         typer.echo(f"open {address} (Ctrl-C ends it)")

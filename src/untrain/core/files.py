@@ -151,6 +151,12 @@ def check_folder_target(path: Path | str) -> Path:
     return target
 
 
+def check_own_folder(path: Path) -> None:
+    """Raise `InputError` if `atomic_folder` could not write a folder: something else is there."""
+    _refuse_foreign(path)
+    _check_parents(_resolved(path), path)
+
+
 def _resolved(path: Path) -> Path:
     try:
         target = path.expanduser().resolve()

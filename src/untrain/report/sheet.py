@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
-from untrain.catalogs.sheet import contact_sheet
+from untrain.catalogs.sheet import contact_sheet, one_line
 from untrain.report.model_pairs import with_and_without
 from untrain.runs.results import read_results
 
 _EACH = 5  # pictures of a model, at most
 _CAPTIONS = (
-    "{prompt}: drawn by {model}",
-    "{model}: trained with its images",
-    "{model}: trained without them",
+    "“{text}”\n{prompt}, drawn by {model}",
+    "the same noise in {model},\ntrained with its images",
+    "the same noise in {model},\ntrained without them",
 )
 
 
 def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Image.Image:
     """Return a sheet of generated pictures only, one row per prompt.
 
-    From the left: pictures of A, the same noise in a model trained with the prompt's forget set,
-    and in one trained without it. No training image is shown.
+    From the left: pictures of A with the prompt under them, the same noise in a model trained with
+    the prompt's forget set, and in one trained without it. No training image is shown.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
     pictures: list[Image.Image] = []
     labels: list[str] = []
     blank = Image.new("RGB", (8, 8), "white")
-    for prompt_id in run.prompts["prompt_id"][:rows]:
+    asked_for = zip(run.prompts["prompt_id"], run.prompts["prompt"], strict=True)
+    for prompt_id, text in islice(asked_for, rows):
         models = [
             (name, folder / "generations" / name) for name in with_and_without(run, prompt_id)
         ]
@@ -49,7 +51,7 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
             for path in drawn:
                 with Image.open(path) as image:
                     pictures.append(image.convert("RGB"))
-            told = caption.format(prompt=prompt_id, model=name)
+            told = caption.format(text=one_line(str(text)), prompt=prompt_id, model=name)
             labels += [told, *[""] * (len(drawn) - 1)] if drawn else []
             missing = each - len(drawn)
             pictures += [blank] * missing

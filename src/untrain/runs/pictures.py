@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder
-
-FEW = 32  # pictures that may lie in memory together
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, np.ndarray]) -> None:
@@ -51,38 +49,6 @@ class PictureFiles(Sequence[np.ndarray]):
         if isinstance(position, slice):
             return PictureFiles(self.paths[position])
         return read_picture(self.paths[position])
-
-
-class NamedPictures(Mapping[str, np.ndarray]):
-    """Pictures in files of any format by name: few are read at once, many each on access.
-
-    Raises
-    ------
-    InputError
-        As `untrain.catalogs.base.read_image`; of many, at once only where one is not there.
-    """
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        from untrain.catalogs.base import read_image
-
-        self.files = files
-        self._read: dict[str, np.ndarray] = {}
-        if len(files) <= FEW:
-            self._read = {name: read_image(path) for name, path in files.items()}
-        for path in files.values():
-            if not path.expanduser().is_file():
-                read_image(path)  # which says what is wrong
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.files)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        from untrain.catalogs.base import read_image
-
-        return self._read[name] if name in self._read else read_image(self.files[name])
 
 
 def named_files(paths: Sequence[Path]) -> dict[str, Path]:

@@ -11,10 +11,10 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.catalogs.sheet import contact_sheet
+from untrain.catalogs.sheet import contact_sheet, one_line, save_sheet
 from untrain.core.cache import cached, recall
 from untrain.core.digests import digests_of
-from untrain.core.files import atomic_file, fingerprint, rng
+from untrain.core.files import fingerprint, rng
 from untrain.search.near_copies import (
     COLOUR_DIFFERENCE,
     COSINE,
@@ -119,7 +119,8 @@ def describe(catalog: Catalog, groups: pd.DataFrame) -> dict[str, Any]:
 def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: int = 60) -> None:
     """Write a PNG with a row a group: of its images the first six; of ``most`` groups, drawn.
 
-    Groups with near copies come first, and have the hash distance and cosine under them.
+    Groups with near copies come first, and have the hash distance and cosine beside the ids; under
+    each image stands its caption.
     """
     near = groups.loc[groups["kind"] == "near", "group"].unique()
     random = rng("duplicates-sheet", 0)
@@ -131,13 +132,14 @@ def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: i
         rows = groups[groups["group"] == group].head(SHEET_COLUMNS)
         images += [catalog.image(image_id) for image_id in rows["image_id"]]
         labels += [
-            row.image_id + (f"  {row.hash_distance} {row.cosine:.3f}" if row.kind == "near" else "")
+            row.image_id
+            + (f"  {row.hash_distance} {row.cosine:.3f}" if row.kind == "near" else "")
+            + f"\n{one_line(str(row.caption))}"
             for row in rows.itertuples()
         ]
         images += [Image.new("RGB", (1, 1), "white")] * (SHEET_COLUMNS - len(rows))
         labels += [""] * (SHEET_COLUMNS - len(rows))
-    with atomic_file(Path(path)) as temporary:
-        contact_sheet(images, SHEET_COLUMNS, 96, labels).save(temporary, "PNG")
+    save_sheet(contact_sheet(images, SHEET_COLUMNS, 128, labels), Path(path))
 
 
 def _remembered(catalog: Catalog) -> pd.DataFrame:

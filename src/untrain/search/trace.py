@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from untrain.catalogs.base import Catalog
+from untrain.catalogs.base import Catalog, Skipped
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 from untrain.core.progress import bar
-from untrain.core.schema import records
 from untrain.encoders.base import Encoder, describe, encode_text
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search.catalog_index import open_calibration, open_index
@@ -27,70 +25,22 @@ from untrain.search.rank.ranking import check_method, parse_method
 from untrain.search.retrieve.candidates import open_text
 from untrain.search.retrieve.text import Retriever
 from untrain.search.trace_search import WORDS, Search, Words, timed
+from untrain.search.traced import Trace
 
 TOGETHER = 32  # pictures in hand at once
 PARTS = ("index", "encode", "search", "read", "compare", "rank", "copy test", "edited copies")
+FEW = 3  # notes of a kind that are told one by one
+LEFT_OUT = "captions-left-out"
 NONE = "none"  # no looking for edited copies
+Prompts = str | Mapping[str, str] | None
+"""What pictures were drawn for: all of them, or each by its name."""
 NEED_WORDS = ("text", f"metric:{WORDS}")  # rankings that are undefined without a prompt
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What `trace` found.
-
-    Attributes
-    ----------
-    table : DataFrame
-        The hits, by query, best first: columns as in `untrain.search.trace_query.HIT`, then every
-        metric. ``same_as`` is the id of the hit above with the very same bytes (empty if there is
-        none), ``distance`` one minus the cosine of pooled features.
-    copies : DataFrame
-        The copy test, one row a query: of the image nearest by features and the hits, in this
-        order, the first that is flagged; or else the nearest.
-    about : dict
-        Catalogue, images, encoder, index, ranking, prompt, candidates; how edited copies were
-        looked for.
-    seconds : dict of str to float
-        Seconds by part.
-    notes : tuple of Note
-        What was made anew, undefined, left out or not understood.
-    ranked : DataFrame
-        Every image that was compared: ``query``, ``image_id``, ``position`` in the catalogue, and
-        the ``score`` of the ranking (NaN where it is undefined).
-    edited : DataFrame
-        What the copy detector found, as `CopyDetector.find` returns it: copies that were cropped,
-        mirrored, recoloured, …, and of a picture that has none the nearest image. Empty if it was
-        not asked.
-    """
-
-    table: pd.DataFrame
-    copies: pd.DataFrame
-    about: dict[str, Any]
-    seconds: dict[str, float]
-    notes: tuple[Note, ...]
-    ranked: pd.DataFrame
-    edited: pd.DataFrame
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON holds it; what is undefined is None."""
-        queries = []
-        for copy in records(self.copies):
-            hits = self.table[self.table["query"] == copy["query"]].drop(columns="query")
-            own = self.edited[self.edited["query"] == copy["query"]].drop(columns="query")
-            query = {"query": copy.pop("query"), "copy_test": copy}
-            queries.append({**query, "edited_copies": records(own), "hits": records(hits)})
-        return {
-            **self.about,
-            "queries": queries,
-            "seconds": {part: round(took, 4) for part, took in self.seconds.items()},
-            "notes": [note.to_dict() for note in self.notes],
-        }
 
 
 def trace(
     images: Mapping[str, np.ndarray],
     catalog: Catalog,
-    prompt: str | None = None,
+    prompt: Prompts = None,
     encoder: Encoder | None = None,
     top: int = 10,
     candidates: int = 200,
@@ -98,6 +48,7 @@ def trace(
     ranking: str = "fusion",
     fresh: bool = False,
     edited: str = "fast",
+    strict: bool = True,
 ) -> Trace:
     """Return the training images nearest to each picture.
 
@@ -112,9 +63,9 @@ def trace(
         Pictures to be explained, by name; each is traced by itself. Each is asked for once, some
         at a time, so that they may be files that are read then.
     catalog : Catalog
-    prompt : str, optional
-        What the pictures were drawn for. If no caption has any of its words, only the
-        pictures count, and a note says so.
+    prompt : str or mapping of str to str, optional
+        What the pictures were drawn for: all of them, or each by its name. If no caption has any of
+        its words, only the pictures count, and a note says so.
     encoder : Encoder, optional
         `LayoutEncoder` if left out.
     top : int
@@ -130,6 +81,8 @@ def trace(
     edited : {"fast", "thorough", "none"}
         How the copy detector looks for copies that were edited, see
         `untrain.search.copy_detector.CopyDetector`; or not at all.
+    strict : bool
+        Raise on a picture that cannot be read, instead of skipping it.
 
     Raises
     ------
@@ -140,7 +93,7 @@ def trace(
     start = time.perf_counter()
     tracer = Tracer(catalog, encoder, index, fresh)
     took = time.perf_counter() - start
-    found = tracer.trace(images, prompt, top, candidates, ranking, edited)
+    found = tracer.trace(images, prompt, top, candidates, ranking, edited, strict)
     return replace(found, seconds={**found.seconds, "index": took})
 
 
@@ -188,33 +141,52 @@ class Tracer:
     def trace(
         self,
         images: Mapping[str, np.ndarray],
-        prompt: str | None = None,
+        prompt: Prompts = None,
         top: int = 10,
         candidates: int = 200,
         ranking: str = "fusion",
         edited: str = "fast",
+        strict: bool = True,
     ) -> Trace:
         """Return the training images nearest to each picture; see the function `trace`."""
         _check(images, prompt, top, candidates, ranking, edited)
         seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         opened, count = self.opened, max(top, candidates)
+        prompts = _by_name(images, prompt)
         with timed(seconds, "search"):
-            words = self._search_text(prompt, count, ranking in NEED_WORDS)
+            needed = ranking in NEED_WORDS
+            said = {
+                text: self._search_text(text, count, needed)
+                for text in dict.fromkeys(prompts.values())
+            }
+        said[None] = Words([], {}, [])
+
+        def words(name: str) -> Words:
+            return said[prompts.get(name)]
+
         search = Search(
             *(opened, self.encoder, self.calibration, words, count, ranking, top, seconds)
         )
         names = list(images)
         copies_of = [no_copies()]
-        shown = bar("tracing", len(names)) if len(names) > TOGETHER else nullcontext(lambda n: None)
+        skipped: list[Skipped] = []
+        together = min(TOGETHER, max(4, len(names) // 8))  # the bar moves for few, too
+        shown = bar("tracing", len(names)) if len(names) > 4 else nullcontext(lambda n: None)
         with shown as advance:
-            for start in range(0, len(names), TOGETHER):
-                together = {name: images[name] for name in names[start : start + TOGETHER]}
-                search.ask(together)
-                if edited != NONE:
+            for part in _parts(names, together, lambda name: tuple(words(name).similarity)):
+                read = _read(images, part, strict, skipped)
+                if read:
+                    search.ask(read)
+                if read and edited != NONE:
                     with timed(seconds, "edited copies"):
-                        copies_of.append(self.detector(edited).find(together))
-                advance(len(together))
-        table, copies, ranked = (pd.concat(parts, ignore_index=True) for parts in search.found)
+                        copies_of.append(self.detector(edited).find(read))
+                advance(len(part))
+        if len(skipped) == len(names):
+            raise InputError(
+                f"none of {len(names)} pictures can be read: {skipped[0].name}: {skipped[0].reason}"
+            )
+        table, copies, ranked = (_in_order(parts, names) for parts in search.found)
+        same = {prompts.get(name) for name in names}
         about = {
             "catalog": self.catalog.name,
             "images": len(self.catalog),
@@ -223,12 +195,14 @@ class Tracer:
             **opened.vectors.measured,
             "candidates": search.most,
             "ranking": ranking,
-            "prompt": prompt,
+            "prompt": same.pop() if len(same) == 1 else None,
             "edited": edited,
         }
-        notes = (*opened.notes, *self._uncalibrated, *words.notes, *search.notes())
-        told = pd.concat(copies_of, ignore_index=True)
-        return Trace(table, copies, about, seconds, notes, ranked, told)
+        told = _once(note for each in said.values() for note in each.notes)
+        notes = (*opened.notes, *self._uncalibrated, *told, *search.notes())
+        kept = {name: text for name, text in prompts.items() if name in set(copies["query"])}
+        found = table, copies, about, seconds, notes, ranked, _in_order(copies_of, names)
+        return Trace(*found, kept, tuple(skipped))
 
     def detector(self, mode: str = "fast") -> CopyDetector:
         """Return the copy detector of the catalogue, opened when it is first asked for."""
@@ -237,11 +211,9 @@ class Tracer:
                 self._detectors[mode] = CopyDetector(self.catalog, mode)
         return self._detectors[mode]
 
-    def _search_text(self, prompt: str | None, count: int, needed: bool) -> Words:
-        """Search captions by the prompt and, if the encoder has a text side, pictures too."""
+    def _search_text(self, prompt: str, count: int, needed: bool) -> Words:
+        """Search captions by a prompt and, if the encoder has a text side, pictures too."""
         words = Words([], {}, [])
-        if prompt is None:
-            return words
         retriever, notes = self.words
         words.notes.extend(notes)
         try:
@@ -251,7 +223,7 @@ class Tracer:
             if needed:
                 raise
             text = f"{error}; the captions were left out of the search"
-            words.notes.append(Note("captions-left-out", text))
+            words.notes.append(Note(LEFT_OUT, text))
         read = encode_text(self.encoder, [prompt])
         if read is not None:
             vectors = self.opened.vectors
@@ -260,9 +232,60 @@ class Tracer:
         return words
 
 
+def _by_name(images: Mapping[str, np.ndarray], prompt: Prompts) -> dict[str, str]:
+    """Return the prompts of those pictures that have one."""
+    if isinstance(prompt, str):
+        return dict.fromkeys(images, prompt)
+    return {name: text for name, text in (prompt or {}).items() if name in images and text.strip()}
+
+
+def _once(notes: Iterable[Note]) -> list[Note]:
+    """Return notes once each, and those on many prompts as one."""
+    told = list(dict.fromkeys(notes))
+    left_out = [note for note in told if note.code == LEFT_OUT]
+    if len(left_out) <= FEW:
+        return told
+    text = f"{len(left_out)} prompts found no caption, the first of them: {left_out[0]}"
+    return [*(note for note in told if note.code != LEFT_OUT), Note(LEFT_OUT, text)]
+
+
+def _parts(names: list[str], most: int, kind: Callable[[str], object]) -> Iterator[list[str]]:
+    """Yield names of one kind together, some at a time."""
+    kinds: dict[object, list[str]] = {}
+    for name in names:
+        kinds.setdefault(kind(name), []).append(name)
+    for alike in kinds.values():
+        for start in range(0, len(alike), most):
+            yield alike[start : start + most]
+
+
+def _read(
+    images: Mapping[str, np.ndarray], names: list[str], strict: bool, skipped: list[Skipped]
+) -> dict[str, np.ndarray]:
+    """Return some of the pictures; those that cannot be read are noted, or (strict) an error."""
+    read = {}
+    for name in names:
+        try:
+            read[name] = images[name]
+        except InputError as error:
+            if strict:
+                raise
+            skipped.append(Skipped(name, str(error)))
+    return read
+
+
+def _in_order(parts: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+    """Return tables as one, their queries in the order in which they were asked."""
+    table = pd.concat(parts, ignore_index=True)
+    place = {name: at for at, name in enumerate(names)}
+    return table.sort_values(
+        "query", key=lambda query: query.map(place), kind="stable", ignore_index=True
+    )
+
+
 def _check(
     images: Mapping[str, np.ndarray],
-    prompt: str | None,
+    prompt: Prompts,
     top: int,
     candidates: int,
     ranking: str,
@@ -270,7 +293,7 @@ def _check(
 ) -> None:
     if not images:
         raise InputError("there is no picture to trace; expected at least one")
-    if prompt is not None and not prompt.strip():
+    if isinstance(prompt, str) and not prompt.strip():
         raise InputError("the prompt is empty; expected words, or no prompt at all")
     for name, number in (("top", top), ("candidates", candidates)):
         if number < 1:
@@ -280,5 +303,5 @@ def _check(
     check_method(ranking)
     if parse_method(ranking).kind == "scores":
         raise InputError(f"the ranking '{ranking}' knows only the prompts of an experiment")
-    if ranking in NEED_WORDS and prompt is None:
+    if ranking in NEED_WORDS and len(_by_name(images, prompt)) < len(images):
         raise InputError(f"the ranking '{ranking}' needs a prompt; give one, or use 'fusion'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Search:
     """Pictures asked about some at a time, and what was found for all so far.
 
     Memory grows by the tables alone: the pictures of the catalogue that were decoded are kept up
-    to a number of bytes.
+    to a number of bytes. ``words`` gives what the prompt of a picture finds, by its name.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Search:
         opened: CatalogIndex,
         encoder: Encoder,
         calibration: Calibration,
-        words: Words,
+        words: Callable[[str], Words],
         count: int,
         ranking: str,
         top: int,
@@ -66,9 +66,14 @@ class Search:
         self._pairs = 0
         self._undefined: Counter[str] = Counter()
         self._left_out: list[Note] = []
+        self._with_words = False
 
     def ask(self, images: Mapping[str, np.ndarray]) -> None:
-        """Trace some pictures: search, compare, rank, test for copies."""
+        """Trace some pictures: search, compare, rank, test for copies.
+
+        All or none of them have words that can be compared.
+        """
+        self._with_words |= any("tfidf" in self.words(name).similarity for name in images)
         queries = self._queries(images)
         self.most = max(self.most, *(len(query.candidates) for query in queries))
         with timed(self.seconds, "read"):
@@ -94,8 +99,7 @@ class Search:
     def notes(self) -> list[Note]:
         """Return what was undefined and what was left out for it, once for all pictures."""
         undefined = [undefined_note(m, self._undefined[m], self._pairs) for m in self._undefined]
-        with_words = "tfidf" in self.words.similarity
-        return [*undefined, *_left_out(self.ranking, self._left_out, with_words)]
+        return [*undefined, *_left_out(self.ranking, self._left_out, self._with_words)]
 
     def _queries(self, images: Mapping[str, np.ndarray]) -> list[TracedPicture]:
         """Return the pictures with their features and candidates."""
@@ -114,7 +118,7 @@ class Search:
                     pooled[row],
                     near[row][0],
                     _neighbours(opened, pooled[row], near[row], cosines[row]),
-                    np.unique(np.concatenate([near[row][: self.count], *self.words.found])),
+                    np.unique(np.concatenate([near[row][: self.count], *self.words(name).found])),
                 )
                 for row, (name, picture) in enumerate(images.items())
             ]
@@ -125,7 +129,9 @@ class Search:
 
         def compared(query: TracedPicture) -> pd.DataFrame:
             return query.compared(
-                self.opened, self._store, pictures, self.words.similarity, aside=not several
+                *(self.opened, self._store, pictures),
+                self.words(query.name).similarity,
+                aside=not several,
             )
 
         if not several:

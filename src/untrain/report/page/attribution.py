@@ -12,7 +12,8 @@ from untrain.catalogs.base import Catalog
 from untrain.core.schema import records
 from untrain.generators.queries import Queries
 from untrain.report.attribution import method_words, number, removal_words
-from untrain.report.page.trace import HIT_SIDE, QUERY_SIDE, data_uri
+from untrain.report.page.inline import data_uri
+from untrain.report.page.trace import HIT_SIDE, QUERY_SIDE
 
 PICTURES = 3  # of each query on the page
 MOST = 200  # images of each query and method on the page

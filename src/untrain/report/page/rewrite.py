@@ -8,6 +8,7 @@ from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
 
 CHOICE = ("results", "page.json")
+PUBLIC = "report-public.html"
 
 
 def write_page(folder: Path, training_images: bool = True) -> Path:
@@ -20,20 +21,45 @@ def write_page(folder: Path, training_images: bool = True) -> Path:
     """
     from untrain.report.page.write import write_report
 
+    _check_finished(folder)
+    # First, so that an interruption between the two shows less, not more.
+    write_json(folder.joinpath(*CHOICE), {"training_images": training_images})
+    return write_report(folder, training_images=training_images)
+
+
+def write_public(folder: Path) -> Path:
+    """Write a run's page without training images beside its own one, which stays as it is.
+
+    Raises
+    ------
+    InputError
+        The run is not finished.
+    """
+    from untrain.core.files import write_text
+    from untrain.report.figures import figures
+    from untrain.report.page.write import render
+    from untrain.runs.results import read_results
+
+    _check_finished(folder)
+    found = read_results(folder)
+    write_text(folder / PUBLIC, render(found, figures(found), training_images=False))
+    return folder / PUBLIC
+
+
+def _check_finished(folder: Path) -> None:
     if not (folder / "captions.parquet").is_file():
         raise InputError(
             f"{folder} is not finished, so there is nothing to report yet; "
             f"`untrain status {folder}` shows its progress"
         )
-    # First, so that an interruption between the two shows less, not more.
-    write_json(folder.joinpath(*CHOICE), {"training_images": training_images})
-    return write_report(folder, training_images=training_images)
 
 
 def write_again(folder: Path) -> Path | None:
     """Rewrite a run's page as it was, with or without training images; None if there is none."""
     if not (folder / "report.html").is_file():
         return None
+    if (folder / PUBLIC).is_file():
+        write_public(folder)
     return write_page(folder, shows_training_images(folder))
 
 

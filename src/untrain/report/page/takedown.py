@@ -12,8 +12,8 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
+from untrain.report.page.inline import data_uri
 from untrain.report.page.templates import read_asset, render_template
-from untrain.report.page.trace import data_uri
 from untrain.report.takedown import (
     PARTS,
     VERDICTS,

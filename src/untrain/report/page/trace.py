@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from PIL import Image
 from untrain.catalogs.base import Catalog
 from untrain.core.notes import Note
 from untrain.report.edited import copy_sentence, finds
+from untrain.report.page.inline import data_uri
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.trace import Trace
 
@@ -108,8 +107,11 @@ def trace_page(
     images: Mapping[str, np.ndarray],
     catalog: Catalog,
     beside: SideBySide | None = None,
+    back: str = "",
 ) -> str:
     """Return the page of a trace, which needs no network and runs no script.
+
+    Of several pictures, an overview with a line each leads to their answers below.
 
     Parameters
     ----------
@@ -120,9 +122,12 @@ def trace_page(
         Where the training images are read from.
     beside : SideBySide, optional
         The influence of the training images on the same pictures.
+    back : str, optional
+        Address of a page that leads to this one.
     """
     from markupsafe import Markup
 
+    from untrain.report.page.overview import lines
     from untrain.report.page.templates import read_asset, render_template  # for a page only
 
     style = "\n".join(map(read_asset, ("report.css", "trace.css")))
@@ -132,6 +137,7 @@ def trace_page(
         queries.append(
             {
                 "name": copy.query,
+                "prompt": found.prompts.get(str(copy.query), ""),
                 "uri": data_uri(Image.fromarray(images[str(copy.query)]), QUERY_SIDE),
                 "near_copy": copy.near_copy,
                 "copies": copy_verdict(copy),
@@ -146,7 +152,9 @@ def trace_page(
         title=", ".join(found.copies["query"]) if len(queries) < 4 else f"{len(queries)} pictures",
         style=Markup(style),
         answer=answer(found),
-        prompt=found.about["prompt"],
+        back=back,
+        lines=lines(found, images, catalog, "#query-{}") if len(queries) > 1 else [],
+        skipped=found.skipped,
         notes=found.notes,
         queries=queries,
         facts=facts(found),
@@ -261,13 +269,3 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def data_uri(image: Image.Image, side: int) -> str:
-    """Return a picture as a data URI, at most ``side`` pixels a side; PNG if small, else JPEG."""
-    image = image.convert("RGB")
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    kind = "PNG" if max(image.size) <= 96 else "JPEG"
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **({"quality": 88} if kind == "JPEG" else {}))
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

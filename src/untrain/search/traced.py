@@ -1,0 +1,128 @@
+"""What a trace found: the hits, the verdicts on copies, and a line a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from untrain.catalogs.base import Skipped
+from untrain.core.notes import Note
+from untrain.core.schema import records
+
+SUMMARY = (
+    *("query", "prompt", "image_id", "score", "cosine", "caption"),
+    *("verdict", "copy_of"),
+)
+EDITED = {"copy": "edited copy", "copy_or_variant": "copy or variant"}
+"""How a summary says the verdicts of the copy detector that name a copy."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What `trace` found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The hits, by query, best first: columns as in `untrain.search.trace_query.HIT`, then every
+        metric. ``same_as`` is the id of the hit above with the very same bytes (empty if there is
+        none), ``distance`` one minus the cosine of pooled features.
+    copies : DataFrame
+        The copy test, one row a query: of the image nearest by features and the hits, in this
+        order, the first that is flagged; or else the nearest.
+    about : dict
+        Catalogue, images, encoder, index, ranking, prompt, candidates; how edited copies were
+        looked for.
+    seconds : dict of str to float
+        Seconds by part.
+    notes : tuple of Note
+        What was made anew, undefined, left out or not understood.
+    ranked : DataFrame
+        Every image that was compared: ``query``, ``image_id``, ``position`` in the catalogue, and
+        the ``score`` of the ranking (NaN where it is undefined).
+    edited : DataFrame
+        What the copy detector found, as `CopyDetector.find` returns it: copies that were cropped,
+        mirrored, recoloured, …, and of a picture that has none the nearest image. Empty if it was
+        not asked.
+    """
+
+    table: pd.DataFrame
+    copies: pd.DataFrame
+    about: dict[str, Any]
+    seconds: dict[str, float]
+    notes: tuple[Note, ...]
+    ranked: pd.DataFrame
+    edited: pd.DataFrame
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def queries(self) -> list[str]:
+        """Names of the pictures, in their order."""
+        return self.copies["query"].tolist()
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row a picture: the image nearest to it, and whether it is a copy.
+
+        Columns query; prompt; image_id, score, cosine (of pooled features) and caption of the first
+        hit; ``verdict``: ``near copy`` (unaltered), ``edited copy``, ``copy or variant`` or
+        ``none``; ``copy_of``, an id or empty.
+        """
+        first = self.table[self.table["rank"] == 1].set_index("query")
+        copies = self.copies.set_index("query")
+        edited = self.edited.drop_duplicates("query").set_index("query")
+        rows = []
+        for query in self.queries:
+            verdict, of = "none", ""
+            if copies.at[query, "near_copy"]:
+                verdict, of = "near copy", copies.at[query, "image_id"]
+            elif query in edited.index and edited.at[query, "verdict"] in EDITED:
+                verdict, of = EDITED[edited.at[query, "verdict"]], edited.at[query, "image_id"]
+            hit = first.loc[query]
+            rows.append(
+                {
+                    "query": query,
+                    "prompt": self.prompts.get(query, ""),
+                    "image_id": hit["image_id"],
+                    "score": hit["score"],
+                    "cosine": 1 - hit["distance"],
+                    "caption": hit["caption"],
+                    "verdict": verdict,
+                    "copy_of": of,
+                }
+            )
+        return pd.DataFrame(rows, columns=list(SUMMARY))
+
+    def of(self, query: str) -> Trace:
+        """Return the answer for one of the pictures."""
+        own = {
+            name: kept[kept["query"] == query].reset_index(drop=True)
+            for name in ("table", "copies", "ranked", "edited")
+            for kept in [getattr(self, name)]
+        }
+        prompts = {name: text for name, text in self.prompts.items() if name == query}
+        about = {**self.about, "prompt": prompts.get(query)}
+        return replace(self, **own, about=about, prompts=prompts, skipped=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON holds it; what is undefined is None."""
+        queries = []
+        for copy in records(self.copies):
+            hits = self.table[self.table["query"] == copy["query"]].drop(columns="query")
+            own = self.edited[self.edited["query"] == copy["query"]].drop(columns="query")
+            query = {"query": copy.pop("query"), "copy_test": copy}
+            if query["query"] in self.prompts:
+                query["prompt"] = self.prompts[query["query"]]
+            queries.append({**query, "edited_copies": records(own), "hits": records(hits)})
+        return {
+            **self.about,
+            "queries": queries,
+            "seconds": {part: round(took, 4) for part, took in self.seconds.items()},
+            "notes": [note.to_dict() for note in self.notes],
+            "skipped": [{"picture": s.name, "reason": s.reason} for s in self.skipped],
+        }
