@@ -81,7 +81,9 @@ def refresh() -> None:
 
 
 def document(path: Path) -> str:
-    """Return a document from outside ``docs`` with its links as seen from there."""
+    """Return a document from outside ``docs`` with its links as seen from there, or a program."""
+    if path.suffix == ".py":
+        return f'```python title="{path.name}"\n{path.read_text(encoding="utf-8")}```'
     text = path.read_text(encoding="utf-8").replace("](docs/", "](")
     here = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md"}
     for name, page in here.items():

@@ -8,6 +8,8 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from tests.helpers.commands import Untrain
+from untrain.catalogs import CATALOGS
+from untrain.cli.data_options import FORMATS
 
 
 def with_copies(photos: Path) -> list[str]:
@@ -119,3 +121,36 @@ def test_a_data_set_is_written_in_another_format(untrain: Untrain, photos: Path)
     said = untrain("data", "export", photos, "new", "--to", "parkett")
     assert said.code == 2 and "did you mean 'parquet'?" in said.err
     assert "not an empty folder" in untrain("data", "export", photos, "table").err
+
+
+def test_help_lists_the_formats_that_there_are(untrain: Untrain) -> None:
+    assert set(FORMATS) == set(CATALOGS)
+    said = " ".join(untrain("data", "inspect", "--help").out.replace("│", " ").split())
+    assert all(name in said for name in FORMATS)
+
+
+def test_a_folder_without_captions_says_how_to_give_some(untrain: Untrain, photos: Path) -> None:
+    for text in photos.glob("*.txt"):
+        text.unlink()
+    said = untrain("data", "inspect", photos)
+    assert said.code == 2
+    assert (
+        "32 × image without caption; put <id>.txt beside" in said.err
+        and "columns image and caption" in said.err
+    )
+
+
+def test_a_sheet_is_replaced_where_untrain_wrote_it(untrain: Untrain, photos: Path) -> None:
+    sheet = photos / "sheet.png"
+    for _ in range(2):
+        said = untrain("data", "inspect", photos, "--sheet", sheet)
+        assert said.code == 0 and f"contact sheet: {sheet}" in said.out
+    foreign = sorted(photos.glob("0*.png"))[0]
+    assert untrain("data", "inspect", photos, "--sheet", foreign).code == 2
+
+
+def test_formats_are_explained(untrain: Untrain) -> None:
+    said = untrain("data", "formats").out
+    for name in FORMATS:
+        assert f"\n{name}  " in f"\n{said}"
+    assert "separator" in said and "caption" in said

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
 from tests.helpers.commands import Untrain
 from tests.helpers.settings import MICRO
 from untrain import __version__
 from untrain.cli import app
+from untrain.cli.group import PANELS
 from untrain.core.progress import console
 from untrain.experiment import pipeline
 from untrain.runs.stage_names import STAGE_HELP
@@ -18,6 +20,8 @@ from untrain.runs.stage_names import STAGE_HELP
 COMMANDS = (
     *("init", "demo", "plan", "run", "trace", "attribute", "status", "show", "report", "compare"),
     *("bank", "leaderboard", "weights", "calibrate", "export", "sheet", "doctor"),
+    *("serve", "guard", "takedown", "verify", "unlearn", "ladder", "shares", "trust"),
+    *("data show", "data export", "data formats", "data summary", "data excluded"),
     *("data inspect", "data duplicates", "index", "search", "cache", "cache show", "cache prune"),
     *(name for name in STAGE_HELP if name not in ("compare", "report")),
 )
@@ -49,6 +53,18 @@ def test_every_command_is_in_the_list(untrain: Untrain) -> None:
     said = untrain("--help").out
     for command in COMMANDS:
         assert f" {command.split()[0]} " in said
+
+
+def test_a_newcomer_finds_first_what_to_begin_with(untrain: Untrain) -> None:
+    said = untrain("--help").out
+    places = [
+        said.index(f"│ {name} ") for name in ("demo", "init", "run", "trace", "bank", "cache")
+    ]
+    assert places == sorted(places)
+    grouped = {name for names in PANELS.values() for name in names}
+    stages = {name.replace("_", "-") for name in STAGE_HELP}
+    listed = set(typer.main.get_command(app).commands)
+    assert listed <= grouped | stages, "every command has a panel in cli/group.py"
 
 
 def test_names_in_brackets_are_not_taken_for_markup(untrain: Untrain) -> None:

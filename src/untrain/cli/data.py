@@ -16,6 +16,8 @@ from untrain.cli.data_print import print_groups, print_nested, print_pairs
 from untrain.cli.group import Group
 from untrain.cli.options import JSON
 
+OWN = ("choice", "path", "strict", "options")  # parameters of formats that are no settings
+
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
@@ -53,6 +55,33 @@ def inspect(
     if sheet is not None:
         inspect_sheet(catalog, sheet)
         typer.echo(f"contact sheet: {sheet}", err=as_json)
+
+
+@app.command()
+def formats() -> None:
+    """List the formats that are read, with the settings of each.
+
+    Settings are given by --option KEY=VALUE, or under data in an experiment file.
+
+    Example: untrain data formats
+    """
+    from inspect import signature
+
+    from rich.table import Table
+
+    from untrain.catalogs import CATALOGS
+    from untrain.catalogs.opening import OF_ANY, OF_ROWS
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("format", "what it reads", "settings"):
+        table.add_column(column, no_wrap=column == "format")
+    for name in CATALOGS:
+        build = CATALOGS[name]
+        known = [option for option in signature(build).parameters if option not in OWN]
+        of_rows = OF_ROWS if "choice" in signature(build).parameters else OF_ANY
+        words = (build.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        table.add_row(name, escape(words), ", ".join(dict.fromkeys([*known, *of_rows])))
+    Console(highlight=False).print(table)
 
 
 @app.command()

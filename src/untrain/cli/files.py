@@ -27,8 +27,8 @@ def check_outputs(out: Sequence[Path], sources: Sequence[Path], folders: bool = 
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether a path to write to is a folder: there is one, or it has no ending."""
-    return path.is_dir() or not path.suffix
+    """Tell whether a path to write to is that of a folder: it has no ending."""
+    return not path.suffix
 
 
 def sources_of(run: Path) -> list[Path]:

@@ -27,6 +27,12 @@ def init(
         autocompletion=completion.formats,
     ),
     name: str = typer.Option("", "--name", help="Name of the run; default: that of the file."),
+    generator: Path | None = typer.Option(
+        None,
+        "--generator",
+        metavar="FILE.py",
+        help="Write a generator of your own to begin with, in PyTorch, to this file; nothing else.",
+    ),
     schema: bool = typer.Option(
         False, "--schema", help="Print the JSON schema of experiment files and write nothing."
     ),
@@ -37,10 +43,15 @@ def init(
     files are not replaced.
 
     Example: untrain init mine.yaml --data photos/
+
+    Example: untrain init --generator my_model.py
     """
     from untrain.catalogs import guess_format
     from untrain.settings import template
 
+    if generator is not None:
+        _write_generator(generator)
+        return
     if schema:
         print_json(template.schema())
         return
@@ -53,3 +64,21 @@ def init(
         step += 1
     typer.echo(f"{step}. untrain plan {written}    estimates the cost")
     typer.echo(f"{step + 1}. untrain run {written}")
+
+
+def _write_generator(path: Path) -> None:
+    """Write the template of a generator where there is no file yet."""
+    from importlib import resources
+
+    from untrain.core.errors import InputError
+    from untrain.core.files import check_file_target, write_text
+
+    if path.suffix != ".py":
+        raise InputError(f"cannot write {path}: expected the name of a Python file (.py)")
+    if check_file_target(path).exists():
+        raise InputError(f"{path} exists: give another name; files of yours are not replaced")
+    text = resources.files("untrain.generators").joinpath("template.py").read_text("utf-8")
+    write_text(path, text.replace("THIS_FILE.py", path.name))
+    typer.echo(f"written: {path}, a model in PyTorch to change into your own")
+    typer.echo(f"1. python {path}    checks that models of it can be compared")
+    typer.echo(f"2. in the experiment file: generator: {{name: '{path.name}:MyModel'}}")

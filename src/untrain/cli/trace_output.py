@@ -182,7 +182,7 @@ def _print_several(console: Console, found: Trace, beside: SideBySide | None) ->
         caption = Text(str(line.caption), no_wrap=True, overflow="ellipsis")
         table.add_row(*row, caption, style="bold" if is_copy else "")
     console.print(table)
-    copies = int((found.summary["verdict"] != "none").sum())
+    copies = sum(str(verdict) != "none" for verdict in found.summary["verdict"])
     console.print(
         f"{len(found.queries):,} pictures, {copies:,} of them copies of training images; the "
         "answers with all hits: --out DIR or FILE.html to browse, .parquet or .csv, --json",

@@ -52,6 +52,9 @@ class Asked(Mapping[str, np.ndarray]):
         given = self.pictures[name]
         return np.array(decode(given, name)) if isinstance(given, bytes) else pixels_of(given)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.pictures  # without reading it
+
     @property
     def files(self) -> dict[str, Path]:
         """Those that are files."""
@@ -194,7 +197,7 @@ def _in_table(
     if image is None:
         raise InputError(
             f"{source}: no column that looks like the pictures ({', '.join(OF_PICTURES)}); name "
-            f"it (--image-column); {there_are(columns)}"
+            f"it (--picture-column); {there_are(columns)}"
         )
     prompt = _column(columns, prompt, OF_PROMPTS, source, "prompt")
     texts = table[prompt].tolist() if prompt else [""] * len(table)
@@ -210,8 +213,8 @@ def _in_table(
             skipped.append(Skipped(f"row {label}", "no path"))
         else:
             try:
-                path = folder / local_path(cell).expanduser()
-                found.append(_Given(path, str(cell), said))
+                file = folder / local_path(cell).expanduser()
+                found.append(_Given(file, str(cell), said))
             except InputError as error:
                 skipped.append(Skipped(str(cell), str(error)))
     return found, skipped

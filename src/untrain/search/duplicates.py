@@ -134,7 +134,7 @@ def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: i
         labels += [
             row.image_id
             + (f"  {row.hash_distance} {row.cosine:.3f}" if row.kind == "near" else "")
-            + f"\n{one_line(str(row.caption))}"
+            + f"\n{one_line(catalog.captions[catalog.index[row.image_id]])}"
             for row in rows.itertuples()
         ]
         images += [Image.new("RGB", (1, 1), "white")] * (SHEET_COLUMNS - len(rows))

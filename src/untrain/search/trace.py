@@ -159,10 +159,10 @@ class Tracer:
                 text: self._search_text(text, count, needed)
                 for text in dict.fromkeys(prompts.values())
             }
-        said[None] = Words([], {}, [])
+        said[""] = Words([], {}, [])
 
         def words(name: str) -> Words:
-            return said[prompts.get(name)]
+            return said[prompts.get(name, "")]
 
         search = Search(
             *(opened, self.encoder, self.calibration, words, count, ranking, top, seconds)
@@ -236,7 +236,8 @@ def _by_name(images: Mapping[str, np.ndarray], prompt: Prompts) -> dict[str, str
     """Return the prompts of those pictures that have one."""
     if isinstance(prompt, str):
         return dict.fromkeys(images, prompt)
-    return {name: text for name, text in (prompt or {}).items() if name in images and text.strip()}
+    names = set(images)  # a mapping may read a picture to tell whether it has it
+    return {name: text for name, text in (prompt or {}).items() if name in names and text.strip()}
 
 
 def _once(notes: Iterable[Note]) -> list[Note]:

@@ -73,29 +73,22 @@ class Trace:
         hit; ``verdict``: ``near copy`` (unaltered), ``edited copy``, ``copy or variant`` or
         ``none``; ``copy_of``, an id or empty.
         """
-        first = self.table[self.table["rank"] == 1].set_index("query")
-        copies = self.copies.set_index("query")
-        edited = self.edited.drop_duplicates("query").set_index("query")
+        first = {hit["query"]: hit for hit in records(self.table[self.table["rank"] == 1])}
+        edited: dict[str, dict[str, Any]] = {}
+        for row in records(self.edited):
+            edited.setdefault(row["query"], row)
         rows = []
-        for query in self.queries:
-            verdict, of = "none", ""
-            if copies.at[query, "near_copy"]:
-                verdict, of = "near copy", copies.at[query, "image_id"]
-            elif query in edited.index and edited.at[query, "verdict"] in EDITED:
-                verdict, of = EDITED[edited.at[query, "verdict"]], edited.at[query, "image_id"]
-            hit = first.loc[query]
-            rows.append(
-                {
-                    "query": query,
-                    "prompt": self.prompts.get(query, ""),
-                    "image_id": hit["image_id"],
-                    "score": hit["score"],
-                    "cosine": 1 - hit["distance"],
-                    "caption": hit["caption"],
-                    "verdict": verdict,
-                    "copy_of": of,
-                }
-            )
+        for copy in records(self.copies):
+            query, verdict, of = copy["query"], "none", ""
+            known = edited.get(query, {})
+            if copy["near_copy"]:
+                verdict, of = "near copy", copy["image_id"]
+            elif known.get("verdict") in EDITED:
+                verdict, of = EDITED[known["verdict"]], known["image_id"]
+            hit = first[query]
+            shown = {name: hit[name] for name in ("image_id", "score", "caption")}
+            shown |= {"query": query, "prompt": self.prompts.get(query, "")}
+            rows.append({**shown, "cosine": 1 - hit["distance"], "verdict": verdict, "copy_of": of})
         return pd.DataFrame(rows, columns=list(SUMMARY))
 
     def of(self, query: str) -> Trace:

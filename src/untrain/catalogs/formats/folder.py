@@ -37,6 +37,11 @@ def from_folder(path: Path | str, strict: bool = False) -> Catalog:
     """
     folder = Path(path).expanduser()
     images, texts, skipped = _list_pairs(folder)
+    if images and not texts:
+        raise InputError(
+            f"{folder}: no usable image–caption pair: {len(images)} × image without caption; put "
+            "<id>.txt beside each <id>.jpg, or give a table (CSV with columns image and caption)"
+        )
     captions, unusable = _read_captions(folder, images, texts)
     files = {i: images[i] for i in sorted(captions, key=natural_key)}
     read = FolderReader(folder, files)
@@ -79,7 +84,7 @@ def _list_pairs(folder: Path) -> tuple[dict[str, str], dict[str, str], list[Skip
     if not (images or texts or skipped):
         raise InputError(
             f"{folder} has no <id>.jpg, .jpeg or .png with <id>.txt beside it; "
-            "files in sub-folders are not read"
+            "files in sub-folders are not read (--format imagefolder reads a folder a class)"
         )
     return images, texts, skipped
 

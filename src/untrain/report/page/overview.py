@@ -35,10 +35,9 @@ def lines(
     href : str or sequence of str
         Addresses of the answers, or a pattern of them with the picture's number, from 1.
     """
-    best = dict(list(found.table[found.table["rank"] <= HITS].groupby("query", sort=False)))
     shown = []
     for number, line in enumerate(found.summary.itertuples()):
-        hits = best[line.query]
+        hits = found.table[found.table["query"] == line.query].head(HITS)
         shown.append(
             {
                 "name": line.query,
