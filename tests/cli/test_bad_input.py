@@ -167,6 +167,7 @@ def test_a_list_for_an_experiment(untrain: Untrain, experiment: Path) -> None:
 
 def test_a_missing_experiment(untrain: Untrain) -> None:
     refused(untrain("run", "nothing.yaml"), "cannot read the experiment file nothing.yaml")
+    refused(untrain("run", "photos"), "`untrain init mine.yaml --data photos` writes a file")
 
 
 @pytest.mark.parametrize("setting", ["seed", "=3", "seed=["])

@@ -79,7 +79,7 @@ def formats() -> None:
         build = CATALOGS[name]
         known = [option for option in signature(build).parameters if option not in OWN]
         of_rows = OF_ROWS if "choice" in signature(build).parameters else OF_ANY
-        words = (build.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        words = (build.__doc__ or "").strip().splitlines()[0].rstrip(".").replace("``", "")
         table.add_row(name, escape(words), ", ".join(dict.fromkeys([*known, *of_rows])))
     Console(highlight=False).print(table)
 

@@ -19,7 +19,7 @@ from untrain.catalogs.reading import natural_key
 from untrain.core.errors import InputError
 
 TABLES = (".csv", ".tsv", ".parquet")
-OF_PICTURES = (*IMAGES, "picture", "query")
+OF_PICTURES = (*IMAGES, "picture")
 OF_PROMPTS = ("prompt", *(name for name in CAPTIONS if name != "prompt"))
 NO_PICTURES = (".pdf", ".eps", ".ps")  # which Pillow has names for, too
 

@@ -104,7 +104,12 @@ def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot read the experiment file {path}: {error.strerror}") from None
+        fault = f"cannot read the experiment file {path}: {error.strerror}"
+        if path.is_dir():
+            hint = f"; for data in a folder, `untrain init mine.yaml --data {path}` writes a file"
+        else:
+            hint = "" if path.exists() else f"; `untrain init {path}` writes one"
+        raise InputError(fault + hint) from None
     except UnicodeDecodeError:
         raise InputError(f"the experiment file {path} is not text (UTF-8)") from None
     try:

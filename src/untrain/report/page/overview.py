@@ -45,7 +45,7 @@ def lines(
                 "href": href.format(number + 1) if isinstance(href, str) else href[number],
                 "uri": data_uri(Image.fromarray(images[str(line.query)]), SIDE),
                 "verdict": verdict(line),
-                "copy": line.verdict != "none",
+                "is_copy": line.verdict != "none",
                 "hits": [
                     {
                         "uri": data_uri(catalog.image(hit["image_id"]), SIDE),
