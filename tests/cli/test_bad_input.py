@@ -165,7 +165,7 @@ def test_a_list_for_an_experiment(untrain: Untrain, experiment: Path) -> None:
     refused(untrain("run", experiment), "must hold settings such as 'name: demo', found a list")
 
 
-def test_a_missing_experiment(untrain: Untrain) -> None:
+def test_a_missing_experiment(untrain: Untrain, photos: Path) -> None:
     refused(untrain("run", "nothing.yaml"), "cannot read the experiment file nothing.yaml")
     refused(untrain("run", "photos"), "`untrain init mine.yaml --data photos` writes a file")
 

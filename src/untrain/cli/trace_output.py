@@ -172,8 +172,8 @@ def _print_several(console: Console, found: Trace, beside: SideBySide | None) ->
         table.add_column("most influence", no_wrap=True, max_width=24)
     table.add_column("caption of the nearest")  # the one that gives way on a narrow terminal
     for line in found.summary.itertuples():
-        is_copy = line.verdict != "none"
-        of = f" of {line.copy_of}" if line.copy_of != line.image_id else ""
+        is_copy = str(line.verdict) != "none"
+        of = f" of {line.copy_of}" if str(line.copy_of) != str(line.image_id) else ""
         row = [escape(str(line.query)), escape(str(line.image_id)), f"{line.cosine:.3f}"]
         row.append(escape(f"{line.verdict}{of}") if is_copy else "–")
         if beside is not None:
