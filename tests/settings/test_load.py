@@ -196,7 +196,7 @@ def test_a_changed_name_is_not_blamed_on_the_file(file: Path) -> None:
 def test_files_that_cannot_be_read(file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read the experiment file .*: No such file"):
         load_config(file)
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match="it is a folder"):
         load_config(tmp_path)
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not text"):

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError
+from untrain.core.outside import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -319,5 +320,5 @@ def _read(image: Picture) -> tuple[np.ndarray, str]:
     pixels = pixels_of(image)  # which says what is wrong with it
     if not isinstance(image, str | Path):
         return pixels, ""
-    data = local_path(image).expanduser().read_bytes()
+    data = read_bytes(local_path(image).expanduser())
     return pixels, hashlib.sha256(data).hexdigest()

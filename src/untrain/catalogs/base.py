@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from untrain.catalogs.columns import Ids, Texts, fingerprint_of, first_of_equals
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
+from untrain.core.outside import read_bytes
 
 ReadBytes = Callable[[str], bytes]
 
@@ -299,7 +300,7 @@ def read_image(path: Path | str) -> np.ndarray:
     """
     path = Path(path).expanduser()
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected a picture (JPEG, PNG, …)") from None
     except OSError as error:

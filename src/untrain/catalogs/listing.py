@@ -31,6 +31,7 @@ from untrain.catalogs.reading import FolderReader, folders_of, refuse_if_unusabl
 from untrain.core.cache import cached
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
+from untrain.core.outside import is_file, open_regular, resolved
 from untrain.core.progress import console
 
 LISTING = "listing.json"
@@ -68,7 +69,7 @@ class Origin:
 def below(path: Path | str, depth: int | None) -> Origin:
     """Return the origin of a file, or of a folder whose images lie so many levels down at most."""
     source = Path(path).expanduser()
-    whole = source.resolve()
+    whole = resolved(source)
     if source.is_dir():
         return Origin(str(source), str(whole), (), lambda: _walk(whole, depth), str(whole))
     return Origin(str(source), str(whole.parent), (whole,), key=str(whole))
@@ -326,7 +327,7 @@ def _states(places: Iterable[Path], known: Mapping[str, str] | None = None) -> d
 
 
 def _state_of_file(path: Path, tail: int) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         state = os.fstat(file.fileno())
         file.seek(max(0, state.st_size - tail))
         about = repr((state.st_size, state.st_mtime_ns)).encode()
@@ -338,7 +339,7 @@ def _state_of_folder(path: Path) -> str:
     total = 0
     with os.scandir(path) as entries:
         for entry in entries:
-            if not entry.name.startswith(".") and entry.is_file():
+            if not entry.name.startswith(".") and is_file(entry):
                 state = entry.stat()
                 about = repr((entry.name, state.st_size, state.st_mtime_ns)).encode(
                     "utf-8", "replace"

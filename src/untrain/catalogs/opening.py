@@ -22,6 +22,7 @@ from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.rendered.drawing import remembered_drawing
 from untrain.catalogs.reservations import respect as without_reserved
 from untrain.core.errors import InputError, did_you_mean
+from untrain.core.outside import resolved
 from untrain.core.registry import Registry
 
 Lists = Path | str | Sequence[Path | str]
@@ -189,7 +190,7 @@ def _shards(suffixes: tuple[str, ...], path: Any, **_: Any) -> Origin:
 
 
 def _table(folders: Callable[..., set[Path]], path: Any, **options: Any) -> Origin:
-    file = Path(path).expanduser().resolve()
+    file = resolved(Path(path).expanduser())
     return Origin(str(path), str(file.parent), (file,), partial(folders, path=path, **options))
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untrain.core.errors import InputError
+from untrain.core.outside import read_bytes
 
 COLUMNS = {
     "id": ("id", "image_id", "key"),
@@ -79,7 +80,7 @@ def read_opt_out(path: Path | str) -> OptOutList:
     """
     path = Path(path).expanduser()
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, "TABLE")
     except OSError as error:
         raise InputError(
             f"cannot read the opt-out list {path}: {error.strerror}; expected a file of ids, "

@@ -18,6 +18,7 @@ from PIL import Image
 from untrain.catalogs import checked
 from untrain.catalogs.base import Skipped, decode
 from untrain.core.errors import InputError
+from untrain.core.outside import read_bytes
 from untrain.core.parallel import in_threads
 from untrain.core.progress import bar
 
@@ -51,7 +52,7 @@ class FolderReader:
 
     def __call__(self, image_id: str) -> bytes:
         try:
-            return (self.folder / self.files[image_id]).read_bytes()
+            return read_bytes(self.folder / self.files[image_id])
         except OSError as error:
             raise InputError(f"image '{image_id}' cannot be read ({error.strerror})") from None
 

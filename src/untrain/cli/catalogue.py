@@ -94,6 +94,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     import yaml
 
     from untrain.core.errors import InputError
+    from untrain.core.outside import parse_yaml
 
     parsed: dict[str, Any] = {}
     for option in options:
@@ -101,7 +102,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
         if not equals or not all(key.split(".")):
             raise InputError(f"--option '{option}': expected KEY=VALUE, such as caption=title")
         try:
-            value = text if text.startswith("{") else yaml.safe_load(text)
+            value = text if text.startswith("{") else parse_yaml(text)[1]
         except yaml.YAMLError:
             value = text
         *sections, last = key.split(".")

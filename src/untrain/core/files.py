@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError
+from untrain.core.outside import parse_json, read_text
 
 if TYPE_CHECKING:  # every command imports this file, and most need neither to start
     import numpy as np
@@ -312,7 +313,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    return parse_json(read_text(path, "TABLE", "utf-8"))
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:

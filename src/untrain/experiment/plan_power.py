@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import ValidationError
 
 from untrain.core.errors import InputError
+from untrain.core.outside import parse_yaml, read_text
 from untrain.evaluation import power
 from untrain.evaluation.measurement import BITS
 from untrain.evaluation.verdicts import DEFAULT_MARGIN
@@ -166,7 +166,7 @@ def _noise(config: Config, given: float | None, paired: bool, unit: str) -> Mode
     recipe = config.data, config.generator
     found = []
     for folder in sorted(path.parent for path in config.runs.glob("*/config.yaml")):
-        values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
+        values = parse_yaml(read_text(folder / "config.yaml"))[1] or {}
         if _sections(values) == recipe and is_finished_trial(folder):
             trial = read_trial(folder)
             if paired != (len(set(trial.assignment.seed_offsets)) == 1):

@@ -14,6 +14,7 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered.catalog import family_prompt
 from untrain.core.errors import InputError
 from untrain.core.files import rng
+from untrain.core.outside import read_text
 from untrain.runs.given_pictures import GivenPictures
 from untrain.search.retrieve.candidates import retrieve
 from untrain.settings.config import Config
@@ -134,7 +135,7 @@ def read_lines(path: Path, what: str) -> list[str]:
         The file cannot be read, is empty, or has a blank line between others.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise InputError(f"cannot read the {what} file {path}: {error.strerror}") from None
     except UnicodeDecodeError:

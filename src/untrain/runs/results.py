@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.outside import parse_yaml, read_text
 from untrain.core.schema import Kind, Table
 from untrain.core.tables import (
     CAPTIONS,
@@ -162,7 +162,7 @@ def read_results(folder: Path) -> RunResults:
     config = folder / "config.yaml"
     found = RunResults(
         folder,
-        (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.is_file() else {},
+        (parse_yaml(read_text(config))[1] or {}) if config.is_file() else {},
         _record(folder),
         *(_read(table, folder) for table in _TABLES),
     )

@@ -10,6 +10,7 @@ import yaml
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.outside import parse_yaml, read_text
 from untrain.runs.find import RECORD
 from untrain.runs.stage_names import HELP_OF_GIVEN_PICTURES, STAGE_HELP
 
@@ -157,7 +158,7 @@ def _models(folder: Path, bank: list[str]) -> tuple[int, int | None]:
 
 def _wanted(folder: Path) -> int | None:
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = parse_yaml(read_text(folder / "config.yaml"))[1]
         design = config["design"]
         return 1 + int(design["models"]) if design["kind"] == "randomised" else None
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):

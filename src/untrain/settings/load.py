@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from untrain.core import trust
 from untrain.core.errors import InputError
+from untrain.core.outside import parse_yaml, read_text
 from untrain.core.registry import is_own
 from untrain.settings.config import Config, shown
 from untrain.settings.faults import explain
@@ -102,7 +103,7 @@ def _checked(
 def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     """Return a YAML file as nodes, which know their lines, and as values."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, encoding="utf-8")
     except OSError as error:
         fault = f"cannot read the experiment file {path}: {error.strerror}"
         if path.is_dir():
@@ -113,8 +114,7 @@ def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     except UnicodeDecodeError:
         raise InputError(f"the experiment file {path} is not text (UTF-8)") from None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        node, values = parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
@@ -141,7 +141,7 @@ def _replace(values: dict[str, Any], setting: str) -> list[str]:
         if not isinstance(values, dict):
             raise InputError(f"--set {setting}: '{section}' has no settings of its own")
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)[1]
     except yaml.YAMLError as error:
         what = getattr(error, "problem", None) or error
         raise InputError(f"--set {setting}: the value is not valid YAML: {what}") from None

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from untrain.core.files import read_json
+from untrain.core.outside import open_regular
 
 
 def hashes_of(folder: Path) -> dict[str, str]:
@@ -20,7 +21,7 @@ def hashes_of(folder: Path) -> dict[str, str]:
 
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

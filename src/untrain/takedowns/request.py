@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ import yaml
 from untrain.catalogs.base import read_image
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import JUNK, fingerprint
+from untrain.core.outside import parse_yaml, read_text
+from untrain.takedowns.hashes import digest_of
 
 LETTERS = ("request.yaml", "request.yml", "request.txt")
 WORDS = {
@@ -125,7 +126,7 @@ def read_request(folder: Path) -> Request:
     unreadable: list[Unreadable] = []
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = digest_of(path)
         try:
             picture = read_image(path)
         except InputError:
@@ -149,7 +150,7 @@ def read_request(folder: Path) -> Request:
         tuple(pictures),
         tuple(unreadable),
         _letter(letter) if letter else {},
-        (letter.name, hashlib.sha256(letter.read_bytes()).hexdigest()) if letter else None,
+        (letter.name, digest_of(letter)) if letter else None,
     )
 
 
@@ -174,13 +175,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _letter(path: Path) -> dict[str, str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{path} cannot be read as text (UTF-8)") from None
     if path.suffix == ".txt":
         return {"asks": text.strip()} if text.strip() else {}
     try:
-        found: Any = yaml.safe_load(text)
+        found: Any = parse_yaml(text)[1]
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not YAML: {error}") from None
     if not isinstance(found, dict):

@@ -10,6 +10,7 @@ import pandas as pd
 from untrain.catalogs.base import Catalog, Skipped
 from untrain.catalogs.reading import FolderReader, check_images, natural_key, refuse_if_unusable
 from untrain.core.errors import InputError
+from untrain.core.outside import read_text
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -67,7 +68,7 @@ def _list_pairs(folder: Path) -> tuple[dict[str, str], dict[str, str], list[Skip
     images: dict[str, str] = {}
     texts: dict[str, str] = {}
     skipped: list[Skipped] = []
-    for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_file()):
+    for name in sorted(entry.name for entry in os.scandir(folder) if not _is_folder(entry)):
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a Path an entry is slow
         found = texts if suffix.lower() == ".txt" else images
         if name.startswith(".") or suffix.lower() not in (*IMAGE_SUFFIXES, ".txt"):
@@ -89,6 +90,13 @@ def _list_pairs(folder: Path) -> tuple[dict[str, str], dict[str, str], list[Skip
     return images, texts, skipped
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
 def _read_captions(
     folder: Path, images: dict[str, str], texts: dict[str, str]
 ) -> tuple[dict[str, str], list[Skipped]]:
@@ -100,7 +108,7 @@ def _read_captions(
             skipped.append(Skipped(image_name, "image without caption"))
             continue
         try:
-            caption = (folder / texts[image_id]).read_bytes().decode("utf-8-sig").strip()
+            caption = read_text(folder / texts[image_id]).strip()
         except (OSError, UnicodeDecodeError) as error:
             skipped.append(Skipped(texts[image_id], f"caption cannot be read ({error})"))
             continue

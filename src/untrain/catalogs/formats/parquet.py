@@ -27,6 +27,7 @@ from untrain.catalogs.formats.arrow_rows import (
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.intake import BLOCK, Row, Source, take_in
 from untrain.core.errors import InputError
+from untrain.core.outside import require_regular
 
 SUFFIXES = (".parquet",)
 KEPT = 2**28  # bytes of row groups kept: Parquet gives a whole one for every image
@@ -66,6 +67,7 @@ class ParquetReader:
     def _group(self, file: int, group: int) -> pa.ChunkedArray:
         with self._lock:
             if (file, group) not in self._groups:
+                require_regular(self.paths[file])
                 with pq.ParquetFile(self.paths[file]) as opened:
                     table = opened.read_row_group(group, columns=[self.column])
                 self._groups[file, group] = table[self.column]
@@ -123,6 +125,7 @@ def _schema(paths: tuple[Path, ...]) -> tuple[pa.Schema, int]:
     first, total = None, 0
     for path in paths:
         try:
+            require_regular(path)
             with pq.ParquetFile(path) as file:
                 schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
         except (OSError, pa.ArrowException) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from untrain.catalogs.reading import natural_key
 from untrain.core.errors import InputError
+from untrain.core.outside import require_regular, resolved
 
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
 MOST = 10**6  # names that one pattern may stand for
@@ -34,7 +35,12 @@ def expand(path: Path | str | Sequence[Path | str], suffixes: tuple[str, ...]) -
     """
     several = [path] if isinstance(path, Path | str) else list(path)
     found = [file for one in several for file in _files(Path(one).expanduser(), suffixes)]
-    whole = dict.fromkeys(file.resolve() for file in found)
+    whole = dict.fromkeys(map(resolved, found))
+    for file in whole:
+        try:
+            require_regular(file)
+        except OSError as error:
+            raise InputError(f"{file} cannot be read ({error.strerror})") from None
     return sorted(whole, key=lambda file: natural_key(str(file)))
 
 

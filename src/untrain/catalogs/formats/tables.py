@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +15,7 @@ from untrain.catalogs.choice import Choice, require, there_are
 from untrain.catalogs.intake import Row, Source, refuse, take_in
 from untrain.catalogs.reading import FolderReader, folders_of
 from untrain.core.errors import InputError
+from untrain.core.outside import open_regular, parse_json, read_text
 
 IMAGES = ("image", "image_path", "path", "file", "filename", "file_name", "filepath", "img")
 
@@ -98,8 +99,8 @@ def _source(table: Path, folder: Path, columns: list[str], total: int) -> Source
 def _file(path: Path | str, what: str) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
-        fault = "is a folder" if file.exists() else "does not exist"
-        raise InputError(f"{file} {fault}; expected {what}")
+        fault = "does not exist" if not file.exists() else "is not a regular file"
+        raise InputError(f"{file} {'is a folder' if file.is_dir() else fault}; expected {what}")
     return file
 
 
@@ -132,9 +133,14 @@ def _read_csv(
 
 def _lines(table: Path, mark: str) -> Iterator[tuple[int, list[str]]]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
+        with (
+            open_regular(table, "TABLE") as opened,
+            TextIOWrapper(opened, encoding="utf-8-sig", newline="") as file,
+        ):
             reader = csv.reader(file, delimiter=mark)
             yield from ((reader.line_num, fields) for fields in reader if fields)
+    except OSError as error:
+        raise InputError(f"{table} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{table} is not UTF-8 text ({error})") from None
     except csv.Error as error:
@@ -235,9 +241,11 @@ def coco_folders(path: Path | str, root: Path | str | None = None, **_: Any) -> 
 def _read_coco(file: Path) -> tuple[list[dict[str, Any]], dict[Any, list[str]]]:
     """Return the images, and the captions of each by its id, in the order of their own ids."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
+        found = parse_json(read_text(file, "TABLE"))
         images = [i for i in found["images"] if {"id", "file_name"} <= i.keys()]
         said = [a for a in found["annotations"] if {"image_id", "caption"} <= a.keys()]
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{file} holds no captions as COCO has them ({error}); expected JSON with images "

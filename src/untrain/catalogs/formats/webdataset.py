@@ -7,9 +7,9 @@ else (``.npy``, ``.pyd``, ``.pickle``) is passed over, so nothing is ever unpick
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from untrain.catalogs.choice import Choice
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.intake import Row, Source, refuse, take_in
 from untrain.core.errors import InputError
+from untrain.core.outside import limit_of, open_regular, parse_json, too_large
 
 SUFFIXES = (".tar",)
 IMAGES = ("jpg", "jpeg", "png", "webp")
@@ -98,7 +99,9 @@ def from_webdataset(
 def read_piece(paths: tuple[Path, ...], piece: Piece, image_id: str) -> bytes:
     """Return the bytes of a member; opening the file for each costs 10 µs and no state."""
     try:
-        with paths[piece.shard].open("rb", buffering=0) as file:
+        if piece.size > limit_of("IMAGE"):
+            raise too_large(piece.size, "IMAGE")
+        with open_regular(paths[piece.shard]) as file:
             file.seek(piece.offset)
             data = file.read(piece.size)
     except OSError as error:
@@ -130,7 +133,7 @@ def _rows(paths: tuple[Path, ...], suffixes: tuple[str, ...]) -> Iterator[Row]:
 
 def _samples(path: Path) -> Iterator[tuple[str, Members, dict[str, Any], str]]:
     """Yield the key of each pair, its members, its columns, and what is wrong with them."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for key, members in _grouped(path):
             yield key, members, *_values(file, members)
 
@@ -158,18 +161,25 @@ def _grouped(path: Path) -> Iterator[tuple[str, Members]]:
 
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     try:
-        with tarfile.open(path, "r:") as archive:
+        with open_regular(path) as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
             while (info := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep every one
                 if info.isreg():
                     yield info
     except (OSError, tarfile.TarError, EOFError) as error:
-        packed = path.open("rb").read(2) == b"\x1f\x8b"
+        packed = _begins(path) == b"\x1f\x8b"
         hint = "it is compressed: unpack it with gunzip; its images are compressed already"
         raise InputError(
             f"{path} is not a readable tar file ({hint if packed else error}); "
             "expected a WebDataset shard"
         ) from None
+
+
+def _begins(path: Path) -> bytes:
+    """Return the first two bytes of a file; none if it cannot be opened."""
+    with suppress(OSError), open_regular(path) as file:
+        return file.read(2)
+    return b""
 
 
 def _values(file: BinaryIO, members: Members) -> tuple[dict[str, Any], str]:
@@ -184,7 +194,7 @@ def _values(file: BinaryIO, members: Members) -> tuple[dict[str, Any], str]:
             if info.size > LONGEST:
                 raise ValueError(f"{info.size:,} bytes")
             text = file.read(info.size).decode("utf-8-sig")
-            found = json.loads(text) if suffix == "json" else {suffix: text}
+            found = parse_json(text) if suffix == "json" else {suffix: text}
             if not isinstance(found, dict):
                 raise ValueError("not a JSON object")
             values |= found

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from untrain.core.errors import InputError
+from untrain.core.outside import inflate, limit_of, open_regular, too_large
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # read here; others by `zipfile`
 ENCRYPTED = 1
@@ -56,7 +57,7 @@ def members(path: Path) -> dict[str, Member]:
     OSError, zipfile.BadZipFile
         What `zipfile` raises if it is no zip.
     """
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         return {
             info.filename: Member(
                 info.filename,
@@ -78,9 +79,18 @@ def _method(info: zipfile.ZipInfo) -> int:
 def _read(path: Path, member: Member) -> bytes:
     """Return the bytes of a member, checked; opening the file for each costs 10 µs and no state."""
     if member.method < 0:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(member.name)
-    with path.open("rb", buffering=0) as file:
+        with (
+            open_regular(path) as packed,
+            zipfile.ZipFile(packed) as archive,
+            archive.open(member.name) as unpacked,
+        ):
+            data = unpacked.read(limit_of("IMAGE") + 1)
+        if len(data) > limit_of("IMAGE"):
+            raise too_large(len(data), "IMAGE")
+        return data
+    if member.size > limit_of("IMAGE"):
+        raise too_large(member.size, "IMAGE")
+    with open_regular(path) as file:
         file.seek(member.offset)
         header = file.read(HEADER.size)
         if len(header) < HEADER.size or not header.startswith(SIGNATURE):
@@ -89,7 +99,7 @@ def _read(path: Path, member: Member) -> bytes:
         file.seek(name + extra, 1)
         data = file.read(member.size)
     if member.method == zipfile.ZIP_DEFLATED:
-        data = zlib.decompress(data, -zlib.MAX_WBITS)
+        data = inflate(data)
     if zlib.crc32(data) != member.crc:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file '{member.name}'")
     return data

@@ -1,0 +1,224 @@
+"""Files that come from outside: opened here, so that none of them hangs, or fills the memory.
+
+Only regular files are opened: a pipe would be waited for, and a device never ends. What has a size
+is looked at before it is read, and what is packed is unpacked up to a limit. Failures are `OSError`
+with words in ``strerror``, which every format turns into the message that it has for a file that
+cannot be read; text that nests too deeply is a `ValueError`, as text that is no JSON is.
+
+The limits (`LIMITS`, in MiB) can be raised by environment variables: ``UNTRAIN_MAX_IMAGE=2048``.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import stat
+import zlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LIMITS = {"IMAGE": 512, "TABLE": 4096, "TEXT": 64}
+"""MiB of an encoded image; of a table of captions, packed or not; of a list, a letter, settings."""
+VARIABLE = "UNTRAIN_MAX_"
+DEEPEST = 100
+"""Levels that settings may nest."""
+MOST_NODES = 100_000
+"""Values that settings may have."""
+KINDS = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
+
+
+def limit_of(kind: str) -> int:
+    """Return the most bytes that something may have: one of `LIMITS`, or what the user set."""
+    given = os.environ.get(f"{VARIABLE}{kind}", "")
+    return (int(given) if given.isdecimal() else LIMITS[kind]) << 20
+
+
+def too_large(size: int, kind: str) -> OSError:
+    """Return the error of something that has more bytes than it may."""
+    limit = limit_of(kind) >> 20
+    words = f"{size / 2**20:,.0f} MiB, and {limit:,} is the most; {VARIABLE}{kind}=… allows more"
+    return OSError(errno.EFBIG, words)
+
+
+def open_regular(path: Path | str, kind: str | None = None) -> io.BufferedReader:
+    """Open a regular file for reading; without waiting, whatever is there.
+
+    Parameters
+    ----------
+    path : path
+        Links are followed.
+    kind : str, optional
+        One of `LIMITS`: refuse what is larger.
+
+    Raises
+    ------
+    OSError
+        There is no file, it is no regular one, it may not be read, or it is too large.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | os.O_CLOEXEC)
+    except ValueError:  # NUL in the name
+        raise OSError(errno.EINVAL, "the name is not one that a file can have") from None
+    try:
+        state = os.fstat(number)
+        check_regular(state)
+        if kind is not None and state.st_size > limit_of(kind):
+            raise too_large(state.st_size, kind)
+        return io.BufferedReader(io.FileIO(number))
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def check_regular(state: os.stat_result) -> None:
+    """Raise `OSError` unless a state is that of a regular file."""
+    if not stat.S_ISREG(state.st_mode):
+        found = next((name for test, name in KINDS.items() if test(state.st_mode)), "no file")
+        raise OSError(errno.EINVAL, f"it is {found}; expected a regular file")
+
+
+def resolved(path: Path) -> Path:
+    """Return a path with all links followed; itself if they lead in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.absolute()
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry of a folder is a file; a link in a circle is none."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def require_regular(path: Path | str) -> None:
+    """Raise `OSError` unless a library may open a path: it is a regular file, or leads to one."""
+    check_regular(os.stat(path))  # noqa: PTH116 - its errors say the same
+
+
+def read_bytes(path: Path | str, kind: str = "IMAGE") -> bytes:
+    """Return the bytes of a regular file; `OSError` as `open_regular`."""
+    with open_regular(path, kind) as file:
+        most = limit_of(kind)
+        data = file.read(most + 1)  # it may have grown since it was opened
+    if len(data) > most:
+        raise too_large(len(data), kind)
+    return data
+
+
+def read_text(path: Path | str, kind: str = "TEXT", encoding: str = "utf-8-sig") -> str:
+    """Return the text of a regular file.
+
+    Raises
+    ------
+    OSError
+        As `open_regular`.
+    UnicodeDecodeError
+        It is not text of this encoding.
+    """
+    return read_bytes(path, kind).decode(encoding)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON says; `ValueError` also where it nests too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+
+
+def inflate(data: bytes, kind: str = "IMAGE") -> bytes:
+    """Unpack a raw deflate stream up to the limit of its kind.
+
+    Raises
+    ------
+    OSError
+        What is packed is larger.
+    zlib.error
+        It is damaged or cut off.
+    """
+    unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+    most = limit_of(kind)
+    found = unpacking.decompress(data, most)
+    if unpacking.unconsumed_tail:
+        raise too_large(most + 1, kind)
+    if not unpacking.eof:
+        raise zlib.error("incomplete or truncated stream")
+    return found
+
+
+class _Strict(yaml.SafeLoader):
+    """Plain YAML: no key twice, no alias inside what it stands for, nothing beyond reason."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._within: list[str | None] = []  # the anchors of the nodes that are being read
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
+        if self.check_event(yaml.events.AliasEvent) and event.anchor in self._within:
+            raise yaml.composer.ComposerError(
+                None, None, f"*{event.anchor} stands inside itself", event.start_mark
+            )
+        if len(self._within) >= DEEPEST:
+            raise yaml.composer.ComposerError(None, None, "it nests too deeply", event.start_mark)
+        self._within.append(getattr(event, "anchor", None))
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._within.pop()
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"'{key.value}' is there twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Return how many nodes there are with every alias written out."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        inside = node.value if isinstance(node, yaml.SequenceNode) else sum(node.value, ())
+        known[id(node)] = 1 + sum(_size(each, known) for each in inside)
+    return known[id(node)]
+
+
+def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
+    """Return YAML as nodes, which know their lines, and as values.
+
+    Raises
+    ------
+    yaml.YAMLError
+        It is not valid; a key is there twice; an alias stands inside itself; it nests too deeply.
+    """
+    loader = _Strict(text)
+    try:
+        node = loader.get_single_node()
+        if _size(node, {}) > MOST_NODES:
+            raise yaml.YAMLError(f"with its aliases written out it has over {MOST_NODES:,} values")
+        value = None if node is None else loader.construct_document(node)
+    except (ValueError, RecursionError, OverflowError) as error:
+        # Dates that do not exist, numbers too long, tags that do not fit: no place is known.
+        raise yaml.YAMLError(str(error).splitlines()[0] if str(error) else "not valid") from None
+    finally:
+        loader.dispose()
+    return node, value
