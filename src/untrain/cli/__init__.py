@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
@@ -137,21 +139,26 @@ def main() -> None:
     # Each process trains one model; nested threads would only compete for cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     console.verbose = False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has not all letters shows "?"
     try:
         # Typer turns Ctrl-C into a code, and returns codes where it does not end the process.
         code = app(prog_name="untrain", standalone_mode=False)
         if code == STOPPED:
             raise KeyboardInterrupt
+        sys.stdout.flush()  # here, where a full disk can still be told of
         sys.exit(code)
     except UntrainError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped; run the same command again to continue from here", STOPPED)
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         sys.exit(1)
     except Exception as error:
         if is_disk_full(error):
+            _write_no_more()
             _fail("the disk is full: free some space and run the same command again", 1)
         if isinstance(error, NOT_WRITABLE):
             _fail(f"cannot write {error.filename}: {error.strerror}", 2)
@@ -160,6 +167,12 @@ def main() -> None:
             _fail(_unexpected(error), 1)
         show_itself()
         sys.exit(getattr(error, "exit_code", 2))
+
+
+def _write_no_more() -> None:
+    """Let what is still to be printed go nowhere, so that Python ends quietly."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unexpected(error: Exception) -> str:
