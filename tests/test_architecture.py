@@ -35,6 +35,7 @@ ROOMS = (
     "experiment",
     "banks",
     "takedowns",
+    "exchange",
     "testing",
     "doctor",
     "api",

@@ -19,7 +19,11 @@ app = typer.Typer(
     "Example: untrain benchmark score benchmark/ scores.parquet",
 )
 
-FOLDER = typer.Argument(help="A folder that `untrain benchmark export` wrote.", show_default=False)
+FOLDER = typer.Argument(
+    help="A folder that `untrain benchmark export` wrote, or the ground truth of a benchmark of "
+    "dattri (target_values_lds.pt, indices_lds.pt).",
+    show_default=False,
+)
 K = typer.Option(10, "--k", help="Number of top images whose removal is measured.")
 
 
@@ -69,7 +73,8 @@ def score(
     folder: Path = FOLDER,
     scores: Path = typer.Argument(
         help="Parquet or CSV with the columns prompt, image and score; higher: removing the image "
-        "makes the prompt's pictures worse.",
+        "makes the prompt's pictures worse. Or scores as TRAK (.mmap, save_dir), dattri (.pt), "
+        "kronfluence (.safetensors), quanda (a folder) or NumPy (.npy) write them.",
         show_default=False,
     ),
     k: int = K,
@@ -88,11 +93,15 @@ def score(
     """
     from untrain.banks.benchmark.read import Benchmark
     from untrain.core.files import check_file_target, write_csv
+    from untrain.exchange.truth import is_truth, score_truth
     from untrain.report.tables.leaderboard import leaderboard_table
 
     if out is not None:
         check_file_target(out, [scores, folder])
-    board = Benchmark(folder).score(scores, k, name)
+    if is_truth(folder):
+        board = score_truth(folder, scores, k, name)
+    else:
+        board = Benchmark(folder).score(scores, k, name)
     if out is not None:
         write_csv(out, board.table)
     if as_json:

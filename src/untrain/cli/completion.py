@@ -39,7 +39,8 @@ def formats(incomplete: str) -> list[str]:
 
 def exports(incomplete: str) -> list[str]:
     """Names of formats that are written."""
-    return _registered(incomplete, "untrain.catalogs.export:EXPORTS")
+    pairs = _registered(incomplete, "untrain.catalogs.export:EXPORTS")
+    return pairs + _registered(incomplete, "untrain.exchange.registry:EXCHANGES")
 
 
 def encoders(incomplete: str) -> list[str]:

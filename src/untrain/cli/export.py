@@ -28,7 +28,9 @@ def add_to(app: typer.Typer) -> None:
 
 def export(
     run: Path = RUN,
-    out: Path = typer.Argument(help="Folder to write; must be new or empty."),
+    out: Path | None = typer.Argument(
+        None, help="Folder to write; must be new or empty.", show_default=False
+    ),
     model: str = typer.Option(
         "",
         help="Write what this model, such as B03, was trained on; default: without all "
@@ -41,30 +43,58 @@ def export(
     to: str = typer.Option(
         "folder",
         "--to",
-        help="Format of the pairs: folder, csv, coco, imagefolder, parquet, webdataset, datasets.",
+        help="Format of the pairs: folder, csv, coco, imagefolder, parquet, webdataset, datasets. "
+        "Or scores, and a bank where there is one, for a library: dattri, kronfluence, trak, "
+        "quanda.",
         autocompletion=completion.exports,
     ),
 ) -> None:
-    """Write the images and captions that a model was trained on.
+    """Write the images and captions that a model was trained on, or scores for other libraries.
 
-    They are written as <id>.jpg or <id>.png beside <id>.txt, or in the format given by --to. With
+    Pairs are written as <id>.jpg or <id>.png beside <id>.txt, or in the format given by --to. With
     --layout study the whole run is written in the files of the seed study: generated and
     retrieved images by prompt, raw_comparison<k>.csv, similarities_gen_image<k>.csv,
     all_selected_images.txt, the images before and after, similarity_results__<n>.csv, and a
     README.txt that explains them. The original data is not changed.
 
+    With --to dattri, kronfluence, trak or quanda, scores are written in the files of that library,
+    of each ranking of a run, or of the methods of a benchmark (untrain benchmark export), and what
+    the models of its bank do. `untrain benchmark score` reads such files.
+
     Example: untrain export runs/demo retained/
     """
+    from untrain.core.errors import InputError
+    from untrain.exchange.registry import EXCHANGES
+
+    if to in EXCHANGES:
+        if model or layout is not Layout.PAIRS:
+            raise InputError(f"--model and --layout are for pairs, not for --to {to}")
+        typer.echo(EXCHANGES[to](run, _needed(out)))
+        return
+    _export_pairs(run, _needed(out), model, layout, to)
+
+
+def _needed(out: Path | None) -> Path:
+    from untrain.core.errors import InputError
+
+    if out is None:
+        raise InputError("name the folder to write: untrain export RUN FOLDER")
+    return out
+
+
+def _export_pairs(run: Path, out: Path, model: str, layout: Layout, to: str) -> None:
     from untrain.catalogs.export import EXPORTS
     from untrain.catalogs.export import export as write
-    from untrain.core.errors import InputError
+    from untrain.core.errors import InputError, did_you_mean
     from untrain.core.files import check_folder_target
+    from untrain.exchange.registry import EXCHANGES
     from untrain.experiment.retained import removed_of
     from untrain.report.study.layout import export_study
     from untrain.runs.find import find_run
     from untrain.runs.run import open_run
 
-    EXPORTS.check(to)
+    if to not in EXPORTS:
+        raise InputError(f"unknown export format '{to}'{did_you_mean(to, [*EXPORTS, *EXCHANGES])}")
     check_folder_target(out)
     folder = find_run(run)
     opened = open_run(folder)

@@ -13,6 +13,24 @@ from safetensors import SafetensorError
 from untrain.core.errors import InputError
 
 
+def import_transformers() -> Any:
+    """Return the module ``transformers``, which is optional.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise InputError(
+            "encoder: models with weights need the library transformers: "
+            "pip install 'untrain[encoders]'; or use `encoder: layout`, which needs no weights"
+        ) from None
+    return transformers
+
+
 def load_model(path: str) -> tuple[Any, Any, set[str]]:
     """Return the image processor and the model at ``path``, in evaluation mode.
 
@@ -24,6 +42,7 @@ def load_model(path: str) -> tuple[Any, Any, set[str]]:
     InputError
         If the model is not here, is not a vision model, or lacks any other weights.
     """
+    import_transformers()
     from transformers import AutoImageProcessor, AutoModel
 
     local = {"local_files_only": Path(path).is_dir()}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -315,11 +315,11 @@ def _about_data(catalog: Catalog) -> list[Note]:
 
 def _versions() -> dict[str, str]:
     names = ("torch", "numpy", "pandas", "scikit-learn", "scikit-image", "transformers")
-    return {
-        "untrain": untrain.__version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-    }
+    found = {"untrain": untrain.__version__, "python": platform.python_version()}
+    for name in names:
+        with suppress(PackageNotFoundError):  # transformers is optional
+            found[name] = version(name)
+    return found
 
 
 def _machine(precision: str | None) -> dict[str, Any]:

@@ -185,7 +185,9 @@ class Benchmark:
         scores : Path, ndarray (prompts, images) or Scores
             Higher: removing the image makes the query worse. In a Parquet or CSV file the columns
             prompt (id or text), image (id) and score; pairs that are left out count as the lowest
-            of the prompt. An array has rows as `prompts` and columns as `catalog`.
+            of the prompt. An array has rows as `prompts` and columns as `catalog`; so have those
+            in files of TRAK, dattri, kronfluence, quanda and NumPy
+            (`untrain.search.rank.arrays`), which may also have rows as `queries`.
         k : int
             How many of the first images the effect and the family precision are of.
         name : str

@@ -40,7 +40,7 @@ def settings(run: Run) -> Any:
     """Return the rankings, the content of files that one is read from, options of attributors."""
     config = run.config
     files = [parse_method(m).file for m in config.ranking.methods if is_search_ranking(m)]
-    contents = [fingerprint(file.read_bytes()) for file in files if file and file.exists()]
+    contents = [fingerprint(file.read_bytes()) for file in files if file and file.is_file()]
     asked = section(run, "ranking")
     scope = asked.pop("scope")
     key: list[Any] = [asked, contents]

@@ -33,7 +33,7 @@ RANKINGS: Registry[Ranking] = Registry(
 OPEN = {
     "metric": "a metric, such as metric:feature_cosine",
     "fitted": "weights of `untrain weights`, such as fitted:weights.json",
-    "scores": "scores of your own, such as scores:file.parquet",
+    "scores": "scores of your own or another library's, such as scores:file.parquet",
 }
 
 
@@ -86,7 +86,8 @@ def check_method(name: str) -> None:
     """
     method = parse_method(name)
     if method.file is not None and not method.file.is_file():
-        raise InputError(f"the ranking '{name}' needs {method.file}, which is not a file")
+        inside = ": name the file in it" if method.file.is_dir() else ""
+        raise InputError(f"the ranking '{name}' needs {method.file}, which is not a file{inside}")
     if method.kind == "fitted":
         open_ranking(name)
 

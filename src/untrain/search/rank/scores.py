@@ -1,4 +1,7 @@
-"""Scores of the user's own: any attribution method's (prompt, image, score) as a ranking."""
+"""Scores of the user's own: any attribution method's (prompt, image, score) as a ranking.
+
+Tables are read here, arrays of other libraries by `untrain.search.rank.arrays`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError, did_you_mean
+from untrain.search.rank.arrays import is_array, read_array
 from untrain.search.rank.metric_table import PAIR, Ranked, ranked
 
 WORDS = ("prompt_id", "prompt", "image_id", "image", "method")
@@ -17,7 +21,7 @@ WORDS = ("prompt_id", "prompt", "image_id", "image", "method")
 def read_scores(
     path: Path, prompts: pd.DataFrame, ids: Sequence[str], method: str = "scores"
 ) -> Ranked:
-    """Read a table of scores and rank the images of every prompt by it.
+    """Read scores and rank the images of every prompt by them.
 
     Parameters
     ----------
@@ -26,7 +30,9 @@ def read_scores(
         influential) and ``prompt_id`` or ``prompt`` (ids, or texts as the experiment has them). A
         column ``method`` may
         name the method that made them, one for all rows. Other columns are ignored, images
-        without a score are left out.
+        without a score are left out. Or an array as TRAK, dattri, kronfluence, quanda or NumPy
+        write it (`untrain.search.rank.arrays`): rows as the prompts that are no controls, columns
+        as ``ids``; NaN is no score.
     prompts : DataFrame
         The prompts to be ranked: ``prompt_id``, for a file that goes by text ``prompt``, and
         perhaps ``role``; one whose role is ``control`` may go without scores.
@@ -45,8 +51,11 @@ def read_scores(
         If the file cannot be read, lacks a column, has a prompt or an image that is unknown, a pair
         twice, a score that is no finite number or several methods; or if a prompt has no score.
     """
-    table = _read(path)
-    table["prompt_id"] = _prompt_ids(path, table, prompts)
+    if is_array(path):
+        table = _of_array(path, prompts, ids)
+    else:
+        table = _read(path)
+        table["prompt_id"] = _prompt_ids(path, table, prompts)
     _refuse_unknown(path, "image", table["image_id"], ids, "the catalogue of this experiment")
     scores = pd.to_numeric(table["score"], errors="coerce").to_numpy(np.float64)
     bad = table[~np.isfinite(scores)]
@@ -70,6 +79,20 @@ def read_scores(
             "at least one"
         )
     return ranked(method, pd.Series(scores, pd.MultiIndex.from_frame(table[PAIR])))
+
+
+def _of_array(path: Path, prompts: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
+    """Return an array of scores as a table with the columns prompt_id, image_id and score."""
+    asked = prompts[prompts["role"] != "control"] if "role" in prompts else prompts
+    values = read_array(path, len(asked), len(ids))
+    table = pd.DataFrame(
+        {
+            "prompt_id": np.repeat(asked["prompt_id"].to_numpy(), len(ids)),
+            "image_id": np.tile(np.asarray(ids, dtype=object), len(asked)),
+            "score": values.ravel(),
+        }
+    )
+    return table[~np.isnan(values.ravel())].reset_index(drop=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
