@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install install-dev demo unit test test-slow test-all browser docs reference lint format clean
+.PHONY: help install install-dev demo unit test test-slow test-all browser docs reference lint format clean results wheel
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,12 @@ test-all: install-dev  ## every test
 
 browser: install-dev  ## a browser for the tests of the report page, where the system has none
 	command -v chromium chromium-browser google-chrome || $(BIN)/playwright install --with-deps chromium
+
+results: install-dev  ## tables of the documents anew from the stored data, and whether pages are in step with it
+	$(BIN)/python benchmarks/results.py
+
+wheel: install-dev  ## wheel and sdist into dist/, tried and weighed in a clean environment
+	$(BIN)/python benchmarks/wheel.py --out dist --json docs/results/wheel.json
 
 docs: install-dev  ## the documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -32,7 +32,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from untrain.core.files import read_json, write_json, write_text
@@ -327,18 +326,6 @@ def number(name: str, form: str) -> Callable[[Row], str]:
 def percent(name: str, places: int = 1) -> Callable[[Row], str]:
     """Return what formats a share."""
     return lambda row: f"{row[name]:.{places}%}".replace("%", " %")
-
-
-def of_training(row: Row) -> str:
-    """Return a cost as a share of a training."""
-    share = row["share"]
-    if not np.isfinite(share) or row["kind"] in ("oracle", "random"):
-        return "–"
-    if share < 0.001:
-        return "under 0.1 %"
-    return (
-        f"{share:.1%}".replace("%", " %") if share < 0.0995 else f"{share:.0%}".replace("%", " %")
-    )
 
 
 def codes(row: Row) -> str:

@@ -69,9 +69,10 @@ def missing(wheel: Path) -> list[str]:
 def use(python: Path, place: Path) -> None:
     """Use an installed untrain: help, doctor, and a trace of one of twelve pictures."""
     untrain = python.with_name("untrain")
-    print(call(untrain, "--help", cwd=place).strip().splitlines()[1].strip())
+    if "trace" not in call(untrain, "--help", cwd=place):
+        sys.exit("untrain --help does not name its commands")
     checked = json.loads(call(untrain, "doctor", "--json", cwd=place))
-    print(f"doctor: {len(checked)} findings")
+    print(f"doctor: {len(checked['findings'])} findings")
     pictures = place / "pictures"
     pictures.mkdir()
     call(python, "-c", DRAW, pictures)

@@ -40,7 +40,8 @@ def formats(incomplete: str) -> list[str]:
 def exports(incomplete: str) -> list[str]:
     """Names of formats that are written."""
     pairs = _registered(incomplete, "untrain.catalogs.export:EXPORTS")
-    return pairs + _registered(incomplete, "untrain.exchange.registry:EXCHANGES")
+    exchanges = _registered(incomplete, "untrain.exchange.registry:EXCHANGES")
+    return pairs + exchanges + _registered(incomplete, "untrain.exchange.registry:CARDS")
 
 
 def encoders(incomplete: str) -> list[str]:

@@ -29,7 +29,9 @@ def add_to(app: typer.Typer) -> None:
 def export(
     run: Path = RUN,
     out: Path | None = typer.Argument(
-        None, help="Folder to write; must be new or empty.", show_default=False
+        None,
+        help="Folder to write; must be new or empty. Of a card a file; default: print it.",
+        show_default=False,
     ),
     model: str = typer.Option(
         "",
@@ -45,7 +47,7 @@ def export(
         "--to",
         help="Format of the pairs: folder, csv, coco, imagefolder, parquet, webdataset, datasets. "
         "Or scores, and a bank where there is one, for a library: dattri, kronfluence, trak, "
-        "quanda.",
+        "quanda. Or the run's pictures: fiftyone. Or what was measured: model-card, dataset-card.",
         autocompletion=completion.exports,
     ),
 ) -> None:
@@ -59,19 +61,35 @@ def export(
 
     With --to dattri, kronfluence, trak or quanda, scores are written in the files of that library,
     of each ranking of a run, or of the methods of a benchmark (untrain benchmark export), and what
-    the models of its bank do. `untrain benchmark score` reads such files.
+    the models of its bank do. `untrain benchmark score` reads such files. With --to fiftyone, the
+    run's pictures, with and without their training images, and these, are written as a data set of
+    FiftyOne. A card is the README.md of a model or a data set on the Hugging Face hub.
 
     Example: untrain export runs/demo retained/
     """
     from untrain.core.errors import InputError
-    from untrain.exchange.registry import EXCHANGES
+    from untrain.exchange.registry import CARDS, EXCHANGES
+    from untrain.runs.find import find_run
 
-    if to in EXCHANGES:
+    if to in CARDS or to in EXCHANGES:
         if model or layout is not Layout.PAIRS:
             raise InputError(f"--model and --layout are for pairs, not for --to {to}")
-        typer.echo(EXCHANGES[to](run, _needed(out)))
+        if to in EXCHANGES:
+            typer.echo(EXCHANGES[to](run, _needed(out)))
+        else:
+            _card(CARDS[to](find_run(run)), out)
         return
     _export_pairs(run, _needed(out), model, layout, to)
+
+
+def _card(text: str, out: Path | None) -> None:
+    from untrain.core.files import check_file_target, write_text
+
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(check_file_target(out), text)
+    typer.echo(f"card: {out}")
 
 
 def _needed(out: Path | None) -> Path:
@@ -87,14 +105,16 @@ def _export_pairs(run: Path, out: Path, model: str, layout: Layout, to: str) -> 
     from untrain.catalogs.export import export as write
     from untrain.core.errors import InputError, did_you_mean
     from untrain.core.files import check_folder_target
-    from untrain.exchange.registry import EXCHANGES
+    from untrain.exchange.registry import CARDS, EXCHANGES
     from untrain.experiment.retained import removed_of
     from untrain.report.study.layout import export_study
     from untrain.runs.find import find_run
     from untrain.runs.run import open_run
 
     if to not in EXPORTS:
-        raise InputError(f"unknown export format '{to}'{did_you_mean(to, [*EXPORTS, *EXCHANGES])}")
+        raise InputError(
+            f"unknown export format '{to}'{did_you_mean(to, [*EXPORTS, *EXCHANGES, *CARDS])}"
+        )
     check_folder_target(out)
     folder = find_run(run)
     opened = open_run(folder)

@@ -13,7 +13,7 @@ from untrain.banks.bank import read_bank
 from untrain.banks.benchmark.read import Benchmark
 from untrain.banks.leaderboard import of_halves
 from untrain.core.errors import InputError
-from untrain.core.tables import CAPTIONS, CATALOG, PROMPTS, RANKING
+from untrain.core.tables import CATALOG, PROMPTS, RANKING
 from untrain.evaluation.lds import LEAST_MODELS, fill
 from untrain.runs.find import find_run
 
@@ -28,7 +28,7 @@ class Exchanged:
     ----------
     name : str
     images : DataFrame
-        image_id, and caption where known: the columns of scores.
+        image_id, caption: the columns of scores.
     prompts : DataFrame
         prompt_id, prompt: the rows of scores.
     scores : dict of str to ndarray of float32, shape (prompts, images)
@@ -101,10 +101,7 @@ def _of_benchmark(benchmark: Benchmark) -> Exchanged:
 def _of_run(folder: Path) -> Exchanged:
     if not RANKING.path(folder).is_file() or not CATALOG.path(folder).is_file():
         raise InputError(f"{folder} has no ranking yet: go on with `untrain run`")
-    images = CATALOG.read(folder)[["image_id"]]
-    if CAPTIONS.path(folder).is_file():
-        images = images.merge(CAPTIONS.read(folder)[["image_id", "caption"]], "left", "image_id")
-        images["caption"] = images["caption"].fillna("")
+    images = CATALOG.read(folder)[["image_id", "caption"]]
     prompts = PROMPTS.read(folder)
     prompts = prompts.loc[prompts["role"] == "query", ["prompt_id", "prompt"]]
     prompts = prompts.reset_index(drop=True)

@@ -178,8 +178,7 @@ def _sum(path: Path, parts: Iterable[np.ndarray]) -> np.ndarray:
     found = list(parts)
     if not found or len({part.shape for part in found}) > 1:
         raise InputError(f"{path}: scores of modules that are not of one shape, or none")
-    total: np.ndarray = np.sum(found, axis=0, dtype=np.float64)
-    return total
+    return np.asarray(np.sum(found, axis=0, dtype=np.float64))
 
 
 def read_torch(path: Path) -> np.ndarray:
