@@ -230,7 +230,7 @@ def demo() -> str:
         row = found[arm]
         interval = f"{signed(row['low'], 2)} to {signed(row['high'], 2)}"
         lines.append(
-            f"| {label} | {signed(row['estimate'], 2)} | {interval} | {p_of(row['p_value'])} |"
+            f"| {label} | {signed(row['effect'], 2)} | {interval} | {p_of(row['p_value'])} |"
         )
     return "\n".join(lines)
 
@@ -588,17 +588,13 @@ def measure(page: Page, args: argparse.Namespace) -> None:
 def keep_demo(folder: Path) -> None:
     """Store the effects of a demo run, and print what the README and the tutorial quote."""
     from untrain.report.answer import answer
+    from untrain.report.tables.effects import overall_table
     from untrain.runs.results import read_results
 
     found = read_results(folder)
-    summary = read_json(folder / "results" / "summary.json")
-    key = next(name for name in summary if name.startswith("effects_nll"))
-    columns = ("arm", "k", "estimate", "low", "high", "p_value")
-    effects = [
-        {name: row[name] for name in columns}
-        for row in summary[key]
-        if row["prompt_id"] is None and row["design"] == "randomised"
-    ]
+    columns = ["arm", "k", "effect", "low", "high", "p_value"]
+    table = overall_table(found.effects)
+    effects = table.loc[table["effect"].notna(), columns].to_dict("records")
     meta = found.meta
     seed, versions = found.config.get("seed"), meta.get("versions", {})
     write_json(DATA / "demo.json", {"seed": seed, "versions": versions, "effects": effects})
@@ -660,9 +656,7 @@ def main() -> None:
     print(*wrong, sep="\n", end="\n" if wrong else "")
     unstored = [page.name for page in pages if not page.tables]
     stored = len(pages) - len(unstored)
-    print(
-        f"{stored} in step with their data, {len(wrong)} faults" if wrong else f"{stored} in step"
-    )
+    print(f"{stored} pages or parts with stored data; faults: {len(wrong)}")
     if unstored:
         print(f"not stored, so not checked: {', '.join(unstored)} (--list has their commands)")
     if wrong:

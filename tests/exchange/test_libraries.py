@@ -120,7 +120,8 @@ def test_a_run_passes_on_its_ranking_and_its_bank(
     scores = load_file(tmp_path / "k" / "scores_fusion" / "pairwise_scores.safetensors")
     best = scores["all_modules"].argmax(axis=1)
     ranking = run.table("ranking")
-    first = ranking[ranking["rank"] == 1].set_index("prompt_id")["image_id"]
+    first = ranking[(ranking["rank"] == 1) & (ranking["method"] == "fusion")]
+    first = first.set_index("prompt_id")["image_id"]
     queries = pd.read_csv(tmp_path / "k" / "queries.csv")["prompt_id"]
     assert [run.catalog.ids[n] for n in best] == list(first[queries])
 

@@ -13,19 +13,11 @@ import pandas as pd
 import yaml
 
 from untrain.report.arms import arm_words
-from untrain.report.notes import warnings
+from untrain.report.headline import headline
 from untrain.report.tables.effects import overall_table
 from untrain.report.tables.markdown import markdown
 from untrain.runs.results import RunResults, read_results
 
-INVALID = {
-    "nothing-removed",
-    "generator-weak",
-    "generator-untested",
-    "generator-unjudged",
-    "control-failed",
-}
-"""Warnings under which no figure of a run is passed on as a result."""
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 NAMES = ("1K", "10K", "100K", "1M", "10M")
 LICENCE = "# license: … — untrain does not know it: state yours\n"
@@ -180,15 +172,15 @@ def _body(run: RunResults) -> str:
 
 def _warning(run: RunResults) -> str:
     """Return what stands above all figures where they cannot be read as results."""
-    against = [note.text for note in warnings(run) if note.code in INVALID]
-    if not against:
+    doubtful = headline(run)
+    if run.given or not doubtful:
         return ""
-    return f"\n> **Do not read the figures below as results.** {' '.join(against)}\n"
+    return f"\n> **Do not read the figures below as results.** {' '.join(doubtful)}\n"
 
 
 def _results(run: RunResults) -> list[dict[str, Any]]:
     """Return metrics for ``model-index``; none where a warning forbids to read them."""
-    if run.given or any(note.code in INVALID for note in warnings(run)):
+    if run.given or headline(run):
         return []
     metrics: list[dict[str, Any]] = []
     table = overall_table(run.effects)
@@ -201,7 +193,7 @@ def _results(run: RunResults) -> list[dict[str, Any]]:
                 "value": round(float(row["effect"]), 4),
                 "args": {
                     name: round(float(row[name]), 4)
-                    for name in ("low", "high", "p")
+                    for name in ("low", "high", "p_value")
                     if pd.notna(row[name])
                 },
             }

@@ -80,7 +80,7 @@ def _generated(run: RunResults, place: Path) -> Iterator[Sample]:
         if row["verdict"]:
             told["verdict"] = {"_cls": "Classification", "label": str(row["verdict"])}
             told["reason"] = str(row["reason"])
-        ends = {"low": "effect_low", "high": "effect_high", "p": "p_value"}
+        ends = {"low": "effect_low", "high": "effect_high", "p_value": "p_value"}
         told |= _numbers(row, {"effect": "effect", **ends})
         for number, path in _pictures(run.folder / "queries" / told["prompt_id"]):
             sample = _sample(path, place, f"A/{told['prompt_id']}-{number}", "generated")
