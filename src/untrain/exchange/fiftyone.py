@@ -26,7 +26,7 @@ from untrain.report.notes import warnings
 from untrain.report.ranking import main_ranking
 from untrain.report.tables.effects import prompt_table
 from untrain.runs.find import find_run
-from untrain.runs.results import RunResults, read_results
+from untrain.runs.results import RunResults, read_results, rows
 from untrain.runs.run import open_run
 
 TOP = 10
@@ -111,7 +111,7 @@ def _training(run: RunResults, place: Path) -> Iterator[Sample]:
     catalog = open_run(run.folder).catalog
     written: dict[str, str] = {}
     (place / "data" / "training").mkdir(parents=True)
-    for row in track(list(first.itertuples()), "writing training images", len(first)):
+    for row in track(list(rows(first)), "writing training images", len(first)):
         image_id = str(row.image_id)
         if image_id not in written:
             data = catalog.read(image_id)
