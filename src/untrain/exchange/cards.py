@@ -27,7 +27,7 @@ MODEL = """\
 # {name}
 
 A text-to-image model ({generator}) trained on {images:,} captioned images ({data}), and what its
-pictures owe to them, measured by [untrain](https://pypi.org/project/untrain/): {models} further
+pictures owe to them, measured by untrain: {models} further
 models were trained without some of the images and compared with others that had them.
 {warning}
 {body}
@@ -54,7 +54,7 @@ DATASET = """\
 {excluded}
 ## What a model learnt from them
 
-By [untrain](https://pypi.org/project/untrain/), on {prompts} prompts ({models} models):
+By untrain, on {prompts} prompts ({models} models):
 {warning}
 {body}
 Images and captions keep the licences that they have; this card does not change them.
