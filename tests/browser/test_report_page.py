@@ -52,7 +52,7 @@ def order(page: Any) -> list[str]:
     return page.locator("#cards > article:visible").evaluate_all("c => c.map((e) => e.id)")
 
 
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [1280, 800, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_can_be_read(open_page: Open, width: int, scheme: str) -> None:
     page = open_page(width=width, color_scheme=scheme)
@@ -126,7 +126,7 @@ def test_a_link_arrives_at_its_prompt(open_page: Open, link: str) -> None:
 def test_a_link_brings_back_what_a_filter_hid(open_page: Open) -> None:
     page = open_page()
     page.locator("#verdict").select_option("undecided")
-    page.locator('.prompts a[href="#prompt-p02"]').click()
+    page.locator('.wall a[href="#prompt-p02"]').click()
     assert page.locator("#prompt-p02").is_visible()
     assert len(order(page)) == 4
 
@@ -260,3 +260,23 @@ def test_the_page_of_given_pictures_has_no_filters_of_effects(
     page.locator("#words").fill("Handbag")
     assert order(page) == ["prompt-p01"]
     assert page.locator(".examples .which b").first.inner_text() == "Near copy"
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_answer_and_large_pictures_are_on_the_first_screen(open_page: Open, width: int) -> None:
+    page = open_page(width=width)
+    answer = page.locator("h1").bounding_box()
+    assert answer["y"] + answer["height"] < 420
+    for picture in page.locator(".trio").first.locator(".pic").all():
+        box = picture.bounding_box()
+        assert box["y"] + box["height"] < 1000 and box["width"] > 150
+
+
+def test_no_part_of_navigation_or_tables_is_cut_off(open_page: Open) -> None:
+    cut = """() => [...document.querySelectorAll('nav a, .lines li > *, .arms th, .arms td')]
+      .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1)
+      .map((e) => e.textContent)"""
+    for width in (1280, 400):
+        page = open_page(width=width)
+        page.locator("details.effects").evaluate_all("all => all.forEach((e) => (e.open = true))")
+        assert page.evaluate(cut) == []

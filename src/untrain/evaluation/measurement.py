@@ -28,8 +28,9 @@ LONG = {
 EXPLAINED = {
     BITS: (
         "Bits per token",
-        "How surprised a model is by a picture, which it reads as a sequence of tokens. One bit "
-        "more means that each token has become half as likely to the model.",
+        "A model reads and draws a picture as a sequence of tokens, its pieces, and gives each a "
+        "probability. The less likely they are, the more the picture surprises it: one bit more "
+        "means that each token has become half as likely.",
     ),
     SIMILARITY: (
         "Similarity",

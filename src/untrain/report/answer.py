@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from untrain.core.tables import EFFECTS
-from untrain.core.vocabulary import Design
-from untrain.evaluation.measurement import BITS, amount, primary
+from untrain.core.vocabulary import SAMPLER, Arm, Design, Verdict
+from untrain.evaluation.measurement import BITS, primary
 from untrain.report.arms import arm_words, ranking_of_arm
 from untrain.report.headline import headline
 from untrain.report.notes import NOTHING_REMOVED
@@ -22,7 +24,15 @@ from untrain.report.tables.effects import (
     split_controls,
     verdict_counts,
 )
-from untrain.report.words import number, p_value, uncertainty
+from untrain.report.words import (
+    NOTHING,
+    direction,
+    effect_in_words,
+    in_numbers,
+    number,
+    p_value,
+    plainly,
+)
 from untrain.runs.results import DEFAULT_ALPHA, RunResults, rows
 
 GIVEN = (
@@ -49,7 +59,10 @@ def answer_sentences(run: RunResults) -> list[str]:
         return doubtful
     if run.given:
         return [*doubtful, *GIVEN]
-    found = effect_sentences(run.effects, run.verdicts, run.unit, run.alpha)
+    models = int((run.models["model_id"] != SAMPLER).sum())
+    found = effect_sentences(
+        run.effects, run.verdicts, run.unit, run.alpha, models=models, equivalent=run.equivalent
+    )
     return doubtful + found + _rankings(run)
 
 
@@ -71,8 +84,10 @@ def effect_sentences(
     verdicts: pd.DataFrame | None = None,
     unit: str = BITS,
     alpha: float = DEFAULT_ALPHA,
+    models: int = 0,
+    equivalent: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
-    """Return effects and verdicts as sentences.
+    """Return effects and verdicts as sentences: the finding in plain words, then its numbers.
 
     Parameters
     ----------
@@ -84,6 +99,10 @@ def effect_sentences(
         Of the measure that the answer is about.
     alpha : float
         The level of the run's tests.
+    models : int
+        How many models the trial compares, which limits how small a p can be; 0 if not known.
+    equivalent : sequence of dict
+        As `untrain.evaluation.equivalent.equivalent_table` returns it, of a run with a bank.
     """
     table = overall_table(effects)
     measured = table[table["effect"].notna()]
@@ -93,8 +112,10 @@ def effect_sentences(
     others = table[(table["arm"] != main["arm"]) & (table["k"].isna() | (table["k"] == main["k"]))]
     sentences = [
         _first_sentence(main, others, _together(effects), unit, alpha),
+        _numbers_sentence(main, others, unit, alpha),
+        _equivalent_sentence(main, equivalent),
         difference_sentence(effects),
-        _control_sentence(measured, main),
+        _control_sentence(measured, main, unit, alpha),
         _naive_sentence(main, others),
     ]
     if designs(effects)[0] == "before-after":
@@ -103,7 +124,7 @@ def effect_sentences(
             "accounted for."
         )
     if verdicts is not None and len(verdicts):
-        sentences += _verdict_sentences(effects, verdicts, alpha)
+        sentences += _verdict_sentences(effects, verdicts, alpha, models)
     return [sentence for sentence in sentences if sentence]
 
 
@@ -123,32 +144,57 @@ def _together(effects: pd.DataFrame) -> bool:
 def _first_sentence(
     main: pd.Series, others: pd.DataFrame, together: bool, unit: str, alpha: float
 ) -> str:
-    effect = amount(number(main["effect"]), unit)
-    ends = uncertainty(main["low"], main["high"], main["p_value"])
-    # Without a p, an interval above zero says the same.
-    worse = main["p_value"] <= alpha or (math.isnan(main["p_value"]) and main["low"] > 0)
-    words, whose, each = arm_words(main["arm"], main["k"]), "its", ""
+    """Return what the run found, in words that need no explanation."""
+    words, whose = arm_words(main["arm"], main["k"]), "its pictures"
     if together:
         words = words.replace("for a prompt", "for each prompt, of all prompts together,")
-        whose, each = "a prompt’s", " for each"
-    start = f"Models trained without {words} are "
-    if worse:
-        parts = [f"{start}{effect} worse at {whose} pictures{ends}"]
-    else:
-        parts = [f"{start}not measurably worse at {whose} pictures: {effect}{ends}"]
-    for row in rows(others[others["effect"].notna() & (others["arm"] != "family")]):
-        p = f" ({p_value(row.p_value)})" if p_value(row.p_value) else ""
-        parts.append(f"without {arm_words(row.arm, row.k)}{each}, {number(row.effect)}{p}")
+        whose = "a prompt’s pictures"
+    said = plainly(*_figures(main), unit, alpha, whose)
+    start = f"For models trained without {words}, {said}"
+    random = others[(others["arm"] == Arm.RANDOM_UNIFORM) & others["effect"].notna()]
+    if random.empty:
+        return f"{start}."
+    row = random.iloc[0]
+    beside = arm_words(row["arm"], row["k"]) + (" for each" if together else "")
+    told = direction(row["low"], row["high"], row["p_value"], alpha)
+    if told == direction(main["low"], main["high"], main["p_value"], alpha) == NOTHING:
+        return f"{start}, nor for models trained without {beside}."
+    return f"{start}; without {beside}, {plainly(*_figures(row), unit, alpha, whose)}."
+
+
+def _figures(row: pd.Series) -> tuple[float, float, float, float]:
+    return row["effect"], row["low"], row["high"], row["p_value"]
+
+
+def _numbers_sentence(main: pd.Series, others: pd.DataFrame, unit: str, alpha: float) -> str:
+    """Return the numbers of the first sentence, and of the controls beside it."""
+    parts = [
+        f"In numbers: without {arm_words(main['arm'], main['k'])}, {_numbers(main, unit, alpha)}"
+    ]
+    for _, row in others[others["effect"].notna() & (others["arm"] != Arm.FAMILY)].iterrows():
+        parts.append(f"without {arm_words(row['arm'], row['k'])}, {_numbers(row, unit, alpha)}")
     return "; ".join(parts) + "."
 
 
-def _control_sentence(measured: pd.DataFrame, main: pd.Series) -> str:
-    control = measured[(measured["arm"] == "family") & (main["arm"] != "family")]
+def _numbers(row: pd.Series, unit: str, alpha: float) -> str:
+    return in_numbers(*_figures(row), unit, alpha)
+
+
+def _equivalent_sentence(main: pd.Series, equivalent: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many random images do as much; nothing where no bank of models measured it."""
+    for row in equivalent:
+        same = row["arm"] == main["arm"] and (row["k"] is None or row["k"] == main["k"])
+        if same:
+            return f"To do as much with random images, this many must go at once: {row['words']}."
+    return ""
+
+
+def _control_sentence(measured: pd.DataFrame, main: pd.Series, unit: str, alpha: float) -> str:
+    control = measured[(measured["arm"] == Arm.FAMILY) & (main["arm"] != Arm.FAMILY)]
     if control.empty:
         return ""
-    row = control.iloc[0]
-    p = f" ({p_value(row['p_value'])})" if p_value(row["p_value"]) else ""
-    return f"Positive control: without {arm_words('family')}, {number(row['effect'])}{p}."
+    said = effect_in_words(*_figures(control.iloc[0]), unit, alpha, "its pictures")
+    return f"Positive control: without {arm_words(Arm.FAMILY)}, {said}."
 
 
 def _naive_sentence(main: pd.Series, others: pd.DataFrame) -> str:
@@ -172,32 +218,72 @@ def _naive_sentence(main: pd.Series, others: pd.DataFrame) -> str:
     return f"{start}, and {beside}{why}."
 
 
-def _verdict_sentences(effects: pd.DataFrame, verdicts: pd.DataFrame, alpha: float) -> list[str]:
+def _verdict_sentences(
+    effects: pd.DataFrame, verdicts: pd.DataFrame, alpha: float, models: int
+) -> list[str]:
     queries, controls = split_controls(effects, verdicts)
     sentences = []
     if len(queries):
-        counts = ", ".join(f"{n} {name}" for name, n in verdict_counts(queries).items())
-        sentences.append(f"Of {len(queries)} prompts: {counts}.")
-        sentences += _holm_sentence(queries, alpha)
+        sentences += [count_sentence(queries, alpha), *stricter_sentences(queries, alpha, models)]
     if len(controls):
-        found = verdict_counts(controls)["attributable"]
+        found = verdict_counts(controls)[Verdict.ATTRIBUTABLE]
         sentences.append(f"Positive controls attributable: {found} of {len(controls)}.")
-    random = single_effects(effects, Design.RANDOMISED)
-    random = random[random["arm"].str.startswith("random") & random["p_value"].notna()]
-    if len(random):
-        wrong = int((random["p_value"] <= alpha).sum())
-        whose = "Prompts that random removals would also have labelled attributable"
-        start = whose if _together(effects) else "Random sets that the same test calls attributable"
-        sentences.append(f"{start}: {wrong} of {len(random)}.")
-    return sentences
+    return [*sentences, *random_sentences(effects, alpha)]
 
 
-def _holm_sentence(queries: pd.DataFrame, alpha: float) -> list[str]:
-    """Say how many verdicts hold together; with few models no p is small enough for many."""
+def count_sentence(queries: pd.DataFrame, alpha: float = DEFAULT_ALPHA) -> str:
+    """Count the verdicts on queries: the count that a run is known by."""
+    counts = ", ".join(f"{n} {name}" for name, n in verdict_counts(queries).items())
+    return f"Of {len(queries)} prompts: {counts}; each by itself at the {_percent(alpha)} level."
+
+
+def stricter_sentences(
+    queries: pd.DataFrame, alpha: float = DEFAULT_ALPHA, models: int = 0
+) -> list[str]:
+    """Say how many verdicts may be claimed together: a stricter count, not another finding.
+
+    With few models no p can be small enough for many prompts, whatever the effects are.
+    """
     adjusted = queries.get("p_holm", pd.Series(dtype=float)).dropna()
     if len(adjusted) < 2:
         return []
     kept = int((adjusted <= alpha).sum())
-    why = "" if kept else f" (smallest adjusted {p_value(adjusted.min())})"
-    what = f"After Holm’s correction over {len(adjusted)} prompts"
-    return [f"{what}, {kept} remain attributable{why}."]
+    found = [
+        f"A stricter count keeps the {_percent(alpha)} for all {len(adjusted)} prompts together "
+        f"instead of for each (Holm’s correction): by it, {kept} of {len(adjusted)} stay "
+        f"attributable (smallest adjusted {p_value(adjusted.min())})."
+    ]
+    least = 1 / math.comb(models, models // 2) if models else 0.0
+    if kept == 0 and least * len(adjusted) > alpha:
+        found.append(
+            f"That says nothing against the effects: with {models} models no prompt’s p can be "
+            f"below {least:.2g}, too large for {len(adjusted)} prompts whatever the effects are. "
+            "More models would lower it."
+        )
+    return found
+
+
+def random_sentences(effects: pd.DataFrame, alpha: float = DEFAULT_ALPHA) -> list[str]:
+    """Count the single random sets that the test of the verdicts calls attributable, and why."""
+    random = single_effects(effects, Design.RANDOMISED)
+    random = random[random["arm"].str.startswith("random")]
+    tested = random[random["p_value"].notna()]
+    if tested.empty:
+        return []
+    wrong = int((tested["p_value"] <= alpha).sum())
+    what = "prompts by random sets" if _together(effects) else "single random sets"
+    found = [
+        f"The same test on {len(tested)} {what}, which should not matter, calls {wrong} "
+        f"attributable; by chance up to {alpha * len(tested):.1f} are to be expected."
+    ]
+    if untested := len(random) - len(tested):
+        sets = "one more set was" if untested == 1 else f"{untested} more sets were"
+        found.append(
+            f"{sets.capitalize()} left out of the same models as the images found, or of exactly "
+            "the others, and cannot be tested apart from them."
+        )
+    return found
+
+
+def _percent(alpha: float) -> str:
+    return f"{100 * alpha:g}\N{NO-BREAK SPACE}%"

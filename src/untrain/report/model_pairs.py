@@ -39,18 +39,30 @@ def sides(run: RunResults, prompt_id: str) -> list[Side]:
     sets = run.forget_sets[run.forget_sets["prompt_id"] == prompt_id]
     sets = sets[sets["draw"] == sets["draw"].min()]
     found = []
+    smallest = sets.groupby("arm")["k"].min()
     for (arm, k), images in sorted(
         sets.groupby(["arm", "k"]), key=lambda s: (arm_order(s[0][0]), s[0][1])
     ):
         pair = _pair(run, prompt_id, images["forget_set_id"])
+        # With several sizes, the larger set holds only what the smaller one does not.
+        which = f"{len(images)}" if k == smallest[arm] else f"next {len(images)}"
         if pair:
-            found.append(Side(_label(arm, int(k), len(images)), *pair))
+            found.append(Side(f"{arm_label(arm)}, {which}", *pair))
     return found
 
 
-def _label(arm: str, k: int, images: int) -> str:
-    """With several sizes, the larger set holds only what the smaller one does not."""
-    return f"{arm_label(arm)}, {k}" if images >= k else f"{arm_label(arm)}, next {images}"
+def images_of_sets(run: RunResults) -> dict[tuple[str, str, float], int]:
+    """Return how many images each set of a prompt holds, by prompt, arm and size.
+
+    A set can be short of its size: a family may have fewer images in the training data than the
+    largest one. A larger set of an arm holds those of the smaller ones.
+    """
+    sets = run.forget_sets.dropna(subset=["prompt_id"])
+    if sets.empty:
+        return {}
+    keys = ["prompt_id", "arm", "draw"]
+    held = sets.groupby([*keys, "k"])["image_id"].nunique().groupby(keys).cumsum()
+    return held.groupby(["prompt_id", "arm", "k"]).min().astype(int).to_dict()
 
 
 def with_and_without(run: RunResults, prompt_id: str) -> tuple[str, ...]:

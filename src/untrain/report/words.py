@@ -1,9 +1,11 @@
-"""Numbers in words: sizes, intervals and p as people read them."""
+"""Numbers and effects in words: sizes, intervals, p and what an effect means to people."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+from untrain.evaluation.measurement import amount, is_bits
 
 
 def number(value: float, digits: int | None = None) -> str:
@@ -62,3 +64,171 @@ def size(k: float) -> str:
 def bare_p(p: Any) -> str:
     """Return a p for a table's cell."""
     return p_value(float(p)).removeprefix("p = ").removeprefix("p ") or "—"
+
+
+def tied(text: str) -> str:
+    """Keep a p, a unit and a per cent sign on the line of its number."""
+    text = text.replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    return text.replace(" bits/token", "\N{NO-BREAK SPACE}bits/token")
+
+
+# Effects in words --------------------------------------------------------------------------------
+
+WORSE, NOTHING, BETTER = 1, 0, -1
+"""What an effect can tell of models without the images."""
+_PARTS = {"token": "token", "dim": "value"}
+"""What a measure in bits is counted in, as people say it."""
+
+
+def direction(low: float, high: float, p: float, alpha: float = 0.05) -> int:
+    """Return what an effect tells: `WORSE`, `BETTER`, or `NOTHING` that can be told from zero.
+
+    Parameters
+    ----------
+    low, high : float
+        Its 95 % interval; NaN or infinite where it has no end.
+    p : float
+        One-sided, against effects above zero. Where there is none, the interval decides.
+    alpha : float
+        The level of the run's tests.
+    """
+    if p <= alpha or (math.isnan(p) and low > 0):
+        return WORSE
+    return BETTER if high < 0 else NOTHING
+
+
+def likelier(bits: float) -> str:
+    """Return a change in bits as one of probability, for people.
+
+    A picture that is harder by ``bits`` has a probability of 2^−bits of what it was.
+
+    Examples
+    --------
+    >>> likelier(3.84), likelier(1), likelier(-2)
+    ('about 14 times less likely', 'half as likely', 'about 4 times more likely')
+    >>> likelier(0.1).replace("\\N{NO-BREAK SPACE}", " ")
+    'about 7 % less likely'
+    """
+    way = "less" if bits >= 0 else "more"
+    factor = 2.0 ** min(abs(bits), 60.0)
+    if abs(abs(bits) - 1) < 0.03:
+        return "half as likely" if bits > 0 else "twice as likely"
+    if factor >= 1.95:
+        return f"about {_rounded(factor)} times {way} likely"
+    share = 100 * (1 - 1 / factor if bits >= 0 else factor - 1)
+    digits = 0 if share >= 0.95 else 1 if share >= 0.095 else 2
+    return f"about {share:.{digits}f}\N{NO-BREAK SPACE}% {way} likely"
+
+
+def _rounded(factor: float) -> str:
+    """Return a number with two significant figures, without an exponent."""
+    digits = 1 - math.floor(math.log10(factor))
+    return f"{round(factor, digits):,.{1 if digits > 0 and factor < 9.95 else 0}f}".removesuffix(
+        ".0"
+    )
+
+
+def plainly(
+    effect: float,
+    low: float,
+    high: float,
+    p: float,
+    unit: str,
+    alpha: float = 0.05,
+    of: str = "the picture",
+) -> str:
+    """Return what an effect means as a sentence's end, without its numbers.
+
+    "Without these images, " + it: "each token of the picture is about 14 times less likely".
+
+    Parameters
+    ----------
+    effect, low, high, p : float
+        As of `direction`.
+    unit : str
+        Of the effect; probabilities are only known of bits.
+    alpha : float
+    of : str
+        Whose pictures.
+    """
+    told = direction(low, high, p, alpha)
+    if math.isnan(effect):
+        return "the effect could not be measured"
+    if told == NOTHING:
+        return "there is no difference that this run can tell"
+    if is_bits(unit):
+        kind = unit.partition("/")[2]
+        return f"each {_PARTS.get(kind, kind)} of {of} is {likelier(effect)}"
+    return f"models are {'worse' if told == WORSE else 'better'} at {of}"
+
+
+def briefly(
+    effect: float, low: float, high: float, p: float, unit: str, alpha: float = 0.05
+) -> str:
+    """Return what an effect means in a few words, for under a picture or in a cell.
+
+    Examples
+    --------
+    >>> briefly(3.84, 3.58, 4.10, 0.0005, "bits/token")
+    'about 14 times less likely'
+    >>> briefly(0.02, -0.09, 0.13, 0.35, "bits/token")
+    'no difference seen'
+    """
+    if math.isnan(effect):
+        return "not measured"
+    told = direction(low, high, p, alpha)
+    if told == NOTHING:
+        return "no difference seen"
+    if is_bits(unit):
+        return likelier(effect)
+    return f"{number(abs(effect))} {'worse' if told == WORSE else 'better'}"
+
+
+def in_numbers(
+    effect: float, low: float, high: float, p: float, unit: str, alpha: float = 0.05
+) -> str:
+    """Return the numbers of an effect with its unit: what `plainly` leaves out.
+
+    An effect that cannot be told from zero is given as the range that it lies in, because its
+    estimate says nothing.
+
+    Examples
+    --------
+    >>> in_numbers(0.02, -0.09, 0.13, 0.35, "bits/token")
+    'between −0.090 and 0.13 bits/token, p = 0.35'
+    """
+    known = open_ends(low, high)
+    p_part = f", {p_value(p)}" if p_value(p) else ""
+    finite = all(map(math.isfinite, known))
+    if direction(low, high, p, alpha) == NOTHING and finite:
+        return amount(f"between {number(low)} and {number(high)}", unit) + p_part
+    ends = interval(low, high)
+    ends_part = f", 95\N{NO-BREAK SPACE}% interval {ends}" if ends != "—" else ""
+    return amount(number(effect), unit) + ends_part + p_part
+
+
+def effect_in_words(
+    effect: float,
+    low: float,
+    high: float,
+    p: float,
+    unit: str,
+    alpha: float = 0.05,
+    of: str = "the picture",
+) -> str:
+    """Return an effect in words that people have, its numbers in brackets after them.
+
+    The one place where an effect becomes text: of the page, the terminal, the server and Python.
+
+    Examples
+    --------
+    >>> effect_in_words(3.84, 3.58, 4.10, 0.0005, "bits/token").replace("\\N{NO-BREAK SPACE}", " ")
+    'each token of the picture is about 14 times less likely (3.84 bits/token, 95 % interval \
+3.58–4.10, p = 0.0005)'
+    >>> effect_in_words(0.02, -0.09, 0.13, 0.35, "bits/token")
+    'there is no difference that this run can tell (between −0.090 and 0.13 bits/token, p = 0.35)'
+    """
+    said = plainly(effect, low, high, p, unit, alpha, of)
+    if math.isnan(effect):
+        return said
+    return f"{said} ({in_numbers(effect, low, high, p, unit, alpha)})"

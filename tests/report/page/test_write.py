@@ -116,7 +116,7 @@ def test_each_card_shows_its_pictures_and_its_effects(text: str) -> None:
     assert [b["data-key"] for b in buttons[6:7]] == ["g/B00/p00/0"]
     assert [b["data-key"] for b in buttons[11:12]] == ["g/B01/p00/0"]
     shown = card(text, "p00")
-    assert "Attributable" in shown and "after Holm" in shown
+    assert "Attributable" in shown and "after Holm" in shown and "less likely" in shown
     assert "1.200" in shown
     assert "The next 2 candidates" in shown
 
@@ -223,7 +223,7 @@ def test_with_nothing_but_effects_there_is_a_page(run: Path) -> None:
         path = run / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (run / "run.json").write_text("{}")
-    assert "bits/token worse" in page_of(run).replace("\xa0", " ")
+    assert "each token of its pictures is" in page_of(run)
 
 
 @pytest.mark.parametrize("ends", [(np.nan, np.nan), (-np.inf, np.inf), (0.1, np.inf), (np.nan, 1)])
@@ -279,28 +279,65 @@ def test_large_pictures_shrink_and_the_budget_holds(tmp_path: Path) -> None:
 
 def examples(text: str) -> str:
     start = text.index('<section class="examples"')
-    return text[start : text.index('<p class="answer">', start)]
+    return text[start : text.index('<section class="finding"', start)]
 
 
-def test_the_page_opens_with_the_clearest_a_typical_and_the_least_clear_prompt(run: Path) -> None:
+def places(text: str) -> list[str]:
+    return re.findall(r'class="which"><b>(.*?)</b>', text)
+
+
+def test_the_page_opens_with_its_answer_and_a_typical_prompt(run: Path) -> None:
     path = run / "results" / "effects.parquet"
     table = pd.read_parquet(path)
     for prompt_id, p in {"p00": 0.3, "p01": 0.01, "p02": 0.04}.items():
         table.loc[table["prompt_id"] == prompt_id, "p_value"] = p
     table.to_parquet(path)
-    text = examples(page_of(run))
-    assert re.findall('href="#prompt-(.*?)"', text) == ["p01", "p02", "p00"]
-    assert re.findall(r'class="which"><b>(.*?)</b>', text) == ["Clearest", "Typical", "Least clear"]
+    text = page_of(run)
+    headline = re.search(r'<h1 class="answer">(.*?)</h1>', text)
+    assert headline and headline[1].startswith("For models trained without the 10 images found")
+    assert headline.end() < text.index("data-key")  # pictures follow it immediately
+    assert text.index("data-key") < text.index("<table")
+    text = examples(text)
+    assert re.findall('href="#prompt-(.*?)"', text) == ["p02", "p01", "p00"]
+    assert places(text) == [
+        "A typical prompt: the middle one of 3",
+        "The clearest prompt",
+        "The least clear prompt",
+    ]
     keys = [button["data-key"] for button in Page(text).all("button")]
-    pictures = ["g/A/p01/0", "g/B00/p01/0", "g/B01/p01/0"]
-    assert keys[:8] == [*pictures, *(f"t/p01-000{n}" for n in range(5))]
-    assert "5 of the 10 training images found for it" in text
+    pictures = ["g/A/p02/0", "g/B00/p02/0", "g/B01/p02/0"]
+    assert keys[:13] == [*pictures, *(f"t/p02-000{n}" for n in range(10))]
+    assert "The 10 training images found for it" in text
+
+
+def test_every_prompt_is_seen_at_a_glance(run: Path) -> None:
+    text = page_of(run)
+    wall = text[text.index('<ol class="wall">') : text.index('<section id="prompts"')]
+    assert set(re.findall('href="#prompt-(.*?)"', wall)) == set(PROMPTS)
+    assert wall.count('class="still') == 2 * len(PROMPTS)
+    assert "less likely" in wall
+
+
+def test_what_would_puzzle_is_explained_where_it_stands(run: Path) -> None:
+    effects = pd.read_parquet(run / "results" / "effects.parquet")
+    own = (effects["prompt_id"] == "c00") & (effects["arm"] == "family")
+    effects.loc[own, "k"] = 12  # its set holds eight
+    more = effects[effects["prompt_id"] == "p00"].head(1).assign(arm="random_candidate")
+    more[["estimate", "low", "high", "p_value"]] = np.nan
+    pd.concat([effects, more]).to_parquet(run / "results" / "effects.parquet")
+    sets = pd.read_parquet(run / "forget_sets.parquet")
+    sets.loc[sets["prompt_id"] == "c00", "k"] = 12
+    sets.to_parquet(run / "forget_sets.parquet")
+    text = page_of(run)
+    assert "all 8 images of this family" in card(text, "c00") and "family, 8" in card(text, "c00")
+    assert "cannot be told apart" in card(text, "p00")
+    assert "if anything better without them" in card(text, "p00")
 
 
 def test_with_two_prompts_none_is_typical_and_without_any_there_is_no_opening(run: Path) -> None:
     shutil.rmtree(run / "queries" / "p01")
     text = examples(page_of(run))
-    assert re.findall(r'class="which"><b>(.*?)</b>', text) == ["Clearest", "Least clear"]
+    assert places(text) == ["The clearer of two prompts", "The less clear one"]
     shutil.rmtree(run / "queries")
     assert 'class="examples"' not in page_of(run)
 

@@ -30,18 +30,20 @@ def answer(effects: pd.DataFrame, verdicts: pd.DataFrame | None = None, **more: 
 def test_answer_gives_effect_interval_control_and_naive_figure() -> None:
     text = answer(TRIAL).replace("\N{NO-BREAK SPACE}", " ")
     assert text == (
-        "Models trained without the 10 images found for a prompt are 0.27 bits/token worse at its "
-        "pictures (95 % interval 0.20–0.35, p = 0.0005); without 10 random images, 0.027 "
-        "(p = 0.26). The naive comparison, with the model that drew the pictures, gives 1.31, and "
-        "1.09 for models that lost none of its images: nearly all of it comes from changing the "
-        "model."
+        "For models trained without the 10 images found for a prompt, each token of its pictures "
+        "is about 17 % less likely; without 10 random images, there is no difference that this "
+        "run can tell. In numbers: without the 10 images found for a prompt, 0.27 bits/token, "
+        "95 % interval 0.20–0.35, p = 0.0005; without 10 random images, between −0.020 and 0.080 "
+        "bits/token, p = 0.26. The naive comparison, with the model that drew the pictures, gives "
+        "1.31, and 1.09 for models that lost none of its images: nearly all of it comes from "
+        "changing the model."
     )
 
 
 def test_answer_does_not_claim_what_chance_could_do() -> None:
     text = answer(effects(("randomised", "targeted", None, "nll", -0.01, -0.1, 0.1, 0.6, 10)))
-    assert "not measurably worse at its pictures: −0.010 bits/token" in text
-    assert "−0.10 to 0.10" in text
+    assert "there is no difference that this run can tell" in text
+    assert "between −0.10 and 0.10 bits/token" in text
     assert "naive" not in text
 
 
@@ -52,9 +54,34 @@ def test_the_level_of_the_run_decides_what_is_measurable_and_what_is_false() -> 
     table.loc[table["arm"] == "targeted", "p_value"] = 0.03
     judged = pd.DataFrame({"prompt_id": ["p0", "p1"], "verdict": "undecided", "p_holm": 0.03})
     strict, lax = (answer(table, judged, alpha=alpha) for alpha in (0.01, 0.05))
-    assert "not measurably worse" in strict and "not measurably worse" not in lax
-    assert "0 remain" in strict and "2 remain" in lax
-    assert "calls attributable: 0 of 1" in strict and "calls attributable: 1 of 1" in lax
+    assert "no difference" in strict.partition(";")[0] and "17" in lax.partition(";")[0]
+    assert "by it, 0 of 2 stay" in strict and "by it, 2 of 2 stay" in lax
+    assert "calls 0 attributable" in strict and "calls 1 attributable" in lax
+
+
+def test_the_stricter_count_says_when_models_are_too_few_for_it() -> None:
+    judged = pd.DataFrame({"prompt_id": list("abcd"), "verdict": "attributable", "p_holm": 0.06})
+    text = answer(TRIAL, judged, models=8)
+    assert "Of 4 prompts: 4 attributable" in text and "by it, 0 of 4 stay" in text
+    assert "with 8 models no prompt’s p can be below 0.014" in text
+    assert "can be below" not in answer(TRIAL, judged, models=12)
+
+
+def test_a_random_set_that_cannot_be_tested_is_explained() -> None:
+    judged = pd.DataFrame({"prompt_id": ["p0"], "verdict": "attributable"})
+    sets = effects(
+        ("randomised", "random_uniform", "p0", "nll", 0.1, 0, 1, 0.3, 10),
+        ("randomised", "random_uniform", "p1", "nll", NAN, NAN, NAN, NAN, 10),
+    )
+    text = answer(pd.concat([TRIAL, sets]), judged)
+    assert "The same test on 1 single random sets" in text
+    assert "One more set was left out of the same models" in text
+
+
+def test_random_images_that_do_as_much_are_named_where_a_bank_measured_them() -> None:
+    known = {"arm": "targeted", "k": 10, "words": "1,200 (95 % interval: 900 to 1,500)"}
+    assert "this many must go at once: 1,200" in answer(TRIAL, equivalent=[known])
+    assert "at once" not in answer(TRIAL, equivalent=[{**known, "k": 100}])
 
 
 def test_answer_without_effects_says_so() -> None:
@@ -69,7 +96,7 @@ def test_answer_of_before_after_names_its_limits_and_the_model_trained_on_everyt
         ("before-after-naive", "full", None, "nll", 1.0, 0.9, 1.1, 0.01, None),
     )
     text = answer(table)
-    assert "without the images found for a prompt are 0.20" in text
+    assert "without the images found for a prompt, 0.20 bits/token" in text
     assert "1.00 for one trained on everything: nearly all of it comes from" in text
     assert "single pair of models" in text
 
@@ -88,7 +115,7 @@ def test_answer_counts_controls_apart() -> None:
         {"prompt_id": ["p0", "c0"], "verdict": ["undecided", "attributable"], "reason": ["", ""]}
     )
     text = answer(table, verdicts)
-    assert "Of 1 prompts: 0 attributable, 1 undecided, 0 not attributable." in text
+    assert "Of 1 prompts: 0 attributable, 1 undecided, 0 not attributable; each by" in text
     assert "Positive controls attributable: 1 of 1." in text
 
 

@@ -46,11 +46,11 @@ def test_holm_is_told_where_it_is_known(run: Path) -> None:
     verdicts.assign(p_holm=[0.03, 0.5, 0.9, 0.01]).to_parquet(path)
     data = read_results(run)
     text = answer(data)
-    assert "After Holm’s correction over 3 prompts, 1 remain attributable." in text
+    assert "(Holm’s correction): by it, 1 of 3 stay attributable" in text
     shown = dict(zip(verdicts["prompt_id"], [0.03, 0.5, 0.9, 0.01], strict=True))
     table = tables.prompt_table(data)
     assert dict(zip(table["prompt_id"], table["p_holm"], strict=True)) == shown
     assert "0.04 (0.03)" in {row[3] for row in tables.prompt_rows(table)}
     verdicts.assign(p_holm=[0.3, 0.5, 0.9, 0.01]).to_parquet(path)
     text = answer(read_results(run))
-    assert "0 remain attributable (smallest adjusted p = 0.30)" in text
+    assert "by it, 0 of 3 stay attributable (smallest adjusted p = 0.30)" in text

@@ -14,7 +14,7 @@ from untrain.runs.pictures import save_pictures
 from untrain.runs.run import Run
 from untrain.runs.stage_names import STAGE_HELP
 
-SHOWN, SIDE = 10, 96  # images of a ranking that get a thumbnail, and its side in pixels
+SHOWN, SIDE = 10, 128  # images of a ranking that get a thumbnail, and its side in pixels
 
 
 def report(run: Run) -> None:
@@ -29,13 +29,20 @@ def report_given(run: Run) -> None:
 
 
 def _report(run: Run, removed: Iterable[str]) -> None:
-    from untrain.report.page.rewrite import shows_training_images, write_page
+    from untrain.report.page.rewrite import (
+        PUBLIC,
+        shows_training_images,
+        write_page,
+        write_public,
+    )
 
     ids = shown_images(run.table("ranking"), run.table("copies"), removed)
     run.keep("captions", captions_of(run.catalog, ids))
     save_pictures(run.path("thumbnails"), thumbnails(run.catalog, ids))
     run.save_record()
     write_page(run.folder, shows_training_images(run.folder))
+    if run.path(PUBLIC).is_file():  # it was asked for, and must not fall behind
+        write_public(run.folder)
 
 
 def shown_images(

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from untrain.core.notes import Note
-from untrain.evaluation.measurement import amount
+from untrain.core.vocabulary import Arm, Design
 from untrain.report.arms import arm_label, arm_order
-from untrain.report.model_pairs import sides
+from untrain.report.model_pairs import images_of_sets, sides
 from untrain.report.page.gallery import REFERENCE, Gallery
 from untrain.report.page.influence import bars, own_images
 from untrain.report.ranking import (
@@ -26,7 +26,16 @@ from untrain.report.ranking import (
     rows_of,
 )
 from untrain.report.tables import effects as tables
-from untrain.report.words import bare_p, interval, number, open_ends, uncertainty
+from untrain.report.words import (
+    bare_p,
+    briefly,
+    in_numbers,
+    interval,
+    number,
+    open_ends,
+    plainly,
+    tied,
+)
 from untrain.runs.results import RunResults, rows
 
 TOP = 10
@@ -73,7 +82,7 @@ def prompt_cards(run: RunResults, gallery: Gallery, near: pd.DataFrame) -> list[
                 "reason": line.reason,
                 "order": order[line.prompt_id],
                 "effect": line.effect if math.isfinite(line.effect) else None,
-                "words": effect_words(line, run.unit),
+                **own_words(line, run),
                 "arms": arms.get(line.prompt_id, []),
                 **_pictures(run, gallery, line.prompt_id),
                 "influential": _influential(gallery, line.prompt_id, found.head(TOP), about),
@@ -211,14 +220,13 @@ def _named(gallery: Gallery, line: Any) -> Card:
     }
 
 
-def effect_words(line: Any, unit: str) -> str:
-    """Return the effect of a row of `prompt_table` in words, with its uncertainty."""
+def own_words(line: Any, run: RunResults) -> dict[str, str]:
+    """Return what the effect of a row of `prompt_table` means: ``words``, and its ``figures``."""
     if not math.isfinite(line.effect):
-        return ""
-    way = "worse" if line.effect >= 0 else "better"
-    what = "its family" if line.arm == "family" else "its images"
-    ends = uncertainty(line.low, line.high, line.p_value)
-    return f"{amount(number(abs(line.effect)), unit)} {way} without {what}{ends}"
+        return {"words": "", "figures": ""}
+    what = "the images of its family" if line.arm == "family" else "the images found for it"
+    numbers = (line.effect, line.low, line.high, line.p_value, run.unit, run.alpha)
+    return {"words": f"Without {what}, {plainly(*numbers)}.", "figures": tied(in_numbers(*numbers))}
 
 
 def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
@@ -228,10 +236,15 @@ def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
     found = found.sort_values(["order", "k"], kind="stable")
     controls = run.prompts.loc[run.prompts["role"] == "control", "prompt_id"]
     zero, bars = strip(found[["effect", "low", "high"]], ~found["prompt_id"].isin(controls))
+    held = images_of_sets(run)
     cards: dict[str, list[dict[str, Any]]] = {}
     for line, bar in zip(rows(found), bars, strict=True):
+        images = held.get((line.prompt_id, line.arm, line.k), line.k)
+        numbers = (line.effect, line.low, line.high, line.p_value, run.unit, run.alpha)
         entry = {
-            "arm": arm_label(line.arm) + (f", {line.k:g}" if line.k > 0 else ""),
+            "arm": arm_label(line.arm) + (f", {images:g}" if images > 0 else ""),
+            "says": briefly(*numbers),
+            "note": _why(line, images),
             "effect": number(line.effect, 3),
             "interval": interval(line.low, line.high, 3),
             "p_value": bare_p(line.p_value),
@@ -240,6 +253,25 @@ def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
         }
         cards.setdefault(line.prompt_id, []).append(entry)
     return cards
+
+
+def _why(line: Any, images: float) -> str:
+    """Explain a row of a card that would puzzle: no estimate, or fewer images than asked for."""
+    if math.isnan(line.effect) and line.design == Design.RANDOMISED:
+        return (
+            f"{arm_label(line.arm).capitalize()}: — because these images were left out of exactly "
+            "the models that had the images found, or of exactly those that had not, so the two "
+            "effects cannot be told apart."
+        )
+    if line.arm == Arm.FAMILY and images < line.k:
+        return (
+            f"Family: all {images:g} images of this family that the training data holds were "
+            f"removed. The size {line.k:g} in other tables is that of the largest family; this one "
+            "is smaller, or some of its images are held out of training."
+        )
+    if images < line.k:
+        return f"Only {images:g} images were left for {arm_label(line.arm)}, {line.k:g}."
+    return ""
 
 
 def strip(values: pd.DataFrame, scaled: pd.Series) -> tuple[float, list[dict[str, Any]]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-LARGEST_SIDE = 192  # twice what the page shows, for fine screens
+LARGEST_SIDE = 224  # of most pictures: more than the page shows, for fine screens
+LARGE = 400  # of the pictures that the page opens with
 BUDGET = 11_000_000  # bytes of pictures, so that the page stays below 15 MB
 QUALITY = 92
 
@@ -25,15 +26,15 @@ class EmbeddedPictures:
         self._classes: dict[str, str] = {}
         self._known: dict[Path, str] = {}
 
-    def add(self, folder: Path, name: str) -> str:
+    def add(self, folder: Path, name: str, side: int = LARGEST_SIDE) -> str:
         """Return the class that shows a picture; "" if it is not below ``folder`` or does not fit.
 
-        Pictures with the same bytes share a class.
+        Pictures with the same bytes share a class; ``side`` limits a picture that is new.
         """
         path = (folder / name).resolve()
         if path not in self._known:
             inside = path.is_relative_to(folder.resolve()) and path.is_file()
-            self._known[path] = self._class(data_uri(path)) if inside else ""
+            self._known[path] = self._class(data_uri(path, side)) if inside else ""
         return self._known[path]
 
     def _class(self, uri: str) -> str:
@@ -53,11 +54,11 @@ class EmbeddedPictures:
         return "\n".join(rules)
 
 
-def data_uri(path: Path) -> str:
-    """Return a picture as a small WebP, or "" if it is not a PNG."""
+def data_uri(path: Path, side: int = LARGEST_SIDE) -> str:
+    """Return a picture as a WebP of at most ``side`` pixels, or "" if it is not a PNG."""
     try:
         with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
-            image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+            image.thumbnail((side, side), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=4)
     except (OSError, ValueError, SyntaxError):

@@ -7,7 +7,7 @@ from typing import Any
 
 from untrain.core.vocabulary import SAMPLER
 from untrain.report.copies import copied_from
-from untrain.report.page.embedded import EmbeddedPictures
+from untrain.report.page.embedded import LARGE, LARGEST_SIDE, EmbeddedPictures
 from untrain.runs.results import RunResults
 
 REFERENCE = "reference"
@@ -71,8 +71,13 @@ class Gallery:
             self._keep(Shown(key, picture, alt, image_id), image_id)
         return self.shown[key]
 
-    def drawn(self, prompt_id: str, number: str, model: str = SAMPLER) -> Shown:
-        """Return a picture that a model drew for a prompt; ``number`` may be `REFERENCE`."""
+    def drawn(
+        self, prompt_id: str, number: str, model: str = SAMPLER, large: bool = False
+    ) -> Shown:
+        """Return a picture that a model drew for a prompt; ``number`` may be `REFERENCE`.
+
+        ``large`` embeds it with more pixels, if it was not asked for before.
+        """
         key = f"g/{model}/{prompt_id}/{number}"
         if key not in self.shown:
             first = model == SAMPLER
@@ -81,7 +86,8 @@ class Gallery:
             if self._withheld(prompt_id, number):
                 instead = "withheld"
             else:
-                picture = self.pictures.add(self.run.folder, f"{below}/{number}.png")
+                side = LARGE if large else LARGEST_SIDE
+                picture = self.pictures.add(self.run.folder, f"{below}/{number}.png", side)
             which = "Reference picture" if number == REFERENCE else f"Picture {number}"
             alt = f"{which} drawn for this prompt" if first else f"{which} redrawn by {model}"
             self._keep(Shown(key, picture, alt, instead), model, prompt_id, number)

@@ -1,4 +1,4 @@
-"""The pictures that the page opens with: the clearest, a typical and the least clear prompt."""
+"""The pictures of the page's first screens: three prompts large, then every prompt small."""
 
 from __future__ import annotations
 
@@ -8,24 +8,41 @@ from typing import Any
 import pandas as pd
 
 from untrain.report.model_pairs import chosen_sets, with_and_without
-from untrain.report.page.cards import effect_words
-from untrain.report.page.gallery import Gallery, Shown
+from untrain.report.page.cards import own_words
+from untrain.report.page.gallery import Gallery
 from untrain.report.ranking import main_ranking
 from untrain.report.tables.effects import prompt_table
+from untrain.report.words import briefly
 from untrain.runs.results import RunResults, rows
 
-IMAGES = 5
+IMAGES = 10  # training images of an example
 GIVEN = 3  # examples of a run whose pictures were given
-PLACES = {
-    1: ("The only prompt",),
-    2: ("Clearest", "Least clear"),
-    3: ("Clearest", "Typical", "Least clear"),
+PLACES: dict[int, tuple[tuple[int, str], ...]] = {
+    1: ((0, "The only prompt"),),
+    2: ((0, "The clearer of two prompts"), (1, "The less clear one")),
 }
+"""Which prompts are shown, by their place from the clearest, and what they are called."""
+CAPTIONS = (
+    ("The generated picture", "drawn by model A, which was trained on everything"),
+    ("With the images", "drawn again by {}, retrained with them"),
+    ("Without them", "drawn again by {}, retrained without them"),
+)
 Example = dict[str, Any]
 
 
+def _places(count: int) -> tuple[tuple[int, str], ...]:
+    """Return the prompts to open with: a typical one first, which neither flatters nor hides."""
+    if count in PLACES or not count:
+        return PLACES.get(count, ())
+    return (
+        ((count - 1) // 2, f"A typical prompt: the middle one of {count}"),
+        (0, "The clearest prompt"),
+        (count - 1, "The least clear prompt"),
+    )
+
+
 def trial_examples(run: RunResults, gallery: Gallery) -> list[Example]:
-    """Return up to three prompts of a trial with their pictures, the clearest first.
+    """Return up to three prompts of a trial with their pictures, a typical one first.
 
     Clearer means a smaller p and, for equal p, a larger effect. Positive controls and prompts
     without a picture are left out.
@@ -34,26 +51,66 @@ def trial_examples(run: RunResults, gallery: Gallery) -> list[Example]:
     table = table[(table["role"] != "control") & table["effect"].notna()]
     table = _with_pictures(table, gallery)
     table = table.sort_values(["p_value", "effect"], ascending=[True, False], kind="stable")
-    last = len(table) - 1
-    chosen = table.iloc[sorted({0, last // 2, last})] if len(table) else table
+    lines = list(rows(table))
     sets, top = chosen_sets(run), _top(run)
     found = []
-    for place, line in zip(PLACES.get(len(chosen), ()), rows(chosen), strict=True):
+    for index, place in _places(len(lines)):
+        line = lines[index]
         own = sets.get(line.prompt_id, [])
         ranked = top.get(line.prompt_id, [])
         images = [i for i in ranked if i in set(own)] + [i for i in own if i not in set(ranked)]
-        number = _number(gallery, line.prompt_id)
-        pair = with_and_without(run, line.prompt_id)
-        pictures = [("drawn by A", gallery.drawn(line.prompt_id, number))]
-        for words, model in zip(("with them", "without them"), pair, strict=False):
-            pictures.append((words, gallery.drawn(line.prompt_id, number, model)))
         shown = (images or ranked)[:IMAGES]
-        some = f"{len(shown)} of the" if len(shown) < len(own) else "The"
-        heading = f"{some} {len(own)} training images found for it"
-        heading = heading if own else "Nearest training images"
         found.append(
-            _example(gallery, line, place, pictures, heading, shown)
-            | {"verdict": line.verdict, "words": effect_words(line, run.unit)}
+            _example(gallery, line, place, _heading(len(shown), len(own)), shown)
+            | {"pictures": _trio(run, gallery, line.prompt_id), "verdict": line.verdict}
+            | own_words(line, run)
+        )
+    return found
+
+
+def _trio(run: RunResults, gallery: Gallery, prompt_id: str) -> list[dict[str, Any]]:
+    """Return a prompt's picture by A, and from the same noise by models with and without."""
+    number = _number(gallery, prompt_id)
+    pair = with_and_without(run, prompt_id)
+    shown = [gallery.drawn(prompt_id, number, large=True)]
+    shown += [gallery.drawn(prompt_id, number, model, large=True) for model in pair]
+    return [
+        {"shown": each, "words": words, "more": more.format(model)}
+        for each, (words, more), model in zip(shown, CAPTIONS, ("A", *pair), strict=False)
+    ]
+
+
+def _heading(shown: int, own: int) -> str:
+    if not own:
+        return "Nearest training images"
+    if shown < own:
+        return f"{shown} of the {own} training images found for it"
+    return f"The {own} training images found for it" if own > 1 else "The training image found"
+
+
+def every_prompt(run: RunResults, gallery: Gallery) -> list[dict[str, Any]]:
+    """Return every prompt of a trial with one pair of pictures, the strongest effect first."""
+    found = []
+    for line in rows(prompt_table(run)):
+        numbers = gallery.numbers(line.prompt_id)
+        pair = with_and_without(run, line.prompt_id)
+        shown = []
+        if numbers and pair:
+            number = _number(gallery, line.prompt_id)
+            shown = [gallery.drawn(line.prompt_id, number, model) for model in pair]
+        elif numbers:
+            shown = [gallery.drawn(line.prompt_id, _number(gallery, line.prompt_id))]
+        found.append(
+            {
+                "id": line.prompt_id,
+                "prompt": line.prompt,
+                "control": line.role == "control",
+                "verdict": line.verdict,
+                "pictures": list(zip(shown, ("with", "without"), strict=False)),
+                "words": briefly(
+                    line.effect, line.low, line.high, line.p_value, run.unit, run.alpha
+                ),
+            }
         )
     return found
 
@@ -67,12 +124,13 @@ def given_examples(run: RunResults, gallery: Gallery) -> list[Example]:
     found = []
     for line in rows(prompts):
         number = _number(gallery, line.prompt_id, copies_first=True)
-        pictures = [("given", gallery.drawn(line.prompt_id, number))]
+        shown = gallery.drawn(line.prompt_id, number, large=True)
         place = "Given picture" if line.plain else "Near copy"
         images = top.get(line.prompt_id, [])[:IMAGES]
         found.append(
-            _example(gallery, line, place, pictures, "Nearest training images", images)
-            | {"verdict": "", "words": ""}
+            _example(gallery, line, place, "Nearest training images", images)
+            | {"pictures": [{"shown": shown, "words": "The given picture", "more": ""}]}
+            | {"verdict": "", "words": "", "figures": ""}
         )
     return found
 
@@ -82,18 +140,12 @@ def _with_pictures(prompts: pd.DataFrame, gallery: Gallery) -> pd.DataFrame:
 
 
 def _example(
-    gallery: Gallery,
-    line: Any,
-    place: str,
-    pictures: Sequence[tuple[str, Shown]],
-    heading: str,
-    images: Sequence[str],
+    gallery: Gallery, line: Any, place: str, heading: str, images: Sequence[str]
 ) -> Example:
     return {
         "id": line.prompt_id,
         "place": place,
         "prompt": line.prompt,
-        "pictures": list(pictures),
         "heading": heading,
         "images": [
             {"shown": gallery.training(i), "id": i, "caption": gallery.captions.get(i, "")}

@@ -11,17 +11,20 @@ from typing import Any
 from markupsafe import Markup
 
 from untrain.core.files import write_text
-from untrain.report.answer import answer_sentences
+from untrain.core.vocabulary import SAMPLER
+from untrain.report.answer import answer_sentences, random_sentences, stricter_sentences
 from untrain.report.arms import VERDICTS
 from untrain.report.copies import copy_warnings, redaction_warnings
 from untrain.report.figures import Plot, figures
+from untrain.report.headline import headline
 from untrain.report.notes import by_gravity, frozen_parts, further_warnings
 from untrain.report.page.cards import missing_pictures, prompt_cards, strip
 from untrain.report.page.embedded import EmbeddedPictures
 from untrain.report.page.facts import details, explained, given_facts, trial_facts
 from untrain.report.page.gallery import Gallery
-from untrain.report.page.opening import given_examples, trial_examples
+from untrain.report.page.opening import every_prompt, given_examples, trial_examples
 from untrain.report.page.picture_details import PictureDetails
+from untrain.report.page.removals import removals
 from untrain.report.page.strips import shares_with_pictures
 from untrain.report.page.templates import read_asset, render_template
 from untrain.report.ranking import metric_label, nearness_table, ranking_metrics, ranking_name
@@ -31,6 +34,7 @@ from untrain.report.tables.exports import save_tables
 from untrain.report.tables.leaderboard import leaderboard_text
 from untrain.report.tables.markdown import markdown
 from untrain.report.tables.unlearning import unlearning_text
+from untrain.report.words import tied
 from untrain.runs.results import RunResults, read_results, rows
 
 FORMATS = ("svg", "png", "pdf")
@@ -40,12 +44,12 @@ DESIGNS = {
     "before-after": "The effect compares a single pair of models, neither of which drew the "
     "pictures; tests and intervals hold for that pair only.",
 }
-APART = ("effects-by-arm", "equivalent", "leaderboard", "unlearning")
+APART = ("equivalent", "leaderboard", "unlearning")
 """Figures that the page shows beside the table that they draw, not among the others."""
 
 
 def write_report(run: Path, training_images: bool = True) -> Path:
-    """Write ``report.html``, and ``summary.md``, ``figures/`` and ``tables/`` in ``results/``.
+    """Write the page of a run, and ``summary.md``, ``figures/`` and ``tables/`` in ``results/``.
 
     Parameters
     ----------
@@ -86,14 +90,19 @@ def render(run: RunResults, plots: list[Plot], training_images: bool = True) -> 
     notes = [*further_warnings(run), *copy_warnings(run), *missing_pictures(cards, gallery)]
     notes += [] if training_images else redaction_warnings(run)
     frozen = frozen_parts(run)
+    doubtful = [tied(text) for text in headline(run)]
+    answer, *numbers = [tied(text) for text in answer_sentences(run)[len(doubtful) :]] or [""]
     return render_template(
         **own,
         title=run.meta.get("name") or run.folder.name,
         **_code(gallery.pictures.sheet, _ratio(run)),
         training_images=training_images,
-        answer=[_tied(text) for text in answer_sentences(run)],
+        headline=answer,
+        doubtful=doubtful,
         doubts=[str(doubt) for doubt in run.doubts],
         withheld=run.withheld,
+        details_of_answer=[] if run.given else numbers,
+        beside=" ".join(numbers),
         warnings=[note.text for note in by_gravity(notes) if note not in frozen],
         standing=" ".join(note.text for note in frozen),
         known=VERDICTS,
@@ -124,6 +133,8 @@ def _trial(run: RunResults, gallery: Gallery) -> dict[str, Any]:
     """Return what only the page of a trial shows."""
     effects = run.effects
     queries, controls = tables.split_controls(effects, run.verdicts)
+    models = int((run.models["model_id"] != SAMPLER).sum())
+    asides = stricter_sentences(queries, run.alpha, models) + random_sentences(effects, run.alpha)
     overall = tables.overall_rows(tables.overall_table(effects)) + tables.group_rows(run.groups)
     others = tables.other_rows(tables.other_table(effects))
     return {
@@ -134,6 +145,10 @@ def _trial(run: RunResults, gallery: Gallery) -> dict[str, Any]:
         "unit": run.unit,
         "verdicts": tables.verdict_counts(queries),
         "controls": tables.verdict_counts(controls),
+        "asides": [tied(text) for text in asides],
+        "removals": removals(run),
+        "wall": every_prompt(run, gallery),
+        "gloss": explained(run)[0],
         "explained": explained(run),
         "design": DESIGNS[tables.designs(effects)[0]],
         "overall": overall,
@@ -176,12 +191,6 @@ def _ratio(run: RunResults) -> str:
             return f"{image.width}/{image.height}"
     except (OSError, ValueError, SyntaxError):
         return "1"
-
-
-def _tied(text: str) -> str:
-    """Keep a p and a unit on the line of its number."""
-    tied = text.replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
-    return tied.replace(" bits/token", "\N{NO-BREAK SPACE}bits/token")
 
 
 def _verdict_rows(run: RunResults) -> list[dict[str, Any]]:
