@@ -62,7 +62,8 @@ def images_of_sets(run: RunResults) -> dict[tuple[str, str, float], int]:
         return {}
     keys = ["prompt_id", "arm", "draw"]
     held = sets.groupby([*keys, "k"])["image_id"].nunique().groupby(keys).cumsum()
-    return held.groupby(["prompt_id", "arm", "k"]).min().astype(int).to_dict()
+    fewest = held.groupby(["prompt_id", "arm", "k"]).min().reset_index()
+    return {(line.prompt_id, line.arm, float(line.k)): int(line.image_id) for line in rows(fewest)}
 
 
 def with_and_without(run: RunResults, prompt_id: str) -> tuple[str, ...]:
