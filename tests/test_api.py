@@ -170,7 +170,7 @@ def test_a_notebook_shows_warnings_answer_table_and_pictures(micro_copy: Copy) -
     )
     html = untrain.load_result(folder)._repr_html_()
     assert "<script" not in html and html.count("&lt;script&gt;") == 1
-    assert "Models trained without the 3 images" in html
+    assert "models trained without the 3 images" in html
     assert "random uniform" in html
     assert re.search(r'<img [^>]*alt="[^"]+"[^>]* src="data:image/png;base64,', html)
 
@@ -180,7 +180,7 @@ def test_a_terminal_shows_answer_and_table(
 ) -> None:
     result.show()
     shown = capsys.readouterr().out
-    assert "Models trained without the 3 images" in shown and "random uniform" in shown
+    assert "models trained without the 3 images" in shown and "random uniform" in shown
 
 
 def test_a_run_goes_as_far_as_asked(tmp_path: Path) -> None:

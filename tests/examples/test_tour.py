@@ -42,8 +42,8 @@ def check(notebook: NotebookNode) -> None:
     shown = [out["data"] for cell in code for out in cell.outputs if "data" in out]
     assert sum("image/png" in data for data in shown) == 2
     pages = [data["text/html"] for data in shown if "text/html" in data]
-    assert any("Models trained without the 3 images" in page for page in pages)
-    assert any("Models trained without" in cell.outputs[0].get("text", "") for cell in code[1:])
+    assert any("models trained without the 3 images" in page for page in pages)
+    assert any("models trained without" in cell.outputs[0].get("text", "") for cell in code[1:])
 
 
 def test_the_tour_is_kept_without_outputs() -> None:

@@ -323,7 +323,7 @@ def test_what_would_puzzle_is_explained_where_it_stands(run: Path) -> None:
     own = (effects["prompt_id"] == "c00") & (effects["arm"] == "family")
     effects.loc[own, "k"] = 12  # its set holds eight
     more = effects[effects["prompt_id"] == "p00"].head(1).assign(arm="random_candidate")
-    more[["estimate", "low", "high", "p_value"]] = np.nan
+    more[["effect", "low", "high", "p_value"]] = np.nan
     pd.concat([effects, more]).to_parquet(run / "results" / "effects.parquet")
     sets = pd.read_parquet(run / "forget_sets.parquet")
     sets.loc[sets["prompt_id"] == "c00", "k"] = 12
