@@ -36,6 +36,7 @@ ROOMS = (
     "banks",
     "takedowns",
     "exchange",
+    "quickstart",
     "testing",
     "doctor",
     "api",

@@ -58,7 +58,7 @@ def test_seed_name_and_runs_replace_the_files(
 ) -> None:
     seen = []
 
-    def run_stages(run: pipeline.Run, until: str, again: bool) -> Path:
+    def run_stages(run: pipeline.Run, until: str, again: bool, _: object) -> Path:
         seen.append((run.config.seed, run.folder, until, again))
         return run.folder
 

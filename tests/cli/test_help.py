@@ -83,7 +83,7 @@ def test_quiet_may_stand_anywhere(
 ) -> None:
     seen = []
 
-    def run_stages(run: pipeline.Run, until: str, again: bool) -> Path:
+    def run_stages(*_: object) -> Path:
         seen.append((console.quiet, console.verbose))
         raise KeyboardInterrupt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import yaml
 
 from tests.helpers.commands import Untrain
 from tests.helpers.places import ROOT
+from untrain.cli import init
+from untrain.quickstart import budget
 from untrain.settings.config import Config
 from untrain.settings.load import load_config
 from untrain.settings.template import STARTS, keys, schema, template
@@ -54,11 +57,52 @@ def test_plan_takes_the_file(untrain: Untrain, monkeypatch: pytest.MonkeyPatch) 
 def test_own_data_are_named_as_the_file_has_to(untrain: Untrain, photos: Path) -> None:
     Path("there").mkdir()
     said = untrain("init", "there", "--data", photos.name)
-    assert "prompts.file" in said.out
+    assert "there/prompts.txt" in said.out and "set data.path" not in said.out
     config = load_config(Path("there/experiment.yaml"))
     assert (config.data.format, config.data.path) == ("folder", Path.cwd() / "there/../photos")
     assert config.data.path is not None and config.data.path.is_dir()
     assert config.prompts.file == Path.cwd() / "there/prompts.txt"
+    captions = {path.read_text().strip() for path in photos.glob("*.txt")}
+    assert set(config.prompts.file.read_text().splitlines()) <= captions
+    Path("there/experiment.yaml").unlink()
+    config.prompts.file.write_text("my own")
+    untrain("init", "there", "--data", photos.name)
+    assert config.prompts.file.read_text() == "my own"
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ("\n\n1\n", "untrain run experiment.yaml"),
+        ("nowhere\nphotos\n2\n1\n", "write the ids of those images into remove.txt"),
+        ("photos\n3\n1\n", "untrain bank experiment.yaml --by COLUMN"),
+        ("photos\n4\n", "untrain trace picture.png --catalog photos"),
+    ],
+)
+def test_three_questions(
+    untrain: Untrain,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: str,
+    words: str,
+) -> None:
+    monkeypatch.setattr(init, "_at_a_terminal", lambda: True)
+    monkeypatch.setattr(budget, "time_steps", lambda catalog, preset: budget.Timed(1e-3, 1e-3))
+    monkeypatch.setattr("sys.stdin", io.StringIO(answers))
+    said = untrain("init")
+    assert said.code == 0, said.err
+    assert words in said.out
+    if "trace" in words:
+        assert not Path("experiment.yaml").exists()
+        return
+    config = load_config(Path("experiment.yaml"))
+    assert config.design.models % 2 == 0
+    assert ("ids" in config.removal.arms) == ("remove.txt" in words)
+
+
+def test_a_question_can_be_an_option(untrain: Untrain) -> None:
+    assert "did you mean 'removal'" in untrain("init", "--know", "remvoal").err
+    assert not Path("experiment.yaml").exists()
 
 
 def test_nothing_is_overwritten(untrain: Untrain) -> None:

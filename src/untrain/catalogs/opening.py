@@ -195,7 +195,7 @@ def _table(folders: Callable[..., set[Path]], path: Any, **options: Any) -> Orig
 
 
 ORIGINS: Mapping[str, Callable[..., Origin]] = {
-    "folder": lambda path: below(path, 0),
+    "folder": lambda path, **_: below(path, 0),
     "fashion": lambda path, **_: below(path, 3),
     "csv": partial(_table, tables.csv_folders),
     "coco": partial(_table, tables.coco_folders),

@@ -28,6 +28,7 @@ from untrain.cli import (
     init,
     ladder,
     leaderboard,
+    quickstart,
     report,
     run,
     serve,
@@ -58,7 +59,8 @@ START = """
 To start:
 
   [bold]untrain demo[/]          the whole chain on pictures that it renders itself (minutes)
-  [bold]untrain init[/]          an experiment file for your own data, with every setting
+  [bold]untrain quickstart FOLDER[/]  a first answer about your own pictures in five minutes
+  [bold]untrain init[/]          an experiment file for your own data; it asks three questions
   [bold]untrain run FILE[/]      run it; [bold]untrain plan FILE[/] estimates the cost
 
 The training images nearest to a picture, without any training:
@@ -77,6 +79,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=f"{ABOUT}\n\nExample: untrain demo",
 )
+quickstart.add_to(app)
 init.add_to(app)
 run.add_to(app)
 trace.add_to(app)

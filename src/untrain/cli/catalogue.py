@@ -20,6 +20,7 @@ def open_catalogue(
     strict: bool = False,
     fresh: bool = False,
     options: Sequence[str] = (),
+    pictures_do: bool = False,
 ) -> Catalog:
     """Return the catalogue at a path, its format guessed if left out; by default the rendered one.
 
@@ -31,6 +32,8 @@ def open_catalogue(
         As of `untrain.catalogs.load_catalog`.
     options : sequence of str
         Its further ones, such as ``caption={brand} {colour}`` or ``where.year.min=2012``.
+    pictures_do : bool
+        Take a folder of pictures that has not one caption, where only pictures are searched.
 
     Raises
     ------
@@ -48,6 +51,10 @@ def open_catalogue(
         raise InputError(f"format '{name}' takes no path, found {path}; leave it out")
     if takes_path(name) and path is None and "hub" not in given:
         raise InputError(f"format '{name}' needs a path: give the folder or file to read")
+    if pictures_do and name == "folder" and path is not None and "empty_caption" not in given:
+        from untrain.catalogs.formats.folder import NO_CAPTION, lacks_captions
+
+        given |= {"empty_caption": NO_CAPTION} if lacks_captions(path) else {}
     if path is not None:
         is_hub = name == "datasets" and not path.exists()
         given |= {"hub": str(path)} if is_hub else {"path": path}
@@ -59,7 +66,8 @@ def open_named(
 ) -> Catalog:
     """Return the training images that ``--catalog`` names: a path, or ``rendered``."""
     named = catalog == "rendered" and not Path(catalog).exists()
-    return open_catalogue(None if named else Path(catalog), format, fresh=fresh, options=options)
+    source = None if named else Path(catalog)
+    return open_catalogue(source, format, fresh=fresh, options=options, pictures_do=True)
 
 
 def open_of_run(folder: Path, fresh: bool = False) -> tuple[Catalog, Encoder]:

@@ -309,7 +309,7 @@ def duplicates(
             check_file_target(target, [path] if path else [])
     if sheet is not None:
         check_sheet_target(sheet, [path] if path else [])
-    catalog = data.open(path, fresh=fresh)
+    catalog = data.open(path, fresh=fresh, pictures_do=True)
     groups = duplicate_groups(catalog, near=not exact)
     found = describe(catalog, groups)
     pairs = None

@@ -40,9 +40,15 @@ class DataOptions:
     format: str
     options: tuple[str, ...]
 
-    def open(self, path: Path | None, strict: bool = False, fresh: bool = False) -> Catalog:
+    def open(
+        self,
+        path: Path | None,
+        strict: bool = False,
+        fresh: bool = False,
+        pictures_do: bool = False,
+    ) -> Catalog:
         """Return the catalogue at a path; see `open_catalogue`."""
-        return open_catalogue(path, self.format, strict, fresh, self.options)
+        return open_catalogue(path, self.format, strict, fresh, self.options, pictures_do)
 
     def named(self, catalog: str, fresh: bool = False) -> Catalog:
         """Return the training images that ``--catalog`` names; see `open_named`."""

@@ -86,7 +86,7 @@ def index(
     if check is not None:
         check()
     loaded = load_encoder(encoder, **encoder_options)
-    catalog = data.open(path, strict, fresh)
+    catalog = data.open(path, strict, fresh, pictures_do=True)
     with threads_set(used):
         if out is not None:
             from untrain.search.sharded import write_shards

@@ -193,4 +193,4 @@ def _catalogue(place: str, format: str) -> Catalog:
     from untrain.cli.catalogue import open_catalogue
 
     named = place == "rendered" and not Path(place).exists()
-    return open_catalogue(None if named else Path(place), format)
+    return open_catalogue(None if named else Path(place), format, pictures_do=True)

@@ -26,6 +26,7 @@ from untrain.experiment.stages import (
     take_pictures,
 )
 from untrain.experiment.stages.base import Stage
+from untrain.experiment.telling import Telling
 from untrain.experiment.tracking import tracked
 from untrain.runs.run import Run
 from untrain.settings.config import Config
@@ -83,7 +84,9 @@ def _is_here(run: Run, output: str) -> bool:
     return all((run.folder / model).exists() for model in run.table(path.stem)["path"])
 
 
-def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
+def run_stages(
+    run: Run, until: str = "report", again: bool = False, telling: Telling | None = None
+) -> Path:
     """Run every stage up to ``until`` that is not done yet; return the run folder.
 
     Parameters
@@ -93,6 +96,8 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
         Name of the last stage to run.
     again : bool
         Run the last stage even if it is done.
+    telling : Telling, optional
+        Says why and how long, and shows pictures.
 
     Raises
     ------
@@ -113,10 +118,16 @@ def run_stages(run: Run, until: str = "report", again: bool = False) -> Path:
         (check if stages is STAGES else check_given_pictures)(run, [stage.name for stage in due])
         with tracked(run) as after:
             run.describe()
+            if telling:
+                telling.start([stage.name for stage in due])
             for number, stage in enumerate(asked, 1):
                 if stage in due:
                     console.print(f"[bold]{number:>2}/{len(stages)} {stage.name}[/]  {stage.help}")
+                    if telling:
+                        telling.before(stage.name)
                     _run_stage(run, stage, known[stage.name])
+                    if telling:
+                        telling.after(stage.name)
                 after(stage.name)
     return run.folder
 

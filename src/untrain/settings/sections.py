@@ -68,7 +68,9 @@ class Data(Section):
         None, description="where an image has several: the first, a pair each, or all joined"
     )
     empty_caption: str | None = Field(
-        None, description="replaces an empty caption; default: such pairs are skipped"
+        None,
+        description="replaces an empty caption, in a folder a missing one, too; default: such "
+        "pairs are skipped",
     )
     where: dict[str, Any] | None = Field(
         None, description="column: value, [values] or {min, max, not}; default: every row"

@@ -10,7 +10,7 @@ import json
 import os
 import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -45,7 +45,11 @@ STARTS: dict[str, dict[str, Any]] = {
 
 
 def write_template(
-    path: Path, format: str = "rendered", name: str = "", data: Path | None = None
+    path: Path,
+    format: str = "rendered",
+    name: str = "",
+    data: Path | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write an experiment file with every setting, and its JSON schema beside it.
 
@@ -59,6 +63,8 @@ def write_template(
         Of the run folder; default: that of the file.
     data : Path, optional
         Folder or zip, relative to the working directory.
+    chosen : mapping of str to Any, optional
+        Further settings that differ from the defaults, by dotted name.
 
     Returns
     -------
@@ -70,21 +76,35 @@ def write_template(
     InputError
         The file is there already, or there is no such format, or no such data.
     """
+    path = check_template_target(path)
+    schema_path = path.with_name(f"{path.stem}.schema.json")
+    if data is not None and not data.exists():
+        raise InputError(f"{data} does not exist; expected the folder or zip of your images")
+    source, schema_name = beside(path, data), f"./{schema_path.name}"
+    text = template(format, name or path.stem, source, schema_name, chosen)
+    write_json(schema_path, schema())
+    write_text(path, text)
+    return path
+
+
+def check_template_target(path: Path) -> Path:
+    """Return the file that `write_template` would write.
+
+    Raises
+    ------
+    InputError
+        It, or the schema that belongs beside it, is there already, or cannot be written.
+    """
     path = path / "experiment.yaml" if path.is_dir() else path
     schema_path = path.with_name(f"{path.stem}.schema.json")
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(f"cannot write {path}: expected a name ending in .yaml")
-    if data is not None and not data.exists():
-        raise InputError(f"{data} does not exist; expected the folder or zip of your images")
     for target in (path, schema_path):
         check_file_target(target)
     if path.exists():
         raise InputError(f"{path} already exists: choose another name, or delete it first")
     if schema_path.exists() and not _is_ours(schema_path):
         raise InputError(f"{schema_path} already exists and was not written by untrain")
-    text = template(format, name or path.stem, _beside(path, data), f"./{schema_path.name}")
-    write_json(schema_path, schema())
-    write_text(path, text)
     return path
 
 
@@ -100,7 +120,11 @@ def keys() -> list[str]:
 
 
 def template(
-    format: str = "rendered", name: str = "experiment", data: str = "", schema: str = ""
+    format: str = "rendered",
+    name: str = "experiment",
+    data: str = "",
+    schema: str = "",
+    further: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the text of an experiment file with every setting, its default and what it is.
 
@@ -113,6 +137,7 @@ def template(
         raise InputError(f"unknown format '{format}'{did_you_mean(format, STARTS)}")
     chosen = {"name": name, "data.format": format, **STARTS[format]}
     chosen |= {"data.path": data} if data else {}
+    chosen |= further or {}
     head = [f"# yaml-language-server: $schema={schema}"] if schema else []
     head += [
         "# An experiment of untrain: every setting with its default, and what it is.",
@@ -136,7 +161,8 @@ def _lines(model: type[BaseModel], path: tuple[str, ...], chosen: dict[str, Any]
             yield ""
         yield f"{indent}# {_first_line(section.__doc__)}"
         inner = _lines(section, here, chosen)
-        if _is_optional(field):
+        begins = ".".join(here) + "."
+        if _is_optional(field) and not any(key.startswith(begins) for key in chosen):
             yield f"{indent}# Off unless its lines are uncommented:"
             yield f"{indent}# {key}:"
             yield from (f"{indent}# {line.removeprefix(indent)}" for line in inner)
@@ -224,7 +250,7 @@ def _first_line(doc: str | None) -> str:
     return (doc or "").strip().splitlines()[0]
 
 
-def _beside(path: Path, data: Path | None) -> str:
+def beside(path: Path, data: Path | None) -> str:
     """Return the data's path as the file has to name it."""
     if data is None or data.is_absolute():
         return "" if data is None else str(data)

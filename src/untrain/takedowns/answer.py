@@ -17,6 +17,7 @@ from untrain.core.files import (
     write_text,
 )
 from untrain.core.progress import console
+from untrain.core.steps import Steps
 from untrain.core.threads import default_threads, threads_set
 from untrain.core.vocabulary import ATTRIBUTOR
 from untrain.experiment.pipeline import run_stages
@@ -32,7 +33,6 @@ from untrain.takedowns.finding import COPIES, NEAR, Found, find
 from untrain.takedowns.hashes import digest_of, hashes_of
 from untrain.takedowns.parts import HELD_OUT, TRAINING
 from untrain.takedowns.request import Request, as_folder, read_request
-from untrain.takedowns.steps import Steps
 from untrain.takedowns.trial import own_trial, trial_config
 
 ESTIMATE, TRIAL, NOTHING = "estimate", "trial", "none"

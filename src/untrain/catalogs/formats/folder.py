@@ -13,9 +13,13 @@ from untrain.core.errors import InputError
 from untrain.core.outside import read_text
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+NO_CAPTION = "picture"
+"""Stands for every caption of a folder that has none, where no model is to be trained."""
 
 
-def from_folder(path: Path | str, strict: bool = False) -> Catalog:
+def from_folder(
+    path: Path | str, strict: bool = False, empty_caption: str | None = None
+) -> Catalog:
     """Read a flat folder of image–caption pairs; every image is decoded once to check it.
 
     Parameters
@@ -25,6 +29,8 @@ def from_folder(path: Path | str, strict: bool = False) -> Catalog:
         Other files, hidden files and sub-folders are ignored.
     strict : bool
         Refuse the folder if anything in it cannot be used, instead of skipping it.
+    empty_caption : str, optional
+        Stands for a caption that is empty or missing; by default such images are skipped.
 
     Returns
     -------
@@ -38,12 +44,12 @@ def from_folder(path: Path | str, strict: bool = False) -> Catalog:
     """
     folder = Path(path).expanduser()
     images, texts, skipped = _list_pairs(folder)
-    if images and not texts:
+    if images and not texts and not empty_caption:
         raise InputError(
             f"{folder}: no usable image–caption pair: {len(images)} × image without caption; put "
             "<id>.txt beside each <id>.jpg, or give a table (CSV with columns image and caption)"
         )
-    captions, unusable = _read_captions(folder, images, texts)
+    captions, unusable = _read_captions(folder, images, texts, empty_caption)
     files = {i: images[i] for i in sorted(captions, key=natural_key)}
     read = FolderReader(folder, files)
     hashes, broken = check_images(tuple(files), read)
@@ -97,23 +103,38 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def lacks_captions(path: Path | str) -> bool:
+    """Tell whether a folder has pictures, by their names, and not one caption.
+
+    Raises
+    ------
+    InputError
+        As `from_folder` for a folder that is not there or holds neither.
+    """
+    images, texts, _ = _list_pairs(Path(path).expanduser())
+    return bool(images) and not texts
+
+
 def _read_captions(
-    folder: Path, images: dict[str, str], texts: dict[str, str]
+    folder: Path, images: dict[str, str], texts: dict[str, str], empty: str | None
 ) -> tuple[dict[str, str], list[Skipped]]:
     """Return the captions of the ids that have both an image and a caption, and the others."""
     skipped = [Skipped(texts[i], "caption without image") for i in texts.keys() - images.keys()]
     captions: dict[str, str] = {}
     for image_id, image_name in images.items():
         if image_id not in texts:
-            skipped.append(Skipped(image_name, "image without caption"))
+            if empty:
+                captions[image_id] = empty
+            else:
+                skipped.append(Skipped(image_name, "image without caption"))
             continue
         try:
             caption = read_text(folder / texts[image_id]).strip()
         except (OSError, UnicodeDecodeError) as error:
             skipped.append(Skipped(texts[image_id], f"caption cannot be read ({error})"))
             continue
-        if caption:
-            captions[image_id] = caption
+        if caption or empty:
+            captions[image_id] = caption or str(empty)
         else:
             skipped.append(Skipped(texts[image_id], "empty caption"))
     return captions, skipped

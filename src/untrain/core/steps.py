@@ -1,4 +1,4 @@
-"""Steps of a takedown: each leaves its result as JSON, and is done again only after a change."""
+"""Steps of longer work: each leaves its result as JSON, and is done again only after a change."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Result = dict[str, Any]
 class Steps:
     """The results of the steps, ``<step>.json`` in a folder.
 
-    A takedown that was stopped goes on at the step that it was at: models are kept by the run, and
-    what a step found lies here.
+    Work that was stopped goes on at the step that it was at: models are kept by the run, and what a
+    step found lies here.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Steps:
                 return result
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        console.print(f"[bold]{name}[/]  {says}")
+        console.print(f"[bold]{name}[/]  {says}", soft_wrap=True)
         result = work()
         write_json(path, {"key": known, "result": result})
         return result

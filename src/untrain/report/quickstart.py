@@ -1,0 +1,203 @@
+"""A first look at some data in words: what was seen, what it does not mean, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from untrain.core.vocabulary import Arm
+from untrain.evaluation.measurement import amount
+from untrain.report.answer import answer_sentences
+from untrain.report.notes import by_gravity, warnings
+from untrain.report.tables.effects import overall_table, split_controls, verdict_counts
+from untrain.report.words import number, p_value
+from untrain.runs.results import RunResults
+
+NO_CAPTIONS, TOO_FEW, NO_TIME, REFUSED = "no-captions", "too-few", "no-time", "refused"
+"""Why there is no trial."""
+
+MOST = 0.75  # share of the held-out pictures from which on the search is said to work
+WARNINGS = 3  # shown, the most serious first
+
+
+def data_sentences(record: Mapping[str, Any]) -> list[str]:
+    """Return what the pictures and captions are."""
+    images, looked = record["images"], record["looked_at"]
+    found = record["summary"]
+    told = [f"{images:,} pictures can be used."]
+    if looked < images:
+        told.append(f"There was time to look at {looked:,} of them, drawn at random.")
+    if record["captions"]:
+        distinct, words = found["captions"]["distinct"], found["captions"]["words"]["median"]
+        told.append(f"They have {distinct:,} different captions of about {words:.0f} words.")
+    else:
+        told.append("They have no captions.")
+    blank = len(found["near_blank"]["ids"])
+    if blank:
+        told.append(f"{blank:,} {_are(blank)} nearly blank.")
+    return told
+
+
+def left_out(record: Mapping[str, Any]) -> list[str]:
+    """Return what could not be used, in a sentence if there is anything."""
+    parts = [f"{reason}, {told['count']:,}" for reason, told in record["skipped"].items()]
+    return [f"Left out: {'; '.join(parts)}."] if parts else []
+
+
+def copy_sentences(record: Mapping[str, Any]) -> list[str]:
+    """Return how many pictures there are twice."""
+    found = record["copies"]
+    exact, near = found["exact"]["images"], found["near"]["images"]
+    if not found["all"]["groups"]:
+        return ["No picture is there twice, as the same file or saved again."]
+    told = [
+        f"{found['all']['images']:,} pictures are in {found['all']['groups']:,} groups of copies "
+        f"({exact:,} byte-identical, {near:,} saved again or resized)."
+    ]
+    if found["different_captions"]:
+        count = found["different_captions"]
+        groups = "group has" if count == 1 else "groups have"
+        told.append(f"{count:,} {groups} different captions for the same picture.")
+    told.append("A run removes copies together.")
+    return told
+
+
+def search_sentences(record: Mapping[str, Any]) -> list[str]:
+    """Return whether the search finds what it should."""
+    found = record["search"]
+    asked = len(found["asked"])
+    told = []
+    if found["near"] is not None:
+        told.append(
+            f"The search knows only what pictures look like. Of {asked} pictures hidden from it, "
+            f"{found['better']} got neighbours whose captions are closer to theirs than random "
+            f"captions are (similarity of words {number(found['near'], 2)}, random "
+            f"{number(found['random'], 2)}; 1 is the same words)."
+        )
+        works = found["better"] >= MOST * asked
+        told.append(
+            "So likeness in looks goes with likeness in words here."
+            if works
+            else "So in these data likeness in looks says little about what captions say; an "
+            "encoder that has learnt to see (--encoder) may do better."
+        )
+    else:
+        told.append(
+            f"{asked} pictures were hidden from the search. Without captions only your eyes can "
+            "tell whether the neighbours below are the right ones."
+        )
+    tried = "; ".join(f"{e['label']}: {e['found']} of {e['of']}" for e in found["edited"])
+    told.append(f"Edited pictures whose original came first: {tried}.")
+    return told
+
+
+def trial_sentences(record: Mapping[str, Any], run: RunResults | None) -> list[str]:
+    """Return what the tiny trial found, or why there was none; the most important first."""
+    trial = record["trial"]
+    why = trial["skipped"]
+    if why == NO_CAPTIONS:
+        return [
+            "No model was trained. Without captions a text-to-image model cannot be asked for "
+            "anything, so what your pictures do to one cannot be measured.",
+        ]
+    if why == TOO_FEW:
+        return [
+            f"No model was trained: of fewer than {trial['fewest']} pictures too large a share "
+            "would have to be left out at a time.",
+        ]
+    if why == NO_TIME:
+        return [
+            f"No model was trained: {trial['left']:.0f} seconds were left, and even the smallest "
+            "trial takes longer on this machine as busy as it is now. Give it more --minutes.",
+        ]
+    if why == REFUSED or run is None:
+        return [f"The trial stopped: {trial.get('why', 'its folder is gone')}"]
+    if run.withheld:
+        return [
+            f"The trial is too small to say anything of your pictures. {answer_sentences(run)[0]}",
+            *answer_sentences(run)[1:],
+        ]
+    return [_control_sentence(run), *answer_sentences(run)[:1]]
+
+
+def _control_sentence(run: RunResults) -> str:
+    """Return that the removal of planted pictures was seen."""
+    table = overall_table(run.effects)
+    own = table[table["arm"] == Arm.FAMILY]
+    if own.empty:
+        return "There was no positive control."
+    row = own.iloc[0]
+    effect = f"{amount(number(row['effect']), run.unit)}, {p_value(row['p_value'])}"
+    return (
+        "The trial sees what it should: without odd pictures that were planted under invented "
+        f"words, models are worse at them ({effect})."
+    )
+
+
+def trial_warnings(run: RunResults | None) -> list[str]:
+    """Return the most serious warnings of the trial."""
+    return [note.text for note in by_gravity(warnings(run))[:WARNINGS]] if run else []
+
+
+def verdict_line(run: RunResults | None) -> str:
+    """Return how many prompts have each verdict."""
+    if run is None or run.withheld or not len(run.verdicts):
+        return ""
+    queries, _ = split_controls(run.effects, run.verdicts)
+    told = ", ".join(f"{n} {name}" for name, n in verdict_counts(queries).items())
+    return f"Of {len(queries)} prompts: {told}." if len(queries) else ""
+
+
+def not_meant(record: Mapping[str, Any], run: RunResults | None) -> list[str]:
+    """Return what must not be read into the page."""
+    told = [
+        "Likeness is not influence: that a picture is near another says nothing about what a "
+        "model learnt from it.",
+    ]
+    size = record["trial"].get("size")
+    if run is not None and size:
+        told += [
+            f"The trial trained {size['models'] + 1} models of a few hundred thousand numbers on "
+            f"{size['images']:,} pictures. It says nothing about Stable Diffusion or any other "
+            "finished model, and little about a larger one trained on the same pictures.",
+            "“Not measurably worse” is not “no influence”: with so few small models only large "
+            "effects can be seen.",
+            "The prompts are captions drawn at random, so they ask for pictures that are in the "
+            "data. Your own questions need your own prompts.",
+        ]
+    return told
+
+
+def commands(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what to do next, as commands and what they are for."""
+    data = _quoted(record["data"])
+    told = []
+    file = record["next"]["file"]
+    if file:
+        folder = _quoted(str(record["out"]))
+        told += [
+            (f"untrain plan {folder}/{file}", "after looking through prompts.txt beside it"),
+            (f"untrain run {folder}/{file}", "the real trial; it resumes when it is stopped"),
+        ]
+    elif not record["captions"]:
+        told.append(
+            (
+                f"untrain quickstart {data} --out again",
+                "once each picture has its caption beside it: photo.jpg and photo.txt, or a table "
+                "with the columns image and caption",
+            )
+        )
+    told += [
+        (f"untrain trace picture.png --catalog {data}", "which of them are most like a picture"),
+        (f"untrain serve --catalog {data}", "the same in the browser"),
+        (f"untrain data duplicates {data} --sheet copies.png", "all copies, side by side"),
+    ]
+    return told
+
+
+def _quoted(path: str) -> str:
+    return f"'{path}'" if " " in path else path
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
