@@ -14,6 +14,7 @@ from PIL import Image
 from tests.helpers.catalogs import encoded, picture, small_catalog
 from untrain.catalogs.base import Catalog, Skipped
 from untrain.catalogs.inspect import _measure, inspect, inspect_sheet
+from untrain.catalogs.sheet import contact_sheet
 
 
 @pytest.fixture
@@ -85,3 +86,13 @@ def test_the_sheet_shows_n_images_and_depends_on_the_seed_alone(
     assert len(set(sheets)) > 1
     inspect_sheet(catalog, tmp_path / "all.png", n=500)
     assert Image.open(tmp_path / "all.png").mode == "RGB"
+
+
+def test_labels_break_between_words_and_are_cut_after_some_lines() -> None:
+    label = "first\n" + "words " * 20
+
+    def lines(wrap: int) -> int:
+        sheet = contact_sheet([Image.new("RGB", (60, 60))], 1, 90, [label], wrap)
+        return round((sheet.height - 90 - 8) / 14)
+
+    assert [lines(wrap) for wrap in (1, 2, 3)] == [2, 3, 4]

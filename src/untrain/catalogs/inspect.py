@@ -83,7 +83,7 @@ def inspect_sheet(catalog: Catalog, path: Path, n: int = 48, seed: int = 0) -> N
     ids = [catalog.ids[row] for row in rows]
     labels = [f"{catalog.ids[row]}\n{one_line(catalog.captions[row])}" for row in rows]
     pictures = [catalog.image(image_id) for image_id in ids]
-    save_sheet(contact_sheet(pictures, columns=6, cell=128, labels=labels), Path(path))
+    save_sheet(contact_sheet(pictures, columns=7, cell=112, labels=labels, wrap=3), Path(path))
 
 
 def _measure(data: bytes, image_id: str) -> tuple[int, int, str, float]:

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from untrain.core.files import atomic_file, check_file_target
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 SOFTWARE = "untrain sheet"
 """What a PNG says of itself that `save_sheet` wrote."""
 _GAP = 4
@@ -23,6 +24,7 @@ def contact_sheet(
     columns: int,
     cell: int,
     labels: Sequence[str] | None = None,
+    wrap: int = 1,
 ) -> Image.Image:
     """Return an RGB sheet with the pictures in rows of ``columns``, on white.
 
@@ -38,6 +40,8 @@ def contact_sheet(
     labels : sequence of str, optional
         One a picture, written under it, line by line. It may run on under the pictures of its row
         that follow with "" for a label, and each line is cut where it does not fit.
+    wrap : int
+        Lines that each line of a label may become before it is cut.
     """
     if columns < 1 or cell < 1:
         raise ValueError(f"columns and cell must be at least 1, not {columns} and {cell}")
@@ -46,7 +50,11 @@ def contact_sheet(
     size = max(9, cell // 9)
     font = ImageFont.load_default(size)
     line = math.ceil(1.4 * size)
-    under = line * max((label.count("\n") + 1 for label in labels or ()), default=0)
+    texts = [
+        _fitting(label, font, cell + (cell + _GAP) * _silent(_after(labels, number, columns)), wrap)
+        for number, label in enumerate(labels or ())
+    ]
+    under = line * max(map(len, texts), default=0)
     rows = math.ceil(len(images) / columns)
     width = _GAP + columns * (cell + _GAP)
     height = _GAP + rows * (cell + under + _GAP)
@@ -59,10 +67,8 @@ def contact_sheet(
         corner = x + (cell - picture.width) // 2, y + (cell - picture.height) // 2
         sheet.paste(picture, corner)
         if labels is not None:
-            free = cell + (cell + _GAP) * _silent(labels[number + 1 : number + columns - column])
-            for below, text in enumerate(labels[number].split("\n")):
-                place = x, y + cell + below * line
-                draw.text(place, _cut(text, font, free), fill=_INK, font=font)
+            for below, text in enumerate(texts[number]):
+                draw.text((x, y + cell + below * line), text, fill=_INK, font=font)
     return sheet
 
 
@@ -95,6 +101,11 @@ def _is_sheet(path: Path) -> bool:
         return False
 
 
+def _after(labels: Sequence[str] | None, number: int, columns: int) -> Sequence[str]:
+    """Return the labels that follow one in its row."""
+    return (labels or ())[number + 1 : number + columns - number % columns]
+
+
 def _silent(labels: Sequence[str]) -> int:
     """Return how many labels are empty before the first that is not."""
     return next((n for n, label in enumerate(labels) if label), len(labels))
@@ -112,7 +123,23 @@ def _fitted(image: Image.Image | np.ndarray, cell: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _fitting(label: str, font: Font, width: int, wrap: int) -> list[str]:
+    """Return the lines of a label, each broken between words into at most ``wrap``."""
+    lines: list[str] = []
+    for text in label.split("\n"):
+        words = text.split(" ")
+        for _ in range(wrap - 1):
+            lengths = range(len(words), 0, -1)
+            fits = next((n for n in lengths if font.getlength(" ".join(words[:n])) <= width), 1)
+            if fits == len(words):
+                break
+            lines.append(_cut(" ".join(words[:fits]), font, width))
+            words = words[fits:]
+        lines.append(_cut(" ".join(words), font, width))
+    return lines
+
+
+def _cut(text: str, font: Font, width: int) -> str:
     """Shorten a text with an ellipsis until it fits."""
     if font.getlength(text) <= width:
         return text

@@ -59,4 +59,4 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
         absent = each * (3 - len(columns))
         pictures += [blank] * absent
         labels += [""] * absent
-    return contact_sheet(pictures, 3 * each, cell, labels)
+    return contact_sheet(pictures, 3 * each, cell, labels, wrap=2)

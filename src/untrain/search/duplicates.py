@@ -139,7 +139,7 @@ def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: i
         ]
         images += [Image.new("RGB", (1, 1), "white")] * (SHEET_COLUMNS - len(rows))
         labels += [""] * (SHEET_COLUMNS - len(rows))
-    save_sheet(contact_sheet(images, SHEET_COLUMNS, 128, labels), Path(path))
+    save_sheet(contact_sheet(images, SHEET_COLUMNS, 128, labels, wrap=2), Path(path))
 
 
 def _remembered(catalog: Catalog) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def lines(
                     {
                         "uri": data_uri(catalog.image(hit["image_id"]), SIDE),
                         "caption": hit["caption"],
-                        "words": f"{hit['image_id']} · {1 - hit['distance']:.2f}",
+                        "words": (hit["image_id"], f"{1 - hit['distance']:.2f}"),
                     }
                     for hit in hits.to_dict("records")
                 ],
