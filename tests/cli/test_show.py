@@ -45,8 +45,10 @@ def test_show_answers_and_judges_every_prompt(untrain: Untrain, micro_copy: Copy
     folder = micro_copy()
     said = untrain("show", "micro")
     assert said.code == 0, said.err
-    # The model is too small: not even the removal of whole families is seen.
-    assert "The positive control was not seen" in " ".join(said.out.split())
+    # The model is too small to draw, and not even the removal of whole families is seen.
+    words = " ".join(said.out.split())
+    assert words.startswith("micro The model cannot draw")
+    assert "The positive control was not seen" in words
     assert "warning:" in said.out
     assert said.out.count("withheld") >= 4
     assert "control: " in said.out
@@ -56,7 +58,7 @@ def test_show_answers_and_judges_every_prompt(untrain: Untrain, micro_copy: Copy
     assert max(map(len, tables.splitlines())) <= 80
     assert "…" not in tables.partition("prompt ")[0]
     told = json.loads(untrain("show", folder, "--json").out)
-    assert told["withheld"] and told["doubts"] == ["control-failed"]
+    assert told["withheld"] and told["doubts"] == ["generator-cannot-draw", "control-failed"]
     assert told["verdicts"] == {"withheld": 4}
 
 
@@ -137,6 +139,9 @@ def other(folder: Path) -> None:
     effects = pd.read_parquet(folder / "results" / "effects.parquet")
     effects[["effect", "low", "high"]] += 1.0
     effects.loc[effects["arm"] == "family", "p_value"] = 0.001  # so that it can be trusted
+    record = json.loads((folder / "run.json").read_text())
+    record["quality"]["verdict"] = "passed"
+    (folder / "run.json").write_text(json.dumps(record))
     effects.to_parquet(folder / "results" / "effects.parquet")
     verdicts = pd.read_parquet(folder / "results" / "verdicts.parquet")
     verdicts.loc[0, "verdict"] = "attributable" if verdicts["verdict"][0] != "attributable" else "x"

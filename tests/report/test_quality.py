@@ -25,6 +25,18 @@ def test_pictures_stand_beside_real_ones() -> None:
     assert "Fréchet 0.41 (real from real: 0.093" in facts["Distance to real pictures"]
 
 
+def test_where_there_are_no_attributes_prompts_are_told_apart() -> None:
+    told = dict.fromkeys(("reach", "low", "high", "p", "bound", "right", "real_right"))
+    told |= {"chance": 0.5, "prompts": 1, "pictures": 3, "photos": 10, "verdict": "cannot judge"}
+    record = {"verdict": "cannot judge", "attributes": {}, "distance": None, "told": told}
+    assert dict(gate_facts(record))["Told by prompt"].startswith("not judged: 1 prompts")
+    figures = {"right": 0.52, "real_right": 0.97, "reach": 0.04, "low": -0.1, "high": 0.18}
+    record["told"] = told | figures | {"p": 0.4, "prompts": 9}
+    text = dict(gate_facts(record))["Told by prompt"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "in 52 % of pairs (by chance 50 %, real pictures 97 %)" in text
+    assert "0.04 of the way" in text and "p = 0.40" in text
+
+
 def test_a_judge_that_never_abstains_needs_no_shares() -> None:
     quality = deepcopy(QUALITY)
     quality["attributes"]["article"] |= {"answered": 1.0, "real_answered": 1.0, "low": None}

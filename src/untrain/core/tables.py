@@ -93,10 +93,13 @@ JUDGED = Table(
     (
         _PROMPT,
         _GENERATION,
-        _text("attribute", "article or colour."),
-        _text("asked", "What the prompt asks for."),
-        _text("seen", "What the judge takes the picture to show."),
-        _number("confidence", "The judge's probability of that, calibrated on real photos, 0–1."),
+        _text("attribute", "article, colour, or prompt."),
+        _text("asked", "What the prompt asks for; of prompt: its id."),
+        _text("seen", "What the judge takes the picture to show; of prompt: which it fits best."),
+        _number(
+            "confidence",
+            "The judge's probability; of prompt: the share of pairs put right.",
+        ),
         _flag("answered", "Whether it was sure enough to be counted."),
     ),
 )

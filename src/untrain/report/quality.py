@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from untrain.core.vocabulary import Gate
-from untrain.report.words import interval, number
+from untrain.report.words import interval, number, p_value
 
 PERCENT = "\N{NO-BREAK SPACE}%"
 MEANINGS = {
@@ -49,8 +49,29 @@ def gate_facts(quality: Any) -> list[tuple[str, str]]:
         return found
     for name, each in (quality.get("attributes") or {}).items():
         found += [(f"Right {name}", _right(each)), (f"Judge of {name}", _judge(each.get("judge")))]
+    if told := quality.get("told"):
+        found.append(("Told by prompt", _told(told)))
     distance = quality.get("distance")
     return [*found, ("Distance to real pictures", _distance(distance))] if distance else found
+
+
+def _told(told: Mapping[str, Any]) -> str:
+    """Say how often a probe puts two pictures and their two prompts together."""
+    if told["right"] is None:
+        return f"not judged: {told['prompts']} prompts that can be compared"
+    text = (
+        f"two pictures and their two prompts are put together in {percent(told['right'])} of "
+        f"pairs (by chance {percent(told['chance'])}, real pictures {percent(told['real_right'])})"
+    )
+    if told["reach"] is not None:
+        ends = interval(told["low"], told["high"], 2)
+        text += (
+            f"; {number(told['reach'], 2)} of the way from chance to real ones, "
+            f"95{PERCENT} interval {ends}, {p_value(told['p'])}"
+        )
+    return text + (
+        f"; {told['pictures']} pictures of {told['prompts']} prompts, {told['photos']:,} real ones"
+    )
 
 
 def _right(each: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from tests.helpers.catalogs import encoded, small_catalog
 from untrain.catalogs.base import Catalog
 from untrain.core.vocabulary import Gate
 from untrain.evaluation.quality import gate, judge_pictures
+from untrain.evaluation.quality.probe import _pairs_right, order_test, reached
 
 SIDE, EACH = 24, 10
 INKS = {
@@ -104,14 +105,15 @@ def test_it_depends_on_nothing_but_its_arguments(
     assert first.record == again.record
 
 
-def test_the_same_shirt_for_every_prompt_fails(
+def test_who_draws_the_same_shirt_for_every_prompt_cannot_draw(
     catalog: Catalog, prompts: pd.DataFrame, right: Pictures
 ) -> None:
     same = [(prompt_id, right[0][1]) for prompt_id, _ in right]
     quality = judge_pictures(catalog, prompts, same)
     assert quality is not None
-    assert quality.record["verdict"] == Gate.FAILED
+    assert quality.record["attributes"]["article"]["verdict"] == Gate.FAILED
     assert quality.record["article"] == pytest.approx(1 / 3, abs=0.01)
+    assert quality.record["verdict"] == Gate.CANNOT_DRAW  # and not just often wrong
     found = quality.record["distance"]
     assert found["frechet"] > 3 * found["frechet_floor_high"]
 
@@ -127,15 +129,15 @@ def test_right_articles_in_wrong_colours_fail(
     assert quality.record["passed"] is False
 
 
-def test_with_names_at_random_nobody_can_judge(
+def test_with_names_at_random_the_probe_judges(
     catalog: Catalog, prompts: pd.DataFrame, right: Pictures
 ) -> None:
     mixed = catalog.attributes.sample(frac=1, random_state=0).reset_index(drop=True)
     quality = judge_pictures(replace(catalog, attributes=mixed), prompts, right)
     assert quality is not None
-    assert quality.record["verdict"] == Gate.UNJUDGED
-    assert quality.record["passed"] is None
+    assert quality.record["attributes"]["article"]["verdict"] == Gate.UNJUDGED
     assert quality.record["article"] is None
+    assert quality.record["verdict"] == quality.record["told"]["verdict"] == Gate.PASSED
     json.dumps(quality.record, allow_nan=False)
 
 
@@ -145,9 +147,9 @@ def test_with_few_pictures_of_each_kind_nobody_can_judge(
     few = catalog.rows(np.arange(0, len(catalog), 5))
     quality = judge_pictures(few, prompts, right)
     assert quality is not None
-    assert quality.record["verdict"] == Gate.UNJUDGED
+    assert quality.record["attributes"]["article"]["verdict"] == Gate.UNJUDGED
     assert quality.record["attributes"]["article"]["judge"] is None
-    assert quality.pictures.empty
+    assert set(quality.pictures["attribute"]) == {"prompt"}
 
 
 def test_a_picture_that_the_judge_is_not_sure_of_does_not_help(
@@ -189,39 +191,87 @@ def test_copies_are_no_evidence(catalog: Catalog, prompts: pd.DataFrame, right: 
     )
     quality = judge_pictures(copies, prompts, right)
     assert quality is not None
-    assert quality.record["verdict"] == Gate.UNJUDGED
+    assert quality.record["attributes"]["article"]["verdict"] == Gate.UNJUDGED
+    assert quality.record["told"]["photos"] == len(first)
 
 
-def test_without_attributes_there_is_nothing_to_ask(
+def test_without_attributes_real_pictures_pass(
     catalog: Catalog, prompts: pd.DataFrame, right: Pictures
 ) -> None:
-    bare = replace(catalog, attributes=catalog.attributes[["n"]])
-    assert judge_pictures(bare, prompts, right) is None
+    quality = judge_pictures(bare(catalog), prompts, right)
+    assert quality is not None
+    told = quality.record["told"]
+    assert quality.record["verdict"] == told["verdict"] == Gate.PASSED
+    assert told["right"] > 0.95 and told["real_right"] > 0.95 and told["p"] < 0.001
+    assert told["low"] < told["reach"] < told["high"]
+    assert (told["prompts"], told["pictures"], told["photos"]) == (12, 24, 120)
+    assert quality.record["attributes"] == {} and "100%" not in quality.record["summary"][:20]
+    assert (quality.pictures["seen"] == quality.pictures["asked"]).mean() > 0.8
+    json.dumps(quality.record, allow_nan=False)
 
 
-def test_rare_names_are_sampled_more_often_than_they_occur(monkeypatch: pytest.MonkeyPatch) -> None:
-    from untrain.evaluation.quality import data
-
-    monkeypatch.setattr(data, "PHOTOS", 100)
-    names = np.array(["rare"] * 30 + ["common"] * 970, object)
-    files = {f"{i:04d}": str(i).encode() for i in range(1000)}
-    sample = data.Sample.of(small_catalog(files), names, seed=0)
-    rare = names[sample.rows] == "rare"
-    assert len(sample.rows) == 100
-    assert rare.sum() >= data.LEAST
-    assert sample.weights[rare].sum() == pytest.approx(30)
-    assert sample.weights[~rare].sum() == pytest.approx(970)
+def bare(catalog: Catalog) -> Catalog:
+    return replace(catalog, attributes=catalog.attributes[["n"]])
 
 
-def test_the_further_from_real_pictures_the_blurrier(
+@pytest.mark.parametrize("kind", ["grey", "noise", "blobs", "shuffled"])
+def test_without_attributes_pictures_of_nothing_cannot_draw(
+    catalog: Catalog, prompts: pd.DataFrame, right: Pictures, kind: str
+) -> None:
+    random = np.random.default_rng(3)
+    pictures: Pictures = []
+    for number, (prompt_id, picture) in enumerate(right):
+        blob = cv2.GaussianBlur(random.integers(0, 256, picture.shape, np.uint8), (0, 0), 5)
+        drawn = {
+            "grey": np.full_like(picture, 128),
+            "noise": random.integers(0, 256, picture.shape, np.uint8),
+            "blobs": blob,
+            "shuffled": right[(number + 10) % len(right)][1],  # right, and of other prompts
+        }
+        pictures.append((prompt_id, drawn[kind]))
+    quality = judge_pictures(bare(catalog), prompts, pictures)
+    assert quality is not None
+    assert quality.record["verdict"] == Gate.CANNOT_DRAW
+    assert quality.record["told"]["right"] < 0.65
+
+
+def test_few_prompts_cannot_be_told_apart(
     catalog: Catalog, prompts: pd.DataFrame, right: Pictures
 ) -> None:
-    """What is shown is still right; the distance says how well."""
-    found = []
-    for width in (0.5, 1.5, 2.5):
-        blurred = [(p, cv2.GaussianBlur(x, (0, 0), width)) for p, x in right]
-        quality = judge_pictures(catalog, prompts, blurred)
+    """Of three prompts one order in six is right by chance, whatever the pictures."""
+    for few, pictures in ((3, right), (2, right[:4]), (1, right[:2])):
+        quality = judge_pictures(bare(catalog), prompts.head(few), pictures[: 2 * few])
         assert quality is not None
-        found.append(quality.record["distance"])
-    for name in ("frechet", "kernel"):
-        assert found[0][name] < found[1][name] < found[2][name]
+        assert quality.record["verdict"] == Gate.UNJUDGED
+        json.dumps(quality.record, allow_nan=False)
+
+
+def test_a_prompt_without_a_known_word_is_left_out(
+    catalog: Catalog, prompts: pd.DataFrame, right: Pictures
+) -> None:
+    odd = pd.concat([prompts, prompts.head(1).assign(prompt_id="odd", prompt="zyzzyva")])
+    quality = judge_pictures(bare(catalog), odd, [*right, ("odd", right[0][1])])
+    assert quality is not None
+    assert quality.record["told"]["prompts"] == len(prompts)
+
+
+def test_the_order_of_prompts_is_tested_exactly_where_they_are_few() -> None:
+    p, bound = order_test(np.eye(4), np.eye(4))
+    assert p == pytest.approx(1 / 24)
+    # The matches of a random order have mean 1 and variance 1: (4 − 1 + 1.645) / (4 − 1).
+    assert bound == pytest.approx((3 + 1.645) / 3)
+    assert order_test(np.ones((8, 8)), np.eye(8)) == (1.0, pytest.approx(0.0, abs=1e-6))
+
+
+def test_chance_is_chance_and_the_interval_holds_it() -> None:
+    """Pictures that fit no prompt better than another: about 95 % of intervals hold zero."""
+    random, inside, found = np.random.default_rng(0), 0, []
+    real = np.full((10, 10), 0.9)
+    np.fill_diagonal(real, np.nan)
+    for _ in range(200):
+        scores = random.normal(size=(10, 5, 10))
+        reach, low, high = reached(_pairs_right(list(scores)), real)
+        inside += low <= 0 <= high
+        found.append(reach)
+    assert inside >= 184  # two standard deviations below 190
+    assert np.mean(found) == pytest.approx(0, abs=0.02)

@@ -20,6 +20,7 @@ from untrain.evaluation.quality.data import Sample, commonest, nearest, train
 from untrain.evaluation.quality.distances import distances
 from untrain.evaluation.quality.features import JudgeEncoder
 from untrain.evaluation.quality.judge import Answers, Judge, Space
+from untrain.evaluation.quality.probe import Told, summary_of, tell_prompts
 from untrain.evaluation.quality.terms import article_names, colour_terms
 
 RELATIVE = 0.85  # of what the judge reaches on real photos, pictures must reach this share
@@ -59,7 +60,7 @@ class Quality:
     record : dict
         For ``run.json``: ``verdict`` and ``passed`` (None where the judge cannot judge); ``n``
         pictures; ``article`` and ``colour``, the share of the pictures judged that are right; and
-        ``attributes``, ``distance``, ``encoder``, as `judge_pictures` says.
+        ``attributes``, ``distance``, ``told``, ``encoder``, as `judge_pictures` says.
     pictures : DataFrame
         Table `untrain.core.tables.JUDGED`: what the judge said of every picture.
     """
@@ -75,7 +76,11 @@ def judge_pictures(
     encoder: Encoder | None = None,
     seed: int = 0,
 ) -> Quality | None:
-    """Judge whether pictures show the article and the colour that their prompts ask for.
+    """Judge whether pictures show what their prompts ask for: the article and the colour.
+
+    Where the catalogue has no such attributes, or the judge cannot judge them, the verdict is that
+    of a probe that tells for which prompt a picture was drawn (`untrain.evaluation.quality.probe`).
+    Where they are not right, the probe says whether they have anything to do with their prompts.
 
     What a prompt asks for is its family's attribute where that is known, otherwise the
     commonest one among its ten nearest captions. The judge (`untrain.evaluation.quality.judge`)
@@ -83,7 +88,7 @@ def judge_pictures(
     where it is not sure, which counts neither way; but it must be sure of nearly as many pictures
     as of real photos.
 
-    Of each attribute the verdict is
+    Of each attribute the judge's verdict is
 
     - *cannot judge*, where the judge would not be right for 85 % of those real photos that it
       answers for, were it to answer for half of them;
@@ -113,14 +118,50 @@ def judge_pictures(
         pictures), ``real_right``, ``real_answered`` (of real photos of the same kinds, held out),
         ``ratio`` of right ones with a 95 % bootstrap interval ``low``, ``high`` over prompts and
         photos, ``pictures`` and ``prompts`` judged, ``verdict`` and the ``judge``
-        (`Judge.describe`). ``record["distance"]`` is as `distances` says. None where the
-        catalogue has no such attributes.
+        (`Judge.describe`); it is empty where the catalogue has none. ``record["distance"]`` is as
+        `distances` says, ``record["told"]`` as `Told` does; None where it was not asked. None where
+        there are no pictures.
     """
-    known = _names(catalog)
-    if known is None or not len(pictures):
+    if not len(pictures):
         return None
+    known = _names(catalog)
     encoder = load_encoder("layout") if encoder is None else encoder
     own = JudgeEncoder(encoder, pictures[0][1].shape[:2], catalog.resize)
+    judged = None if known is None else _of_attributes(catalog, prompts, pictures, known, own, seed)
+    if judged and judged.record["verdict"] == Gate.PASSED:
+        return Quality(judged.record | {"encoder": describe(encoder)}, judged.pictures)
+    told = tell_prompts(catalog, prompts, pictures, own, seed)
+    found = _together(judged, told, len(pictures))
+    return Quality(found.record | {"encoder": describe(encoder)}, found.pictures)
+
+
+def _together(judged: Quality | None, told: Told, pictures: int) -> Quality:
+    """Return what the judge of attributes did not pass, with what the probe says of it."""
+    verdict, said = Gate(told.record["verdict"]), summary_of(told.record)
+    if judged is None:
+        judged = Quality({"n": pictures, "attributes": {}, "distance": None}, JUDGED.of([]))
+    elif judged.record["verdict"] == Gate.FAILED and verdict != Gate.CANNOT_DRAW:
+        verdict, said = Gate.FAILED, judged.record["summary"]
+    found = {
+        "verdict": verdict,
+        "passed": None if verdict == Gate.UNJUDGED else verdict == Gate.PASSED,
+        "told": told.record,
+        "summary": said,
+    }
+    tables = [table for table in (judged.pictures, told.pictures) if len(table)]
+    table = JUDGED.conform(pd.concat(tables)) if tables else JUDGED.of([])
+    return Quality(judged.record | found, table)
+
+
+def _of_attributes(
+    catalog: Catalog,
+    prompts: pd.DataFrame,
+    pictures: Sequence[tuple[str, np.ndarray]],
+    known: dict[str, np.ndarray],
+    own: JudgeEncoder,
+    seed: int,
+) -> Quality:
+    """Return what the judge of article and colour says; its record has all but the encoder."""
     sample = Sample.of(catalog, known["article"], seed)
     ids = [catalog.ids[row] for row in sample.rows]
     real = FeatureStore(None, own).features(catalog, ids, "photos for the judge")
@@ -156,7 +197,7 @@ def judge_pictures(
         **{name: each["right"] for name, each in found.items()},
         "attributes": found,
         "distance": apart,
-        "encoder": describe(encoder),
+        "told": None,
         "summary": _summary(found, len(pictures)),
     }
     tables = [

@@ -1,4 +1,4 @@
-"""The stage ``judge``: whether pictures show what prompts ask for; it warns and stops nothing."""
+"""The stage ``judge``: whether pictures show what prompts ask for; it shouts if they do not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from untrain.core.notes import Note
 from untrain.core.tables import JUDGED
-from untrain.core.vocabulary import Gate, Role
+from untrain.core.vocabulary import Doubt, Gate, Role
 from untrain.evaluation.quality import judge_pictures
 from untrain.experiment.stages.base import Stage, encoder_identity
 from untrain.runs.queries import read_queries
@@ -35,17 +35,25 @@ def judge(run: Run) -> None:
     run.record["quality"] = None if found is None else found.record
     if found is None:
         return
-    if found.record["verdict"] == Gate.FAILED:
+    if found.record["verdict"] == Gate.CANNOT_DRAW:
+        text = (
+            "The model cannot draw: its pictures have next to nothing to do with their prompts "
+            f"({found.record['summary']}), so there is nothing to attribute and no verdict will be "
+            "given."
+        )
+        run.warn(Note(Doubt.CANNOT_DRAW.value, text))
+    elif found.record["verdict"] == Gate.FAILED:
         remedy = "" if run.given_pictures else " Train it longer or on more."
         text = (
             "The generator is weak: its pictures often do not show what their prompts ask for "
             f"({found.record['summary']}), so attribution means little.{remedy}"
         )
-        run.warn(Note("generator-weak", text))
+        run.warn(Note(Doubt.WEAK.value, text))
     elif found.record["verdict"] == Gate.UNJUDGED:
         text = (
-            "The quality gate cannot judge this generator: the encoder's features do not tell "
-            "real photos of these data apart well enough. Look at the pictures first."
+            "The quality gate cannot judge this generator: there are too few pictures, or the "
+            "encoder's features do not tell real photos of these data apart well enough. Look at "
+            "the pictures first."
         )
         run.warn(Note("generator-unjudged", text))
 
