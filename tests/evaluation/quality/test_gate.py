@@ -16,7 +16,7 @@ from tests.helpers.catalogs import encoded, small_catalog
 from untrain.catalogs.base import Catalog
 from untrain.core.vocabulary import Gate
 from untrain.evaluation.quality import gate, judge_pictures
-from untrain.evaluation.quality.probe import _pairs_right, order_test, reached
+from untrain.evaluation.quality.probe import _pairs_right, order_p, order_spread, reached
 
 SIDE, EACH = 24, 10
 INKS = {
@@ -256,11 +256,19 @@ def test_a_prompt_without_a_known_word_is_left_out(
 
 
 def test_the_order_of_prompts_is_tested_exactly_where_they_are_few() -> None:
-    p, bound = order_test(np.eye(4), np.eye(4))
-    assert p == pytest.approx(1 / 24)
-    # The matches of a random order have mean 1 and variance 1: (4 − 1 + 1.645) / (4 − 1).
-    assert bound == pytest.approx((3 + 1.645) / 3)
-    assert order_test(np.ones((8, 8)), np.eye(8)) == (1.0, pytest.approx(0.0, abs=1e-6))
+    assert order_p(np.eye(4)) == pytest.approx(1 / 24)
+    assert order_p(np.ones((8, 8))) == 1.0
+    assert order_p(np.eye(8)) < 0.001
+
+
+def test_the_spread_of_chance_is_that_of_the_shares_of_other_orders() -> None:
+    """Of two prompts, pictures are right in one order and wrong in the other: 0 or 1."""
+    right = [np.array([[1.0, 0.0]] * 3), np.array([[0.0, 1.0]] * 3)]
+    assert order_spread(right) == pytest.approx(0.5, abs=0.02)
+    assert order_spread([np.ones((2, 6))] * 6) == 0.0
+    random = np.random.default_rng(0)
+    few, many = (order_spread(list(random.normal(size=(n, 5, n)))) for n in (6, 40))
+    assert few > 3 * many
 
 
 def test_chance_is_chance_and_the_interval_holds_it() -> None:

@@ -36,11 +36,13 @@ OTHERS = 1000  # training images, drawn at random, that features are scaled by
 CHANCE = 0.5
 REAL = 0.7  # of pairs of real pictures that the probe must be right about
 ENOUGH = 0.7  # of the way from chance to real pictures, for a model that draws what it is asked for
-LITTLE = 1 / 3  # of that way: a model that may not even reach this cannot draw
+LITTLE = 1 / 3  # of that way: a model that is certain not to reach this cannot draw
+UNSEEN = 1 / 2  # of that way: nor can one that is at chance in a test that would have seen this
 FEWEST = 4  # prompts: of three, one order in six is right by chance
 LEVEL = 0.05
 ORDERS = 9999  # of prompts, drawn again; all of them where they are few
 ALL_ORDERS = 6  # prompts, of which every order is tried
+SPREAD_ORDERS = 199  # that the spread of chance is taken over
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,8 @@ class Told:
     record : dict
         ``right``, ``real_right``, ``chance``: shares of pairs, 0–1; ``reach``: how far pictures
         come from chance (0) to real pictures (1), with a 95 % interval ``low``, ``high`` over
-        prompts; ``p`` of the order of the prompts; ``prompts``, ``pictures`` and ``photos``
+        prompts; ``bound``, 1.645 standard deviations of chance (`order_spread`) above it; ``p`` of
+        the order of the prompts; ``prompts``, ``pictures`` and ``photos``
         compared; ``verdict`` (`verdict_of`). Shares and what follows are None where fewer than two
         prompts can be compared.
     pictures : DataFrame
@@ -111,13 +114,10 @@ def tell_prompts(
     whose = [[i for i, (p, _) in enumerate(compared) if p == name] for name in names]
     right = _pairs_right([scores[i] for i in whose])
     reference = _pairs_right([held_out[i] for i in sets])
-    p, bound = order_test(
-        np.stack([scores[i].mean(0) for i in whose]),
-        np.stack([held_out[i].mean(0) for i in sets]),
-        seed,
-    )
+    p = order_p(np.stack([scores[i].mean(0) for i in whose]), seed)
+    spread = order_spread([scores[i] for i in whose], seed)
     return Told(
-        _record(counts, right, reference, p, bound),
+        _record(counts, right, reference, p, spread),
         _table(compared, names, scores, _of_each(scores, whose)),
     )
 
@@ -171,37 +171,47 @@ def _pairs_right(scores: Sequence[np.ndarray]) -> np.ndarray:
     return right
 
 
-def order_test(means: np.ndarray, real: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Test whether pictures fit their own prompts better than they fit them in another order.
+def order_p(means: np.ndarray, seed: int = 0) -> float:
+    """Return how often pictures fit their prompts as well when the prompts change places.
 
     Parameters
     ----------
-    means, real : ndarray, (prompts, prompts)
-        How near the pictures of one prompt (row) are to what stands for another, on average:
-        generated pictures and real ones.
+    means : ndarray, (prompts, prompts)
+        How near the pictures of one prompt (row) are to what stands for another, on average.
 
     Returns
     -------
-    p : float
-        One-sided, of the sum of the diagonal: over all orders of up to six prompts, otherwise over
-        drawn ones, with one added to both counts. The pictures of a prompt stay together.
-    bound : float
-        How far pictures come from chance (0) to real pictures (1) in this sum, at most: 1.645
-        standard deviations over orders above the estimate. NaN if real ones do not fit.
+    float
+        One-sided p of the sum of the diagonal: over all orders of up to six prompts, otherwise
+        over drawn ones, with one added to both counts. The pictures of a prompt stay together.
     """
     n, own = len(means), np.arange(len(means))
-    few = n <= ALL_ORDERS
-    if few:
-        orders = np.array(list(permutations(range(n))))
-    else:
-        random = rng("probe", seed, "orders")
-        orders = random.permuted(np.tile(own, (ORDERS, 1)), axis=1)
-    sums, observed = means[own, orders].sum(1), np.trace(means)
-    as_far = (sums >= observed - 1e-9).sum()
-    p = as_far / len(orders) if few else (as_far + 1) / (len(orders) + 1)
-    far = np.trace(real) - real.sum() / n
-    bound = (observed - means.sum() / n + 1.645 * sums.std()) / far if far > 0 else math.nan
-    return float(p), float(bound)
+    observed = np.trace(means) - 1e-9
+    if n <= ALL_ORDERS:
+        every = np.array(list(permutations(range(n))))
+        return float((means[own, every].sum(1) >= observed).mean())
+    random = rng("probe", seed, "orders")
+    orders = random.permuted(np.tile(own, (ORDERS, 1)), axis=1)
+    return float(((means[own, orders].sum(1) >= observed).sum() + 1) / (ORDERS + 1))
+
+
+def order_spread(scores: Sequence[np.ndarray], seed: int = 0) -> float:
+    """Return the standard deviation of the share of pairs put right over orders of the prompts.
+
+    What chance alone does to the share, with these pictures: ``scores`` as of `_pairs_right`, of
+    which as many pictures of each prompt count as the prompt with the fewest has.
+    """
+    n, fewest = len(scores), min(map(len, scores))
+    made = np.stack([each[:fewest] for each in scores])  # prompts × pictures × prompts
+    own, random = np.arange(n), rng("probe", seed, "spread")
+    shares = []
+    for _ in range(SPREAD_ORDERS):
+        moved = made[:, :, random.permutation(n)]
+        ahead = moved[own, :, own][:, :, None] - moved
+        both = ahead[:, :, :, None] + ahead.transpose(2, 0, 1)[:, None, :, :]
+        signs = np.sign(both).mean((1, 3))
+        shares.append((signs.sum() / (n * (n - 1)) + 1) / 2)
+    return float(np.std(shares))
 
 
 def reached(right: np.ndarray, real: np.ndarray) -> tuple[float, float, float]:
@@ -236,8 +246,8 @@ def verdict_of(found: dict[str, Any]) -> Gate:
       of pairs of real pictures, or pictures are told from chance neither way;
     - *passed*: pictures fit their prompts better than other orders of these (p ≤ 5 %), and come at
       least 70 % of the way from chance to real pictures;
-    - *cannot draw*: the whole interval is below a third of that way; or p is larger, and the test
-      would have seen a third of the way in how near pictures are to their prompts (``bound``);
+    - *cannot draw*: the whole interval is below a third of that way; or p is above 5 %, and
+      ``bound`` below half of it;
     - *failed*: in between.
     """
     if found["prompts"] < FEWEST or found["reach"] is None or found["real_right"] < REAL:
@@ -245,7 +255,7 @@ def verdict_of(found: dict[str, Any]) -> Gate:
     told = found["p"] <= LEVEL
     if told and found["reach"] >= ENOUGH:
         return Gate.PASSED
-    bounded = not told and found["bound"] is not None and found["bound"] < LITTLE
+    bounded = not told and found["bound"] is not None and found["bound"] < UNSEEN
     if found["high"] < LITTLE or bounded:
         return Gate.CANNOT_DRAW
     return Gate.FAILED if told else Gate.UNJUDGED
@@ -256,13 +266,15 @@ def _record(
     right: np.ndarray | None = None,
     real: np.ndarray | None = None,
     p: float | None = None,
-    bound: float = math.nan,
+    spread: float = math.nan,
 ) -> dict[str, Any]:
     names = ("right", "real_right", "reach", "low", "high", "p", "bound")
     found: dict[str, Any] = dict.fromkeys(names) | {"chance": CHANCE} | counts
     if right is not None and real is not None:
         reach, low, high = reached(right, real)
         shares = {"right": float(np.nanmean(right)), "real_right": float(np.nanmean(real))}
+        most = shares["real_right"] - CHANCE
+        bound = reach + 1.645 * spread / most if most > 0 else math.nan
         figures = {"reach": reach, "low": low, "high": high, "bound": bound}
         known = {name: None if math.isnan(x) else x for name, x in figures.items()}
         found |= shares | known | {"p": p}

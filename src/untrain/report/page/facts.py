@@ -88,7 +88,8 @@ def explained(run: RunResults) -> list[tuple[str, str]]:
             "show. Generated ones pass if it finds in them what was asked for at least "
             "85\N{NO-BREAK SPACE}% as often as in real ones of the same kinds. Where it is not "
             "sure it does not answer; it must answer for generated pictures at least three times "
-            "where it answers for real ones four times.",
+            "where it answers for real ones four times. Without such names a probe tells for which "
+            "of two prompts a picture was drawn, by the training images of their captions.",
         ),
         (
             "Naive figure",
