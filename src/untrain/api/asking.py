@@ -128,6 +128,7 @@ def beside_trace(
     prompt: str | Mapping[str, str] | None,
     method: str | None,
     top: int,
+    calibration: Calibration | str | Path | None = None,
 ) -> tuple[SideBySide | None, tuple[Note, ...]]:
     """Return the influence of a run's training images beside what a trace of pictures found.
 
@@ -148,6 +149,8 @@ def beside_trace(
         that has no model with gradients, gives a note instead of an error.
     top : int
         Images that each shows.
+    calibration : Calibration or its file, optional
+        Of the method: turns its scores into effects.
     """
     from untrain.attribution.side_by_side import SideBySide
     from untrain.core.notes import Note
@@ -160,7 +163,12 @@ def beside_trace(
         if isinstance(prompt, Mapping) and set(pictures) <= set(prompt):
             texts = [prompt[name] for name in pictures]
         influence = attribute(
-            run, queries=pictures, method=method or ATTRIBUTOR, prompts=texts, top=top
+            run,
+            queries=pictures,
+            method=method or ATTRIBUTOR,
+            prompts=texts,
+            top=top,
+            calibration=calibration,
         ).found
     except InputError as error:
         if method is not None:

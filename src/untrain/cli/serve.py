@@ -42,6 +42,12 @@ def serve(
     pooling: str = typer.Option("", help="Pooling of the encoder's features, as in trace."),
     index: str = typer.Option("exact", help="Vector index: exact, hnsw or ivfpq (approximate)."),
     runs: Path = typer.Option(Path("runs"), help="Folder whose runs are shown."),
+    calibration: Path | None = typer.Option(
+        None, help="What `untrain calibrate` wrote: influence is then told as effects."
+    ),
+    requests: Path | None = typer.Option(
+        None, help="Folder that keeps takedown requests; default: requests beside --runs."
+    ),
     host: str = typer.Option(
         "127.0.0.1", help="Address to listen at; any but this machine's own needs a token."
     ),
@@ -53,8 +59,8 @@ def serve(
 ) -> None:
     """Open a page to ask which training images a picture is made of, and to look at runs.
 
-    Pictures that are dropped on it stay in memory. Nobody but this machine can reach it, unless
-    --host says otherwise. Ctrl-C ends it.
+    Pictures that are dropped on it stay in memory; those of a takedown request are kept.
+    Nobody but this machine can reach it, unless --host says otherwise. Ctrl-C ends it.
 
     Example: untrain serve --catalog photos/
     """
@@ -64,12 +70,18 @@ def serve(
         from untrain.serve.app import serve as start
     except ImportError as error:
         raise InputError(f"the page needs {error.name}: pip install 'untrain[serve]'") from None
+    from untrain.attribution.calibration import Calibration
     from untrain.runs.find import find_run
+    from untrain.serve.requested import Place
     from untrain.serve.shelf import Shelf
 
     if bool(catalog) == (run is not None):
         raise InputError("give the training images once: a run, or --catalog")
     folder = find_run(run, runs) if run is not None else None
+    if calibration is not None and folder is None:
+        raise InputError("--calibration needs a run, whose model is asked about influence")
+    told = Calibration.load(calibration) if calibration is not None else None
+    place = Place(catalog=catalog, format=format) if catalog else None
     if catalog not in ("", "rendered") and not Path(catalog).exists():
         data.named(catalog)  # which says what is wrong
 
@@ -85,4 +97,5 @@ def serve(
         if browser:
             webbrowser.open(address)
 
-    start(Shelf(opening, folder, runs, index), host, port, token or None, opened)
+    shelf = Shelf(opening, folder, runs, index, place, requests, told)
+    start(shelf, host, port, token or None, opened)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
 from untrain.core.schema import records
+from untrain.evaluation.measurement import spoken
 from untrain.report.edited import copy_sentence
 from untrain.report.page import trace as words
+from untrain.report.words import interval, number
+from untrain.runs.results import rows
 from untrain.search.compare.metrics import METRICS
 from untrain.serve.questions import Question
 from untrain.serve.shelf import Found
+
+if TYPE_CHECKING:
+    from untrain.attribution.side_by_side import SideBySide
 
 FACETS = 24
 """Values that a column may have to be offered as a filter of one image."""
@@ -42,10 +48,15 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
         if beside is not None:
             table = beside.table(name)
             table = table[table["influence_rank"] <= question.top].sort_values("influence_rank")
+            effects = effects_of(beside, name)
             shown["influence"] = {
                 "method": beside.method,
                 "agreement": str(beside.agreement[name]),
-                "hits": [_influential(hit, question, catalog) for hit in records(table)],
+                "together": _together(beside, name),
+                "hits": [
+                    _influential(hit, question, catalog, effects)
+                    for hit in records(kept_hits(table, question, catalog))
+                ],
             }
         pictures.append(shown)
     return {
@@ -81,11 +92,40 @@ def _hit(hit: Mapping[str, Any], question: Question, catalog: Catalog) -> dict[s
         "same": hit["same_as"],
         "near_copy": bool(hit["near_copy"]),
         "beside": "",
+        "effect": "",
         "bars": bars,
     }
 
 
-def _influential(hit: Mapping[str, Any], question: Question, catalog: Catalog) -> dict[str, Any]:
+def effects_of(beside: SideBySide, name: str) -> dict[str, str]:
+    """Return what the removal of each image would cost a picture, in words; of a calibration."""
+    table = beside.influence.table
+    if not beside.influence.calibrated:
+        return {}
+    own = table[(table["prompt_id"] == name) & (table["method"] == beside.method)]
+    return {
+        row.image_id: f"{number(row.effect)} ({interval(row.low, row.high)})" for row in rows(own)
+    }
+
+
+def _together(beside: SideBySide, name: str) -> str:
+    """Return what removing the images shown together would cost; nothing if uncalibrated."""
+    if not beside.influence.calibrated:
+        return ""
+    removals = beside.influence.removals
+    own = removals[(removals["prompt_id"] == name) & (removals["method"] == beside.method)]
+    row = next(rows(own))
+    unit = spoken(beside.influence.unit)
+    return (
+        f"Predicted: without these {row.k} images the picture becomes {number(row.effect)} {unit} "
+        f"less likely (interval {interval(row.low, row.high)}); under each image what it "
+        "would cost by itself."
+    )
+
+
+def _influential(
+    hit: Mapping[str, Any], question: Question, catalog: Catalog, effects: Mapping[str, str]
+) -> dict[str, Any]:
     near = hit["likeness_rank"]
     return {
         **_image(str(hit["image_id"]), question, catalog),
@@ -94,6 +134,7 @@ def _influential(hit: Mapping[str, Any], question: Question, catalog: Catalog) -
         "same": "",
         "near_copy": False,
         "beside": f"#{near:,.0f} by likeness" if near is not None else "not alike",
+        "effect": effects.get(str(hit["image_id"]), ""),
         "bars": [],
     }
 

@@ -9,9 +9,11 @@ from typing import Any
 from untrain.api.result import Result
 from untrain.core.errors import InputError, UntrainError
 from untrain.report.answer import answer_sentences
+from untrain.report.tables.effects import prompt_table
 from untrain.runs.find import runs_in
-from untrain.runs.results import read_results
+from untrain.runs.results import RunResults, read_results, rows
 from untrain.runs.status import Status, status
+from untrain.serve.results import effect_words, sections_of, tally, verdict_section
 
 FEW = 8  # pictures of a prompt that are shown at first
 
@@ -24,6 +26,14 @@ def run_list(runs: Path, own: Path | None) -> list[dict[str, Any]]:
     return [_told(folder) for folder in folders.values()]
 
 
+def run_folders(runs: Path, own: Path | None) -> dict[str, Path]:
+    """Return the folders of all runs in a folder, and of the one that is served, by name."""
+    known = {folder.name: folder for folder in runs_in(runs)}
+    if own is not None:
+        known[own.name] = own
+    return known
+
+
 def run_named(runs: Path, own: Path | None, name: str) -> Path:
     """Return the folder of a run by its name; no other folder can be named.
 
@@ -32,22 +42,33 @@ def run_named(runs: Path, own: Path | None, name: str) -> Path:
     KeyError
         There is none.
     """
-    known = {folder.name: folder for folder in runs_in(runs)}
-    if own is not None:
-        known[own.name] = own
-    return known[name]
+    return run_folders(runs, own)[name]
+
+
+def finished_runs(runs: Path, own: Path | None) -> list[str]:
+    """Return the names of the runs that have effects, which two of can be compared."""
+    known = run_folders(runs, own)
+    return [name for name in known if (known[name] / "results" / "effects.parquet").is_file()]
 
 
 def _told(folder: Path) -> dict[str, Any]:
     try:
         how_far = status(folder)
     except UntrainError as error:
-        return {"name": folder.name, "state": "unreadable", "answer": str(error), "done": ""}
-    answer = ""
+        told = {"name": folder.name, "state": "unreadable", "answer": str(error)}
+        return {**told, "tally": [], "done": "", "results": []}
+    answer, counts = "", list[tuple[str, int]]()
     with suppress(UntrainError):
-        answer = answer_sentences(read_results(folder))[0]
-    done = f"{how_far.done} of {len(how_far.stages)} stages"
-    return {"name": folder.name, "state": how_far.state, "answer": answer, "done": done}
+        read = read_results(folder)
+        answer, counts = answer_sentences(read)[0], tally(read)
+    return {
+        "name": folder.name,
+        "state": how_far.state,
+        "answer": answer,
+        "tally": counts,
+        "done": f"{how_far.done} of {len(how_far.stages)} stages",
+        "results": [section["title"] for section in sections_of(folder, [])],
+    }
 
 
 def run_parts(folder: Path) -> dict[str, Any]:
@@ -60,15 +81,20 @@ def run_parts(folder: Path) -> dict[str, Any]:
         "answer": [],
         "warnings": list(how_far.warnings),
         "prompts": [],
+        "tally": [],
+        "verdicts": None,
         "report": (folder / "report.html").is_file(),
-        "figures": _figures(folder),
+        "sections": sections_of(folder, _figures(folder)),
     }
     result = Result(folder)
+    read: RunResults | None = None
     with suppress(InputError):
-        parts["answer"] = answer_sentences(read_results(folder))
+        read = read_results(folder)
+        parts["answer"] = answer_sentences(read)
         parts["warnings"] = result.warnings
+        parts["tally"], parts["verdicts"] = tally(read), verdict_section(read)
     with suppress(InputError):
-        parts["prompts"] = _prompts(result)
+        parts["prompts"] = _prompts(result, read)
     return parts
 
 
@@ -84,28 +110,23 @@ def progress_of(how_far: Status) -> dict[str, Any]:
     }
 
 
-def _prompts(result: Result) -> list[dict[str, Any]]:
-    verdicts: dict[str, str] = {}
-    with suppress(InputError):
-        table = result.verdicts
-        verdicts = dict(zip(table["prompt_id"], table["verdict"].astype(str), strict=True))
+def _prompts(result: Result, read: RunResults | None) -> list[dict[str, Any]]:
+    known = {row.prompt_id: row for row in rows(prompt_table(read))} if read else {}
     shown = []
-    for row in result.prompts.itertuples():
+    for row in rows(result.prompts):
         prompt_id = str(row.prompt_id)
         numbers = picture_numbers(result.folder, "A", prompt_id)
         pair: tuple[str, ...] = ()
         with suppress(UntrainError):
             pair = result.with_and_without(prompt_id)
-        effect = None
-        with suppress(UntrainError):
-            effect = result.effect(prompt_id)
+        found = known.get(prompt_id)
         shown.append(
             {
                 "id": prompt_id,
                 "text": row.prompt,
                 "role": row.role,
-                "verdict": verdicts.get(prompt_id, ""),
-                "effect": effect,
+                "verdict": found.verdict if found else "",
+                "effect": effect_words(found, read.unit) if found and read else "",
                 "numbers": numbers[:FEW],
                 "pair": pair if len(pair) == 2 else (),
             }
@@ -137,6 +158,19 @@ def _pictures_of(folder: Path, model: str, prompt_id: str) -> Path:
     if any(part in ("", ".", "..") or "/" in part or "\\" in part for part in (model, prompt_id)):
         raise KeyError(prompt_id)
     return (folder / "queries" if model == "A" else folder / "generations" / model) / prompt_id
+
+
+def figure_file(folder: Path, name: str) -> Path:
+    """Return the file of a figure (SVG).
+
+    Raises
+    ------
+    KeyError
+        There is none of this name.
+    """
+    if name not in _figures(folder):
+        raise KeyError(name)
+    return folder / "results" / "figures" / f"{name}.svg"
 
 
 def _figures(folder: Path) -> list[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -21,12 +20,14 @@ from untrain.core.notes import Note
 from untrain.core.progress import watched
 from untrain.encoders.base import Encoder
 from untrain.search.trace import Trace, Tracer
+from untrain.serve.keeping import Copies, Latest, State
+from untrain.serve.requested import Place, Requests
 
 if TYPE_CHECKING:
+    from untrain.attribution.calibration import Calibration
     from untrain.attribution.side_by_side import SideBySide
 
 Opened = tuple[Catalog, Encoder | None]
-V = TypeVar("V")
 
 PICTURES, PICTURE_BYTES = 200, 2**30
 """Pictures asked about that are kept, the latest ones: by number, and by bytes."""
@@ -35,39 +36,25 @@ WIDE = 200
 """Hits that are looked through where a filter leaves some out."""
 
 
-class Latest(Generic[V]):
-    """A few values by key, the least recently used of which make room; safe among threads."""
-
-    def __init__(self, most: int, weigh: Callable[[V], int] = lambda value: 0, limit: int = 1):
-        self._values: OrderedDict[Hashable, V] = OrderedDict()
-        self._one, self._most, self._weigh, self._limit = threading.Lock(), most, weigh, limit
-
-    def get(self, key: Hashable) -> V | None:
-        """Return a value, or None if it is not kept."""
-        with self._one:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def keep(self, key: Hashable, value: V) -> None:
-        """Keep a value."""
-        with self._one:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > 1 and (
-                len(self._values) > self._most
-                or sum(map(self._weigh, self._values.values())) > self._limit
-            ):
-                self._values.popitem(last=False)
-
-
 @dataclass(frozen=True)
 class Asked:
-    """A picture that somebody asked about: ``pixels`` are uint8 height × width × 3."""
+    """A picture that somebody asked about.
+
+    Attributes
+    ----------
+    key, name : str
+    pixels : ndarray of uint8, height × width × 3
+    content : bytes
+        Of its file, which a takedown request needs; empty of an image of the catalogue.
+    file : str
+        The name of its file.
+    """
 
     key: str
     name: str
     pixels: np.ndarray = field(repr=False)
+    content: bytes = field(default=b"", repr=False)
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,21 +66,6 @@ class Found:
     beside: SideBySide | None
     notes: tuple[Note, ...]
     seconds: float
-
-
-@dataclass
-class State:
-    """How far opening is."""
-
-    what: str = "opening the catalogue"
-    done: int = 0
-    total: int = 0
-    error: str = ""
-    ready: bool = False
-
-    def told(self, what: str, done: int, total: int) -> None:
-        """Take what a progress bar says."""
-        self.what, self.done, self.total = what, done, total
 
 
 class Shelf:
@@ -109,17 +81,34 @@ class Shelf:
         The folder whose runs are shown.
     index : str
         As `untrain.search.trace.Tracer` takes it.
+    place : Place, optional
+        Where these images can be opened again, by another process, for a takedown request; left
+        out, requests go to runs only.
+    requests : Path, optional
+        The folder of takedown requests; left out, ``requests`` beside ``runs``.
+    calibration : Calibration, optional
+        Turns influence into effects.
     """
 
     def __init__(
-        self, opening: Callable[[], Opened], run: Path | None, runs: Path, index: str = "exact"
+        self,
+        opening: Callable[[], Opened],
+        run: Path | None,
+        runs: Path,
+        index: str = "exact",
+        place: Place | None = None,
+        requests: Path | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self._opening, self.run, self.runs, self._index = opening, run, runs, index
+        self.place, self.calibration = place, calibration
+        asked = requests or runs.parent / "requests"
+        self.requests = Requests(asked, asked.parent / "takedowns")
         self.state = State()
         self._tracer: Tracer | None = None
         self._one = threading.Lock()  # two searches at once would slow each other down
         self._pictures: Latest[Asked] = Latest(
-            PICTURES, lambda asked: asked.pixels.nbytes, PICTURE_BYTES
+            PICTURES, lambda asked: asked.pixels.nbytes + len(asked.content), PICTURE_BYTES
         )
         self._answers: Latest[Found] = Latest(ANSWERS, limit=1)
 
@@ -163,6 +152,11 @@ class Shelf:
         return self.tracer.catalog
 
     @cached_property
+    def copies(self) -> Copies:
+        """Images that are in the catalogue more than once."""
+        return Copies(self.catalog)
+
+    @cached_property
     def has_model(self) -> bool:
         """Whether there is a model to ask about influence."""
         from untrain.runs.find import has_model
@@ -171,9 +165,10 @@ class Shelf:
 
     # Pictures ----------------------------------------------------------------------------------
 
-    def keep(self, content: bytes, name: str, pixels: np.ndarray) -> Asked:
-        """Keep a picture in memory; its key is made of its bytes."""
-        asked = Asked(hashlib.sha256(content).hexdigest()[:20], name or "picture", pixels)
+    def keep(self, content: bytes, file: str, pixels: np.ndarray) -> Asked:
+        """Keep a picture in memory; its key is made of its bytes, its name of that of its file."""
+        key, name = hashlib.sha256(content).hexdigest()[:20], Path(file).stem or "picture"
+        asked = Asked(key, name, pixels, content, file)
         self._pictures.keep(asked.key, asked)
         return asked
 
@@ -243,8 +238,9 @@ class Shelf:
             if self.run is None:
                 raise InputError("influence needs a run's model: start with `untrain serve RUN`")
             asked_of = {name: Image.fromarray(pixels) for name, pixels in images.items()}
+            method = self.calibration.method if self.calibration else ATTRIBUTOR
             beside, told = beside_trace(
-                found, self.catalog, self.run, asked_of, prompt, ATTRIBUTOR, top
+                found, self.catalog, self.run, asked_of, prompt, method, top, self.calibration
             )
             notes = (*told, *notes)
         return Found(found, pictures, beside, notes, time.perf_counter() - start)

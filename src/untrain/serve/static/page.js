@@ -10,7 +10,12 @@ if (asking) {
   const drop = $("drop");
   const files = $("files");
   const tell = (words) => ($("problem").textContent = words);
-  const count = () => ($("ask").disabled = !chosen.size || !!asking.querySelector(".sending"));
+  const said = $("ask").textContent;
+  const ids = $("ids");
+  const count = () =>
+    ($("ask").disabled =
+      !(chosen.size || ids?.value.trim()) || !!asking.querySelector(".sending"));
+  ids?.addEventListener("input", count);
 
   async function send(file) {
     if (chosen.size >= Number(asking.dataset.most)) {
@@ -32,27 +37,27 @@ if (asking) {
     try {
       const name = encodeURIComponent(file.name || "pasted picture");
       const answer = await fetch(`/pictures?name=${name}`, { method: "POST", body: file });
-      const said = await answer.json();
-      if (!answer.ok) throw new Error(said.error);
+      const told = await answer.json();
+      if (!answer.ok) throw new Error(told.error);
       const key = document.createElement("input");
       key.type = "hidden";
       key.name = "p";
-      key.value = said.key;
+      key.value = told.key;
       const remove = document.createElement("button");
       remove.type = "button";
       remove.textContent = "×";
-      remove.setAttribute("aria-label", `Remove ${said.name}`);
+      remove.setAttribute("aria-label", `Remove ${told.name}`);
       remove.addEventListener("click", () => {
-        chosen.delete(said.key);
+        chosen.delete(told.key);
         item.remove();
         count();
       });
-      if (chosen.has(said.key)) item.remove();
+      if (chosen.has(told.key)) item.remove();
       else item.append(key, remove);
-      chosen.set(said.key, item);
+      chosen.set(told.key, item);
       item.classList.remove("sending");
       const wanted = new URLSearchParams(location.search).getAll("p");
-      if (wanted.includes(said.key) && wanted.every((each) => chosen.has(each) || each.includes(":")))
+      if (asking.method === "get" && wanted.includes(told.key) && wanted.every((each) => chosen.has(each) || each.includes(":")))
         location.reload(); // the link that was asked for works again
     } catch (error) {
       item.remove();
@@ -96,12 +101,12 @@ if (asking) {
     if (event.clipboardData.files.length) take(event.clipboardData.files);
   });
   asking.addEventListener("submit", () => {
-    $("ask").textContent = "Searching …";
+    $("ask").textContent = asking.dataset.busy;
     asking.classList.add("busy");
   });
   window.addEventListener("pageshow", () => {
     asking.classList.remove("busy");
-    $("ask").textContent = "Find the training images behind it";
+    $("ask").textContent = said;
     count();
   });
 }
@@ -109,7 +114,7 @@ if (asking) {
 // Opening -----------------------------------------------------------------------------------------
 const opening = $("opening");
 async function look() {
-  const state = await (await fetch("/state")).json();
+  const state = await (await fetch(opening.dataset.at || "/state")).json();
   if (state.ready) {
     if ("reload" in opening.dataset) location.reload();
     else opening.remove();
@@ -134,7 +139,22 @@ async function follow() {
   if (run.state === "done") location.reload();
   else setTimeout(follow, 2000);
 }
-if (stages) follow();
+if (stages?.dataset.state === "running") follow();
+
+// A request that is worked on ---------------------------------------------------------------------
+const steps = $("steps");
+async function watch() {
+  const request = encodeURIComponent(steps.dataset.request);
+  const now = await (await fetch(`/takedowns/${request}/state`)).json();
+  if (now.state !== "running") return location.reload();
+  const current = now.steps.findIndex((step) => step.state !== "done");
+  all(".step", steps).forEach((each, i) => {
+    each.className = `step ${i === current ? "running" : now.steps[i].state}`;
+  });
+  $("log").textContent = now.lines.join("\n");
+  setTimeout(watch, 1500);
+}
+if (steps?.dataset.state === "running") watch();
 
 // With and without --------------------------------------------------------------------------------
 for (const figure of all("[data-compare]")) {
@@ -145,7 +165,7 @@ for (const figure of all("[data-compare]")) {
 }
 for (const button of all(".flicker"))
   button.addEventListener("click", () => {
-    const pairs = button.closest("article").querySelector(".pairs");
+    const pairs = button.closest("article").querySelector(".drawn");
     button.setAttribute("aria-pressed", String(pairs.classList.toggle("flickering")));
   });
 
@@ -175,6 +195,10 @@ for (const button of all(".keep"))
     keep(list.includes(position) ? list.filter((i) => i !== position) : [...list, position]);
   });
 showKept();
+$("keep-all")?.addEventListener("click", () => {
+  const here = all(".keep").map((button) => Number(button.dataset.position));
+  keep([...new Set([...kept(), ...here])]);
+});
 $("forget")?.addEventListener("click", () => {
   keep([]);
   location.assign("/browse");

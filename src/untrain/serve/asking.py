@@ -1,0 +1,153 @@
+"""Asking: a picture comes in, its training images go out."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from untrain.core.errors import InputError
+from untrain.report.page.trace import trace_page
+from untrain.serve.answers import answer_parts, kept_hits
+from untrain.serve.decoding import BYTES, Decoder
+from untrain.serve.questions import INFLUENCE, PICTURES, Question
+from untrain.serve.responses import at, attached, body_of, picture, wrong
+from untrain.serve.shelf import Found, Shelf
+from untrain.serve.site import Site
+
+EXAMPLES = 8
+DOWNLOADS = {
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+    "html": "text/html",
+    "json": "application/json",
+}
+
+
+class Asking(Site):
+    """The first page, pictures that are sent, and answers."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(shelf)
+        self.decoder = Decoder()
+
+    def routes(self) -> list[Route]:
+        """Return the addresses."""
+        return [
+            at("/", self.home),
+            at("/state", self.state),
+            Route("/pictures", self.upload, methods=["POST"]),
+            at("/pictures/{key}", self.picture),
+            at("/answer", self.answer),
+            at("/answer.{kind}", self.download),
+        ]
+
+    def home(self, request: Request) -> Response:
+        """Show the place to drop a picture on."""
+        shelf = self.shelf
+        return self.page(
+            "ask",
+            request,
+            most=PICTURES,
+            largest=BYTES,
+            examples=[] if not shelf.ready else _spread(len(shelf.catalog), EXAMPLES),
+        )
+
+    def state(self, request: Request) -> Response:
+        """Say how far opening is."""
+        state = self.shelf.state
+        return JSONResponse(
+            {"ready": state.ready, "what": state.what, "done": state.done, "total": state.total,
+             "error": state.error}
+        )  # fmt: skip
+
+    async def upload(self, request: Request) -> Response:
+        """Take a picture: its bytes are the body; it is kept in memory only."""
+        content = await body_of(request, BYTES)
+        if content is None:
+            return wrong(f"the file is larger than {BYTES >> 20} MiB: save it smaller", 413)
+        name = Path(request.query_params.get("name", "")).name[:80]
+        try:
+            pixels = await run_in_threadpool(self.decoder, content)
+        except InputError as error:
+            return wrong(str(error), 422)
+        kept = self.shelf.keep(content, name, pixels)
+        height, width = pixels.shape[:2]
+        return JSONResponse({"key": kept.key, "name": kept.name, "width": width, "height": height})
+
+    def picture(self, request: Request) -> Response:
+        """Return a picture that was asked about."""
+        try:
+            asked = self.shelf.picture(request.path_params["key"])
+        except KeyError:
+            return wrong("this picture is not kept any more", 404)
+        return picture(Image.fromarray(asked.pixels))
+
+    def answer(self, request: Request) -> Response:
+        """Show the training images behind pictures."""
+        shelf = self.shelf
+        if not shelf.ready:
+            return self.page("waiting", request)
+        question = Question.of(request.query_params)
+        try:
+            found = self._ask(question)
+        except KeyError:
+            return self.page("gone", request, code=410, most=PICTURES, largest=BYTES)
+        return self.page(
+            "answer",
+            request,
+            question=question,
+            seconds=found.seconds,
+            downloads=[(kind, f"/answer.{kind}?{question.query}") for kind in DOWNLOADS],
+            without_filter=question.unfiltered().query,
+            **answer_parts(found, question, shelf.catalog),
+        )
+
+    def download(self, request: Request) -> Response:
+        """Return an answer as a table or as a page of its own."""
+        kind = request.path_params["kind"]
+        if kind not in DOWNLOADS:
+            raise InputError(f"an answer comes as {', '.join(DOWNLOADS)}; found {kind}")
+        question = Question.of(request.query_params)
+        try:
+            found = self._ask(question)
+        except KeyError:
+            return self.page("gone", request, code=410, most=PICTURES, largest=BYTES)
+        catalog = self.shelf.catalog
+        table = pd.concat(
+            [kept_hits(own, question, catalog) for _, own in found.trace.table.groupby("query")]
+        )
+        headers = attached(f"untrain-answer.{kind}")
+        content: bytes | str
+        if kind == "html":
+            images = {name: asked.pixels for name, asked in found.pictures.items()}
+            content = trace_page(found.trace, images, catalog, found.beside)
+        elif kind == "json":
+            return JSONResponse(found.trace.to_dict(), headers=headers)
+        elif kind == "parquet":
+            buffer = io.BytesIO()
+            table.to_parquet(buffer, index=False)
+            content = buffer.getvalue()
+        else:
+            content = table.to_csv(index=False)
+        return Response(content, media_type=DOWNLOADS[kind], headers=headers)
+
+    def _ask(self, question: Question) -> Found:
+        return self.shelf.ask(
+            question.pictures,
+            question.prompt or None,
+            question.top,
+            question.filtered,
+            question.by == INFLUENCE,
+        )
+
+
+def _spread(length: int, n: int) -> list[int]:
+    """Return some positions, evenly spread."""
+    return [length * i // n for i in range(min(n, length))]

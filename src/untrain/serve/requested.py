@@ -1,0 +1,265 @@
+"""Takedown requests that came through the page: their folders, and the work on them, aside.
+
+The work is that of `untrain.takedown`, in a process of its own: it may train models, change how
+many threads there are, and be stopped. A request is a folder that the command line takes, too;
+what was chosen in the form and what the work says lie in a folder beside it, so that a request that
+was stopped, with the server or by somebody, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from untrain.core.errors import InputError, UntrainError
+from untrain.core.files import atomic_file, read_json, write_json, write_text
+from untrain.takedowns.request import LETTERS, as_folder, read_request
+
+FORM, LOG, STATE, HOW = "form.json", "log.txt", "state.json", ".work"
+RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
+STEPS = {
+    "found": "look for the pictures and their copies",
+    "plan": "see how long one training takes",
+    "influence": "estimate which prompts stand on them",
+    "trial": "train models with and without them",
+    "removal": "make a model without them",
+    "after": "compare the models before and after",
+}
+"""The steps that a takedown can have, in order; see `untrain.takedowns.answer`."""
+LINES = 6
+"""Of the log that are shown."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pictures of a request are looked for: a run, or a catalogue."""
+
+    run: str = ""
+    catalog: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done about a request.
+
+    Attributes
+    ----------
+    place : Place
+    measure, remove : str
+        As `untrain.takedown` takes them.
+    not_copies, also : tuple of str
+        Ids that somebody corrected.
+    """
+
+    place: Place
+    measure: str = "estimate"
+    remove: str = "none"
+    not_copies: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, known: dict[str, Any]) -> Order:
+        """Return an order as JSON held it."""
+        ids = {name: tuple(known[name]) for name in ("not_copies", "also")}
+        return cls(**{**known, "place": Place(**known["place"]), **ids})
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file of a request."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+class Requests:
+    """The requests in a folder, and what is being worked on; one after another.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds a folder a request; made when the first comes.
+    out : Path
+        For the answers of requests that a catalogue was searched for.
+    """
+
+    def __init__(self, folder: Path, out: Path) -> None:
+        self.folder, self.out = folder, out
+        self._one = threading.Lock()
+        self._working: dict[str, BaseProcess] = {}
+
+    def names(self) -> list[str]:
+        """Return the requests, the latest first."""
+        forms = self.folder.glob(f"*/{HOW}/{FORM}")
+        latest = sorted(forms, key=lambda path: path.stat().st_mtime, reverse=True)
+        return [path.parent.parent.name for path in latest]
+
+    def take(self, files: Sequence[Sent], letter: dict[str, str], order: Order) -> str:
+        """Write a request down and begin to work on it; return what it is called.
+
+        Raises
+        ------
+        InputError
+            It has no picture, its reference names no folder, or another request has it.
+        """
+        if not files:
+            raise InputError("a request needs a picture: drop the files that were sent")
+        name = as_folder(letter.get("reference") or "request")
+        folder = self.folder / name
+        if folder.exists():
+            raise InputError(f"there is a request called {name} already: give another reference")
+        folder.mkdir(parents=True)
+        for number, sent in enumerate(files):
+            with atomic_file(folder / _file_name(sent.name, number)) as temporary:
+                temporary.write_bytes(sent.content)
+        words = {key: text for key, text in letter.items() if text} | {"reference": name}
+        write_text(folder / LETTERS[0], _yaml(words))
+        self.work(name, order)
+        return name
+
+    def work(self, name: str, order: Order | None = None) -> None:
+        """Work on a request, anew or on; with another order, that one counts from now on.
+
+        Raises
+        ------
+        InputError
+            It is being worked on.
+        KeyError
+            There is none of this name.
+        """
+        how = self._how(name)
+        with self._one:
+            if self._runs(name):
+                raise InputError(f"{name} is being worked on")
+            how.mkdir(exist_ok=True)
+            if order is not None:
+                write_json(how / FORM, asdict(order))
+            write_json(how / STATE, {"state": RUNNING})
+            begun = multiprocessing.get_context("spawn").Process(
+                target=answer, args=(str(self.folder / name), str(self.out)), daemon=False
+            )
+            begun.start()
+            self._working[name] = begun
+
+    def stop(self, name: str) -> None:
+        """Stop working on a request; what was found stays, and it can go on."""
+        self._how(name)
+        with self._one:
+            process = self._working.pop(name, None)
+            if process is not None and process.is_alive():
+                process.terminate()
+                process.join(5)
+                if process.is_alive():
+                    process.kill()
+
+    def close(self) -> None:
+        """Stop all work: it goes on when somebody asks for it after the next start."""
+        for name in list(self._working):
+            self.stop(name)
+
+    def order(self, name: str) -> Order:
+        """Return what is to be done about a request."""
+        return Order.of(read_json(self._how(name) / FORM))
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Return how far a request is: ``state``, ``error``, ``steps``, ``lines``."""
+        how = self._how(name)
+        known = read_json(how / STATE) if (how / STATE).is_file() else {"state": STOPPED}
+        if known["state"] == RUNNING and not self._runs(name):
+            known = {"state": STOPPED}
+        target = self.target(name)
+        done = {path.stem for path in (target / "steps").glob("*.json")}
+        log = how / LOG
+        said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        return {
+            "state": known["state"],
+            "error": known.get("error", ""),
+            "steps": [
+                {"name": step, "words": words, "state": DONE if step in done else "waiting"}
+                for step, words in self._steps(name).items()
+            ],
+            "lines": [line for line in said.splitlines() if line.strip()][-LINES:],
+        }
+
+    def target(self, name: str) -> Path:
+        """Return the folder of the answer."""
+        place = self.order(name).place
+        return (Path(place.run) / "takedowns" if place.run else self.out) / name
+
+    def pictures(self, name: str) -> dict[str, Path]:
+        """Return the files of the pictures of a request by their names."""
+        self._how(name)
+        return {asked.name: asked.path for asked in read_request(self.folder / name).pictures}
+
+    def _steps(self, name: str) -> dict[str, str]:
+        """Return the steps that a request has."""
+        order = self.order(name)
+        wanted = {"found"}
+        if order.place.run:
+            wanted |= {"plan", "after"}
+            wanted |= {"influence"} if order.measure != "none" else set()
+            wanted |= {"trial"} if order.measure == "trial" else set()
+            wanted |= {"removal"} if order.remove != "none" else set()
+        return {step: words for step, words in STEPS.items() if step in wanted}
+
+    def _how(self, name: str) -> Path:
+        """Return the folder of what is known of a request; no other folder can be named."""
+        if name != as_folder(name) or not (self.folder / name / LETTERS[0]).is_file():
+            raise KeyError(name)
+        return self.folder / name / HOW
+
+    def _runs(self, name: str) -> bool:
+        process = self._working.get(name)
+        return process is not None and process.is_alive()
+
+
+def answer(folder: str, out: str) -> None:
+    """Answer a request; runs in the other process, whose words go to the log."""
+    how = Path(folder) / HOW
+    log = os.open(how / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(log, stream.fileno())
+    try:
+        _answer(Path(folder), Path(out), Order.of(read_json(how / FORM)))
+        write_json(how / STATE, {"state": DONE})
+    except UntrainError as error:
+        write_json(how / STATE, {"state": FAILED, "error": str(error)})
+    except Exception as error:
+        write_json(how / STATE, {"state": FAILED, "error": f"{type(error).__name__}: {error}"})
+        raise
+
+
+def _answer(folder: Path, out: Path, order: Order) -> None:
+    from untrain.api.requested import takedown
+    from untrain.catalogs.opening import guess_format, load_catalog
+
+    place, corrected = order.place, {"not_copies": order.not_copies, "also": order.also}
+    if place.run:
+        how: dict[str, Any] = {"measure": order.measure, "remove": order.remove, **corrected}
+        takedown(folder, place.run, **how)
+        return
+    named = place.catalog == "rendered" and not Path(place.catalog).exists()
+    where: dict[str, Any] = {} if named else {"path": Path(place.catalog)}
+    kind = place.format or (guess_format(where["path"]) if where else "rendered")
+    catalog = load_catalog(kind, **where)
+    takedown(folder, catalog=catalog, out=out, not_copies=order.not_copies, also=order.also)
+
+
+def _file_name(name: str, number: int) -> str:
+    """Return a name that a file of a request can have; two of one name stay two."""
+    stem = as_folder(Path(name).stem) if any(map(str.isalnum, Path(name).stem)) else "picture"
+    return f"{number + 1:03}-{stem}{Path(name).suffix.lower()[:6]}"
+
+
+def _yaml(words: dict[str, str]) -> str:
+    import yaml
+
+    return yaml.safe_dump(words, allow_unicode=True, sort_keys=False)

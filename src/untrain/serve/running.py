@@ -1,0 +1,82 @@
+"""Runs: how far they are, what they found, their pictures, two of them side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from untrain.core.errors import InputError
+from untrain.runs.status import status
+from untrain.serve import runs as parts
+from untrain.serve.compared import compared_parts
+from untrain.serve.responses import at
+from untrain.serve.safety import FIGURE_POLICY, REPORT_POLICY
+from untrain.serve.site import Site
+
+
+class Running(Site):
+    """Runs."""
+
+    def routes(self) -> list[Route]:
+        """Return the addresses."""
+        return [
+            at("/runs", self.runs),
+            at("/compare", self.compare),
+            at("/runs/{run}", self.run),
+            at("/runs/{run}/state", self.state),
+            at("/runs/{run}/report", self.report),
+            at("/runs/{run}/figures/{name}.svg", self.figure),
+            at("/runs/{run}/pictures/{model}/{prompt}/{number:int}", self.picture),
+        ]
+
+    def runs(self, request: Request) -> Response:
+        """Show all runs."""
+        return self.page("runs", request, runs=parts.run_list(self.shelf.runs, self.shelf.run))
+
+    def run(self, request: Request) -> Response:
+        """Show a run: how far it is, what it found, pictures with and without."""
+        return self.page("run", request, **parts.run_parts(self._folder(request)))
+
+    def compare(self, request: Request) -> Response:
+        """Show two runs side by side."""
+        known = parts.finished_runs(self.shelf.runs, self.shelf.run)
+        first, second = (request.query_params.get(side, "") for side in ("a", "b"))
+        found = None
+        if first and second:
+            if first == second:
+                raise InputError(f"{first} was chosen twice: choose two runs")
+            found = compared_parts(self._named(first), self._named(second))
+        return self.page("compare", request, known=known, first=first, second=second, found=found)
+
+    def state(self, request: Request) -> Response:
+        """Say how far a run is."""
+        return JSONResponse(parts.progress_of(status(self._folder(request))))
+
+    def report(self, request: Request) -> Response:
+        """Return a run's own page, which may run its script and read nothing else."""
+        path = self._folder(request) / "report.html"
+        headers = {"Content-Security-Policy": REPORT_POLICY}
+        return FileResponse(path, media_type="text/html", headers=headers)
+
+    def figure(self, request: Request) -> Response:
+        """Return a figure of a run."""
+        path = parts.figure_file(self._folder(request), request.path_params["name"])
+        headers = {"Content-Security-Policy": FIGURE_POLICY, "Cache-Control": "max-age=60"}
+        return FileResponse(path, media_type="image/svg+xml", headers=headers)
+
+    def picture(self, request: Request) -> Response:
+        """Return a picture that a model of a run drew."""
+        asked = request.path_params
+        path = parts.picture_file(
+            self._folder(request), asked["model"], asked["prompt"], asked["number"]
+        )
+        return FileResponse(path, media_type="image/png", headers={"Cache-Control": "max-age=60"})
+
+    def _folder(self, request: Request) -> Path:
+        return self._named(request.path_params["run"])
+
+    def _named(self, name: str) -> Path:
+        return parts.run_named(self.shelf.runs, self.shelf.run, name)

@@ -1,0 +1,62 @@
+"""What all addresses of the page share: the shelf, the frame of a page, errors in words."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from untrain.catalogs.base import Catalog
+from untrain.core.errors import UntrainError
+from untrain.serve.pages import page
+from untrain.serve.shelf import Shelf
+
+
+class Site:
+    """The frame of every page.
+
+    Parameters
+    ----------
+    shelf : Shelf
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+
+    def page(self, template: str, request: Request, code: int = 200, **values: Any) -> Response:
+        """Return a page, filled in."""
+        shelf = self.shelf
+        about = {
+            "ready": shelf.ready,
+            "catalog": shelf.catalog.name if shelf.ready else "",
+            "images": len(shelf.catalog) if shelf.ready else 0,
+            "has_model": shelf.has_model,
+            "run": shelf.run.name if shelf.run else "",
+            "state": shelf.state,
+        }
+        here = request.url.path
+        return HTMLResponse(page(template, about=about, here=here, **values), code)
+
+    def missing(self, request: Request, what: str) -> Response:
+        """Say that there is no such thing."""
+        return self.page("error", request, 404, title="Not found", words=f"There is no {what}.")
+
+    def wrong(self, request: Request, error: Exception) -> Response:
+        """Say what is wrong with what was asked."""
+        if isinstance(error, UntrainError):
+            words = f"{error}."
+            return self.page("error", request, 422, title="That does not work", words=words)
+        return self.missing(request, "such page")
+
+
+def shown(catalog: Catalog, position: int) -> dict[str, Any]:
+    """Return an image of the catalogue as templates take it."""
+    image_id = catalog.ids[position]
+    return {
+        "position": position,
+        "id": image_id,
+        "caption": catalog.captions[position],
+        "like": f"p={quote(f'image:{image_id}', safe='')}",
+    }

@@ -1,0 +1,254 @@
+"""Takedown requests: a form takes files in, and the report and the record come out."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from untrain.core.errors import InputError
+from untrain.core.files import read_json
+from untrain.core.vocabulary import UNLEARNING
+from untrain.report.takedown import KINDS, PARTS, Told, in_short
+from untrain.runs.find import has_model
+from untrain.serve.decoding import BYTES, Decoder
+from untrain.serve.requested import Order, Place, Sent
+from untrain.serve.responses import at, attached, form_of, picture, wrong
+from untrain.serve.runs import run_folders
+from untrain.serve.safety import REPORT_POLICY
+from untrain.serve.shelf import Shelf
+from untrain.serve.site import Site, shown
+from untrain.takedowns.finding import SIMILAR
+from untrain.takedowns.record import IDS, RECORD, REPORT
+from untrain.takedowns.request import WORDS
+
+MOST = 200
+"""Pictures of a request, at most."""
+HERE = "catalogue"
+"""The place of a request that only the open catalogue is searched for."""
+MEASURES = {
+    "estimate": "estimate it from the model as it is",
+    "trial": "measure it: train models with and without them (long)",
+    "none": "do not",
+}
+REMOVALS = {
+    "none": "no: say only what is there",
+    "exact": "yes, by training again without them (as long as one training)",
+    UNLEARNING: f"yes, at 5 % of a training, by {UNLEARNING} (an approximation)",
+}
+FILES = {
+    REPORT: "text/html",
+    RECORD: "application/json",
+    IDS: "text/plain",
+}
+SIDE = 320
+"""Pixels of a picture that was sent, as it is shown."""
+
+
+class Takedowns(Site):
+    """Takedown requests.
+
+    Parameters
+    ----------
+    shelf : Shelf
+    decoder : Decoder
+        For pictures that were sent.
+    """
+
+    def __init__(self, shelf: Shelf, decoder: Decoder) -> None:
+        super().__init__(shelf)
+        self.decoder, self.requests = decoder, shelf.requests
+
+    def routes(self) -> list[Route]:
+        """Return the addresses."""
+        return [
+            at("/takedowns", self.home),
+            Route("/takedowns", self.send, methods=["POST"]),
+            at("/takedowns/{name}", self.request),
+            at("/takedowns/{name}/state", self.state),
+            at("/takedowns/{name}/sent/{number:int}", self.sent),
+            at("/takedowns/{name}/files/{file}", self.file),
+            Route("/takedowns/{name}/work", self.work, methods=["POST"]),
+            at("/takedowns/{name}/stop", self.stop, "POST"),
+        ]
+
+    def home(self, request: Request) -> Response:
+        """Show the form, and the requests that came before."""
+        if not self.shelf.ready:
+            return self.page("waiting", request)
+        catalog = self.shelf.catalog
+        given = [text for text in request.query_params.getlist("i") if text.isdecimal()]
+        positions = [int(text) for text in given[:MOST] if len(text) < 12]
+        return self.page(
+            "takedowns",
+            request,
+            most=MOST,
+            largest=BYTES,
+            ids="\n".join(catalog.ids[at] for at in positions if at < len(catalog)),
+            letter=WORDS,
+            places=self._places(),
+            measures=MEASURES,
+            removals=REMOVALS,
+            known=[(name, self.requests.state(name)["state"]) for name in self.requests.names()],
+        )
+
+    async def send(self, request: Request) -> Response:
+        """Take a request and begin to work on it."""
+        fields = await form_of(request)
+        name = await run_in_threadpool(self._take, fields)
+        return RedirectResponse(f"/takedowns/{name}", 303)
+
+    def _take(self, fields: dict[str, list[str]]) -> str:
+        letter = {key: fields.get(key, [""])[0].strip()[:5000] for key in WORDS}
+        files = [self._file(key) for key in fields.get("p", [])[:MOST]]
+        catalog = self.shelf.catalog
+        for image_id in _lines(fields.get("ids", [""])[0])[:MOST]:
+            if image_id not in catalog.index:
+                raise InputError(f"no training image has the id '{image_id}'")
+            content = catalog.read(image_id)
+            with Image.open(io.BytesIO(content)) as image:
+                files.append(Sent(f"{image_id}.{(image.format or 'png').lower()}", content))
+        place = self._place(fields.get("place", [""])[0])
+        measure, remove = (fields.get(key, ["none"])[0] for key in ("measure", "remove"))
+        if measure not in MEASURES or remove not in REMOVALS:
+            raise InputError(f"measure is '{measure}' and remove is '{remove}': choose in the form")
+        return self.requests.take(files, letter, Order(place, measure, remove))
+
+    def _file(self, key: str) -> Sent:
+        try:
+            asked = self.shelf.picture(key)
+        except KeyError:
+            raise InputError("a picture is not kept any more: go back and drop it again") from None
+        return Sent(asked.file or asked.name, asked.content)
+
+    def request(self, request: Request) -> Response:
+        """Show a request: how far the work is, or what was found."""
+        name = request.path_params["name"]
+        state, order = self.requests.state(name), self.requests.order(name)
+        target = self.requests.target(name)
+        record = read_json(target / RECORD) if (target / RECORD).is_file() else None
+        sent = list(self.requests.pictures(name))
+        return self.page(
+            "takedown",
+            request,
+            name=name,
+            state=state,
+            order=order,
+            files=[(file, file) for file in FILES if (target / file).is_file()],
+            sent=sent,
+            found=self._found(record, sent) if record else None,
+            short=[str(said.striptags()) for said in in_short(Told(record))] if record else [],
+            record=record,
+        )
+
+    def _found(self, record: dict[str, Any], sent: list[str]) -> list[dict[str, Any]]:
+        """Return each picture that was sent, with the images that were found for it."""
+        catalog = self.shelf.catalog if self.shelf.ready else None
+        not_theirs = set(record["decisions"]["not_copies"])
+        pairs = []
+        for number, name in enumerate(sent):
+            own = [match for match in record["found"]["matches"] if match["picture"] == name]
+            hits = []
+            for match in own:
+                image_id = match["image_id"]
+                known = catalog is not None and image_id in catalog.index
+                here = shown(catalog, catalog.index[image_id]) if known and catalog else None
+                hits.append(
+                    {
+                        "id": image_id,
+                        "image": here,
+                        "counted": match["copy"],
+                        "said": _said(match),
+                        "part": PARTS.get(match["part"], match["part"]),
+                        "training": match["part"] == "training" and match["copy"],
+                        "not_theirs": image_id in not_theirs,
+                    }
+                )
+            pairs.append({"name": name, "number": number, "hits": hits})
+        return pairs
+
+    def state(self, request: Request) -> Response:
+        """Say how far the work on a request is."""
+        return JSONResponse(self.requests.state(request.path_params["name"]))
+
+    def sent(self, request: Request) -> Response:
+        """Return a picture of a request, small."""
+        paths = list(self.requests.pictures(request.path_params["name"]).values())
+        number = request.path_params["number"]
+        if number >= len(paths):
+            return wrong("there is no such picture", 404)
+        image = Image.fromarray(self.decoder(paths[number].read_bytes()))
+        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        return picture(image)
+
+    def file(self, request: Request) -> Response:
+        """Return the report, the record or the list of ids."""
+        name, file = request.path_params["name"], request.path_params["file"]
+        path: Path = self.requests.target(name) / file
+        if file not in FILES or not path.is_file():
+            raise KeyError(file)
+        saved = request.query_params.get("save") == "1" or file != REPORT
+        headers = {"Content-Security-Policy": REPORT_POLICY} if file == REPORT else {}
+        headers |= attached(f"{name}-{file}") if saved else {}
+        return FileResponse(path, media_type=FILES[file], headers=headers)
+
+    async def work(self, request: Request) -> Response:
+        """Go on with a request, or do it again with what somebody corrected."""
+        name, fields = request.path_params["name"], await form_of(request)
+        await run_in_threadpool(self._work, name, fields)
+        return RedirectResponse(f"/takedowns/{name}", 303)
+
+    def _work(self, name: str, fields: dict[str, list[str]]) -> None:
+        order = self.requests.order(name)
+        if "correct" in fields:
+            order = Order(
+                order.place,
+                order.measure,
+                order.remove,
+                tuple(dict.fromkeys(fields.get("not", []))),
+                tuple(dict.fromkeys(_lines(fields.get("also", [""])[0]))),
+            )
+        self.requests.work(name, order)
+
+    def stop(self, request: Request) -> Response:
+        """Stop working on a request."""
+        name = request.path_params["name"]
+        self.requests.stop(name)
+        return RedirectResponse(f"/takedowns/{name}", 303)
+
+    def _places(self) -> list[tuple[str, str]]:
+        """Return where requests can go: by value, and in words."""
+        shelf = self.shelf
+        known = run_folders(shelf.runs, shelf.run)
+        runs = [(name, f"the run {name}") for name, folder in known.items() if has_model(folder)]
+        own = shelf.run.name if shelf.run else ""
+        runs.sort(key=lambda place: place[0] != own)
+        here = [(HERE, f"{shelf.catalog.name} (only search it)")] if shelf.place else []
+        return here + runs
+
+    def _place(self, asked: str) -> Place:
+        if asked == HERE and self.shelf.place:
+            return self.shelf.place
+        folder = run_folders(self.shelf.runs, self.shelf.run).get(asked)
+        if folder is None:
+            raise InputError(f"there is no run '{asked}' to take images out of")
+        return Place(run=str(folder.resolve()))
+
+
+def _said(match: dict[str, Any]) -> str:
+    """Return what an image is to the picture that was sent."""
+    if match["copy"]:
+        return KINDS.get(match["kind"], str(match["kind"]))
+    if match["verdict"] == SIMILAR:
+        return "no copy, the most alike"
+    return "looks like a copy, not counted: please decide"
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
