@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from re import fullmatch
 from typing import Any
 
 from untrain.core.errors import InputError, UntrainError
@@ -212,7 +213,8 @@ class Requests:
 
     def _how(self, name: str) -> Path:
         """Return the folder of what is known of a request; no other folder can be named."""
-        if name != as_folder(name) or not (self.folder / name / LETTERS[0]).is_file():
+        plain = fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)
+        if not plain or not (self.folder / name / LETTERS[0]).is_file():
             raise KeyError(name)
         return self.folder / name / HOW
 

@@ -73,7 +73,7 @@ def verdict_section(run: RunResults) -> dict[str, Any] | None:
             row.verdict + (" (control)" if row.role == "control" else ""),
             number(row.effect, 3),
             interval(row.low, row.high, 3),
-            bare_p(row.p),
+            bare_p(row.p_value),
         )
         for row in rows(table)
     ]
@@ -87,7 +87,7 @@ def effect_words(row: Any, unit: str) -> str:
     """Return the effect of a prompt's own images, a row of the table of prompts, as a sentence."""
     if math.isnan(row.effect):
         return ""
-    how = uncertainty(row.low, row.high, row.p)
+    how = uncertainty(row.low, row.high, row.p_value)
     return (
         f"Without its images the pictures become {number(row.effect)} {spoken(unit)} less "
         f"likely{how}."

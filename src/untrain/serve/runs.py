@@ -56,16 +56,17 @@ def _told(folder: Path) -> dict[str, Any]:
         how_far = status(folder)
     except UntrainError as error:
         told = {"name": folder.name, "state": "unreadable", "answer": str(error)}
-        return {**told, "tally": [], "done": "", "results": []}
-    answer, counts = "", list[tuple[str, int]]()
+        return {**told, "tally": [], "withheld": False, "done": "", "results": []}
+    answer, counts, withheld = "", list[tuple[str, int]](), False
     with suppress(UntrainError):
         read = read_results(folder)
-        answer, counts = answer_sentences(read)[0], tally(read)
+        answer, counts, withheld = answer_sentences(read)[0], tally(read), read.withheld
     return {
         "name": folder.name,
         "state": how_far.state,
         "answer": answer,
         "tally": counts,
+        "withheld": withheld,
         "done": f"{how_far.done} of {len(how_far.stages)} stages",
         "results": [section["title"] for section in sections_of(folder, [])],
     }
@@ -83,6 +84,7 @@ def run_parts(folder: Path) -> dict[str, Any]:
         "prompts": [],
         "tally": [],
         "verdicts": None,
+        "withheld": False,
         "report": (folder / "report.html").is_file(),
         "sections": sections_of(folder, _figures(folder)),
     }
@@ -92,7 +94,8 @@ def run_parts(folder: Path) -> dict[str, Any]:
         read = read_results(folder)
         parts["answer"] = answer_sentences(read)
         parts["warnings"] = result.warnings
-        parts["tally"], parts["verdicts"] = tally(read), verdict_section(read)
+        parts["tally"], parts["withheld"] = tally(read), read.withheld
+        parts["verdicts"] = None if read.withheld else verdict_section(read)
     with suppress(InputError):
         parts["prompts"] = _prompts(result, read)
     return parts

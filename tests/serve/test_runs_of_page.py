@@ -1,0 +1,85 @@
+"""Runs on the page: verdicts, further results, two of them side by side; groups and copies."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.helpers.pages import HOST
+from tests.helpers.reports import add_comparison, make_run
+from untrain.catalogs.base import Catalog
+from untrain.runs.leaderboard import COLUMNS, Leaderboard
+
+pytestmark = pytest.mark.external
+
+
+@pytest.fixture(scope="module")
+def page(photos: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A page beside two invented runs, one of which has a leaderboard."""
+    testing = pytest.importorskip("starlette.testclient", reason="needs untrain[serve] and httpx")
+    from untrain.serve.app import make_app
+    from untrain.serve.shelf import Shelf
+
+    runs = tmp_path_factory.mktemp("place") / "runs"
+    first = make_run(runs / "first")
+    add_comparison(first)
+    shutil.copytree(first, runs / "second")
+    values = {name: [0.5] for name in COLUMNS} | {"name": ["fusion"], "kind": ["ranking"]}
+    board = Leaderboard(pd.DataFrame(values), "first", 5, 8, 3, 100, 50, "fusion", "bits/token")
+    board.save(first)
+    (runs / "second" / "results" / "fidelity.parquet").write_bytes(b"of another version")
+    shelf = Shelf(lambda: (photos, None), None, runs)
+    with testing.TestClient(make_app(shelf, [HOST]), f"http://{HOST}") as client:
+        while not client.get("/state").json()["ready"]:
+            time.sleep(0.05)
+        yield client
+
+
+def test_a_run_shows_its_verdicts_and_its_leaderboard(page: Any) -> None:
+    shown = page.get("/runs/first").text
+    assert 'id="verdicts"' in shown
+    assert "linear datamodeling score" in shown
+    assert "fusion" in shown
+    assert page.get("/runs/first/figures/nothing.svg").status_code == 404
+
+
+def test_what_cannot_be_read_is_left_out(page: Any) -> None:
+    assert page.get("/runs/second").status_code == 200
+    assert "Leaderboard" in page.get("/runs").text
+
+
+def test_two_runs_stand_side_by_side(page: Any) -> None:
+    shown = page.get("/compare", params={"a": "first", "b": "second"}).text
+    assert "No prompt that both have is judged differently" in shown
+    assert "first and second" in shown
+    assert page.get("/compare?a=first&b=first").status_code == 422
+    assert page.get("/compare?a=first&b=../first").status_code == 404
+
+
+def test_images_are_grouped_by_what_is_known(page: Any, photos: Catalog) -> None:
+    brands = photos.attributes["brand"].astype(str)
+    shown = page.get("/browse/groups?by=brand").text
+    assert all(brand in shown for brand in brands)
+    some = brands.iloc[0]
+    of_it = page.get("/browse", params={"only": f"brand:{some}"}).text
+    ids = re.findall(r'class="id">(.*?)<', of_it)
+    assert ids == [i for i, brand in zip(photos.ids, brands, strict=True) if brand == some][:60]
+    assert page.get("/browse/groups?by=nothing").status_code == 422
+
+
+def test_copies_are_found(page: Any) -> None:
+    assert "0 groups" in page.get("/browse/copies").text
+    page.get("/browse/copies?near=1")
+    for _ in range(200):
+        state = page.get("/browse/copies/state").json()
+        if state["ready"] or state["error"]:
+            break
+        time.sleep(0.05)
+    assert state["error"] == ""
+    assert "another way" in page.get("/browse/copies?near=1").text
