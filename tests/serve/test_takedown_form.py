@@ -114,7 +114,8 @@ def test_files_in_report_out_and_corrected(page: Any, photos: Catalog, tmp_path:
     assert "sandbox" in report.headers["content-security-policy"]
     assert page.get("/takedowns/2026-17/files/form.json").status_code == 404
     assert page.get("/takedowns/2026-17/sent/0").headers["content-type"].startswith("image/")
-    page.post("/takedowns/2026-17/work", data={"correct": "1", "not": page.ids[7], "also": ""})
+    corrected = {"correct": "1", "not": page.ids[7], "also": ""}
+    assert page.post("/takedowns/2026-17/work", data=corrected).status_code == 200
     done()
     assert page.get("/takedowns/2026-17/files/ids.txt").text.split() == [page.ids[3]]
     assert "there is a request called 2026-17" in page.post("/takedowns", data=form).text

@@ -96,6 +96,7 @@ def serve(
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # a browser that opens at once waits instead of being refused
     except OSError as error:
         listening.close()
         words = "another program has it: choose another --port" if port else str(error)

@@ -138,6 +138,9 @@ class Requests:
         """
         how = self._how(name)
         with self._one:
+            before = self._working.get(name)
+            if before is not None and read_json(how / STATE)["state"] != RUNNING:
+                before.join()  # it is done, and about to end
             if self._runs(name):
                 raise InputError(f"{name} is being worked on")
             how.mkdir(exist_ok=True)
