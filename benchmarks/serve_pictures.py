@@ -5,7 +5,7 @@
 Takes a finished run on rendered pictures (``untrain demo``), as pictures of somebody else are not
 for publication, serves it on a free port of this machine, asks about the first picture that the run
 drew, and looks at the answer, the run, the groups and the form of a takedown request in a headless
-Chromium (``make browser`` installs one). Files are reduced to 96 colours.
+Chromium (``make browser`` installs one). Files are reduced to 256 colours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "how-to"
 WIDTHS = {400: 780, 1280: 900, 2000: 1100}
 """Of the window, with its height, pixels."""
 THEMES = ("light", "dark")
-COLOURS = 96
+COLOURS = 256
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -63,7 +63,8 @@ def take(address: str, run: Path, out: Path) -> None:
     """Take all pictures."""
     from playwright.sync_api import sync_playwright
 
-    picture = next(iter(sorted((run / "queries").glob("*/*.png"))))
+    drawn = next(iter(sorted((run / "queries").glob("*/*.png"))))
+    picture = {"name": "generated.png", "mimeType": "image/png", "buffer": drawn.read_bytes()}
     with sync_playwright() as started:
         path = next((found for name in NAMES if (found := shutil.which(name))), None)
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -76,7 +77,7 @@ def take(address: str, run: Path, out: Path) -> None:
                 page.set_default_timeout(120_000)
                 if not answer:
                     page.goto(address)
-                    page.set_input_files("#files", str(picture))
+                    page.set_input_files("#files", picture)
                     page.click("#ask:not([disabled])")
                     page.wait_for_selector(".hits li")
                     answer = page.url
@@ -95,7 +96,7 @@ def save(page: Any, address: str, path: Path) -> None:
     page.goto(address)
     page.wait_for_load_state("networkidle")
     with Image.open(io.BytesIO(page.screenshot())) as image:
-        few = image.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=0)
+        few = image.convert("RGB").quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE)
     few.save(path, "PNG", optimize=True)
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 

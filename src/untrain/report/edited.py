@@ -46,12 +46,17 @@ def percent(share: float) -> str:
 
 
 def copy_sentence(copies: pd.DataFrame, mode: str) -> str:
+    """Return what was found for one picture; where that is nothing, with what would be found."""
+    none = copies.iloc[0]["verdict"] == "similar"
+    return f"{copy_words(copies)} {finds(mode)}" if none else copy_words(copies)
+
+
+def copy_words(copies: pd.DataFrame) -> str:
     """Return what was found for one picture: its rows of the table of `CopyDetector.find`."""
     first = copies.iloc[0]
     image = first["image_id"]
     if first["verdict"] == "similar":
-        none = f"No copy found, unaltered or edited; by its edges, {image} comes nearest."
-        return f"{none} {finds(mode)}"
+        return f"No copy found, unaltered or edited; by its edges, {image} comes nearest."
     more = f" Also flagged: {', '.join(copies['image_id'].iloc[1:4])}." if len(copies) > 1 else ""
     if first["verdict"] == "copy":
         return f"Copy of {image}: {edits(first['kinds'])}.{more}"

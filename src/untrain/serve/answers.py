@@ -12,7 +12,7 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.core.schema import records
 from untrain.evaluation.measurement import spoken
-from untrain.report.edited import copy_sentence
+from untrain.report.edited import copy_words, finds
 from untrain.report.page import trace as words
 from untrain.report.words import interval, number
 from untrain.runs.results import rows
@@ -44,7 +44,7 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
         }
         own = trace.edited[trace.edited["query"] == name]
         if len(own):
-            shown["edited"] = copy_sentence(own, trace.about["edited"])
+            shown["edited"], shown["finds"] = copy_words(own), finds(trace.about["edited"])
         if beside is not None:
             table = beside.table(name)
             table = table[table["influence_rank"] <= question.top].sort_values("influence_rank")
