@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from untrain.cli import completion
-from untrain.cli.catalogue import open_encoder, open_of_run
+from untrain.cli.catalogue import open_encoder, open_of_run, parse_options
 from untrain.cli.data_options import DataOptions, takes_data
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def serve(
     if calibration is not None and folder is None:
         raise InputError("--calibration needs a run, whose model is asked about influence")
     told = Calibration.load(calibration) if calibration is not None else None
-    place = Place(catalog=catalog, format=format) if catalog else None
+    settings = parse_options(data.options)
+    place = Place(catalog=catalog, format=data.format, options=settings) if catalog else None
     if catalog not in ("", "rendered") and not Path(catalog).exists():
         data.named(catalog)  # which says what is wrong
 

@@ -40,11 +40,24 @@ LINES = 6
 
 @dataclass(frozen=True)
 class Place:
-    """Where the pictures of a request are looked for: a run, or a catalogue."""
+    """Where the pictures of a request are looked for: a run, or a catalogue.
+
+    Attributes
+    ----------
+    run : str
+        Its folder; empty of a catalogue.
+    catalog : str
+        A path, or ``rendered``.
+    format : str
+        Guessed if empty.
+    options : dict
+        Further ones of `untrain.catalogs.load_catalog`, as JSON holds them.
+    """
 
     run: str = ""
     catalog: str = ""
     format: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -252,9 +265,10 @@ def _answer(folder: Path, out: Path, order: Order) -> None:
         takedown(folder, place.run, **how)
         return
     named = place.catalog == "rendered" and not Path(place.catalog).exists()
-    where: dict[str, Any] = {} if named else {"path": Path(place.catalog)}
-    kind = place.format or (guess_format(where["path"]) if where else "rendered")
-    catalog = load_catalog(kind, **where)
+    path = None if named else Path(place.catalog)
+    where: dict[str, Any] = {"path": path} if path else {}
+    kind = place.format or (guess_format(path) if path else "rendered")
+    catalog = load_catalog(kind, **where, **place.options)
     takedown(folder, catalog=catalog, out=out, not_copies=order.not_copies, also=order.also)
 
 
