@@ -31,6 +31,10 @@ DEMO_CORRELATION = 0.0
 """Of seeds 11 to 20 of the demo with rate 3e-3 and temperature 0.8:
 ``python benchmarks/calibrate_verdicts.py runs/seed-*``."""
 
+MEASURED = {"the demo": 3.8, "4,847 real photos": 0.013}
+"""Overall effects of ten images found for a prompt, in bits a token: what is to be expected, from
+docs/results/README.md and docs/results/ten-sets.md."""
+
 POWER = 0.8
 _CELLS = 4_000_000  # numbers in memory at once
 _SIMULATED_MODELS = 32  # above that, the formula is as good
@@ -181,6 +185,28 @@ def needed_models(
     while not enough(guess):
         guess += 2
     return guess
+
+
+def models_for_equivalence(margin: float, sd: float, power: float = POWER) -> int:
+    """Return an even number of models with which no effect is called not attributable.
+
+    The normal approximation: the 95 % interval reaches z₀.₉₇₅ · 2σ/√M to either side and must lie
+    within ±margin, so M = (2σ (z₀.₉₇₅ + z_{(1 + power)/2}) / margin)².
+
+    Parameters
+    ----------
+    margin, sd : float
+        Above 0, in the same units.
+    power : float
+        Probability of the verdict where there is no effect.
+
+    Examples
+    --------
+    >>> models_for_equivalence(0.1, 0.17)
+    122
+    """
+    reach = norm.ppf(0.975) + norm.ppf((1 + power) / 2)
+    return max(4, 2 * math.ceil(2 * (reach * sd / margin) ** 2))
 
 
 def models_for_holm(n_queries: int, alpha: float = 0.05) -> int:

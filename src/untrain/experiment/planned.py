@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from untrain.evaluation import power
-from untrain.evaluation.measurement import amount
+from untrain.evaluation.measurement import BITS, amount
 from untrain.experiment.plan_memory import Memory
 from untrain.experiment.plan_power import AS_GIVEN, AS_IN_DEMO, ModelNoise, Power
 
@@ -176,12 +176,13 @@ def power_lines(found: Power) -> list[Line]:
         lines.append(
             (
                 "verdicts",
-                "a query without any effect is called not attributable (within "
-                f"±{found.margin:g}) with {found.not_attributable:.0%}; to find an effect as large "
+                f"{_not_attributable(found)}; to find an effect as large "
                 f"as the margin takes {found.models_for_margin} models for one query, "
                 f"{found.models_for_margin_mean} for the average",
             )
         )
+    if unit == BITS:
+        lines.insert(1, ("to expect", _to_expect(found)))
     if not found.paired:
         lines.append(("pairing", "none: each model has its own seed, so the noise is larger"))
     if found.models_for_holm > models:
@@ -190,6 +191,32 @@ def power_lines(found: Power) -> list[Line]:
         )
         lines.append(("Holm", f"{words}; {found.models_for_holm} can"))
     return lines
+
+
+def _not_attributable(found: Power) -> str:
+    """Say how probable the verdict is where there is no effect, and what it would take."""
+    assert found.margin is not None and found.not_attributable is not None
+    within = f"not attributable (within ±{found.margin:g})"
+    needed = power.models_for_equivalence(found.margin, found.noise.sd)
+    if found.not_attributable >= 0.005:
+        told = f"a query without any effect is called {within} with {found.not_attributable:.0%}"
+        return (
+            told if found.models >= needed else f"{told}; with {needed} models, {power.POWER:.0%}"
+        )
+    return (
+        f"{within} is impossible with this design, even for a query without any effect: it takes "
+        f"about {needed} models for {power.POWER:.0%}"
+    )
+
+
+def _to_expect(found: Power) -> str:
+    """Hold what can be found on average against what ten images did in experiments of before."""
+    parts = []
+    for where, effect in power.MEASURED.items():
+        seen = effect >= found.detectable_mean
+        told = "would be found" if seen else "would be missed more often than not"
+        parts.append(f"{amount(f'{effect:g}', found.unit)} on {where}, which {told}")
+    return "ten images found for a prompt did " + "; ".join(parts)
 
 
 def _effect(size: float, models: int, unit: str) -> str:
