@@ -213,9 +213,11 @@ def _to_expect(found: Power) -> str:
     """Hold what can be found on average against what ten images did in experiments of before."""
     parts = []
     for where, effect in power.MEASURED.items():
-        seen = effect >= found.detectable_mean
-        told = "would be found" if seen else "would be missed more often than not"
-        parts.append(f"{amount(f'{effect:g}', found.unit)} on {where}, which {told}")
+        told = "would be found"
+        if effect < found.detectable_mean:
+            needed = power.needed_models(effect, found.noise.sd, found.queries)
+            told = f"may well be missed: it takes about {needed} models"
+        parts.append(f"{amount(f'{effect:g}', found.unit)} on {where} ({told})")
     return "ten images found for a prompt did " + "; ".join(parts)
 
 
