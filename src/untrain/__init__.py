@@ -36,10 +36,15 @@ _PUBLIC = {
     "Generator": "untrain.generators.base",
     "Guard": "untrain.api",
     "InputError": "untrain.core.errors",
+    "Leaderboard": "untrain.runs.leaderboard",
     "Noise": "untrain.generators.base",
+    "PictureFrame": "untrain.catalogs.picture_frame",
+    "Plan": "untrain.experiment.planned",
     "Result": "untrain.api",
+    "Shares": "untrain.runs.shares",
     "Takedown": "untrain.api",
     "Traced": "untrain.api",
+    "UnlearnedModel": "untrain.api",
     "UntrainError": "untrain.core.errors",
     "attribute": "untrain.api",
     "calibrate": "untrain.api",
@@ -59,7 +64,51 @@ _PUBLIC = {
     "trace": "untrain.api",
     "trust": "untrain.api",
 }
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = [  # spelt out for type checkers
+    "Attribution",
+    "Bank",
+    "Benchmark",
+    "Calibration",
+    "Catalog",
+    "Config",
+    "CopyDetector",
+    "DalleGenerator",
+    "Effect",
+    "Encoder",
+    "Experiment",
+    "Generations",
+    "Generator",
+    "Guard",
+    "InputError",
+    "Leaderboard",
+    "Noise",
+    "PictureFrame",
+    "Plan",
+    "Result",
+    "Shares",
+    "Takedown",
+    "Traced",
+    "UnlearnedModel",
+    "UntrainError",
+    "__version__",
+    "attribute",
+    "calibrate",
+    "check_generator",
+    "export_folder",
+    "inspect",
+    "kept_rows",
+    "load",
+    "load_catalog",
+    "load_config",
+    "load_encoder",
+    "load_result",
+    "preset_of",
+    "read_image",
+    "register",
+    "takedown",
+    "trace",
+    "trust",
+]
 
 if TYPE_CHECKING:
     from untrain.api import (
@@ -71,6 +120,7 @@ if TYPE_CHECKING:
         Result,
         Takedown,
         Traced,
+        UnlearnedModel,
         attribute,
         calibrate,
         load,
@@ -83,12 +133,16 @@ if TYPE_CHECKING:
     from untrain.banks.benchmark.read import Benchmark
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
     from untrain.catalogs.base import read_image
+    from untrain.catalogs.picture_frame import PictureFrame
     from untrain.core.errors import InputError, UntrainError
     from untrain.encoders import Encoder, load_encoder
+    from untrain.experiment.planned import Plan
     from untrain.generators.base import Generations, Generator, Noise, kept_rows
     from untrain.generators.dalle.generator import DalleGenerator
     from untrain.generators.dalle.presets import preset_of
     from untrain.generators.registry import register
+    from untrain.runs.leaderboard import Leaderboard
+    from untrain.runs.shares import Shares
     from untrain.search.copy_detector import CopyDetector
     from untrain.settings.config import Config
     from untrain.settings.load import load_config

@@ -12,9 +12,7 @@ from untrain.core.errors import InputError
 from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
+    from untrain.api.given import OfRun, Picture, Pictures
     from untrain.attribution.base import Attributor, Evidence
     from untrain.attribution.calibration import Calibration
     from untrain.attribution.side_by_side import SideBySide
@@ -26,7 +24,8 @@ if TYPE_CHECKING:
     from untrain.search.trace import Trace
     from untrain.settings.sections import EngineConfig
 
-    Picture = str | Path | np.ndarray | Image.Image
+    Asked = Queries | Pictures
+    Method = str | Attributor | Sequence[str | Attributor]
 
 MODEL = {"model", "gradients", "models", "checkpoints"}
 """Of `untrain.attribution.base.Need`, what takes a fitted model."""
@@ -35,10 +34,10 @@ COMPARED_SIZE = 100  # training images that the size of comparisons is taken fro
 
 
 def attribute(
-    model: Generator | Any,
+    model: Generator | OfRun | str | Path,
     catalog: Catalog | None = None,
-    queries: Queries | Mapping[str, Picture] | Sequence[Picture] | None = None,
-    method: str | Attributor | Sequence[str | Attributor] = ATTRIBUTOR,
+    queries: Asked | None = None,
+    method: Method = ATTRIBUTOR,
     *,
     prompts: str | Sequence[str] | None = None,
     top: int = 10,
@@ -58,7 +57,7 @@ def attribute(
         A fitted generator; or an experiment, a result or a run folder, whose model A is asked.
     catalog : Catalog
         The training images; of a run its own.
-    queries : Queries, mapping or sequence, optional
+    queries : Queries, picture, mapping or sequence, optional
         Pictures, which may be files, arrays (uint8, height × width × 3) or Pillow images, and get
         the model's size; or `Queries`. Left out: those that a run's model A drew.
     method : str, Attributor, or several
@@ -101,6 +100,7 @@ def attribute(
     >>> found.table["rank"].tolist()
     [1, 2, 3]
     """
+    from untrain.api.given import run_folder
     from untrain.attribution.base import Attributor
     from untrain.generators.base import Generator
 
@@ -116,8 +116,7 @@ def attribute(
     if catalog is not None:
         raise InputError("a run has its own catalogue: leave `catalog` out")
     names = [named] if isinstance(named, str) else list(named)
-    folder = Path(getattr(model, "folder", model))
-    return _of_run(folder, queries, texts, wanted, names, _engine(engine, address))
+    return _of_run(run_folder(model), queries, texts, wanted, names, _engine(engine, address))
 
 
 def beside_trace(
@@ -210,12 +209,13 @@ class _Wanted:
 
 def _of_run(
     given: Path,
-    queries: Queries | Mapping[str, Picture] | Sequence[Picture] | None,
+    queries: Asked | None,
     texts: Sequence[str],
     wanted: _Wanted,
     named: Sequence[str],
     engine: EngineConfig | None,
 ) -> Attribution:
+    from untrain.api.given import named_pictures
     from untrain.attribution.calibration import recipe_key
     from untrain.generators.base import unit_of
     from untrain.generators.queries import Queries
@@ -240,7 +240,7 @@ def _of_run(
         chosen = queries
     else:
         assert model is not None
-        pictures = _named(queries)
+        pictures = named_pictures(queries)
         chosen, notes = asked_of_run(run, model, pictures, _texts(pictures, texts))
     evidence = run_evidence(
         run,
@@ -259,12 +259,13 @@ def _of_run(
 def _of_generator(
     model: Generator,
     catalog: Catalog,
-    queries: Queries | Mapping[str, Picture] | Sequence[Picture],
+    queries: Asked,
     texts: Sequence[str],
     wanted: _Wanted,
     encoder: Encoder | None,
     seed: int,
 ) -> Attribution:
+    from untrain.api.given import named_pictures
     from untrain.attribution.base import Evidence
     from untrain.attribution.calibration import recipe_key
     from untrain.attribution.pictures import picture_queries
@@ -278,7 +279,7 @@ def _of_generator(
     if isinstance(queries, Queries):
         asked = queries
     else:
-        named = _named(queries)
+        named = named_pictures(queries)
         asked, notes = picture_queries(model, named, _texts(named, texts), catalog.resize)
 
     def compare() -> WholeComparison:
@@ -310,20 +311,6 @@ def _opened(calibration: Calibration | str | Path | None) -> Calibration | None:
     if calibration is None or isinstance(calibration, Calibration):
         return calibration
     return Calibration.load(Path(calibration))
-
-
-def _named(pictures: Mapping[str, Picture] | Sequence[Picture]) -> dict[str, Picture]:
-    """Name pictures: files by their names, others by their place."""
-    from untrain.runs.pictures import named_files
-
-    if isinstance(pictures, Mapping):
-        return dict(pictures)
-    if isinstance(pictures, (str, Path)) or not isinstance(pictures, Sequence):
-        pictures = [pictures]
-    files = [Path(p) for p in pictures if isinstance(p, (str, Path))]
-    if len(files) == len(pictures):
-        return dict(named_files(files))
-    return {str(place): picture for place, picture in enumerate(pictures)}
 
 
 def _texts(pictures: Mapping[str, Any], texts: Sequence[str]) -> dict[str, str]:

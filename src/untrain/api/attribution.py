@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError
+from untrain.core.notebook import line_html, notes_html
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
     from untrain.attribution.attribute import Attributed
     from untrain.catalogs.base import Catalog
+    from untrain.catalogs.picture_frame import PictureFrame
     from untrain.core.notes import Note
     from untrain.generators.queries import Queries
+
+SHOWN = 4  # queries whose images a notebook shows
 
 
 class Attribution:
@@ -43,6 +46,25 @@ class Attribution:
         calibration also effect, low and high: what the removal of this image would cost.
         """
         return self.found.table.copy()
+
+    def images(self) -> PictureFrame:
+        """Return `table` with the first picture of each query, ``asked``, and those found."""
+        from PIL import Image
+
+        from untrain.catalogs.picture_frame import PictureFrame
+
+        asked = {
+            prompt_id: Image.fromarray(self.queries.pictures[int(self.queries.rows(prompt_id)[0])])
+            for prompt_id in self.queries.prompt_ids
+        }
+        table = self.found.table.drop(columns="same_as")
+        frame = PictureFrame(table.reset_index(drop=True))
+        found = [self.catalog.image(image_id) for image_id in table["image_id"].astype(str)]
+        frame.insert(2, "asked", [asked[str(name)] for name in table["prompt_id"]])
+        place = list(frame.columns).index("image_id") + 1
+        frame.insert(place, "picture", found)
+        frame.attrs["caption"] = repr(self)
+        return frame
 
     @property
     def removals(self) -> pd.DataFrame:
@@ -121,8 +143,25 @@ class Attribution:
         )
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: what it is, notes, the first images."""
-        notes = "".join(f"<li>{escape(str(note))}</li>" for note in self.notes)
-        shown = self.found.table.drop(columns="same_as")
-        table = shown.to_html(index=False, border=0, max_rows=40)
-        return f"<p>{escape(repr(self))}</p><ul>{notes}</ul>{table}"
+        """Return what a notebook shows: what it is, notes, each query beside its first images."""
+        from untrain.catalogs.picture_frame import figure_html
+
+        parts, table = [], self.found.table
+        for prompt_id in self.queries.prompt_ids[:SHOWN]:
+            asked = self.queries.of(prompt_id)
+            for method in self.methods:
+                own = table[(table["prompt_id"] == prompt_id) & (table["method"] == method)].head(8)
+                cells = [figure_html(asked.pictures[0], "asked")]
+                cells += [
+                    figure_html(
+                        self.catalog.image(str(line.image_id)), f"{line.rank}  {line.score:.3g}"
+                    )
+                    for line in own.itertuples()
+                ]
+                words = f"{asked.texts[prompt_id] or prompt_id}, by {method}"
+                parts.append(line_html(words) + f"<div>{''.join(cells)}</div>")
+        rest = len(self) - SHOWN
+        if rest > 0:
+            parts.append(line_html(f"… and {rest} more: `images()` and `table` have them all"))
+        notes = notes_html([str(note) for note in self.notes])
+        return f"{line_html(repr(self))}{notes}{''.join(parts)}"

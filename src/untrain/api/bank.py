@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from untrain.core.notebook import facts_html, line_html
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -121,6 +123,15 @@ class Bank:
 
         write_benchmark(Run(self.config), self._found, folder, images, baselines or BASELINES)
         return Benchmark(folder)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how many models without how much of the data."""
+        sizes = self.models.groupby("share").size()
+        facts = [
+            (f"without {share:.0%} of the images", f"{count} models")
+            for share, count in sizes.items()
+        ]
+        return line_html(repr(self)) + facts_html(facts)
 
     def __repr__(self) -> str:
         return f"Bank of {len(self)} models, in {(self.folder / 'bank').as_posix()}"

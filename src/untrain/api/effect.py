@@ -29,6 +29,10 @@ class Effect:
     p_value : float
         One-sided: how often a re-drawn random assignment gives an effect this large.
     unit : str
+    alpha : float
+        The level of the run's tests.
+    doubt : str
+        Why the run cannot be trusted; empty if nothing speaks against it.
     """
 
     prompt_id: str
@@ -39,6 +43,28 @@ class Effect:
     high: float
     p_value: float
     unit: str
+    alpha: float = 0.05
+    doubt: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it means, as the end of a sentence, with its numbers."""
+        from untrain.evaluation.measurement import amount
+        from untrain.report.words import number, uncertainty
+
+        way = "worse" if self.effect >= 0 else "better"
+        ends = uncertainty(self.low, self.high, self.p_value)
+        return f"models are {amount(number(abs(self.effect)), self.unit)} {way}{ends}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the effect in words, and whose it is."""
+        from untrain.core.notebook import line_html
+        from untrain.report.arms import arm_words
+
+        removed = arm_words(self.arm, math.nan if self.k is None else self.k)
+        return line_html(self.doubt) + line_html(
+            f"{self.prompt_id}, without {removed}: {self.words}."
+        )
 
 
 def effect_of(
@@ -46,6 +72,7 @@ def effect_of(
 ) -> Effect:
     """Return the effect of a prompt's own set: see `untrain.Result.effect`."""
     from untrain.evaluation.measurement import primary
+    from untrain.report.headline import headline
     from untrain.report.tables.effects import designs
 
     prompts, effects = results.prompts, results.effects
@@ -69,12 +96,13 @@ def effect_of(
         high=float(row["high"]),
         p_value=float(row["p_value"]),
         unit=results.unit,
+        alpha=results.alpha,
+        doubt=" ".join(headline(results)[:1]),
     )
 
 
 def check_known(what: str, name: object, known: Iterable[object]) -> None:
     """Raise `InputError` unless ``name`` is among the ``known``."""
-    names = list(dict.fromkeys(known))
-    if name not in names:
-        hint = did_you_mean(str(name), [str(each) for each in names])
-        raise InputError(f"the run has no {what} '{name}'{hint}")
+    names = list(dict.fromkeys(str(each) for each in known))
+    if str(name) not in names:
+        raise InputError(f"the run has no {what} '{name}'{did_you_mean(str(name), names)}")

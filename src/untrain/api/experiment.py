@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from untrain.api.bank import Bank
 from untrain.api.result import Result
 from untrain.core.errors import InputError, did_you_mean
+from untrain.core.notebook import facts_html, line_html
 
 if TYPE_CHECKING:
     from untrain.catalogs.base import Catalog
@@ -275,5 +276,24 @@ class Experiment:
         write_again(run.folder)
         return found
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the settings that are not as usual, and how far it is."""
+        from untrain.runs.find import RECORD
+        from untrain.runs.status import status
+
+        begun = (self.folder / RECORD).is_file()
+        state = status(self.folder).state if begun else "not begun"
+        chosen = self.config.model_dump(mode="json", exclude_defaults=True)
+        facts = [(name, _as_yaml(value)) for name, value in chosen.items()]
+        return line_html(repr(self)) + facts_html([("state", state), *facts])
+
     def __repr__(self) -> str:
         return f"Experiment('{self.config.name}'), in {self.folder.as_posix()}"
+
+
+def _as_yaml(value: Any) -> str:
+    """Return a setting as an experiment file has it, on one line."""
+    import yaml
+
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
+    return text.removesuffix("...\n").strip().strip("{}")

@@ -4,16 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from untrain.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
     from untrain.catalogs.base import Catalog
+    from untrain.catalogs.formats.memory import Table
 
     Picture = str | Path | np.ndarray | Image.Image
     Pictures = Picture | Sequence[Picture] | Mapping[str, Picture]
+
+
+class OfRun(Protocol):
+    """What has a run folder: an `Experiment`, a `Result`, a `Bank`."""
+
+    @property
+    def folder(self) -> Path: ...
+
+
+def run_folder(given: str | Path | OfRun) -> Path:
+    """Return the folder, or the name, of a run that is given as such or as an object of it.
+
+    Raises
+    ------
+    InputError
+        It is something else.
+    """
+    found = getattr(given, "folder", given)
+    if not isinstance(found, (str, Path)):
+        raise InputError(
+            "expected a run: its folder, its name in runs, an experiment or a result; found "
+            f"{type(given).__name__}"
+        )
+    return Path(found)
 
 
 def named_pictures(pictures: Pictures) -> dict[str, np.ndarray]:
@@ -45,22 +72,38 @@ def named_pictures(pictures: Pictures) -> dict[str, np.ndarray]:
     return {str(place): pixels_of(each) for place, each in enumerate(several)}
 
 
-def catalog_of(given: Catalog | str | Path | Any) -> Catalog:
-    """Return a catalogue: itself, that at a path, or the training images of a run.
+def catalog_of(given: Catalog | Table | OfRun | str | Path) -> Catalog:
+    """Return a catalogue: itself, that at a path, of a table, or the training images of a run.
 
     Parameters
     ----------
     given
-        A `Catalog`; a folder, file or zip of images and captions; ``"rendered"``; a run folder, an
-        experiment or a result.
+        A `Catalog`; a folder, file or zip of images and captions; ``"rendered"``; a table with a
+        column of images (pandas, Arrow, `datasets`); a run folder, an experiment or a result.
+
+    Raises
+    ------
+    InputError
+        It is none of these.
     """
     from untrain.catalogs import guess_format, load_catalog
     from untrain.catalogs.base import Catalog
+    from untrain.catalogs.choice import Choice
+    from untrain.catalogs.formats.memory import from_memory, is_table
+    from untrain.catalogs.pictures import local_path
     from untrain.runs.find import RECORD
 
     if isinstance(given, Catalog):
         return given
-    folder = Path(getattr(given, "folder", given))
+    if is_table(given):
+        return from_memory(given, Choice())
+    found = getattr(given, "folder", given)
+    if not isinstance(found, (str, Path)):
+        raise InputError(
+            "expected training images: a catalogue, its path, a table with a column of images, or "
+            f"a run; found {type(given).__name__}"
+        )
+    folder = local_path(found)
     if (folder / RECORD).is_file():
         from untrain.runs.inputs import open_inputs, run_config
 

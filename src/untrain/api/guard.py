@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError
+from untrain.core.notebook import facts_html
 from untrain.core.outside import read_bytes
 
 if TYPE_CHECKING:
@@ -199,6 +200,11 @@ class Guard:
         """False if so many other pictures are flagged that being flagged says little."""
         wrong = self.false_positives
         return not wrong or (wrong["rate"] or 0) <= TOO_MANY
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what it guards, and how."""
+        known = self.to_dict().items()
+        return facts_html((n.replace("_", " "), str(v)) for n, v in known if n != "false_positives")
 
     def check_all(self, images: Mapping[str, Picture]) -> list[Checked]:
         """Return `check` of each picture, by name."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError
+from untrain.core.notebook import facts_html, line_html
 from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class Takedown:
         places = (None if place is None else Path(place) for place in (request, model))
         asked, used = places
         return verify(self.folder, asked, data, used)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the answer in short, and where the report is."""
+        short = "".join(line_html(sentence) for sentence in self.short)
+        report = facts_html([("The whole answer", str(self.report))])
+        return line_html(repr(self)) + short + report
 
     def __repr__(self) -> str:
         counts = self.record["counts"]

@@ -1,25 +1,28 @@
-"""The result of a run: tables, words and pictures, read from its folder."""
+"""The result of a run: what it says, what can be asked of it, and how it is shown."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from untrain.api.effect import Effect, check_known
-from untrain.core.errors import InputError
-from untrain.core.vocabulary import UNLEARNING
+from untrain.api.result_pictures import ResultPictures
+from untrain.core.notebook import line_html, notes_html
+from untrain.core.vocabulary import ATTRIBUTOR, UNLEARNING
 
 if TYPE_CHECKING:
     import pandas as pd
-    from PIL import Image
 
+    from untrain.api.asking import Asked, Method
+    from untrain.api.attribution import Attribution
+    from untrain.api.bank import Bank
+    from untrain.api.given import Pictures
+    from untrain.api.plots import ResultPlots
     from untrain.api.requested import Takedown
+    from untrain.api.tracing import Traced
     from untrain.api.unlearned import UnlearnedModel
-    from untrain.runs.results import RunResults
+    from untrain.runs.leaderboard import Leaderboard
 
 SHOWN = 4  # prompts whose pictures a notebook shows
 
@@ -40,10 +43,11 @@ def load_result(folder: str | Path) -> Result:
     return Result(folder)
 
 
-class Result:
+class Result(ResultPictures):
     """What a run found, read from its folder; what its stages have not come to is an `InputError`.
 
-    Tables are read anew each time they are asked for, so that they are yours to change.
+    Tables are read anew each time they are asked for, so that they are yours to change. Prompts are
+    named by their ids or by their texts.
 
     Parameters
     ----------
@@ -58,126 +62,82 @@ class Result:
     [3, 3, 3, 3, 3, 3]
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        from untrain.runs.find import find_run
-
-        self.folder = find_run(Path(folder))
-
-    # Tables ------------------------------------------------------------------------------------
+    # Words -------------------------------------------------------------------------------------
 
     @property
-    def prompts(self) -> pd.DataFrame:
-        """Columns prompt_id, prompt, family (may be missing), role (query or control), seen."""
-        return self._table("prompts")
+    def answer(self) -> str:
+        """What the run found, in plain words with its uncertainty."""
+        from untrain.report.answer import answer
+
+        return answer(self._read())
 
     @property
-    def catalog(self) -> pd.DataFrame:
-        """All training images: columns image_id, caption, content (a hash)."""
-        return self._table("catalog")
+    def warnings(self) -> list[str]:
+        """What a reader must know before believing the run; the gravest first."""
+        from untrain.report.notes import warnings
+
+        return [note.text for note in warnings(self._read())]
 
     @property
-    def retrieval(self) -> pd.DataFrame:
-        """The candidates: columns prompt_id, image_id, rank, score."""
-        return self._table("retrieval")
+    def report(self) -> Path:
+        """The page."""
+        return self._path("report.html")
 
     @property
-    def comparison(self) -> pd.DataFrame:
-        """Every metric of every generated picture against every candidate of its prompt."""
-        return self._table("comparison")
+    def plot(self) -> ResultPlots:
+        """Figures as matplotlib axes: ``result.plot.effects()``, ``verdicts``, ``pictures``, …"""
+        from untrain.api.plots import ResultPlots
 
-    @property
-    def ranking(self) -> pd.DataFrame:
-        """Columns method, prompt_id, image_id, score (higher: more influential), rank from 1."""
-        return self._table("ranking")
+        return ResultPlots(self)
 
-    @property
-    def forget_sets(self) -> pd.DataFrame:
-        """Which images are in which forget set: forget_set_id, arm, prompt_id, k, image_id, …"""
-        return self._table("forget_sets")
+    # Asking further ----------------------------------------------------------------------------
 
-    @property
-    def measures(self) -> pd.DataFrame:
-        """Columns model_id, prompt_id, generation, measure, value; the primary one is in `unit`."""
-        return self._table("results/measures")
-
-    @property
-    def effects(self) -> pd.DataFrame:
-        """Effects by design, arm, k, prompt (missing: overall) and measure, with interval and p."""
-        return self._table("results/effects")
-
-    @property
-    def verdicts(self) -> pd.DataFrame:
-        """Columns prompt_id, verdict, reason and p_holm, the p adjusted for all prompts.
-
-        A run that cannot be trusted (`doubts`) withholds its verdicts.
-        """
-        from untrain.evaluation.trust import withhold
-
-        run = self._read()
-        return withhold(self._table("results/verdicts"), run.effects, run.doubts)
-
-    @property
-    def fidelity(self) -> pd.DataFrame:
-        """How near methods of unlearning came to exact retraining: method, budget, group, rho, …"""
-        return self._table("results/fidelity")
-
-    @property
-    def overall(self) -> pd.DataFrame:
-        """The overall effects in `unit`, a row an arm and size, naive figures beside them."""
-        from untrain.report.tables.effects import overall_table
-
-        return overall_table(self._read().effects)
-
-    def shares(self, by: str | None = None) -> pd.DataFrame:
-        """Return what share each group of training images has in what the model learnt.
-
-        Columns scope (overall, held_out, prompt, picture), prompt_id, generation, group, images,
-        shapley with its limits, status (``separable`` from zero or not), share, banzhaf, …:
-        `untrain.core.tables.SHARES`. ``untrain bank FILE --by brand`` or `Experiment.shares` makes
-        them.
+    def trace(self, pictures: Pictures, prompt: str | None = None, **options: Any) -> Traced:
+        """Return the training images of the run that are nearest to pictures.
 
         Parameters
         ----------
-        by : str, optional
-            What makes the groups, such as ``brand``; not needed where there is only one.
-
-        Raises
-        ------
-        InputError
-            There are none, or several and ``by`` says not which.
-        """
-        from untrain.runs.shares import read_shares
-
-        return read_shares(self.folder, by).table
-
-    def effect(self, prompt_id: str, arm: str | None = None, k: int | None = None) -> Effect:
-        """Return what removing a prompt's images does to its pictures.
-
-        Parameters
-        ----------
-        prompt_id : str
-        arm : str, optional
-            Which images: ``targeted`` (those found for the prompt), ``random_uniform``, or another
-            arm of the run. Default: ``family`` for a positive control, else ``targeted``.
-        k : int, optional
-            The size of the set. Default: the smallest, which verdicts are about.
-
-        Raises
-        ------
-        InputError
-            The run has no such prompt, arm or size, or no effects yet.
+        pictures
+            As `untrain.trace` takes them.
+        prompt : str, optional
+            What they were drawn for.
+        **options
+            Of `untrain.trace`.
 
         Examples
         --------
-        >>> effect = load_result("runs/micro").effect("p00")
-        >>> effect.arm, effect.k, effect.unit
-        ('targeted', 3, 'bits/token')
-        >>> 0 < effect.p_value <= 1
-        True
+        >>> result = load_result("runs/micro")
+        >>> result.trace(result.images("p00")[0], "a red ball", top=3).table["rank"].tolist()
+        [1, 2, 3]
         """
-        from untrain.api.effect import effect_of
+        from untrain.api.tracing import trace
 
-        return effect_of(self._read(), prompt_id, arm, k)
+        return trace(pictures, self.folder, prompt, **options)
+
+    def attribute(
+        self,
+        pictures: Asked | None = None,
+        method: Method = ATTRIBUTOR,
+        **options: Any,
+    ) -> Attribution:
+        """Return which training images the run's model drew pictures from, as far as methods know.
+
+        Parameters
+        ----------
+        pictures : optional
+            As `untrain.attribute` takes queries. Left out: those that the run drew.
+        method : str, Attributor, or several
+        **options
+            Of `untrain.attribute`, such as ``prompts``, ``top`` and ``calibration``.
+
+        Examples
+        --------
+        >>> load_result("runs/micro").attribute(method="fusion", prompts="p00", top=2)
+        Attribution of 1 query to 136 images by fusion (uncalibrated)
+        """
+        from untrain.api.asking import attribute
+
+        return attribute(self.folder, None, pictures, method, **options)
 
     def unlearn(
         self,
@@ -246,100 +206,51 @@ class Result:
 
         return takedown(request, self.folder, **options)
 
-    # Words -------------------------------------------------------------------------------------
+    def bank(self) -> Bank:
+        """Return the run's bank: models without random subsets; `Experiment.bank` trains it.
 
-    @property
-    def answer(self) -> str:
-        """What the run found, in plain words with its uncertainty."""
-        from untrain.report.answer import answer
-
-        return answer(self._read())
-
-    @property
-    def doubts(self) -> list[str]:
-        """Why the run cannot be trusted, as codes (`untrain.core.vocabulary.Doubt`); or nothing.
-
-        ``generator-cannot-draw`` and ``control-failed`` withhold its verdicts.
+        Raises
+        ------
+        InputError
+            The run has no bank yet.
         """
-        return [str(doubt) for doubt in self._read().doubts]
+        from untrain.api.bank import Bank
+        from untrain.banks.bank import read_bank
 
-    @property
-    def unit(self) -> str:
-        """Of the effects: bits/token, or what the run's generator is measured in."""
-        return self._read().unit
+        return Bank(self.config, read_bank(self.folder))
 
-    @property
-    def warnings(self) -> list[str]:
-        """What a reader must know before believing the run; the gravest first."""
-        from untrain.report.notes import warnings
+    def leaderboard(self) -> Leaderboard:
+        """Return how well each method predicts what removals do; `Bank.leaderboard` makes it.
 
-        return [note.text for note in warnings(self._read())]
+        Raises
+        ------
+        InputError
+            The run has no leaderboard yet.
+        """
+        from untrain.runs.leaderboard import read_leaderboard
 
-    @property
-    def summary(self) -> dict[str, Any]:
-        """The content of ``results/summary.json``."""
-        from untrain.core.files import read_json
+        return read_leaderboard(self.folder)
 
-        return dict(read_json(self._path("results/summary.json")))
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self._path("report.html")
-
-    # Pictures ----------------------------------------------------------------------------------
-
-    def images(self, prompt_id: str, model: str = "A") -> list[Image.Image]:
-        """Return the pictures that a model drew for a prompt, in RGB.
+    def ladder(self, **asked: Any) -> pd.DataFrame:
+        """Hold methods of unlearning against exact retraining; return `fidelity`.
 
         Parameters
         ----------
-        prompt_id : str
-        model : str
-            ``A`` drew the pictures that were asked about; any other model of the run drew them
-            again, each with the noise that it had in A.
-
-        Examples
-        --------
-        >>> result = load_result("runs/micro")
-        >>> with_them, without_them = result.with_and_without("p00")
-        >>> again = result.images("p00", without_them)
-        >>> [picture.size for picture in again]
-        [(16, 16), (16, 16)]
+        **asked
+            As `Experiment.ladder` takes it. Without anything, the ladder that is there is read.
         """
-        drawn_by = {"A": self.folder / "queries"}
-        drawn_by |= {f.name: f for f in sorted((self.folder / "generations").glob("*"))}
-        check_known("prompt", prompt_id, self.prompts["prompt_id"])
-        check_known("model", model, drawn_by)
-        paths = (drawn_by[model] / prompt_id).glob("*.png")
-        numbered = sorted(
-            (path for path in paths if path.stem.isdecimal()), key=lambda path: int(path.stem)
-        )
-        return [_open(path) for path in numbered]
+        if not asked:
+            return self.fidelity
+        from untrain.banks.ladder.asked import asked_of
+        from untrain.banks.ladder.ladder import climb_ladder
+        from untrain.banks.ladder.results import keep_fidelity
+        from untrain.report.page.rewrite import write_again
+        from untrain.runs.run import open_run
 
-    def with_and_without(self, prompt_id: str) -> tuple[str, ...]:
-        """Return a model that had the prompt's own images and one that did not, much alike else."""
-        from untrain.report.model_pairs import with_and_without
-
-        check_known("prompt", prompt_id, self.prompts["prompt_id"])
-        return with_and_without(self._read(), prompt_id)
-
-    def thumbnail(self, image_id: str) -> Image.Image:
-        """Return a small picture of a training image; those that the report shows were kept."""
-        folder = (self.folder / "thumbnails").resolve()
-        path = (folder / f"{image_id}.png").resolve()
-        if not (path.is_relative_to(folder) and path.is_file()):
-            raise InputError(
-                f"{self.folder} keeps no picture of the training image '{image_id}', only of those "
-                "that its report shows; untrain.Experiment(config).catalog reads the data itself"
-            )
-        return _open(path)
-
-    def sheet(self, prompts: int | None = None) -> Image.Image:
-        """Return generated pictures on one sheet, a row a prompt: by A, with and without."""
-        from untrain.report.sheet import generated_sheet
-
-        return generated_sheet(self.folder, rows=prompts)
+        run = open_run(self.folder)
+        keep_fidelity(run, climb_ladder(run, asked_of(asked)))
+        write_again(run.folder)
+        return self.fidelity
 
     # Showing -----------------------------------------------------------------------------------
 
@@ -371,56 +282,21 @@ class Result:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: warnings, the answer, the effects, pictures."""
         if not (self.folder / "report.html").is_file():
-            return f"<p>{escape(repr(self))}</p>"
+            return line_html(repr(self))
         import pandas as pd
 
+        from untrain.catalogs.picture_frame import data_uri
         from untrain.report.tables import effects as tables
 
         rows = pd.DataFrame(
             tables.overall_rows(self.overall),
             columns=["trained without", "k", "effect", "95 %", "p", "naive", "naive 95 %"],
         )
-        warnings = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
         words = "Generated pictures: by A, with the images found, without them"
-        picture = _data_uri(self.sheet(SHOWN))
-        notes = f"<details open><summary>Before believing it</summary><ul>{warnings}</ul></details>"
+        picture = data_uri(self.sheet(SHOWN))
         return (
-            f"<p>{escape(self.answer)}</p>{notes}"
+            f"{line_html(self.answer)}{notes_html(self.warnings)}"
             f"{rows.to_html(index=False, border=0)}"
             f'<p><img style="max-width: 100%" alt="{words}" title="{words}" src="{picture}"></p>'
             f"<p>The whole report: <code>{escape(str(self.report))}</code></p>"
         )
-
-    def _read(self) -> RunResults:
-        from untrain.runs.results import read_results
-
-        return read_results(self.folder)
-
-    def _table(self, name: str) -> pd.DataFrame:
-        from untrain.core.tables import TABLES
-
-        table = TABLES[name]
-        self._path(f"{table.name}{table.suffix}")
-        return table.read(self.folder)
-
-    def _path(self, name: str) -> Path:
-        path = self.folder / name
-        if not path.is_file():
-            raise InputError(
-                f"{self.folder} has no {name} yet: run the experiment further; `result` itself "
-                "says how far it is"
-            )
-        return path
-
-
-def _open(path: Path) -> Image.Image:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
-def _data_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from untrain.api.given import Pictures
+    from untrain.api.given import OfRun, Pictures
     from untrain.catalogs.base import Catalog
+    from untrain.catalogs.formats.memory import Table
+    from untrain.catalogs.picture_frame import PictureFrame
     from untrain.core.notes import Note
     from untrain.encoders import Encoder
     from untrain.search.asked import Asked
@@ -24,7 +26,7 @@ SHOWN = 12  # pictures that a notebook shows
 
 def trace(
     pictures: Pictures | pd.DataFrame,
-    catalog: Catalog | str | Path | Any,
+    catalog: Catalog | Table | OfRun | str | Path,
     prompt: str | Sequence[str] | Mapping[str, str] | None = None,
     encoder: Encoder | str | None = None,
     top: int = 10,
@@ -45,7 +47,7 @@ def trace(
         of prompts (``prompt``, ``caption``, …); of these, pictures that cannot be read are skipped
         (`Traced.skipped`).
     catalog
-        As `untrain.api.given.catalog_of` takes it: a catalogue, its path, or a run.
+        As `untrain.api.given.catalog_of` takes it: a catalogue, its path, a table, or a run.
     prompt : str, sequence of str or mapping of str to str, optional
         What the pictures were drawn for: captions are then searched, too. One for all, one for
         each, or by the names of the pictures.
@@ -125,6 +127,23 @@ class Traced:
     def table(self) -> pd.DataFrame:
         """The hits, by query, best first: rank, image_id, score, caption, …, every metric."""
         return self.found.table.copy()
+
+    def images(self) -> PictureFrame:
+        """Return `table` with the pictures that were asked about and those that were found.
+
+        Columns query, ``asked``, rank, image_id, ``picture``, caption, score.
+        """
+        from PIL import Image
+
+        from untrain.catalogs.picture_frame import PictureFrame
+
+        asked = {name: Image.fromarray(pixels) for name, pixels in self.pictures.items()}
+        table = self.found.table[["query", "rank", "image_id", "caption", "score"]]
+        frame = PictureFrame(table.reset_index(drop=True))
+        found = [self.catalog.image(image_id) for image_id in table["image_id"].astype(str)]
+        frame.insert(1, "asked", [asked[str(name)] for name in table["query"]])
+        frame.insert(4, "picture", found)
+        return frame
 
     @property
     def summary(self) -> pd.DataFrame:

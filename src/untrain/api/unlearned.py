@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from untrain.core.notebook import line_html, table_html
+
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
@@ -54,6 +56,17 @@ class UnlearnedModel:
 
         with Image.open(self.folder / SHEET) as image:
             return image.convert("RGB")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: mean losses before and after, and pictures."""
+        from untrain.catalogs.picture_frame import data_uri
+
+        words = "Pictures of the run's prompts, before on the left and after on the right"
+        picture = data_uri(self.sheet())
+        return (
+            f"{line_html(repr(self))}{table_html(self.losses)}"
+            f'<p><img style="max-width: 100%" alt="{words}" title="{words}" src="{picture}"></p>'
+        )
 
     def __repr__(self) -> str:
         forgotten, method = len(self.record["forget"]), self.record["method"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,9 @@ from untrain.catalogs.columns import Ids, Texts, fingerprint_of, first_of_equals
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
 from untrain.core.outside import read_bytes
+
+if TYPE_CHECKING:
+    from untrain.catalogs.picture_frame import PictureFrame
 
 ReadBytes = Callable[[str], bytes]
 
@@ -156,18 +158,41 @@ class Catalog:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what it is, and some images, evenly spread."""
+        from untrain.catalogs.picture_frame import thumbnail_html
+
         shown = min(SHOWN, len(self))
-        cells = []
-        for image_id in [self.ids[len(self) * i // shown] for i in range(shown)]:
-            image = self.image(image_id)
-            image.thumbnail((120, 120))
-            buffer = io.BytesIO()
-            image.save(buffer, "PNG")
-            words = escape(f"{image_id}: {self.captions[self.index[image_id]]}")
-            uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-            style = "height: 96px; margin: 0 6px 6px 0; background: white"
-            cells.append(f'<img src="{uri}" alt="{words}" title="{words}" style="{style}">')
-        return f"<p>{escape(repr(self))}</p><p>{''.join(cells)}</p>"
+        ids = [self.ids[len(self) * i // shown] for i in range(shown)]
+        told = {i: f"{i}: {self.captions[self.index[i]]}" for i in ids}
+        cells = " ".join(thumbnail_html(self.image(i), told[i]) for i in ids)
+        return f"<p>{escape(repr(self))}</p><p>{cells}</p>"
+
+    def frame(self, ids: Iterable[str] | None = None) -> PictureFrame:
+        """Return images as a pandas data frame with pictures in it; all of them in memory.
+
+        Parameters
+        ----------
+        ids : iterable of str, optional
+            Which images, in this order; all if left out.
+
+        Returns
+        -------
+        PictureFrame
+            image_id, ``picture``, caption and the attributes. `untrain.load` takes it back.
+        """
+        from untrain.catalogs.picture_frame import PictureFrame
+
+        wanted = list(self.ids) if ids is None else list(ids)
+        rows = [self.index[image_id] for image_id in wanted]
+        attributes = self.attributes.iloc[rows].reset_index(drop=True)
+        frame = PictureFrame(
+            {
+                "image_id": wanted,
+                "picture": [self.image(image_id) for image_id in wanted],
+                "caption": [self.captions[row] for row in rows],
+            }
+        )
+        more = attributes.drop(columns=[n for n in frame.columns if n in attributes])
+        return PictureFrame(pd.concat([frame, more], axis=1))
 
     @cached_property
     def index(self) -> Mapping[str, int]:

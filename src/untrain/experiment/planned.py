@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from untrain.core.notebook import facts_html
 from untrain.evaluation import power
 from untrain.evaluation.measurement import BITS, amount
 from untrain.experiment.plan_memory import Memory
@@ -91,6 +92,10 @@ class Plan:
     def lines(self) -> list[Line]:
         """Return the plan in words, as (label, value) lines."""
         return _lines(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the plan in words."""
+        return facts_html(self.lines())
 
     def __str__(self) -> str:
         width = max(len(label) for label, _ in self.lines())

@@ -9,6 +9,7 @@ import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json, write_parquet, write_text
+from untrain.core.notebook import line_html, notes_html, table_html
 from untrain.core.notes import Note
 
 COLUMNS = [
@@ -16,6 +17,8 @@ COLUMNS = [
     *("effect", "effect_low", "effect_high", "family_precision"),
     *("seconds_per_query", "seconds_once", "filled"),
 ]
+SHOWN = COLUMNS[:12]
+"""What a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,15 @@ class Leaderboard:
     reference: str
     unit: str
     notes: tuple[Note, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the methods, best first, and what they were tested on."""
+        told = (
+            f"{self.name}: {self.models} models on random halves, {self.queries} prompts, "
+            f"{self.images:,} images; effects of the first {self.k}, in {self.unit}"
+        )
+        notes = notes_html([str(note) for note in self.notes])
+        return line_html(told) + notes + table_html(self.table, SHOWN)
 
     def save(self, folder: Path) -> None:
         """Write ``results/leaderboard`` of a run folder: Parquet, CSV and JSON."""

@@ -11,6 +11,7 @@ import pandas as pd
 
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import read_json, write_csv, write_json, write_parquet
+from untrain.core.notebook import line_html, notes_html, table_html
 from untrain.core.notes import Note
 from untrain.core.tables import SHARES
 
@@ -73,6 +74,13 @@ class Shares:
     checks: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the groups, the largest first."""
+        told = f"{self.name}: what each {self.by} adds, in {self.unit}; {self.images:,} images"
+        columns = ["group", "images", *("shapley", "shapley_low", "shapley_high", "p_holm")]
+        notes = notes_html([str(note) for note in self.notes])
+        return line_html(told) + notes + table_html(self.shown, [*columns, "status", "share"])
 
     @property
     def overall(self) -> pd.DataFrame:

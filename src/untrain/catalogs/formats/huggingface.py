@@ -19,6 +19,7 @@ from untrain.catalogs.formats.arrow_rows import (
     stem_of,
 )
 from untrain.catalogs.intake import BLOCK, Row, Source, take_in
+from untrain.catalogs.library import library
 from untrain.core.errors import InputError
 
 SAVED = "state.json"  # in a folder that `Dataset.save_to_disk` wrote
@@ -171,18 +172,6 @@ def _opened(which: Named, stamp: tuple[int, ...]) -> Any:
             raise InputError(f"{which} has no split '{which.split}'; there are {', '.join(names)}")
         found = found[which.split or names[0]]
     return found.with_format("arrow")
-
-
-def library() -> Any:
-    """Return the package `datasets`; `InputError` if it is not installed."""
-    try:
-        import datasets
-    except ImportError:
-        raise InputError(
-            "Hugging Face data sets need the package 'datasets', which is not installed: "
-            "pip install 'untrain[datasets]'"
-        ) from None
-    return datasets
 
 
 def _open(datasets: Any, which: Named) -> Any:

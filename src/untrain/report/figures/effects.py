@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from untrain.core.files import rng
@@ -45,20 +46,8 @@ def effects_by_arm(run: RunResults) -> Plot | str:
     table = overall_table(run.effects)
     if table.empty:
         return "no overall effect was measured"
-    several = table["k"].nunique() > 1
-    figure, axes = canvas(0.9 + 0.62 * len(table))
-    labels, drawn = [], prompt_effects(run)
-    for row, line in enumerate(rows(table)):
-        own = drawn[(drawn["arm"] == line.arm) & (math.isnan(line.k) | (drawn["k"] == line.k))]
-        jitter = rng("report", line.arm).uniform(-0.36, -0.16, len(own))
-        size = 4 if len(own) <= MOST_LABELS else 2.6
-        axes.plot(own["effect"], row + jitter, "o", color=FAINT, ms=size, alpha=0.7, mew=0)
-        estimate(axes, row, line.effect, line.low, line.high, BLUE, "o")
-        estimate(axes, row + 0.24, line.naive, line.naive_low, line.naive_high, ORANGE, "D", PAPER)
-        labels.append(arm_label(line.arm) + (f", {line.k:g}" if several and line.k > 0 else ""))
-    finish_rows(axes, labels, f"{in_full(run.unit)} worse without them")
-    keys = {f"effect, {NINETY_FIVE} interval": ("o", BLUE, BLUE), "a prompt": ("o", PAPER, FAINT)}
-    legend(axes, {**keys, "naive": ("D", ORANGE, PAPER)})
+    figure, axes = canvas(arms_height(run))
+    labels = draw_arms(axes, run)
     found = [
         f"{label}: {number(r.effect)}{uncertainty(r.low, r.high, math.nan)}, "
         f"naive {number(r.naive)}"
@@ -77,6 +66,30 @@ def effects_by_arm(run: RunResults) -> Plot | str:
     )
 
 
+def arms_height(run: RunResults) -> float:
+    """Return the height in inches that `draw_arms` needs."""
+    return 0.9 + 0.62 * len(overall_table(run.effects))
+
+
+def draw_arms(axes: Axes, run: RunResults) -> list[str]:
+    """Draw the overall effect of each arm, its prompts and the naive figure; return the labels."""
+    table = overall_table(run.effects)
+    several = table["k"].nunique() > 1
+    labels, drawn = [], prompt_effects(run)
+    for row, line in enumerate(rows(table)):
+        own = drawn[(drawn["arm"] == line.arm) & (math.isnan(line.k) | (drawn["k"] == line.k))]
+        jitter = rng("report", line.arm).uniform(-0.36, -0.16, len(own))
+        size = 4 if len(own) <= MOST_LABELS else 2.6
+        axes.plot(own["effect"], row + jitter, "o", color=FAINT, ms=size, alpha=0.7, mew=0)
+        estimate(axes, row, line.effect, line.low, line.high, BLUE, "o")
+        estimate(axes, row + 0.24, line.naive, line.naive_low, line.naive_high, ORANGE, "D", PAPER)
+        labels.append(arm_label(line.arm) + (f", {line.k:g}" if several and line.k > 0 else ""))
+    finish_rows(axes, labels, f"{in_full(run.unit)} worse without them")
+    keys = {f"effect, {NINETY_FIVE} interval": ("o", BLUE, BLUE), "a prompt": ("o", PAPER, FAINT)}
+    legend(axes, {**keys, "naive": ("D", ORANGE, PAPER)})
+    return labels
+
+
 def prompt_effects(run: RunResults) -> pd.DataFrame:
     """Return the effects on single prompts that figures show as points: prompt_id, arm, k, effect.
 
@@ -93,18 +106,8 @@ def effects_by_prompt(run: RunResults) -> Plot | str:
     table = table[np.isfinite(table["effect"]) & (table["role"] != "control")]
     if table.empty:
         return "no prompt has an effect of its own"
-    labelled = len(table) <= MOST_LABELS
-    figure, axes = canvas(0.9 + row_height(len(table)) * len(table))
-    size, width = (5.5, 1.6) if labelled else (3.0, 0.9)
-    for row, line in enumerate(rows(table)):
-        colour = VERDICT_COLOURS.get(line.verdict, FAINT)
-        mark = VERDICT_MARKS.get(line.verdict, "s")
-        estimate(axes, row, line.effect, line.low, line.high, colour, mark, None, size, width)
-    labels = [prompt_label(r.prompt, r.prompt_id) if labelled else "" for r in rows(table)]
-    finish_rows(axes, labels, f"{in_full(run.unit)} worse without its images", row_grid=labelled)
-    present = [verdict for verdict in VERDICTS if verdict in set(table["verdict"])]
-    colours = {verdict: VERDICT_COLOURS.get(verdict, FAINT) for verdict in present}
-    legend(axes, {v: (VERDICT_MARKS.get(v, "s"), c, c) for v, c in colours.items()})
+    figure, axes = canvas(prompts_height(table))
+    present = draw_prompts(axes, table, run.unit)
     counts = [f"{int((table['verdict'] == verdict).sum())} {verdict}" for verdict in present]
     return plot(
         figure,
@@ -117,6 +120,27 @@ def effects_by_prompt(run: RunResults) -> Plot | str:
         f"{number(table['effect'].min())} {in_full(run.unit)}"
         + (f": {', '.join(counts)}." if counts else "."),
     )
+
+
+def prompts_height(table: pd.DataFrame) -> float:
+    """Return the height in inches that `draw_prompts` needs."""
+    return 0.9 + row_height(len(table)) * len(table)
+
+
+def draw_prompts(axes: Axes, table: pd.DataFrame, unit: str) -> list[str]:
+    """Draw the effect on each prompt of rows of `prompt_table`; return the verdicts there are."""
+    labelled = len(table) <= MOST_LABELS
+    size, width = (5.5, 1.6) if labelled else (3.0, 0.9)
+    for row, line in enumerate(rows(table)):
+        colour = VERDICT_COLOURS.get(line.verdict, FAINT)
+        mark = VERDICT_MARKS.get(line.verdict, "s")
+        estimate(axes, row, line.effect, line.low, line.high, colour, mark, None, size, width)
+    labels = [prompt_label(r.prompt, r.prompt_id) if labelled else "" for r in rows(table)]
+    finish_rows(axes, labels, f"{in_full(unit)} worse without its images", row_grid=labelled)
+    present = [verdict for verdict in VERDICTS if verdict in set(table["verdict"])]
+    colours = {verdict: VERDICT_COLOURS.get(verdict, FAINT) for verdict in present}
+    legend(axes, {v: (VERDICT_MARKS.get(v, "s"), c, c) for v, c in colours.items()})
+    return present
 
 
 def k_sweep(run: RunResults) -> Plot | str:

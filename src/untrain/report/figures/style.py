@@ -225,9 +225,11 @@ def legend(axes: Axes, keys: dict[str, tuple[str, str, str]], columns: int | Non
     """Put the key, words to (mark, edge, face), above the axes, where it covers nothing."""
     for label, (mark, edge, face) in keys.items():
         axes.plot([], [], mark, mec=edge, mfc=face, color=edge, ms=6, mew=1.5, label=label)
-    if keys:
-        figure = axes.get_figure()
-        assert figure is not None
+    figure = axes.get_figure()
+    assert figure is not None
+    if keys and figure.get_layout_engine() is None:  # somebody's own figure: nothing makes room
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns or len(keys))
+    elif keys:
         figure.legend(
             loc="outside upper left",
             ncols=columns or len(keys),

@@ -1,0 +1,49 @@
+"""What objects show in a notebook: a line, facts, a table; everything escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEFT = ' style="text-align: left; vertical-align: top"'
+ROWS = 40  # of a table that are shown
+
+
+def line_html(text: str) -> str:
+    """Return a paragraph."""
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
+def facts_html(facts: Iterable[tuple[str, str]]) -> str:
+    """Return terms and what they are, a row each."""
+    rows = "".join(
+        f"<tr><th{LEFT}>{escape(term)}</th><td{LEFT}>{escape(what)}</td></tr>"
+        for term, what in facts
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """Return what a reader must know before believing what is shown."""
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    if not items:
+        return ""
+    return f"<details open><summary>Before believing it</summary><ul>{items}</ul></details>"
+
+
+def table_html(table: pd.DataFrame, columns: Sequence[str] = ()) -> str:
+    """Return a table, or some of its columns; numbers with four figures."""
+    shown = table[list(columns)] if columns else table
+    return str(
+        shown.to_html(
+            index=False,
+            border=0,
+            max_rows=ROWS,
+            float_format=lambda value: f"{value:.4g}",
+            na_rep="",
+        )
+    )
