@@ -205,3 +205,56 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["once", "done"]
+
+
+def test_prompts_are_known_by_their_texts_and_tables_show_pictures(result: untrain.Result) -> None:
+    text = result.prompts["prompt"].iloc[1]
+    drawn, found = result.pictures(text), result.influences(text, top=4)
+    assert set(drawn["prompt_id"]) == {"p01"} == set(found["prompt_id"])
+    assert drawn[["picture", "picture_with", "picture_without"]].notna().all(axis=None)
+    assert np.array_equal(np.asarray(drawn["picture"].iloc[1]), np.asarray(result.images("p01")[1]))
+    sets = result.forget_sets.query("arm == 'targeted' and prompt_id == 'p01'")
+    assert set(found.loc[found["removed"], "image_id"]) == set(sets["image_id"])
+    assert found._repr_html_().count("<img") == 4
+    assert "no proof of influence" in found.attrs["caption"]
+    assert "control was not seen" in found.attrs["caption"]  # and so no effect is told
+    assert len(result.pictures()) == 12 and result.effect(text) == result.effect("p01")
+
+
+def test_plots_return_axes_and_say_what_cannot_be_trusted(result: untrain.Result) -> None:
+    from matplotlib import pyplot
+
+    axes = [result.plot.effects(), result.plot.effects(by="prompt"), result.plot.verdicts()]
+    for each in axes:
+        told = [text.get_text() for text in each.texts]
+        assert any("control was not seen" in text for text in told)
+    assert result.plot.pictures("p00").shape == (3, 2)
+    assert result.plot.influences("p00", top=5).shape == (1, 5)
+    own = pyplot.figure().subplots()
+    assert result.plot.effects(axes=own) is own
+    pyplot.close("all")
+    with pytest.raises(untrain.InputError, match="expected arm or prompt"):
+        result.plot.effects(by="colour")  # type: ignore[arg-type]
+
+
+def test_every_object_shows_itself_in_a_notebook(result: untrain.Result) -> None:
+    again = untrain.Experiment(result.config)
+    shown = [result, result.effect("p00"), again, again.plan(noise=0.3), again.catalog]
+    shown += [result.trace(result.images("p00")[0], top=2)]
+    shown += [result.attribute(method="fusion", prompts="p00", top=2)]
+    for each in shown:
+        page = each._repr_html_()  # type: ignore[attr-defined]
+        assert page.startswith("<") and "<script" not in page and " object at 0x" not in page
+
+
+def test_what_is_not_there_yet_says_how_to_make_it(result: untrain.Result) -> None:
+    for ask, words in (
+        (result.bank, "no bank"),
+        (result.leaderboard, "no leaderboard"),
+        (result.ladder, "no results/fidelity"),
+        (lambda: result.attribute(42), "expected a picture"),
+        (lambda: untrain.attribute(42), "expected a run.*found int"),  # type: ignore[arg-type]
+        (lambda: untrain.trace("x.png", 42), "expected training images.*found int"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(untrain.InputError, match=words):
+            ask()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,6 +66,7 @@ def named_pictures(pictures: Pictures) -> dict[str, np.ndarray]:
     if isinstance(pictures, Mapping):
         return {str(name): pixels_of(each) for name, each in pictures.items()}
     single = isinstance(pictures, (str, Path, Image.Image)) or hasattr(pictures, "shape")
+    single = single or not isinstance(pictures, Iterable)  # `pixels_of` says what it is
     several: list[Any] = [pictures] if single else list(pictures)  # type: ignore[arg-type]
     if all(isinstance(each, (str, Path)) for each in several) and several:
         return {n: pixels_of(p) for n, p in named_files([local_path(p) for p in several]).items()}

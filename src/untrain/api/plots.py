@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class ResultPlots:
     >>> import untrain
     >>> axes = untrain.load_result("runs/micro").plot.effects()
     >>> axes.get_xlabel()
-    'bits per token worse without them'
+    'bits per image token worse without them'
     """
 
     def __init__(self, result: ResultPictures) -> None:
@@ -62,12 +62,13 @@ class ResultPlots:
         table = table[np.isfinite(table["effect"].astype(float)) & (table["role"] != "control")]
         if by == "prompt" and table.empty:
             raise InputError("no prompt of the run has an effect of its own")
+        arms = by == "arm"
+        height = figures.arms_height(run) if arms else figures.prompts_height(table)
+        axes = axes or _axes(height)
         with styled():
-            if by == "arm":
-                axes = axes or _figure(figures.arms_height(run))
+            if arms:
                 figures.draw_arms(axes, run)
             else:
-                axes = axes or _figure(figures.prompts_height(table))
                 figures.draw_prompts(axes, table, run.unit)
             return self._told(axes)
 
@@ -91,8 +92,8 @@ class ResultPlots:
         bars = {name: table for name, table in bars.items() if len(table)}
         if not bars:
             raise InputError("the run has no verdicts yet")
+        axes = axes or _axes(1.0 + 0.5 * len(bars))
         with styled():
-            axes = axes or _figure(1.0 + 0.5 * len(bars))
             seen: set[str] = set()
             for row, table in enumerate(bars.values()):
                 left = 0
@@ -182,27 +183,33 @@ class ResultPlots:
         return f"Plots of {self._result!r}: effects, verdicts, pictures, influences"
 
 
-def _figure(height: float) -> Axes:
-    """Return axes of a figure of their own that notebooks show."""
+def _figure(width: float, height: float) -> Figure:
+    """Return a figure, in inches, that notebooks show.
+
+    It is made outside of the report's style: the first one chooses matplotlib's backend, which sets
+    what leaving the style would set back.
+    """
     from matplotlib import pyplot
 
-    from untrain.report.figures.style import WIDTH
+    from untrain.report.figures.style import PAPER
 
-    axes: Axes = pyplot.subplots(figsize=(WIDTH, height), layout="constrained")[1]
-    return axes
+    return pyplot.figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+
+
+def _axes(height: float) -> Axes:
+    from untrain.report.figures.style import WIDTH, styled
+
+    figure = _figure(WIDTH, height)
+    with styled():
+        return figure.subplots()
 
 
 def _grid(rows: int, columns: int, title: str) -> np.ndarray:
-    from matplotlib import pyplot
-
     from untrain.report.figures.style import styled
 
+    figure = _figure(max(3.0, CELL * columns + 0.6), CELL * rows + 0.7)
     with styled():
-        size = (max(3.0, CELL * columns + 0.6), CELL * rows + 0.7)
-        found: tuple[Figure, Any] = pyplot.subplots(
-            rows, columns, figsize=size, squeeze=False, layout="constrained"
-        )
-        figure, grid = found
+        grid: np.ndarray = figure.subplots(rows, columns, squeeze=False)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
             figure.suptitle(title)
@@ -211,8 +218,7 @@ def _grid(rows: int, columns: int, title: str) -> np.ndarray:
             axes.set_yticks([])
             for side in axes.spines.values():
                 side.set_visible(False)
-        array: np.ndarray = grid
-        return array
+    return grid
 
 
 def _show(axes: Axes, picture: Image.Image | None) -> None:

@@ -92,7 +92,9 @@ class Result(ResultPictures):
 
     # Asking further ----------------------------------------------------------------------------
 
-    def trace(self, pictures: Pictures, prompt: str | None = None, **options: Any) -> Traced:
+    def trace(
+        self, pictures: Pictures | pd.DataFrame, prompt: str | None = None, **options: Any
+    ) -> Traced:
         """Return the training images of the run that are nearest to pictures.
 
         Parameters

@@ -26,6 +26,7 @@ from untrain.catalogs.formats.arrow_rows import (
 from untrain.catalogs.intake import BLOCK, Row, Source, take_in
 from untrain.catalogs.pictures import local_path, pixels_of
 from untrain.core.errors import InputError
+from untrain.core.outside import read_bytes
 
 if TYPE_CHECKING:
     import datasets
@@ -204,7 +205,7 @@ def _encoded(cell: Any, image_id: str) -> bytes:
     if isinstance(cell, (str, Path)):
         path = local_path(cell).expanduser()
         try:
-            return path.read_bytes()
+            return read_bytes(path)
         except OSError as error:
             raise InputError(f"image '{image_id}': {path} cannot be read ({error})") from None
     if cell is None or (isinstance(cell, float) and cell != cell):
