@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from untrain.api.effect import check_known
 from untrain.api.result_tables import ResultTables
 from untrain.core.errors import InputError, UntrainError
+from untrain.runs.pictures import open_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,10 +67,17 @@ class ResultPictures(ResultTables):
             pair = with_and_without(run, prompt_id) if run is not None else ()
             both = [self._drawn(prompt_id, model) for model in pair] or [{}, {}]
             for number, path in self._drawn(prompt_id, "A").items():
-                others = [_open(own[number]) if number in own else None for own in both]
+                others = [open_picture(own[number]) if number in own else None for own in both]
                 copy = copies.get((prompt_id, str(number)))
                 rows.append(
-                    (prompt_id, texts[prompt_id], number, _open(path), *others, copy or pd.NA)
+                    (
+                        prompt_id,
+                        texts[prompt_id],
+                        number,
+                        open_picture(path),
+                        *others,
+                        copy or pd.NA,
+                    )
                 )
             if pair:
                 caption = (
@@ -185,7 +193,7 @@ class ResultPictures(ResultTables):
         >>> [picture.size for picture in again]
         [(16, 16), (16, 16)]
         """
-        return [_open(path) for path in self._drawn(self._prompt(prompt_id), model).values()]
+        return [open_picture(path) for path in self._drawn(self._prompt(prompt_id), model).values()]
 
     def with_and_without(self, prompt_id: str) -> tuple[str, ...]:
         """Return a model that had the prompt's own images and one that did not, much alike else."""
@@ -201,7 +209,7 @@ class ResultPictures(ResultTables):
                 f"{self.folder} keeps no picture of the training image '{image_id}', only of those "
                 "that its report shows; untrain.Experiment(config).catalog reads the data itself"
             )
-        return _open(path)
+        return open_picture(path)
 
     def sheet(self, prompts: int | None = None) -> Image.Image:
         """Return generated pictures on one sheet, a row a prompt: by A, with and without."""
@@ -225,7 +233,7 @@ class ResultPictures(ResultTables):
     def _training_image(self, image_id: str) -> Image.Image | None:
         path = self._thumbnail(image_id)
         if path is not None:
-            return _open(path)
+            return open_picture(path)
         if self._training is None or image_id not in self._training.index:
             return None
         return self._training.image(image_id)
@@ -257,10 +265,3 @@ class ResultPictures(ResultTables):
         if not (self.folder / "results" / "effects.parquet").is_file():
             return ""
         return " ".join(headline(self._read())[:1])
-
-
-def _open(path: Path) -> Image.Image:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.convert("RGB")

@@ -50,12 +50,10 @@ class UnlearnedModel:
 
     def sheet(self) -> Image.Image:
         """Return pictures of the run's prompts by both models, before on the left of each row."""
-        from PIL import Image
-
+        from untrain.runs.pictures import open_picture
         from untrain.runs.unlearned import SHEET
 
-        with Image.open(self.folder / SHEET) as image:
-            return image.convert("RGB")
+        return open_picture(self.folder / SHEET)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: mean losses before and after, and pictures."""

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from untrain.banks.subsets import (
     RandomSubset,
@@ -41,6 +41,7 @@ from untrain.core.files import (
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
 from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES
+from untrain.core.tensors import read_arrays
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
@@ -242,7 +243,7 @@ def read_bank(folder: Path) -> Bank:
     measured = models["model_id"].isin(outcomes["model_id"]).to_numpy()
     if not measured.any():
         raise InputError(f"no model of the bank in {folder} is measured yet: {remedy}")
-    kept = load_file(folder / "bank" / "kept.safetensors")["kept"][: len(models)].astype(bool)
+    kept = read_arrays(folder / "bank" / "kept.safetensors")["kept"][: len(models)].astype(bool)
     return Bank(
         models[measured].reset_index(drop=True),
         kept[measured],

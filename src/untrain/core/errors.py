@@ -19,6 +19,24 @@ class InputError(UntrainError):
     exit_code = 2
 
 
+class Damaged(InputError, ValueError):
+    """A file of untrain's own is not as it was written: cut, overwritten, or of other content.
+
+    A `ValueError` too, as all that is wrong with a file's content is for code that can go on
+    without it.
+    """
+
+
+def damaged(path: object, fault: object) -> Damaged:
+    """Return the error of a damaged file, with what makes it again."""
+    words = str(fault).strip().splitlines()
+    return Damaged(
+        f"{path} is damaged ({words[0] if words else type(fault).__name__}). What belongs to a run "
+        "is made again if you delete the file, or the folder of the model that it is in, and give "
+        "`untrain run` the run's config.yaml; what belongs to the cache, by itself"
+    )
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Tell whether a failure is for want of disk space, whichever library reports it."""
     return getattr(error, "errno", None) == ENOSPC or "No space left on device" in str(error)

@@ -21,8 +21,8 @@ from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from untrain.core.errors import InputError
-from untrain.core.outside import parse_json, read_text
+from untrain.core.errors import InputError, damaged
+from untrain.core.outside import parse_json, parse_yaml, read_text, require_regular
 
 if TYPE_CHECKING:  # every command imports this file, and most need neither to start
     import numpy as np
@@ -312,8 +312,44 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return parse_json(read_text(path, "TABLE", "utf-8"))
+    """Read a JSON file; one that holds no JSON is `Damaged`."""
+    with opened_whole(path):
+        return parse_json(read_text(path, "TABLE", "utf-8"))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of untrain's own; one that holds none is `Damaged`."""
+    with opened_whole(path):
+        return parse_yaml(read_text(path))[1]
+
+
+@contextmanager
+def opened_whole(path: Path) -> Iterator[None]:
+    """Turn what a library says of a broken file into `Damaged`, which names it.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+        As they are.
+    Damaged
+        For anything else that reading raises.
+    """
+    try:
+        require_regular(path)
+        yield
+    except (FileNotFoundError, PermissionError, InputError):
+        raise
+    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise damaged(path, getattr(error, "strerror", None) or error) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in (
+            "pyarrow",
+            "pandas",
+            "safetensors",
+            "yaml",
+        ):
+            raise
+        raise damaged(path, error) from error
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from untrain.core.errors import InputError
-from untrain.core.outside import parse_yaml, read_text
+from untrain.core.files import read_yaml
 from untrain.evaluation import power
 from untrain.evaluation.measurement import BITS
 from untrain.evaluation.verdicts import DEFAULT_MARGIN
@@ -166,7 +166,7 @@ def _noise(config: Config, given: float | None, paired: bool, unit: str) -> Mode
     recipe = config.data, config.generator
     found = []
     for folder in sorted(path.parent for path in config.runs.glob("*/config.yaml")):
-        values = parse_yaml(read_text(folder / "config.yaml"))[1] or {}
+        values = read_yaml(folder / "config.yaml") or {}
         if _sections(values) == recipe and is_finished_trial(folder):
             trial = read_trial(folder)
             if paired != (len(set(trial.assignment.seed_offsets)) == 1):

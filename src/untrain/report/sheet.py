@@ -9,6 +9,7 @@ from PIL import Image
 
 from untrain.catalogs.sheet import contact_sheet, one_line
 from untrain.report.model_pairs import with_and_without
+from untrain.runs.pictures import open_picture
 from untrain.runs.results import read_results
 
 _EACH = 5  # pictures of a model, at most
@@ -49,8 +50,7 @@ def generated_sheet(folder: Path, cell: int = 96, rows: int | None = None) -> Im
         for (name, source), caption in zip(columns, _CAPTIONS, strict=False):
             drawn = sorted((source / prompt_id).glob("[0-9]*.png"))[:each]
             for path in drawn:
-                with Image.open(path) as image:
-                    pictures.append(image.convert("RGB"))
+                pictures.append(open_picture(path))
             told = caption.format(text=one_line(str(text)), prompt=prompt_id, model=name)
             labels += [told, *[""] * (len(drawn) - 1)] if drawn else []
             missing = each - len(drawn)

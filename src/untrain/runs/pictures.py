@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder
+from untrain.core.files import atomic_folder, opened_whole
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, np.ndarray]) -> None:
@@ -23,12 +26,17 @@ def save_pictures(folder: Path, pictures: Mapping[str, np.ndarray]) -> None:
             Image.fromarray(pixels).save(path)
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Read a PNG as uint8 height × width × 3."""
+def open_picture(path: Path) -> Image.Image:
+    """Read a PNG that untrain wrote, in RGB; `untrain.core.errors.Damaged` if it is none."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    with opened_whole(path), Image.open(path, formats=["PNG"]) as image:
+        return image.convert("RGB")
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a PNG that untrain wrote as uint8 height × width × 3."""
+    return np.asarray(open_picture(path))
 
 
 class PictureFiles(Sequence[np.ndarray]):

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import atomic_file, fingerprint
 from untrain.core.tables import PROMPTS
+from untrain.core.tensors import read_arrays
 from untrain.generators.queries import Queries
 from untrain.runs.pictures import PictureFiles, read_picture, save_pictures
 
@@ -80,7 +81,7 @@ def read_queries(folder: Path) -> Queries:
     paths = [folder / "queries" / p / f"{g}.png" for p, g in keys]
     samples = None
     if (folder / SAMPLES).is_file():
-        stored = load_file(folder / SAMPLES)
+        stored = read_arrays(folder / SAMPLES)
         samples = np.stack([stored[f"{p}/{g}"] for p, g in keys])
     return Queries(tuple(keys), texts, PictureFiles(paths), samples)
 

@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.files import read_json
-from untrain.core.outside import parse_yaml, read_text
+from untrain.core.files import read_json, read_yaml
 from untrain.core.schema import Kind, Table
 from untrain.core.tables import (
     CAPTIONS,
@@ -162,7 +161,7 @@ def read_results(folder: Path) -> RunResults:
     config = folder / "config.yaml"
     found = RunResults(
         folder,
-        (parse_yaml(read_text(config))[1] or {}) if config.is_file() else {},
+        (read_yaml(config) or {}) if config.is_file() else {},
         _record(folder),
         *(_read(table, folder) for table in _TABLES),
     )

@@ -6,11 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from untrain.core.errors import InputError
-from untrain.core.files import read_json
-from untrain.core.outside import parse_yaml, read_text
+from untrain.core.files import opened_whole, read_json, read_yaml
 from untrain.runs.find import RECORD
 from untrain.runs.stage_names import HELP_OF_GIVEN_PICTURES, STAGE_HELP
 
@@ -158,10 +155,10 @@ def _models(folder: Path, bank: list[str]) -> tuple[int, int | None]:
 
 def _wanted(folder: Path) -> int | None:
     try:
-        config = parse_yaml(read_text(folder / "config.yaml"))[1]
+        config = read_yaml(folder / "config.yaml")
         design = config["design"]
         return 1 + int(design["models"]) if design["kind"] == "randomised" else None
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -171,7 +168,10 @@ def _rows(table: Path) -> list[str]:
         return []
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(table) as file:  # `read_table` imports data sets, and pandas with them
+    with (
+        opened_whole(table),
+        pq.ParquetFile(table) as file,
+    ):  # `read_table` imports data sets, and pandas with them
         return [str(key) for key in file.read(columns=["fingerprint"])[0].to_pylist()]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cached, recall
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import bar
+from untrain.core.tensors import read_torch
 from untrain.generators.base import Generator
 from untrain.generators.recording import SHARES, Checkpoint, recording
 
@@ -109,8 +110,8 @@ def _load(folder: Path) -> list[Checkpoint]:
     for number, told in enumerate(read_json(folder / "checkpoints.json")):
         moments = folder / f"{number}-moments.safetensors"
         made = Checkpoint(
-            weights=load_file(folder / f"{number}-weights.safetensors"),
-            second_moments=load_file(moments) if moments.is_file() else None,
+            weights=read_torch(folder / f"{number}-weights.safetensors"),
+            second_moments=read_torch(moments) if moments.is_file() else None,
             **told,
         )
         found.append(made)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from untrain.attribution.gradients.layers import factors, sizes_of
 from untrain.attribution.gradients.outputs import Output
@@ -31,6 +31,7 @@ from untrain.core.files import fingerprint
 from untrain.core.hardware import device
 from untrain.core.notes import Note
 from untrain.core.progress import bar
+from untrain.core.tensors import read_torch
 from untrain.generators.base import Generator
 from untrain.generators.differentiable import (
     Differentiable,
@@ -297,7 +298,7 @@ def _save(fisher: Fisher, path: Path) -> None:
 
 
 def _load(path: Path) -> Fisher:
-    tensors = load_file(path, device=str(device()))
+    tensors = read_torch(path, device=str(device()))
     names = [key.partition(":")[2] for key in tensors if key.startswith("values:")]
     if not names:
         raise InputError("it has no layers")

@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 
 from untrain.attribution.base import Evidence, Scores
 from untrain.banks.judging import Truth, judge, limits
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.tensors import read_arrays
 from untrain.generators.base import Generator
 from untrain.generators.queries import Queries
 from untrain.generators.spec import GeneratorSpec
@@ -111,13 +111,13 @@ class Benchmark:
         texts = dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
         pictures = PictureFiles([self.folder / "queries" / p / f"{g}.png" for p, g in keys])
         file = self.folder / "queries.safetensors"
-        samples = load_file(file)["samples"] if file.is_file() else None
+        samples = read_arrays(file)["samples"] if file.is_file() else None
         return Queries(keys, texts, pictures, samples)
 
     @cached_property
     def kept(self) -> np.ndarray:
         """Which model was trained on which image, bool (models, images)."""
-        return load_file(self.folder / "kept.safetensors")["kept"].astype(bool)
+        return read_arrays(self.folder / "kept.safetensors")["kept"].astype(bool)
 
     @cached_property
     def outcomes(self) -> np.ndarray:
@@ -136,7 +136,7 @@ class Benchmark:
         file = self.folder / "baselines.safetensors"
         if not file.is_file():
             return {}
-        stored = load_file(file)
+        stored = read_arrays(file)
         return {
             each["name"]: Scores(
                 stored[each["name"]],

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from untrain.banks.bank import depends_on, measure_of
 from untrain.banks.groups.draws import SHARES, GroupDraw, default_models, draw_sets
@@ -34,6 +34,7 @@ from untrain.core.files import atomic_file, read_json, write_json
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
 from untrain.core.tables import GROUP_MODELS, GROUP_OF_IMAGE, GROUP_OUTCOMES
+from untrain.core.tensors import read_arrays
 from untrain.evaluation.measures import Surprise
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.stages.evaluate import pairs_of
@@ -282,7 +283,7 @@ def read_group_bank(run: Run, groups: Groups) -> GroupBank:
     measured = models["model_id"].isin(outcomes["model_id"]).to_numpy()
     if not measured[models["kind"].isin([FULL, EMPTY])].all():
         raise InputError(f"the bank in {folder} is not measured yet: {remedy}")
-    kept = load_file(folder / "kept.safetensors")["kept"][: len(models)].astype(bool)
+    kept = read_arrays(folder / "kept.safetensors")["kept"][: len(models)].astype(bool)
     return GroupBank(groups, models[measured].reset_index(drop=True), kept[measured], outcomes)
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from untrain.banks.ladder.sets import LadderSet
 from untrain.catalogs.base import Catalog
 from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
+from untrain.core.tensors import read_arrays
 from untrain.core.vocabulary import Group
 from untrain.encoders.base import Encoder
 from untrain.encoders.float16 import widen
@@ -77,7 +78,7 @@ class Items:
 def read_items(folder: Path) -> Items:
     """Read what `Items.write` wrote."""
     told = read_json(folder / "pairs.json")
-    samples = load_file(folder / "pairs.safetensors")["samples"]
+    samples = read_arrays(folder / "pairs.safetensors")["samples"]
     groups, ids, captions = (tuple(told[name]) for name in ("groups", "ids", "captions"))
     return Items(groups, ids, captions, samples)
 

@@ -19,11 +19,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from untrain.core.errors import UntrainError
 from untrain.core.files import read_json, write_json
 from untrain.core.hardware import Precision, device
+from untrain.core.tensors import read_torch
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.stacked import bytes_of_one
@@ -76,7 +77,7 @@ def train_across(
         write_json(folder / "order.json", {**order, "precision": precision})
         _launch(folder, processes, progress)
         model = Transformer(preset, data.vocabulary)
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model.load_state_dict(read_torch(folder / "model.safetensors"))
         losses = read_json(folder / "losses.json")["losses"]
     return model.to(device()).eval().requires_grad_(False), losses
 
@@ -140,7 +141,7 @@ def _train(folder: Path) -> None:
 
     # The precision is that of `autocast`, as everywhere.
     accelerator = Accelerator(cpu=device().type == "cpu", mixed_precision="no")
-    order, arrays = read_json(folder / "order.json"), load_file(folder / "data.safetensors")
+    order, arrays = read_json(folder / "order.json"), read_torch(folder / "data.safetensors")
     named = {name: array.numpy() for name, array in arrays.items()}
     preset = Preset.from_dict(order["preset"])
     torch.manual_seed(order["seed"])

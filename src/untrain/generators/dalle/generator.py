@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
 from untrain.core.hardware import Precision, check_precision, default_precision, device
+from untrain.core.tensors import read_rows, read_torch
 from untrain.generators.base import (
     Cost,
     Generations,
@@ -39,7 +40,6 @@ from untrain.generators.dalle.training import (
 )
 from untrain.generators.differentiable import Batch
 from untrain.generators.predictions import Prediction
-from untrain.generators.stored import stored_rows
 
 if TYPE_CHECKING:  # its library is slow to import, and a worker that only trains does not need it
     from untrain.generators.dalle.autoencoder import Autoencoder
@@ -219,7 +219,7 @@ class DalleGenerator(Generator):
 
     def _data(self, catalog: Catalog, kept: np.ndarray) -> TokenData:
         """Return the tokens of ``catalog``, with the pairs that are kept."""
-        tokens = load_file(self._tokens_of(catalog))
+        tokens = read_torch(self._tokens_of(catalog))
         vocabulary = self.tokenizer.get_vocab_size()
         return TokenData(tokens["text"].numpy(), tokens["image"].numpy(), kept, vocabulary)
 
@@ -257,7 +257,7 @@ class DalleGenerator(Generator):
         rows = rows_of(catalog, ids)
         if self._is_prepared(catalog):
             file = self._tokens_of(catalog)
-            text, image = (stored_rows(file, name, rows) for name in ("text", "image"))
+            text, image = (read_rows(file, name, rows) for name in ("text", "image"))
         else:
             text = self._text([catalog.captions[row] for row in rows])
             image = self.encode(catalog.pixels(self.image_size, ids))
@@ -313,7 +313,7 @@ class DalleGenerator(Generator):
 
         if self._autoencoder is None:
             model = Autoencoder(self.preset)
-            model.load_state_dict(load_file(self._prepared() / "autoencoder.safetensors"))
+            model.load_state_dict(read_torch(self._prepared() / "autoencoder.safetensors"))
             self._autoencoder = model.to(device()).eval().requires_grad_(False)
         return self._autoencoder
 
@@ -331,7 +331,7 @@ class DalleGenerator(Generator):
         if description["shared"] != self.shared_fingerprint:
             raise InputError(f"the model in {folder} belongs to other frozen parts or a recipe")
         model = tr.Transformer(self.preset, self.tokenizer.get_vocab_size())
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model.load_state_dict(read_torch(folder / "model.safetensors"))
         self._model = model.to(device()).eval().requires_grad_(False)
         self.losses = description["losses"]
         return self

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import nn
 
 from untrain.catalogs.base import Catalog
@@ -30,6 +30,7 @@ from untrain.core.hardware import (
     deterministic,
     device,
 )
+from untrain.core.tensors import read_arrays, read_rows
 from untrain.generators.base import (
     Cost,
     Generations,
@@ -51,7 +52,6 @@ from untrain.generators.diffusion.loss import (
 from untrain.generators.diffusion.presets import Denoising
 from untrain.generators.paired import Epoch, descend
 from untrain.generators.predictions import Prediction
-from untrain.generators.stored import stored_rows
 
 BATCH = 64  # pictures that are drawn or encoded at a time
 
@@ -161,7 +161,7 @@ class DenoisingGenerator(Generator):
         self, catalog: Catalog, removed: Collection[str], seed: int, progress: Progress
     ) -> None:
         """Train a network on ``catalog`` without ``removed``; see `Generator.fit`."""
-        pictures = load_file(self._pictures_of(catalog))["pictures"]
+        pictures = read_arrays(self._pictures_of(catalog))["pictures"]
         kept = kept_rows(catalog, removed)
         self._model, self.losses = self._train(pictures, catalog.captions, kept, seed, progress)
 
@@ -252,7 +252,7 @@ class DenoisingGenerator(Generator):
             for row, silent in zip(rows, drawn.silent, strict=True)
         ]
         if self._is_prepared(catalog):
-            packed = stored_rows(self._pictures_of(catalog), "pictures", rows)
+            packed = read_rows(self._pictures_of(catalog), "pictures", rows)
         else:
             packed = self.space.pack(catalog.pixels(self.image_size, ids))
         clean = self.space.unpack(packed)

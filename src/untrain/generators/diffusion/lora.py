@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.hardware import device
+from untrain.core.tensors import read_torch
 from untrain.generators.diffusion.denoising import DenoisingGenerator
 from untrain.generators.diffusion.latents import Latents, import_diffusers
 from untrain.generators.diffusion.presets import LoraRecipe
@@ -145,7 +146,7 @@ class LoraGenerator(DenoisingGenerator):
         if description["settings"] != self.preset.to_dict():
             raise InputError(f"the adapter in {folder} is of another recipe")
         model = self.network(0)
-        found = load_file(folder / "adapter.safetensors")
+        found = read_torch(folder / "adapter.safetensors")
         absent = set(self.learnt(model)) ^ set(found)
         if absent:
             raise InputError(f"the adapter in {folder} does not fit the pipeline: {min(absent)}")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
 from untrain.core.hardware import device
+from untrain.core.tensors import read_torch
 from untrain.generators.diffusion.denoising import DenoisingGenerator
 from untrain.generators.diffusion.latents import Latents, Pixels, import_diffusers
 from untrain.generators.diffusion.presets import DiffusionPreset, diffusion_preset_of
@@ -80,7 +81,7 @@ class DiffusionGenerator(DenoisingGenerator):
         if description["preset"] != self.preset.to_dict():
             raise InputError(f"the model in {folder} is of another recipe")
         model = Network(self.preset, self.shape)
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model.load_state_dict(read_torch(folder / "model.safetensors"))
         self._model = model.to(device()).eval().requires_grad_(False)
         self.losses = description["losses"]
         return self

@@ -60,7 +60,7 @@ def projection(run: RunResults) -> Projection | str:
     path = run.folder / "queries.safetensors"
     if tokens is None or not path.is_file():
         return "this run has no codes of its pictures"
-    from safetensors.numpy import load_file
+    from untrain.core.tensors import read_arrays
 
     codes, levels = tokens
     ours = [(p, i, "chosen") for p, ids in chosen_sets(run).items() for i in ids]
@@ -69,7 +69,7 @@ def projection(run: RunResults) -> Projection | str:
     images = pd.concat([pd.DataFrame(ours, columns=list(every)), every], ignore_index=True)
     images = images.drop_duplicates(["prompt_id", "image_id"])
     images = images[images["image_id"].isin(codes)].rename(columns={"image_id": "name"})
-    drawn = {key: tokens for key, tokens in load_file(path).items() if not _is_reference(key)}
+    drawn = {key: tokens for key, tokens in read_arrays(path).items() if not _is_reference(key)}
     if images.empty or not drawn:
         return "this run has no codes of its candidates or generated pictures"
     names = images["name"].unique()
@@ -106,13 +106,13 @@ def unpack(tokens: np.ndarray, levels: list[int]) -> np.ndarray:
 
 def _training_tokens(run: RunResults) -> tuple[dict[str, np.ndarray], list[int]] | None:
     """Return the tokens of every training image by id, and the levels of the autoencoder."""
-    from safetensors.numpy import load_file
+    from untrain.core.tensors import read_arrays
 
     ids = run.catalog["image_id"]
     for folder in sorted((run.folder / "shared").glob("*/")):
         if (folder / "tokens.safetensors").is_file() and _is_of(run, folder):
             levels = read_json(folder / "shared.json")["recipe"]["levels"]
-            tokens = load_file(folder / "tokens.safetensors")["image"]
+            tokens = read_arrays(folder / "tokens.safetensors")["image"]
             if len(ids) == len(tokens):
                 return dict(zip(ids, tokens, strict=True)), levels
     return None

@@ -35,7 +35,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from untrain.catalogs.base import Catalog, decode
 from untrain.core.errors import InputError
@@ -46,6 +45,7 @@ from untrain.encoders.base import Encoder
 from untrain.evaluation.study_table import folder_name, study_table
 from untrain.report.model_pairs import with_and_without
 from untrain.report.study.readme import readme
+from untrain.runs.pictures import read_picture
 from untrain.runs.results import RunResults, read_results, rows
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.pixel import resize_folder
@@ -230,8 +230,9 @@ def _write_merged(
     ]
     retrieved = []
     for image_id in dict.fromkeys(pairs["image_id"]):
+        name = _file_name(image_id)
         data = catalog.encoded(image_id)
-        with (folder / _file_name(image_id)).open("xb") as file:
+        with (folder / name).open("xb") as file:
             file.write(data)
         retrieved.append(np.asarray(decode(data, image_id)))
     own = pairs.assign(file=pairs["image_id"].map(_file_name))
@@ -322,8 +323,7 @@ def _write_results(run: RunResults, prompts: list[_Prompt], folder: Path, number
 def _copy_picture(source: Path, k: int, target: Path) -> np.ndarray:
     """Copy the k-th generated picture and return it as uint8 H×W×3."""
     path = shutil.copyfile(source / f"{k}.png", target / f"{k}.png")
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    return read_picture(path)
 
 
 def _file_name(image_id: str) -> str:

@@ -20,6 +20,7 @@ from untrain.report.model_pairs import with_and_without
 from untrain.report.notes import warnings
 from untrain.report.ranking import first_images
 from untrain.report.tables import effects as tables
+from untrain.runs.pictures import open_picture
 from untrain.runs.results import RunResults, read_results
 
 COLUMNS = ("trained without", "k", "effect", "95 % interval", "p", "naive", "naive interval")
@@ -120,7 +121,7 @@ def pictures(run: RunResults, prompts: int, training_images: bool = True) -> Ite
         for model, words in zip(models, ("with", "without"), strict=False):
             path = run.folder / "generations" / model / prompt_id / "0.png"
             named.append((f"{words} ({model})", path))
-        opened = [(label, _open(path)) for label, path in named if path.is_file()]
+        opened = [(label, open_picture(path)) for label, path in named if path.is_file()]
         if opened:
             row = picture_row(opened, PICTURE)
             row.title, row.title_justify = escape(f"{prompt_id}: {prompt.prompt}"), "left"
@@ -143,11 +144,6 @@ def to_dict(run: RunResults) -> dict[str, Any]:
         "prompts": tables.prompt_table(run).to_dict("records"),
         "warnings": [note.to_dict() for note in warnings(run)],
     }
-
-
-def _open(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
 
 
 # Pictures as text -------------------------------------------------------------------------------

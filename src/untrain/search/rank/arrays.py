@@ -154,7 +154,8 @@ def _numpy(path: Path) -> np.ndarray:
 
 def _safetensors(path: Path) -> np.ndarray:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+
+    from untrain.core.tensors import read_torch
 
     if PARTITION.fullmatch(path.name):
         raise InputError(
@@ -162,7 +163,7 @@ def _safetensors(path: Path) -> np.ndarray:
             "analyzer.aggregate_pairwise_scores(name) first"
         )
     try:
-        tensors = load_file(path)
+        tensors = read_torch(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
     if ALL_MODULES in tensors:
