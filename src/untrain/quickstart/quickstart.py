@@ -124,13 +124,19 @@ class Quickstart:
         )
         record["trial"] = self._trial(catalog, settings, captions)
         record["next"] = self._next(catalog, settings, captions)
-        record["seconds"] = time.monotonic() - self._start
+        record["seconds"] = max(time.monotonic() - self._start, self._before)
         return self._write(record, catalog)
 
     @property
     def _left(self) -> float:
         """Seconds until the time is over."""
         return 60 * self.minutes - (time.monotonic() - self._start)
+
+    @property
+    def _before(self) -> float:
+        """Seconds that it took when it was done before: doing it again takes a moment."""
+        known = self.out / RECORD
+        return float(read_json(known)["seconds"]) if known.is_file() else 0.0
 
     def _told(self, name: str, words: str) -> None:
         console.print(f"[bold]{name}[/]  {escape(words)}{self._used}", soft_wrap=True)
