@@ -5,7 +5,6 @@ The words and rows are those of the report and of the terminal.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -14,11 +13,12 @@ from typing import Any
 
 from untrain.core.errors import UntrainError
 from untrain.evaluation.measurement import spoken
+from untrain.report.page.cards import own_words
 from untrain.report.tables import effects as tables
 from untrain.report.tables import leaderboard as board_words
 from untrain.report.tables import shares as share_words
 from untrain.report.tables import unlearning as ladder_words
-from untrain.report.words import bare_p, interval, number, uncertainty
+from untrain.report.words import bare_p, interval, number
 from untrain.runs.fidelity import has_fidelity, read_fidelity
 from untrain.runs.leaderboard import has_leaderboard, read_leaderboard
 from untrain.runs.results import RunResults, rows
@@ -83,15 +83,10 @@ def verdict_section(run: RunResults) -> dict[str, Any] | None:
     }
 
 
-def effect_words(row: Any, unit: str) -> str:
-    """Return the effect of a prompt's own images, a row of the table of prompts, as a sentence."""
-    if math.isnan(row.effect):
-        return ""
-    how = uncertainty(row.low, row.high, row.p_value)
-    return (
-        f"Without its images the pictures become {number(row.effect)} {spoken(unit)} less "
-        f"likely{how}."
-    )
+def effect_words(row: Any, run: RunResults) -> str:
+    """Return what the report says of a row of the table of prompts; "" where it says nothing."""
+    said = own_words(row, run)
+    return "" if run.withheld or not said["words"] else f"{said['words']} {said['figures']}."
 
 
 def _leaderboard(folder: Path) -> dict[str, Any] | None:

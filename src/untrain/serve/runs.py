@@ -129,7 +129,7 @@ def _prompts(result: Result, read: RunResults | None) -> list[dict[str, Any]]:
                 "text": row.prompt,
                 "role": row.role,
                 "verdict": found.verdict if found else "",
-                "effect": effect_words(found, read.unit) if found and read else "",
+                "effect": effect_words(found, read) if found and read else "",
                 "numbers": numbers[:FEW],
                 "pair": pair if len(pair) == 2 else (),
             }
