@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 By = Literal["arm", "prompt"]
 BY = ("arm", "prompt")
 CELL = 1.1  # inches of a picture
+LETTERS = 13  # in an inch
 
 
 class ResultPlots:
@@ -28,7 +30,7 @@ class ResultPlots:
     --------
     >>> import untrain
     >>> axes = untrain.load_result("runs/micro").plot.effects()
-    >>> axes.get_xlabel()
+    >>> axes.get_xlabel().splitlines()[0]
     'bits per image token worse without them'
     """
 
@@ -134,7 +136,8 @@ class ResultPlots:
             line[0].set_ylabel(words)
             for axes, picture in zip(line, table[name], strict=True):
                 _show(axes, picture)
-        self._told(grid[-1, 0])
+        doubt = self._result._doubt()
+        grid[0, 0].figure.supxlabel(_lines(doubt, grid[0, 0]), fontsize=7.5)
         return grid
 
     def influences(self, prompt: str, top: int = 8, method: str | None = None) -> np.ndarray:
@@ -163,20 +166,10 @@ class ResultPlots:
         return grid
 
     def _told(self, axes: Axes) -> Axes:
-        """Write below axes why their figure may not be believed, if it may not."""
+        """Write below axes why the run cannot be trusted, if it cannot."""
         doubt = self._result._doubt()
         if doubt:
-            axes.annotate(
-                doubt,
-                (0, 0),
-                (0, -34),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                fontsize=7.5,
-                va="top",
-                wrap=True,
-                annotation_clip=False,
-            )
+            axes.set_xlabel("\n".join(filter(None, [axes.get_xlabel(), _lines(doubt, axes)])))
         return axes
 
     def __repr__(self) -> str:
@@ -212,13 +205,20 @@ def _grid(rows: int, columns: int, title: str) -> np.ndarray:
         grid: np.ndarray = figure.subplots(rows, columns, squeeze=False)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.suptitle(title)
+            figure.suptitle(_lines(title, grid[0, 0]), fontsize=9.5)
         for axes in grid.flat:
             axes.set_xticks([])
             axes.set_yticks([])
             for side in axes.spines.values():
                 side.set_visible(False)
     return grid
+
+
+def _lines(text: str, axes: Axes) -> str:
+    """Break text into lines as wide as a figure."""
+    figure = axes.get_figure()
+    assert figure is not None
+    return textwrap.fill(text, max(20, int(LETTERS * figure.bbox.width / figure.dpi)))
 
 
 def _show(axes: Axes, picture: Image.Image | None) -> None:

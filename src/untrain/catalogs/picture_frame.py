@@ -95,6 +95,7 @@ class PictureFrame(pd.DataFrame):
                 escape=False,  # every cell is escaped above
                 index=False,
                 border=0,
+                justify="left",
                 max_rows=ROWS,
                 na_rep="",
             )

@@ -42,6 +42,7 @@ def table_html(table: pd.DataFrame, columns: Sequence[str] = ()) -> str:
         shown.to_html(
             index=False,
             border=0,
+            justify="left",
             max_rows=ROWS,
             float_format=lambda value: f"{value:.4g}",
             na_rep="",
