@@ -49,12 +49,11 @@ class Effect:
     @property
     def words(self) -> str:
         """What it means, as the end of a sentence, with its numbers."""
-        from untrain.evaluation.measurement import amount
-        from untrain.report.words import number, uncertainty
+        from untrain.report.words import effect_in_words
 
-        way = "worse" if self.effect >= 0 else "better"
-        ends = uncertainty(self.low, self.high, self.p_value)
-        return f"models are {amount(number(abs(self.effect)), self.unit)} {way}{ends}"
+        return effect_in_words(
+            self.effect, self.low, self.high, self.p_value, self.unit, self.alpha
+        )
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the effect in words, and whose it is."""
