@@ -87,7 +87,7 @@ def test_a_training_image_stands_on_itself(catalog: Catalog) -> None:
     assert table["score"].is_monotonic_decreasing or table["prompt_id"].nunique() > 1
     assert [note.code for note in found.notes] == ["uncalibrated"]
     assert "2 queries to 18 images by colour (uncalibrated)" in repr(found)
-    assert "<table" in found._repr_html_()
+    assert "<figure" in found._repr_html_()
 
 
 def test_pictures_come_as_files_arrays_or_images(catalog: Catalog, tmp_path: Path) -> None:

@@ -215,8 +215,9 @@ def _of_run(
     named: Sequence[str],
     engine: EngineConfig | None,
 ) -> Attribution:
-    from untrain.api.given import named_pictures
+    from untrain.api.given import by_name
     from untrain.attribution.calibration import recipe_key
+    from untrain.catalogs.pictures import pixels_of
     from untrain.generators.base import unit_of
     from untrain.generators.queries import Queries
     from untrain.runs.asked import asked_of_run
@@ -240,7 +241,11 @@ def _of_run(
         chosen = queries
     else:
         assert model is not None
-        pictures = named_pictures(queries)
+        # Of a file of the run's own the model's sample and prompt are known: by its path.
+        pictures = {
+            name: each if isinstance(each, (str, Path)) else pixels_of(each)
+            for name, each in by_name(queries).items()
+        }
         chosen, notes = asked_of_run(run, model, pictures, _texts(pictures, texts))
     evidence = run_evidence(
         run,

@@ -58,19 +58,26 @@ def named_pictures(pictures: Pictures) -> dict[str, np.ndarray]:
     InputError
         Something is no picture.
     """
+    from untrain.catalogs.pictures import pixels_of
+
+    return {name: pixels_of(each) for name, each in by_name(pictures).items()}
+
+
+def by_name(pictures: Pictures) -> dict[str, Any]:
+    """Return pictures by name as `named_pictures` names them; of a file its path, not read yet."""
     from PIL import Image
 
-    from untrain.catalogs.pictures import local_path, pixels_of
+    from untrain.catalogs.pictures import local_path
     from untrain.runs.pictures import named_files
 
     if isinstance(pictures, Mapping):
-        return {str(name): pixels_of(each) for name, each in pictures.items()}
+        return {str(name): each for name, each in pictures.items()}
     single = isinstance(pictures, (str, Path, Image.Image)) or hasattr(pictures, "shape")
     single = single or not isinstance(pictures, Iterable)  # `pixels_of` says what it is
     several: list[Any] = [pictures] if single else list(pictures)  # type: ignore[arg-type]
     if all(isinstance(each, (str, Path)) for each in several) and several:
-        return {n: pixels_of(p) for n, p in named_files([local_path(p) for p in several]).items()}
-    return {str(place): pixels_of(each) for place, each in enumerate(several)}
+        return dict(named_files([local_path(path) for path in several]))
+    return {str(place): each for place, each in enumerate(several)}
 
 
 def catalog_of(given: Catalog | Table | OfRun | str | Path) -> Catalog:
