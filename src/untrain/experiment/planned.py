@@ -118,7 +118,7 @@ def _lines(plan: Plan) -> list[Line]:
     megabytes = f"about {plan.bytes_on_disk / 1e6:.0f} MB in {plan.folder}"
     return [
         ("training pairs", f"{plan.training_pairs} ({plan.held_out} held out)"),
-        ("prompts", f"{plan.queries} and {plan.controls} positive controls"),
+        ("prompts", f"{plan.queries} and {_controls(plan.controls)}"),
         ("model", plan.model),
         ("precision", plan.precision_reason),
         (
@@ -136,6 +136,16 @@ def _lines(plan: Plan) -> list[Line]:
         *_memory_lines(plan.memory),
         *_power_lines(plan),
     ]
+
+
+def _controls(count: int) -> str:
+    """Say how many positive controls there are, and what there being none means."""
+    if count:
+        return f"{count} positive controls"
+    return (
+        "no positive control: that nothing is found may then mean that nothing could be. Add some "
+        "with data.plant"
+    )
 
 
 def _memory_lines(memory: Memory | None) -> list[Line]:

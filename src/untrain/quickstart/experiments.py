@@ -55,6 +55,8 @@ def write_experiment(
     """
     images = len(catalog)
     chosen = {f"data.{k}": v for k, v in trial.as_settings(settings).items() if k != "format"}
+    if images >= trial.planted_images():  # fewer would be mostly control
+        chosen |= trial.positive_control()
     size = None
     if minutes is not None:
         timed = {preset: budget.time_steps(catalog, preset) for preset in budget.LASTING}

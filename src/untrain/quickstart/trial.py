@@ -46,6 +46,11 @@ def planted_images() -> int:
     return PLANTED["items"] * PLANTED["copies"]
 
 
+def positive_control() -> dict[str, Any]:
+    """Return the settings that plant a positive control, by dotted name."""
+    return {f"data.plant.{key}": value for key, value in PLANTED.items()}
+
+
 def changes(size: Size, images: int) -> dict[str, Any]:
     """Return the settings that a trial of a size changes, by dotted name.
 
@@ -56,8 +61,7 @@ def changes(size: Size, images: int) -> dict[str, Any]:
         How many the data have.
     """
     found: dict[str, Any] = {
-        "data.plant.items": PLANTED["items"],
-        "data.plant.copies": PLANTED["copies"],
+        **positive_control(),
         "generator.preset": size.preset,
         "generator.settings": size.settings,
         "retrieval.top": max(2 * LARGEST, min(100, size.images // 2)),
