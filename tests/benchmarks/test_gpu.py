@@ -166,6 +166,7 @@ def test_its_loop_is_the_products(at: Setting) -> None:
     assert pace(lambda told: train_transformer(data, preset, 0, told), 0.01, 3)["pairs/s"] > 0
 
 
+@pytest.mark.slow
 def test_each_stage_is_a_process(at: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command as it is called, with the first stage: a test that a CPU runs, too."""
     given = ["--out", str(at.out), "--miniature", "--stages", "tests", "--minutes", "9"]

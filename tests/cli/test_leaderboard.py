@@ -34,6 +34,7 @@ def folder(
     return micro_copy()
 
 
+@pytest.mark.slow
 def test_the_table_is_printed_and_kept(folder: Path) -> None:
     run = open_run(folder)
     write_bank(run, make_bank(run))

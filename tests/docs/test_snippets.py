@@ -35,7 +35,13 @@ NOT_RUN = {
 }
 BENCHMARK = re.compile(r"python (benchmarks/\w+\.py) ?(.*)")
 
-SLOW = {"docs/results/README.md", "docs/how-to/own-model.md", "docs/how-to/reproduce-study.md"}
+SLOW = {
+    "docs/how-to/groups.md",
+    "docs/how-to/own-data.md",
+    "docs/how-to/own-model.md",
+    "docs/how-to/reproduce-study.md",
+    "docs/results/README.md",
+}
 
 BASE: dict[str, Any] = {
     "name": "snippet",

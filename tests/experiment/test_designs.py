@@ -80,6 +80,7 @@ def test_nested_sizes(config: Make, micro_copy: Copy) -> None:
     assert {2, 4} <= set(trial["k"])
 
 
+@pytest.mark.slow
 def test_every_arm(config: Make, micro_copy: Copy, tmp_path: Path) -> None:
     folder = micro_copy()
     listed = Run(config()).catalog.ids[:2]

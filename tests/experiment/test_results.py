@@ -77,6 +77,7 @@ def test_seen_and_new_prompts_have_effects_of_their_own(
     assert "targeted, on training captions" in words and "targeted, on new prompts" in words
 
 
+@pytest.mark.slow
 def test_a_redacted_page_stays_redacted(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
     whole = (folder / "report.html").stat().st_size

@@ -261,6 +261,7 @@ def test_what_a_training_reads_travels_and_what_it_leaves_comes_back(
     assert ray.is_initialized()  # it was not the engine's to end
 
 
+@pytest.mark.slow
 def test_the_models_of_a_stack_travel_together(ray: Any, batch: Callable[..., Batch]) -> None:
     models = [ModelRequest(f"model-{i}", 7, (f"image-{i}",)) for i in range(5)]
     groups = (tuple(models[:3]), tuple(models[3:]))
@@ -309,6 +310,7 @@ def test_a_failure_ends_the_others_and_keeps_what_is_done(
     assert [path.name for path in (trained.folder / "models").iterdir()] == ["model-0"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_trainings(ray: Any, batch: Callable[..., Batch]) -> None:
     trained = batch(never_end, models=3)
 
