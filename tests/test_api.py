@@ -227,7 +227,8 @@ def test_plots_return_axes_and_say_what_cannot_be_trusted(result: untrain.Result
 
     axes = [result.plot.effects(), result.plot.effects(by="prompt"), result.plot.verdicts()]
     for each in axes:
-        assert "control was not seen" in " ".join(each.get_xlabel().split())
+        told = each.get_xlabel(), each.figure.get_supxlabel()
+        assert "control was not seen" in " ".join(" ".join(told).split())
     assert result.plot.pictures("p00").shape == (3, 2)
     assert result.plot.influences("p00", top=5).shape == (1, 5)
     own = pyplot.figure().subplots()

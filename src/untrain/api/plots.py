@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from untrain.core.errors import InputError, did_you_mean
+from untrain.core.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ By = Literal["arm", "prompt"]
 BY = ("arm", "prompt")
 CELL = 1.1  # inches of a picture
 LETTERS = 13  # in an inch
+WITHHELD = "#b5aea1"  # paler than what is undecided
 
 
 class ResultPlots:
@@ -100,18 +102,19 @@ class ResultPlots:
             for row, table in enumerate(bars.values()):
                 left = 0
                 for verdict, count in verdict_counts(table).items():
-                    label = None if verdict in seen else verdict
+                    label = None if verdict in seen or not count else verdict
                     colour = VERDICT_COLOURS.get(verdict, FAINT)
+                    colour = WITHHELD if verdict == Verdict.WITHHELD else colour
                     axes.barh(row, count, left=left, color=colour, label=label, height=0.6)
                     if count:
                         centre = left + count / 2
                         axes.text(centre, row, str(count), color=PAPER, ha="center", va="center")
-                    seen.add(verdict)
+                    seen |= {verdict} if count else set()
                     left += count
             axes.set_yticks(range(len(bars)), list(bars))
             axes.invert_yaxis()
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
             return self._told(axes)
 
     def pictures(self, prompt: str, most: int = 8) -> np.ndarray:
@@ -167,9 +170,15 @@ class ResultPlots:
 
     def _told(self, axes: Axes) -> Axes:
         """Write below axes why the run cannot be trusted, if it cannot."""
-        doubt = self._result._doubt()
+        from matplotlib.figure import Figure
+
+        doubt, figure = self._result._doubt(), axes.figure
         if doubt:
-            axes.set_xlabel("\n".join(filter(None, [axes.get_xlabel(), _lines(doubt, axes)])))
+            if isinstance(figure, Figure) and len(figure.axes) == 1:
+                # As wide as the figure, whose layout leaves room for it; an axis's label is cut.
+                figure.supxlabel(_lines(doubt, axes), fontsize=8)
+            else:
+                axes.set_xlabel("\n".join(filter(None, [axes.get_xlabel(), _lines(doubt, axes)])))
         return axes
 
     def __repr__(self) -> str:
@@ -200,7 +209,7 @@ def _axes(height: float) -> Axes:
 def _grid(rows: int, columns: int, title: str) -> np.ndarray:
     from untrain.report.figures.style import styled
 
-    figure = _figure(max(3.0, CELL * columns + 0.6), CELL * rows + 0.7)
+    figure = _figure(max(3.0, CELL * columns + 0.6), CELL * rows + 0.95)
     with styled():
         grid: np.ndarray = figure.subplots(rows, columns, squeeze=False)
         with warnings.catch_warnings():

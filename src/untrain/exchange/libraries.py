@@ -162,8 +162,9 @@ def _readme(library: str, asked: Exchanged, said: list[str]) -> str:
         "",
         f"{len(asked.images)} training images, {len(asked.prompts)} prompts and {models}, written "
         "by untrain. Images are in the order of `images.csv`, prompts in that of `queries.csv`. A "
-        "prompt's score is that of all its pictures together. Higher: without the image in "
-        "training, the prompt's pictures become less likely.",
+        "prompt's score is that of all its pictures together. Higher: the method holds the image "
+        "for more responsible. A method by likeness (`fusion`, `study` and other rankings) orders "
+        "images by how alike they are, which is no proof of influence.",
         "",
         *(f"- {line}." for line in said),
     ]
@@ -174,7 +175,10 @@ def _readme(library: str, asked: Exchanged, said: list[str]) -> str:
         )
     if some := {name: share for name, share in asked.filled.items() if share}:
         shares = ", ".join(f"{slug(name)} {share:.0%}" for name, share in some.items())
-        lines.append(f"- Images without a score have the lowest of their prompt: {shares}.")
+        lines.append(
+            f"- Images that a method did not score (share of all pairs: {shares}) have its lowest "
+            "score of the prompt: they are ties, which lower rank correlations such as the LDS."
+        )
     return "\n".join(lines) + "\n"
 
 

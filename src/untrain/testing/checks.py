@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import overload
 
 from untrain.catalogs.base import Catalog
+from untrain.core.progress import bar
 from untrain.testing import drawing, fitting, gradients, identity, keeping, likelihood
 from untrain.testing.bench import Bench, Make
 from untrain.testing.shared import Skip
@@ -191,22 +192,30 @@ def check_generator(make_generator: Make, catalog: Catalog | None = None) -> Gen
         matters and what to do.
     """
     outcomes = []
-    for check in generator_checks(make_generator, catalog):
-        about = (check.run.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        try:
-            check.run(check.bench)
-            outcomes.append(Outcome(check.name, about, "passed"))
-        except Skip as why:
-            outcomes.append(Outcome(check.name, about, "skipped", str(why)))
-        except AssertionError as error:
-            outcomes.append(Outcome(check.name, about, "failed", str(error)))
-        except Exception as error:  # whatever the user's class raises
-            found = f"it raised {type(error).__name__}: {error}{_place(error)}"
-            outcomes.append(Outcome(check.name, about, "failed", found))
+    checks = generator_checks(make_generator, catalog)
+    with bar("checking the generator", len(checks)) as advance:
+        for check in checks:
+            outcomes.append(_tried(check))
+            advance(1)
     report = GeneratorReport(getattr(make_generator, "__name__", "the generator"), outcomes)
     if report.names("failed"):
         raise AssertionError(f"\n{report}")
     return report
+
+
+def _tried(check: Check) -> Outcome:
+    """Run a check and return what came of it."""
+    about = (check.run.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    try:
+        check.run(check.bench)
+    except Skip as why:
+        return Outcome(check.name, about, "skipped", str(why))
+    except AssertionError as error:
+        return Outcome(check.name, about, "failed", str(error))
+    except Exception as error:  # whatever the user's class raises
+        found = f"it raised {type(error).__name__}: {error}{_place(error)}"
+        return Outcome(check.name, about, "failed", found)
+    return Outcome(check.name, about, "passed")
 
 
 def _place(error: Exception) -> str:
