@@ -88,6 +88,9 @@ def test_the_whole_way_from_the_letter_to_a_verified_answer(run: Path, letter: P
         "training_images": 2,
         "to_decide": record["counts"]["to_decide"],
         "removed": 2,
+        "undecided": 0,
+        "said_theirs": 0,
+        "said_not_theirs": 0,
     }
     assert (found.folder / "ids.txt").read_text().split() == ids
     # Taken out exactly: another model, whose own record leaves them out.

@@ -149,7 +149,7 @@ def takedown(
     probes : int
         Pictures drawn for the caption of each requested image.
     not_copies, also : sequence of str
-        Ids of training images that somebody looked at: found, but not theirs; theirs, but not
+        Ids of training images that somebody looked at: found or alike, but not theirs; theirs, but not
         found.
 
     Returns

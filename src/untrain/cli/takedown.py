@@ -85,10 +85,10 @@ def takedown(
         4, help="Pictures drawn for the caption of each requested image; 0 for none."
     ),
     not_a_copy: list[str] = typer.Option(
-        [], "--not-a-copy", help="Id of an image that was found but is not theirs; repeatable."
+        [], "--not-a-copy", help="Id of an image that was found or looks like a copy, but is not theirs; repeatable."
     ),
     also: list[str] = typer.Option(
-        [], "--also", help="Id of a training image that is theirs but was not found; repeatable."
+        [], "--also", help="Id of a training image that is theirs but was not counted; repeatable."
     ),
     out: Path = typer.Option(
         Path("takedowns"), "--out", "-o", help="With --catalog: folder for the answer."

@@ -107,12 +107,14 @@ def _found_in_short(told: Told) -> Iterator[Markup]:
     counts, in_run = told.record["counts"], bool(told.record["run"])
     one, searched = counts["pictures"] == 1, told.n("found.about.images")
     pictures = told.count("counts.pictures", "picture")
-    if not counts["found"]:
-        whose = Markup("the picture") if one else Markup("any of the {}").format(pictures)
+    undecided = counts.get("undecided", 0)  # older records count them as not found
+    whose = Markup("the picture") if one else Markup("any of the {}").format(pictures)
+    if not counts["found"] and not undecided:
         yield Markup(
             "No copy of {} that {} sent was found among the {} images that were searched. What is "
             "nearest is shown below: please look at it."
         ).format(whose, "was" if one else "were", searched)
+        yield from _decided_in_short(told)
         return
     place = "in_training" if in_run else "found"
     among = (
@@ -120,7 +122,11 @@ def _found_in_short(told: Told) -> Iterator[Markup]:
         if in_run
         else Markup("the {} images of the data").format(searched)
     )
-    if counts[place]:
+    if not counts["found"]:
+        yield Markup(
+            "No certain copy of {} that {} sent was found among the {} images that were searched."
+        ).format(whose, "was" if one else "were", searched)
+    elif counts[place]:
         yield _some_of(told, f"counts.{place}", one, "or a copy of it,", "or copies of them,") + (
             Markup(" {} among {}.").format("is" if counts[place] == 1 else "are", among)
         )
@@ -138,13 +144,36 @@ def _found_in_short(told: Told) -> Iterator[Markup]:
             " {} in the data, but the model was not trained on that part."
         ).format("are" if several else "is")
     if counts["to_decide"]:
+        further = "further " if counts["found"] else ""
         yield Markup("{} like a copy but {} not counted as one: a person has to decide.").format(
-            told.count("counts.to_decide", "further image looks", "further images look"),
+            told.count("counts.to_decide", f"{further}image looks", f"{further}images look"),
             "is" if counts["to_decide"] == 1 else "are",
-        )
+        ) + (_until_then(told, one) if undecided else "")
+    yield from _decided_in_short(told)
     if counts["not_found"]:
         yield Markup("Of {} no copy was found; what is nearest is shown below.").format(
             _some_of(told, "counts.not_found", one, lower=True)
+        )
+
+
+def _until_then(told: Told, one: bool) -> Markup:
+    count = told.record["counts"]["undecided"]
+    return Markup(" Until then {} {} neither as found nor as not found.").format(
+        _some_of(told, "counts.undecided", one, lower=True), "counts" if count == 1 else "count"
+    )
+
+
+def _decided_in_short(told: Told) -> Iterator[Markup]:
+    """Say how much of the answer is the decision of a person."""
+    counts = told.record["counts"]
+    said = []
+    for name, words in (("said_theirs", "theirs"), ("said_not_theirs", "not theirs")):
+        if counts.get(name):
+            verb = "is" if counts[name] == 1 else "are"
+            said.append(told.count(f"counts.{name}", "image") + f" {verb} {words}")
+    if said:
+        yield Markup("A person looked at the pictures and decided: {}.").format(
+            Markup("; ").join(said)
         )
 
 
@@ -243,12 +272,14 @@ def kind_words(match: Mapping[str, Any]) -> str:
     >>> kind_words({"kind": "cropped mirrored", "verdict": "copy", "copy": True, "by_way_of": ""})
     'a copy: cropped, mirrored'
     """
+    if match.get("decision"):
+        return f"a person decided: {match['decision']}"
     if match["verdict"] == "similar":
         return "among the nearest"
     kinds = match["kind"].split()
     words = ", ".join(KINDS.get(kind, kind.replace("_", " ")) for kind in kinds)
     if not set(kinds) <= {"identical", "same_pixels"}:
-        words = f"a copy: {words}" if match["copy"] else f"looks like one: {words}; not counted"
+        words = f"a copy: {words}" if match["copy"] else f"looks like a copy: {words}; not counted"
     return words + (f"; found by way of {match['by_way_of']}" if match["by_way_of"] else "")
 
 

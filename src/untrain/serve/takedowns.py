@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
 from untrain.core.vocabulary import UNLEARNING
+from untrain.report.decided import THEIRS, decided
 from untrain.report.takedown import KINDS, PARTS, Told, in_short
 from untrain.runs.find import has_model
 from untrain.serve.decoding import BYTES, Decoder
@@ -134,6 +136,7 @@ class Takedowns(Site):
         target = self.requests.target(name)
         record = read_json(target / RECORD) if (target / RECORD).is_file() else None
         sent = list(self.requests.pictures(name))
+        found = self._found(record, sent) if record else None
         return self.page(
             "takedown",
             request,
@@ -142,18 +145,19 @@ class Takedowns(Site):
             order=order,
             files=[(file, file) for file in FILES if (target / file).is_file()],
             sent=sent,
-            found=self._found(record, sent) if record else None,
+            found=found,
             short=[str(said.striptags()) for said in in_short(Told(record))] if record else [],
             record=record,
+            also=[i for i in order.also if i not in _with_a_tick(found)],
         )
 
     def _found(self, record: dict[str, Any], sent: list[str]) -> list[dict[str, Any]]:
         """Return each picture that was sent, with the images that were found for it."""
         catalog = self.shelf.catalog if self.shelf.ready else None
-        not_theirs = set(record["decisions"]["not_copies"])
+        matches = decided(record["found"]["matches"], record["decisions"])
         pairs = []
         for number, name in enumerate(sent):
-            own = [match for match in record["found"]["matches"] if match["picture"] == name]
+            own = [match for match in matches if match["picture"] == name]
             hits = []
             for match in own:
                 image_id = match["image_id"]
@@ -166,8 +170,10 @@ class Takedowns(Site):
                         "counted": match["copy"],
                         "said": _said(match),
                         "part": PARTS.get(match["part"], match["part"]),
-                        "training": match["part"] == "training" and match["copy"],
-                        "not_theirs": image_id in not_theirs,
+                        "decided": match["decision"],
+                        "theirs": match["decision"] == THEIRS
+                        or (not match["copy"] and _can_be_theirs(match)),
+                        "not_theirs": match["verdict"] != SIMILAR,
                     }
                 )
             pairs.append({"name": name, "number": number, "hits": hits})
@@ -207,13 +213,14 @@ class Takedowns(Site):
     def _work(self, name: str, fields: dict[str, list[str]]) -> None:
         order = self.requests.order(name)
         if "correct" in fields:
-            order = Order(
-                order.place,
-                order.measure,
-                order.remove,
-                tuple(dict.fromkeys(fields.get("not", []))),
-                tuple(dict.fromkeys(_lines(fields.get("also", [""])[0]))),
-            )
+            refused = tuple(dict.fromkeys(fields.get("not", [])))
+            also = [*fields.get("theirs", []), *_lines(fields.get("also", [""])[0])]
+            for image_id in also:
+                if image_id in refused:
+                    raise InputError(
+                        f"{image_id} is marked both as theirs and as not theirs: choose one"
+                    )
+            order = replace(order, not_copies=refused, also=tuple(dict.fromkeys(also)))
         self.requests.work(name, order)
 
     def stop(self, request: Request) -> Response:
@@ -241,13 +248,24 @@ class Takedowns(Site):
         return Place(run=str(folder.resolve()))
 
 
+def _can_be_theirs(match: dict[str, Any]) -> bool:
+    return bool(match["part"] == "training" or match["verdict"] != SIMILAR)
+
+
 def _said(match: dict[str, Any]) -> str:
     """Return what an image is to the picture that was sent."""
+    if match["decision"]:
+        return f"decided: {match['decision']}"
     if match["copy"]:
         return KINDS.get(match["kind"], str(match["kind"]))
     if match["verdict"] == SIMILAR:
         return "no copy, the most alike"
     return "looks like a copy, not counted: please decide"
+
+
+def _with_a_tick(found: list[dict[str, Any]] | None) -> set[str]:
+    """Return the ids that can be said to be theirs beside their image."""
+    return {hit["id"] for pair in found or [] for hit in pair["hits"] if hit["theirs"]}
 
 
 def _lines(text: str) -> list[str]:

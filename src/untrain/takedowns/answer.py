@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from untrain.catalogs.base import Catalog
-from untrain.core.errors import InputError, closest
+from untrain.core.errors import InputError
 from untrain.core.files import (
     check_folder_target,
     is_leftover,
@@ -29,6 +29,7 @@ from untrain.runs.run import Run
 from untrain.settings.config import Config
 from untrain.takedowns import checking, influence, record, removing
 from untrain.takedowns.checks import after_removal
+from untrain.takedowns.deciding import check_decisions, removed_ids
 from untrain.takedowns.finding import COPIES, NEAR, Found, find
 from untrain.takedowns.hashes import digest_of, hashes_of
 from untrain.takedowns.parts import HELD_OUT, TRAINING
@@ -71,7 +72,7 @@ class Options:
     probes : int
         Pictures drawn for the caption of each requested image; 0 for none.
     not_copies, also : tuple of str
-        Ids that somebody looked at: found, but not theirs; theirs, but not found.
+        Ids that somebody looked at: found or alike, but not theirs; theirs, but not counted.
     """
 
     reference: str = ""
@@ -275,17 +276,12 @@ def _found(
 
 
 def _removed_ids(found: Found, catalog: Catalog, options: Options) -> list[str]:
-    """Return the training images to take out: the copies found, as corrected by somebody."""
-    for image_id in options.also:
-        if image_id not in catalog.index:
-            near = closest(image_id, catalog.ids) if len(catalog) < 100_000 else None
-            hint = f" — did you mean '{near}'?" if near else ""
-            raise InputError(f"--also {image_id}: no training image has this id{hint}")
-    ids = {match.image_id for match in found.copies(TRAINING)}
-    for image_id in options.not_copies:
-        if image_id not in ids:
-            raise InputError(f"--not-a-copy {image_id}: it was not found as a copy")
-    return sorted((ids - set(options.not_copies)) | set(options.also))
+    check_decisions(found, catalog, options.not_copies, options.also)
+    return removed_ids(found.to_dict()["matches"], _decisions(options))
+
+
+def _decisions(options: Options) -> dict[str, list[str]]:
+    return {"not_copies": list(options.not_copies), "also": list(options.also)}
 
 
 def _head(
@@ -302,9 +298,11 @@ def _head(
         **record.head(request, reference, options.to_dict()),
         "run": None,
         "found": told,
-        "counts": record.counts(len(request), len(request.unreadable), told["matches"], len(ids)),
+        "counts": record.counts(
+            len(request), len(request.unreadable), told["matches"], len(ids), _decisions(options)
+        ),
         "ids": hashes,
-        "decisions": {"not_copies": list(options.not_copies), "also": list(options.also)},
+        "decisions": _decisions(options),
         "influence": None,
         "trial": None,
         "removal": None,

@@ -13,6 +13,7 @@ from typing import Any
 import untrain
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.report.decided import decided
 from untrain.takedowns.parts import HELD_OUT, TRAINING, UNUSED
 from untrain.takedowns.request import Request
 
@@ -53,9 +54,16 @@ def versions() -> dict[str, str]:
 
 
 def counts(
-    pictures: int, unreadable: int, matches: Sequence[Mapping[str, Any]], removed: int
+    pictures: int,
+    unreadable: int,
+    matches: Sequence[Mapping[str, Any]],
+    removed: int,
+    decisions: Mapping[str, Any],
 ) -> dict[str, int]:
     """Return how many pictures were sent, and in which part of the data how many were found.
+
+    ``found``, ``undecided`` and ``not_found`` add up to ``pictures``. ``undecided`` pictures have
+    no copy that counts, and an image that looks like one and that nobody has decided about.
 
     Parameters
     ----------
@@ -65,7 +73,32 @@ def counts(
         As the record has them.
     removed : int
         Training images to take out.
+    decisions : mapping
+        Of a person, as the record has them.
     """
+    now = decided(matches, decisions)
+    found = {match["picture"] for match in now if match["copy"]}
+    undecided = {match["picture"] for match in now if match["open"]} - found
+    return {
+        **_counts(pictures, unreadable, now, removed),
+        "undecided": len(undecided),
+        "not_found": pictures - len(found) - len(undecided),
+        "to_decide": len({match["image_id"] for match in now if match["open"]}),
+        "said_theirs": len(set(decisions["also"])),
+        "said_not_theirs": len(set(decisions["not_copies"])),
+    }
+
+
+def counts_before(
+    pictures: int, unreadable: int, matches: Sequence[Mapping[str, Any]], removed: int
+) -> dict[str, int]:
+    """Return the counts as older records have them: what was found, whatever was decided."""
+    return _counts(pictures, unreadable, matches, removed)
+
+
+def _counts(
+    pictures: int, unreadable: int, matches: Sequence[Mapping[str, Any]], removed: int
+) -> dict[str, int]:
     copies = [match for match in matches if match["copy"]]
     of_part = {
         part: {match["picture"] for match in copies if match["part"] == part}

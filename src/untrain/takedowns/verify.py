@@ -16,9 +16,9 @@ from untrain.core.files import fingerprint
 from untrain.evaluation.membership import attack
 from untrain.report.takedown import shown, value_at
 from untrain.runs.find import RECORD as RUN_RECORD
+from untrain.takedowns.deciding import removed_ids
 from untrain.takedowns.hashes import digest_of, hashes_of, removed_by
-from untrain.takedowns.parts import TRAINING
-from untrain.takedowns.record import IDS, RECORD, REPORT, counts, read_record
+from untrain.takedowns.record import IDS, RECORD, REPORT, counts, counts_before, read_record
 from untrain.training.index import FILE, read_index
 
 
@@ -214,12 +214,12 @@ def _agrees(record: Mapping[str, Any], of: str, how: str, text: str) -> bool:
 def _sums(record: Mapping[str, Any]) -> Iterator[Check]:
     """Counts and means follow from what they were made of."""
     sent, matches = record["request"], record["found"]["matches"]
-    numbers = len(sent["pictures"]), len(sent["unreadable"])
-    right = record["counts"] == counts(*numbers, matches, len(record["ids"]))
-    decided = record["decisions"]
-    ids = {m["image_id"] for m in matches if m["copy"] and m["part"] == TRAINING}
-    ids = (ids - set(decided["not_copies"])) | set(decided["also"])
-    right = right and ids == set(record["ids"])
+    known = len(sent["pictures"]), len(sent["unreadable"]), matches, len(record["ids"])
+    # Records from before decisions reached the counts have no such entry.
+    newer = "undecided" in record["counts"]
+    expected = counts(*known, record["decisions"]) if newer else counts_before(*known)
+    right = record["counts"] == expected
+    right = right and removed_ids(matches, record["decisions"]) == sorted(record["ids"])
     text = "follow from the matches" if right else "do not follow from the matches and decisions"
     yield Check("counts", right, f"the counts and the list of images {text}")
     surprise = (record["after"] or {}).get("surprise")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
+from untrain.report.decided import decided
 from untrain.report.page.inline import data_uri
 from untrain.report.page.templates import read_asset, render_template
 from untrain.report.takedown import (
@@ -100,14 +101,12 @@ def _asked(told: Told, pictures: Pictures) -> list[dict[str, Any]]:
     """Return each picture that was sent, with what was found beside it."""
     beside: dict[str, list[dict[str, Any]]] = {}
     in_run = bool(told.record["run"])
-    refused = set(told.record["decisions"]["not_copies"])
-    for match in told.record["found"]["matches"]:
+    matches = decided(told.record["found"]["matches"], told.record["decisions"])
+    for match in sorted(matches, key=lambda match: not match["copy"]):
         part = PARTS[match["part"]] if in_run else ""
-        kind = kind_words(match)
-        if match["image_id"] in refused:
-            kind = "looked at by a person: not the same picture"
+        uri, words = pictures.image(match["image_id"]), kind_words(match)
         beside.setdefault(match["picture"], []).append(
-            {**match, "uri": pictures.image(match["image_id"]), "words": kind, "where": part}
+            {**match, "uri": uri, "words": words, "where": part}
         )
     asked = []
     for picture in told.record["request"]["pictures"]:
@@ -117,7 +116,7 @@ def _asked(told: Told, pictures: Pictures) -> list[dict[str, Any]]:
                 **picture,
                 "uri": pictures.sent(picture["name"]),
                 "found": any(match["copy"] for match in own),
-                "like": any(match["verdict"] != "similar" for match in own),
+                "like": any(match["open"] for match in own),
                 "beside": own[:BESIDE],
                 "more": max(0, len(own) - BESIDE),
             }
