@@ -98,6 +98,33 @@ def test_pictures_that_changed_or_are_missing_are_named(place: Path) -> None:
     assert "missing: mine-1.png" in check.text and "changed: mine-0.png" in check.text
 
 
+def test_pictures_of_another_name_are_known_by_their_content(place: Path) -> None:
+    letter = place / "letter"
+    (letter / "old").mkdir()
+    (letter / "mine-0.png").rename(letter / "old" / "DSC 1.png")
+    found = verify(answer(place), request=letter)
+    assert not failed(found)
+    (check,) = [check for check in found.checks if check.code == "request"]
+    assert "1 have another name (mine-0.png of the record is old/DSC 1.png)" in check.text
+
+
+def test_files_that_a_browser_saved_are_checked_by_their_names(place: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    for name in ("record.json", "report.html", "ids.txt"):
+        shutil.copy(answer(place) / name, saved / f"2026-17-Doe-{name}")
+    (saved / "other.txt").write_text("x")
+    found = verify(saved, request=place / "letter")
+    assert not failed(found)
+    assert {check.code for check in found.checks if check.passed} >= {"ids", "numbers"}
+    assert verify(saved / "2026-17-Doe-record.json").sha256 == found.sha256
+    (saved / "2026-17-Doe-ids.txt").write_text("")
+    assert failed(verify(saved)) == ["file:ids.txt", "ids"]
+    shutil.copy(saved / "2026-17-Doe-record.json", saved / "2026-18-record.json")
+    with pytest.raises(InputError, match="several records"):
+        verify(saved)
+
+
 def test_another_model_is_found_and_one_that_was_not_trained_without_them(place: Path) -> None:
     record = json.loads((answer(place) / "record.json").read_text())
     run = place / "runs" / "micro"

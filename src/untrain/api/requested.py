@@ -149,8 +149,8 @@ def takedown(
     probes : int
         Pictures drawn for the caption of each requested image.
     not_copies, also : sequence of str
-        Ids of training images that somebody looked at: found or alike, but not theirs; theirs, but not
-        found.
+        Ids of training images that somebody looked at: found or alike, but not theirs; theirs,
+        but not counted.
 
     Returns
     -------

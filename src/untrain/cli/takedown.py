@@ -85,7 +85,9 @@ def takedown(
         4, help="Pictures drawn for the caption of each requested image; 0 for none."
     ),
     not_a_copy: list[str] = typer.Option(
-        [], "--not-a-copy", help="Id of an image that was found or looks like a copy, but is not theirs; repeatable."
+        [],
+        "--not-a-copy",
+        help="Id of an image that was found or looks like a copy, but is not theirs; repeatable.",
     ),
     also: list[str] = typer.Option(
         [], "--also", help="Id of a training image that is theirs but was not counted; repeatable."
@@ -161,6 +163,7 @@ def verify(
 
     Example: untrain verify runs/demo/takedowns/letter-17 --request letter-17/ --data retained/
     """
+    from untrain.takedowns.verify import TO_REMOVE
     from untrain.takedowns.verify import verify as check
 
     found = check(folder, request, _catalogue(data, format) if data else None, model)
@@ -172,8 +175,9 @@ def verify(
             console.print(_line(each), soft_wrap=True)
         console.print(f"SHA-256 of record.json: {found.sha256}", soft_wrap=True)
         wrong = sum(each.passed is False for each in found.checks)
-        open_ = sum(each.passed is None for each in found.checks)
-        made = len(found.checks) - open_
+        to_do = sum(each.code == TO_REMOVE for each in found.checks)
+        open_ = sum(each.passed is None for each in found.checks) - to_do
+        made = len(found.checks) - open_ - to_do
         console.print(
             f"{made - wrong} of {made} checks passed; {open_} could not be made", soft_wrap=True
         )
@@ -182,7 +186,11 @@ def verify(
 
 
 def _line(check: Check) -> str:
-    if check.passed is None:
+    from untrain.takedowns.verify import TO_REMOVE
+
+    if check.code == TO_REMOVE:
+        word = "[yellow]still to be done[/]"
+    elif check.passed is None:
         word = "[yellow]not checked[/]"
     else:
         word = "[green]as it should be[/]" if check.passed else "[bold red]WRONG[/]"

@@ -121,25 +121,45 @@ def _counts(
     }
 
 
+def record_in(folder: Path) -> Path:
+    """Return the record in the folder of a takedown, or the file itself if it is given.
+
+    A browser saves it as ``REFERENCE-record.json``, and the page and the list in the same way.
+
+    Raises
+    ------
+    InputError
+        There is none, or several are there and none is called ``record.json``.
+    """
+    path = folder / RECORD if folder.is_dir() else folder
+    if path.is_file():
+        return path
+    saved = sorted(folder.glob(f"*-{RECORD}")) if folder.is_dir() else []
+    if len(saved) > 1:
+        names = ", ".join(each.name for each in saved[:5])
+        raise InputError(f"{folder} holds several records ({names}): name one of these files")
+    if not saved:
+        raise InputError(
+            f"{folder} holds no {RECORD}; expected the folder that `untrain takedown` wrote, such "
+            f"as runs/NAME/takedowns/REFERENCE, or files saved as REFERENCE-{RECORD}"
+        )
+    return saved[0]
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """Read the record of a takedown.
 
     Parameters
     ----------
     folder : Path
-        The folder of the takedown, or its ``record.json``.
+        The folder of the takedown, or its ``record.json``; see `record_in`.
 
     Raises
     ------
     InputError
         There is none, or it is of another kind or format.
     """
-    path = folder / RECORD if folder.is_dir() else folder
-    if not path.is_file():
-        raise InputError(
-            f"{folder} holds no {RECORD}; expected the folder that `untrain takedown` wrote, such "
-            "as runs/NAME/takedowns/REFERENCE"
-        )
+    path = record_in(folder)
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:

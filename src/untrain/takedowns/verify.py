@@ -18,8 +18,19 @@ from untrain.report.takedown import shown, value_at
 from untrain.runs.find import RECORD as RUN_RECORD
 from untrain.takedowns.deciding import removed_ids
 from untrain.takedowns.hashes import digest_of, hashes_of, removed_by
-from untrain.takedowns.record import IDS, RECORD, REPORT, counts, counts_before, read_record
+from untrain.takedowns.record import (
+    IDS,
+    RECORD,
+    REPORT,
+    counts,
+    counts_before,
+    read_record,
+    record_in,
+)
 from untrain.training.index import FILE, read_index
+
+TO_REMOVE = "to-remove"
+"""The code of a check that says what is still to be done."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Check:
     ----------
     code : str
     passed : bool or None
-        None: it could not be made.
+        None: it could not be made, or (``to-remove``) it says what is still to be done.
     text : str
         What was found, or why it could not be made.
     """
@@ -102,33 +113,37 @@ def verify(
     InputError
         There is no record, or a folder that was named is not there.
     """
-    record = read_record(folder)
-    folder = folder if folder.is_dir() else folder.parent
+    file = record_in(folder)
+    record, folder = read_record(file), file.parent
+    saved = file.name.removesuffix(RECORD) if file.name.endswith(RECORD) else ""
     run = folder.resolve().parent.parent
     inside = run if (run / RUN_RECORD).is_file() else None
     checks = [
-        *_files(folder, record),
+        *_files(folder, saved, record),
         *_request(record, request),
-        *_numbers(folder, record),
+        *_numbers(folder / f"{saved}{REPORT}", record),
         *_sums(record),
         *_catalogue(record, inside),
         *_data(record, data),
         *_models(record, inside, model),
     ]
-    return Verified(folder, record["reference"], digest_of(folder / RECORD), tuple(checks))
+    return Verified(folder, record["reference"], digest_of(file), tuple(checks))
 
 
-def _files(folder: Path, record: Mapping[str, Any]) -> Iterator[Check]:
-    """The page and the list are the very files that the record was written with."""
+def _files(folder: Path, saved: str, record: Mapping[str, Any]) -> Iterator[Check]:
+    """The page and the list are the very files that the record was written with.
+
+    Their names begin with ``saved`` where a browser saved them.
+    """
     for name, digest in record["files"].items():
-        path = folder / name
+        path = folder / f"{saved}{name}"
         if not path.is_file():
             yield Check(f"file:{name}", False, f"{name} is missing")
             continue
         same = digest_of(path) == digest
         text = "is as it was written" if same else "was changed after it was written"
         yield Check(f"file:{name}", same, f"{name} {text}")
-    listed = folder / IDS
+    listed = folder / f"{saved}{IDS}"
     if listed.is_file():
         ids = listed.read_text(encoding="utf-8").split("\n")[:-1]
         same = ids == list(record["ids"])
@@ -137,7 +152,7 @@ def _files(folder: Path, record: Mapping[str, Any]) -> Iterator[Check]:
 
 
 def _request(record: Mapping[str, Any], folder: Path | None) -> Iterator[Check]:
-    """The pictures that were sent are those that the record has."""
+    """The pictures that were sent are those that the record has, whatever they are called."""
     known = {each["name"]: each["sha256"] for each in record["request"]["pictures"]}
     pairs = [[name, digest] for name, digest in known.items()]
     same = fingerprint(pairs) == record["request"]["fingerprint"]
@@ -152,23 +167,31 @@ def _request(record: Mapping[str, Any], folder: Path | None) -> Iterator[Check]:
         return
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected that of the pictures that were sent")
-    missing = [name for name in known if not (folder / name).is_file()]
-    changed = [
-        name
-        for name, digest in known.items()
-        if name not in missing and digest_of(folder / name) != digest
-    ]
+    here: dict[str, str] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        here.setdefault(digest_of(path), path.relative_to(folder).as_posix())
+    absent = [name for name, digest in known.items() if digest not in here]
+    changed = [name for name in absent if (folder / name).is_file()]
+    missing = [name for name in absent if name not in changed]
     if missing or changed:
         told = [f"missing: {', '.join(missing[:5])}"] * bool(missing)
         told += [f"changed: {', '.join(changed[:5])}"] * bool(changed)
         yield Check("request", False, f"pictures that were sent, {'; '.join(told)}")
     else:
-        yield Check("request", True, f"all {len(known)} pictures that were sent are unchanged")
+        renamed = [name for name in known if not _is(folder / name, known[name])]
+        told = f"all {len(known)} pictures that were sent are unchanged"
+        if renamed:
+            first = f"{renamed[0]} of the record is {here[known[renamed[0]]]}"
+            told += f"; {len(renamed)} have another name ({first})"
+        yield Check("request", True, told)
 
 
-def _numbers(folder: Path, record: Mapping[str, Any]) -> Iterator[Check]:
+def _is(path: Path, digest: str) -> bool:
+    return path.is_file() and digest_of(path) == digest
+
+
+def _numbers(page: Path, record: Mapping[str, Any]) -> Iterator[Check]:
     """Every number of the page is that of the record."""
-    page = folder / REPORT
     if not page.is_file():
         yield Check("numbers", None, f"the numbers of {REPORT}, which is missing")
         return
@@ -254,31 +277,44 @@ def _catalogue(record: Mapping[str, Any], run: Path | None) -> Iterator[Check]:
 
 
 def _data(record: Mapping[str, Any], data: Catalog | None) -> Iterator[Check]:
-    """The data as they are now have none of the removed images."""
+    """The data as they are now have none of the removed images.
+
+    Where nothing has been removed yet, they may still hold them: that is nothing wrong.
+    """
     if not record["ids"]:
         return
     if data is None:
         text = "the data as they are now: name them with --data to see whether the images are gone"
         yield Check("data", None, text)
         return
-    yield _no_equal(record, data, f"the {len(data):,} images of {data.name}", known=False)
+    what = f"the {len(data):,} images of {data.name}"
+    check = _no_equal(record, data, what, known=False)
+    if check.passed is False and (record["removal"] or {}).get("path") is None:
+        left, listed = len(_equal(record, data, known=False)), len(record["ids"])
+        text = f"{what}: still there: {left} of the {listed} that {IDS} lists to be removed"
+        check = Check(TO_REMOVE, None, text)
+    yield check
 
 
 def _no_equal(record: Mapping[str, Any], catalog: Catalog, what: str, known: bool) -> Check:
     """Check that no image has the bytes of a removed one; of a run's own list, none that stayed."""
-    gone = set(record["ids"].values())
-    left = [
-        image_id
-        for image_id, content in zip(catalog.ids, catalog.hashes, strict=True)
-        if content in gone and not (known and image_id in record["ids"])
-    ]
+    left = _equal(record, catalog, known)
     code = "retained" if known else "data"
     if left:
         named = ", ".join(left[:5])
         return Check(
-            code, False, f"{what}: {len(left)} are the same file as a removed one ({named})"
+            code, False, f"{what}: {len(left)} are the same file as a listed one ({named})"
         )
-    return Check(code, True, f"{what}: none is the same file as a removed one")
+    return Check(code, True, f"{what}: none is the same file as a listed one")
+
+
+def _equal(record: Mapping[str, Any], catalog: Catalog, known: bool) -> list[str]:
+    gone = set(record["ids"].values())
+    return [
+        image_id
+        for image_id, content in zip(catalog.ids, catalog.hashes, strict=True)
+        if content in gone and not (known and image_id in record["ids"])
+    ]
 
 
 def _models(record: Mapping[str, Any], run: Path | None, given: Path | None) -> Iterator[Check]:
