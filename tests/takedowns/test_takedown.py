@@ -215,7 +215,10 @@ def test_without_a_run_a_catalogue_is_searched(tmp_path: Path) -> None:
     found = untrain.takedown(letter, catalog=catalog, out=tmp_path / "out")
     assert found.folder == tmp_path / "out" / "2026-17"
     assert found.ids == [catalog.ids[0]]
-    assert "Nothing: only the data were searched" in Page(found.report.read_text()).text["removed"]
+    page = Page(found.report.read_text(encoding="utf-8"))
+    assert "Nobody has removed anything yet" in page.text["removed"]
+    assert "the new model" not in page.text["not-said"]
+    assert "about these data only" in page.text["not-said"]
     kept = catalog.subset(set(catalog.ids) - set(found.ids))
     assert verify(found.folder, data=kept).passed
     still = verify(found.folder, data=catalog)

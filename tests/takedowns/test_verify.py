@@ -105,7 +105,7 @@ def test_pictures_of_another_name_are_known_by_their_content(place: Path) -> Non
     found = verify(answer(place), request=letter)
     assert not failed(found)
     (check,) = [check for check in found.checks if check.code == "request"]
-    assert "1 have another name (mine-0.png of the record is old/DSC 1.png)" in check.text
+    assert "1 of another name (mine-0.png of the record is old/DSC 1.png)" in check.text
 
 
 def test_files_that_a_browser_saved_are_checked_by_their_names(place: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from untrain.report.takedown import Told, in_short, recall_rows, shown
+from untrain.report.takedown import Told, in_short, recall_rows, shown, wrongly_found
 
 
 def record(run: bool = True, **counts: int) -> dict[str, Any]:
@@ -85,3 +85,10 @@ def test_what_was_measured_of_the_search_is_said_by_kind() -> None:
     told = Told({"found": {"about": {"detector": {"recall": recall}}}})
     rows = [(kind, share.striptags()) for kind, share in recall_rows(told)]
     assert rows == [("cropped", "50 % to 90 %"), ("mirrored", "100 %")]
+    counted = {"kind": "cropped", "found": 11, "n": 12, "rate": 0.9167}
+    wrong = {"wrong": 1, "n": 441, "rate": 0.0023}
+    about = {"detector": {"recall": [counted], "false_positives": wrong}}
+    told = Told({"found": {"about": about}})
+    assert recall_rows(told)[0][1].striptags() == "11 of 12 (91.7 %)"
+    said = wrongly_found(told)
+    assert said and said.striptags() == "1 of 441 (0.2 %)"

@@ -295,7 +295,10 @@ def looked_for(record: Mapping[str, Any]) -> str:
 
 
 def recall_rows(told: Told) -> list[tuple[str, Markup]]:
-    """Return how many copies of each kind the search finds, lowest and highest by strength."""
+    """Return how many copies of each kind the search finds, lowest and highest by strength.
+
+    With the numbers of photos where the record has them: ``11 of 12 (91.7 %)``.
+    """
     places: dict[str, list[int]] = {}
     recall = told.record["found"]["about"]["detector"]["recall"]
     for place, row in enumerate(recall):
@@ -303,12 +306,23 @@ def recall_rows(told: Told) -> list[tuple[str, Markup]]:
     rows = []
     for kind, own in places.items():
         ends = [pick(own, key=lambda place: recall[place]["rate"]) for pick in (min, max)]
-        low, high = (
-            told.n(f"found.about.detector.recall.{place}.rate", "percent") for place in ends
-        )
+        low, high = (_share(told, f"found.about.detector.recall.{place}") for place in ends)
         same = recall[ends[0]]["rate"] == recall[ends[1]]["rate"]
         rows.append((KINDS.get(kind, kind), low if same else low + " to " + high))
     return rows
+
+
+def wrongly_found(told: Told) -> Markup | None:
+    """Return how many photos without a copy were said to have one; None if nobody measured it."""
+    at = "found.about.detector.false_positives"
+    return _share(told, at, "wrong") if value_at(told.record, at) else None
+
+
+def _share(told: Told, at: str, of: str = "found") -> Markup:
+    rate, of_all = told.n(f"{at}.rate", "percent"), value_at(told.record, at)
+    if of not in of_all or "n" not in of_all:
+        return rate
+    return Markup("{} of {} ({})").format(told.n(f"{at}.{of}"), told.n(f"{at}.n"), rate)
 
 
 def check_rows(told: Told) -> list[dict[str, Any]]:

@@ -179,11 +179,11 @@ def _request(record: Mapping[str, Any], folder: Path | None) -> Iterator[Check]:
         yield Check("request", False, f"pictures that were sent, {'; '.join(told)}")
     else:
         renamed = [name for name in known if not _is(folder / name, known[name])]
-        told = f"all {len(known)} pictures that were sent are unchanged"
+        text = f"all {len(known)} pictures that were sent are unchanged"
         if renamed:
             first = f"{renamed[0]} of the record is {here[known[renamed[0]]]}"
-            told += f"; {len(renamed)} have another name ({first})"
-        yield Check("request", True, told)
+            text += f"; {len(renamed)} of another name ({first})"
+        yield Check("request", True, text)
 
 
 def _is(path: Path, digest: str) -> bool:

@@ -24,6 +24,7 @@ from untrain.report.takedown import (
     kind_words,
     looked_for,
     recall_rows,
+    wrongly_found,
 )
 
 SIDE = 300  # pixels of a picture: twice what the page shows
@@ -89,6 +90,7 @@ def takedown_page(record: Mapping[str, Any], pictures: Pictures) -> str:
         short=in_short(told),
         looked_for=looked_for(record),
         recall=recall_rows(told),
+        wrongly=wrongly_found(told),
         asked=_asked(told, pictures),
         leaning=_leaning(told),
         checks=check_rows(told),
