@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
+import untrain
 from tests.helpers.banks import make_bank, write_bank
 from untrain import Benchmark
 from untrain.banks.benchmark.write import write_benchmark
@@ -137,3 +138,20 @@ def test_names_and_what_cannot_be(micro_run: Path, tmp_path: Path) -> None:
         said = CliRunner().invoke(app, ["export", str(micro_run), *out, *call])
         assert isinstance(said.exception, InputError) and message in str(said.exception)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_method_of_the_model_is_written_beside_the_rankings(
+    micro_run: Path, tmp_path: Path
+) -> None:
+    told = CliRunner().invoke(
+        app, ["export", str(micro_run), str(tmp_path / "out"), "--to", "dattri", "-m", "leverage"]
+    )
+    assert told.exit_code == 0, told.output
+    opened = open_run(micro_run)
+    scores = torch.load(tmp_path / "out" / "scores" / "leverage.pt", weights_only=True)
+    prompts = pd.read_csv(tmp_path / "out" / "queries.csv")["prompt_id"]
+    found = untrain.attribute(micro_run, method="leverage", prompts=list(prompts), top=1)
+    assert scores.shape == (len(opened.catalog), len(prompts))
+    np.testing.assert_allclose(scores.numpy().T, found.of("leverage"), rtol=1e-5)
+    refused = CliRunner().invoke(app, ["export", str(micro_run), "x", "-m", "leverage"])
+    assert refused.exit_code != 0

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from untrain.cli import completion
 from untrain.cli.options import RUN
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PANEL = "Data, files and this machine"
 
@@ -50,6 +54,14 @@ def export(
         "quanda. Or the run's pictures: fiftyone. Or what was measured: model-card, dataset-card.",
         autocompletion=completion.exports,
     ),
+    method: list[str] = typer.Option(
+        [],
+        "--method",
+        "-m",
+        help="With scores: a method to ask the run's model by, such as leverage, beside the "
+        "run's own rankings; repeatable.",
+        autocompletion=completion.attributors,
+    ),
 ) -> None:
     """Write the images and captions that a model was trained on, or scores for other libraries.
 
@@ -68,18 +80,42 @@ def export(
     Example: untrain export runs/demo retained/
     """
     from untrain.core.errors import InputError
-    from untrain.exchange.registry import CARDS, EXCHANGES
+    from untrain.core.files import check_folder_target
+    from untrain.exchange.registry import CARDS, EXCHANGES, SCORES
     from untrain.runs.find import find_run
 
     if to in CARDS or to in EXCHANGES:
         if model or layout is not Layout.PAIRS:
             raise InputError(f"--model and --layout are for pairs, not for --to {to}")
-        if to in EXCHANGES:
+        if method and to not in SCORES:
+            raise InputError(f"--method is for scores ({', '.join(SCORES)}), not for --to {to}")
+        if method:
+            check_folder_target(_needed(out))
+            typer.echo(EXCHANGES[to](run, _needed(out), _asked(run, method)))
+        elif to in EXCHANGES:
             typer.echo(EXCHANGES[to](run, _needed(out)))
         else:
             _card(CARDS[to](find_run(run)), out)
         return
+    if method:
+        raise InputError(f"--method is for scores (--to {', '.join(SCORES)}), not for pairs")
     _export_pairs(run, _needed(out), model, layout, to)
+
+
+def _asked(run: Path, methods: list[str]) -> dict[str, pd.DataFrame]:
+    """Ask a run's model; return the scores of each method, prompts × images."""
+    import pandas as pd
+
+    from untrain.api import attribute
+    from untrain.core.tables import PROMPTS
+    from untrain.runs.find import find_run
+
+    folder = find_run(run)
+    prompts = PROMPTS.read(folder)
+    asked = prompts.loc[prompts["role"] == "query", "prompt_id"]
+    found = attribute(folder, method=methods, prompts=list(asked), top=1)
+    rows, columns = list(found.found.prompts["prompt_id"]), list(found.catalog.ids)
+    return {name: pd.DataFrame(found.of(name), rows, columns) for name in found.methods}
 
 
 def _card(text: str, out: Path | None) -> None:

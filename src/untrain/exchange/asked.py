@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +52,19 @@ class Exchanged:
     outcomes: np.ndarray | None = None
 
 
-def read_exchanged(given: Path) -> Exchanged:
+Asked = Mapping[str, pd.DataFrame]
+"""Further scores by method: rows are prompt ids, columns image ids."""
+
+
+def read_exchanged(given: Path, further: Asked | None = None) -> Exchanged:
     """Read what a run or a benchmark has to pass on.
 
     Parameters
     ----------
     given : Path
         As `untrain.runs.find.find_run` takes it, or what `untrain benchmark export` wrote.
+    further : mapping of str to DataFrame, optional
+        Scores of a run's prompts that are not among its rankings, such as those of `attribute`.
 
     Raises
     ------
@@ -65,8 +72,10 @@ def read_exchanged(given: Path) -> Exchanged:
         It is neither, or has neither scores nor a bank.
     """
     if (given / BENCHMARK).is_file():
+        if further:
+            raise InputError("a benchmark has scores of its own: methods are asked of a run")
         return _of_benchmark(Benchmark(given))
-    return _of_run(find_run(given))
+    return _of_run(find_run(given), further or {})
 
 
 def slug(method: str) -> str:
@@ -98,7 +107,7 @@ def _of_benchmark(benchmark: Benchmark) -> Exchanged:
     )
 
 
-def _of_run(folder: Path) -> Exchanged:
+def _of_run(folder: Path, further: Asked) -> Exchanged:
     if not RANKING.path(folder).is_file() or not CATALOG.path(folder).is_file():
         raise InputError(f"{folder} has no ranking yet: go on with `untrain run`")
     images = CATALOG.read(folder)[["image_id", "caption"]]
@@ -111,6 +120,12 @@ def _of_run(folder: Path) -> Exchanged:
         .reindex(index=prompts["prompt_id"], columns=images["image_id"])
         .to_numpy(np.float32)
         for method, table in ranking.groupby("method", sort=False)
+    }
+    found |= {
+        method: table.reindex(index=prompts["prompt_id"], columns=images["image_id"]).to_numpy(
+            np.float32
+        )
+        for method, table in further.items()
     }
     kept, outcomes = _bank(folder, list(prompts["prompt_id"]))
     return Exchanged(folder.name, images, prompts, *_filled(found), kept, outcomes)

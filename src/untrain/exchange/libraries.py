@@ -16,7 +16,7 @@ import yaml
 
 from untrain.core.errors import InputError
 from untrain.core.files import atomic_folder, check_folder_target, write_csv, write_json, write_text
-from untrain.exchange.asked import Exchanged, read_exchanged, slug
+from untrain.exchange.asked import Asked, Exchanged, read_exchanged, slug
 from untrain.search.rank.arrays import ALL_MODULES, PAIRWISE
 
 Write = Callable[[Exchanged, Path], list[str]]
@@ -105,27 +105,27 @@ def quanda(asked: Exchanged, folder: Path) -> list[str]:
     return said
 
 
-def to_dattri(given: Path, out: Path) -> str:
+def to_dattri(given: Path, out: Path, further: Asked | None = None) -> str:
     """Write scores and ground truth for dattri; see `dattri`."""
-    return _write(dattri, "dattri", given, out)
+    return _write(dattri, "dattri", given, out, further)
 
 
-def to_kronfluence(given: Path, out: Path) -> str:
+def to_kronfluence(given: Path, out: Path, further: Asked | None = None) -> str:
     """Write scores for kronfluence; see `kronfluence`."""
-    return _write(kronfluence, "kronfluence", given, out)
+    return _write(kronfluence, "kronfluence", given, out, further)
 
 
-def to_trak(given: Path, out: Path) -> str:
+def to_trak(given: Path, out: Path, further: Asked | None = None) -> str:
     """Write scores for TRAK; see `trak`."""
-    return _write(trak, "TRAK", given, out)
+    return _write(trak, "TRAK", given, out, further)
 
 
-def to_quanda(given: Path, out: Path) -> str:
+def to_quanda(given: Path, out: Path, further: Asked | None = None) -> str:
     """Write scores and subsets for quanda; see `quanda`."""
-    return _write(quanda, "quanda", given, out)
+    return _write(quanda, "quanda", given, out, further)
 
 
-def _write(write: Write, library: str, given: Path, out: Path) -> str:
+def _write(write: Write, library: str, given: Path, out: Path, further: Asked | None) -> str:
     """Write a folder for a library, whole or not at all, and say what is in it.
 
     Beside the library's files it has ``images.csv`` and ``queries.csv``, which say what columns and
@@ -136,7 +136,7 @@ def _write(write: Write, library: str, given: Path, out: Path) -> str:
     InputError
         There is nothing to write, the folder is not empty, or two methods would be one file.
     """
-    target, asked = check_folder_target(out), read_exchanged(given)
+    target, asked = check_folder_target(out), read_exchanged(given, further)
     names = [slug(method) for method in asked.scores]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"two methods would both be called {min(twice)}: rename their files")
