@@ -27,7 +27,7 @@ from untrain.search.neighbours import nearest
 from untrain.search.rank.metric_table import LEFT_OUT
 from untrain.search.retrieve import candidates as retrieval
 from untrain.search.retrieve.text import TfidfRetriever
-from untrain.search.trace import Trace, trace
+from untrain.search.trace import Trace, Tracer, trace
 from untrain.search.trace_pictures import SeenPictures
 from untrain.search.trace_query import HIT
 
@@ -153,6 +153,22 @@ def test_copies_take_no_places_among_the_neighbours(catalog: Catalog) -> None:
     expected = nearest(opened.features, LayoutEncoder().encode([image]), opened.rows)
     assert expected.position[0] == 9 and 0 < expected.ratio[0] < 1
     np.testing.assert_allclose(found.copies["ratio"], expected.ratio, rtol=1e-9)
+
+
+def test_an_image_of_the_catalogue_is_left_out_of_its_own_answer(catalog: Catalog) -> None:
+    many = copied(catalog, {f"zz{i:03d}": "000009" for i in range(200)})
+    opened, image = open_index(catalog, LayoutEncoder()), picture(catalog, "000009")
+    by_itself = Tracer(catalog).trace({"q": image}, catalog.captions[9], themselves={"q": "000009"})
+    assert len(by_itself.table) == 10 and "000009" not in by_itself.table["image_id"].tolist()
+    assert "000009" not in by_itself.edited["image_id"].tolist()
+    own = np.array([9])
+    expected = nearest(opened.features, LayoutEncoder().encode([image]), opened.rows, own)
+    np.testing.assert_allclose(by_itself.copies["ratio"], expected.ratio, rtol=1e-9)
+    doubled = Tracer(many).trace({"q": image}, top=3, candidates=10, themselves={"q": "000009"})
+    assert doubled.table["image_id"].tolist() == ["zz000", "zz001", "zz002"]
+    assert set(doubled.table["same_as"]) == {"000009"}
+    assert doubled.copies["near_copy"].all()
+    assert doubled.edited["kinds"][0] == "identical"
 
 
 def test_every_picture_is_traced_by_itself(catalog: Catalog) -> None:

@@ -147,9 +147,20 @@ class Tracer:
         ranking: str = "fusion",
         edited: str = "fast",
         strict: bool = True,
+        themselves: Mapping[str, str] | None = None,
     ) -> Trace:
-        """Return the training images nearest to each picture; see the function `trace`."""
+        """Return the training images nearest to each picture; see the function `trace`.
+
+        Pictures that are images of the catalogue can be told by their ids (``themselves``, by
+        name): each is then left out of what is found for it, and is no copy of itself;
+        byte-identical others are found.
+        """
         _check(images, prompt, top, candidates, ranking, edited)
+        own = {name: self.catalog.index[of] for name, of in (themselves or {}).items()}
+        if own and len(self.catalog) == 1:
+            raise InputError(
+                f"{self.catalog.name} has one image; expected others to compare it with"
+            )
         seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         opened, count = self.opened, max(top, candidates)
         prompts = _by_name(images, prompt)
@@ -165,7 +176,7 @@ class Tracer:
             return said[prompts.get(name, "")]
 
         search = Search(
-            *(opened, self.encoder, self.calibration, words, count, ranking, top, seconds)
+            *(opened, self.encoder, self.calibration, words, count, ranking, top, seconds, own)
         )
         names = list(images)
         copies_of = [no_copies()]
@@ -179,7 +190,7 @@ class Tracer:
                     search.ask(read)
                 if read and edited != NONE:
                     with timed(seconds, "edited copies"):
-                        copies_of.append(self.detector(edited).find(read))
+                        copies_of.append(self.detector(edited).find(read, itself=own))
                 advance(len(part))
         if len(skipped) == len(names):
             raise InputError(
@@ -197,6 +208,7 @@ class Tracer:
             "ranking": ranking,
             "prompt": same.pop() if len(same) == 1 else None,
             "edited": edited,
+            **({"themselves": dict(themselves)} if themselves else {}),
         }
         told = _once(note for each in said.values() for note in each.notes)
         notes = (*opened.notes, *self._uncalibrated, *told, *search.notes())

@@ -42,6 +42,8 @@ class TracedPicture:
         Cosines of the nearest images, byte-identical ones once.
     candidates : ndarray of int
         Positions of the images to compare it with, rising.
+    itself : str
+        Its id, if it is an image of the catalogue, which is then no candidate.
     """
 
     name: str
@@ -51,6 +53,7 @@ class TracedPicture:
     nearest: int
     around: np.ndarray
     candidates: np.ndarray
+    itself: str = ""
 
     def compared(
         self,
@@ -199,7 +202,11 @@ def _table(
     ids = [catalog.ids[position] for position in at]
     names = np.repeat([query.name for query in queries], counts)
     content = [catalog.hashes[position] for position in at]
-    first: dict[tuple[str, str], str] = {}
+    first = {
+        (query.name, catalog.hashes[catalog.index[query.itself]]): query.itself
+        for query in queries
+        if query.itself
+    }
     same_as = []
     for name, digest, image_id in zip(names.tolist(), content, ids, strict=True):
         above = first.setdefault((name, digest), image_id)

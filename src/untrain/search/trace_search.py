@@ -42,7 +42,9 @@ class Search:
     """Pictures asked about some at a time, and what was found for all so far.
 
     Memory grows by the tables alone: the pictures of the catalogue that were decoded are kept up
-    to a number of bytes. ``words`` gives what the prompt of a picture finds, by its name.
+    to a number of bytes. ``words`` gives what the prompt of a picture finds, by its name;
+    ``themselves`` the positions of pictures that are images of the catalogue, which are left out of
+    what is found for them.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class Search:
         ranking: str,
         top: int,
         seconds: dict[str, float],
+        themselves: Mapping[str, int],
     ) -> None:
         self.opened, self.encoder, self.calibration = opened, encoder, calibration
         self.words, self.count, self.ranking, self.top = words, count, ranking, top
-        self.seconds = seconds
+        self.seconds, self.themselves = seconds, themselves
         self.found: tuple[list[pd.DataFrame], ...] = [], [], []
         self.most = 0
         self._pictures = SeenPictures(opened.catalog)
@@ -109,19 +112,29 @@ class Search:
             if self.encoder.fingerprint != opened.encoder.fingerprint:
                 features = self.encoder.encode(pictures)
         with timed(self.seconds, "search"):
-            near, cosines = opened.vectors.query(pooled, max(self.count, 2 * NEIGHBOURS))
-            return [
-                TracedPicture(
-                    name,
-                    picture,
-                    features[row],
-                    pooled[row],
-                    near[row][0],
-                    _neighbours(opened, pooled[row], near[row], cosines[row]),
-                    np.unique(np.concatenate([near[row][: self.count], *self.words(name).found])),
+            most = max(self.count, 2 * NEIGHBOURS)
+            near, cosines = opened.vectors.query(pooled, most + bool(self.themselves))
+            queries = []
+            for row, (name, picture) in enumerate(images.items()):
+                own = self.themselves.get(name)
+                others = np.flatnonzero(near[row] != (-1 if own is None else own))[:most]
+                found = near[row][others]
+                candidates = np.unique(
+                    np.concatenate([found[: self.count], *self.words(name).found])
                 )
-                for row, (name, picture) in enumerate(images.items())
-            ]
+                queries.append(
+                    TracedPicture(
+                        name,
+                        picture,
+                        features[row],
+                        pooled[row],
+                        found[0],
+                        _neighbours(opened, pooled[row], found, cosines[row][others], own),
+                        candidates if own is None else candidates[candidates != own],
+                        "" if own is None else opened.catalog.ids[own],
+                    )
+                )
+            return queries
 
     def _compared(self, queries: list[TracedPicture], pictures: Mapping[int, Seen]) -> pd.DataFrame:
         """Return the metrics of all pairs: pictures side by side, or one in two threads."""
@@ -176,12 +189,21 @@ def _left_out(ranking: str, notes: Iterable[Note], with_words: bool) -> list[Not
 
 
 def _neighbours(
-    opened: CatalogIndex, pooled: np.ndarray, near: np.ndarray, cosines: np.ndarray
+    opened: CatalogIndex, pooled: np.ndarray, near: np.ndarray, cosines: np.ndarray, own: int | None
 ) -> np.ndarray:
-    """Return the cosines of the nearest images, byte-identical ones once: `NEIGHBOURS` at most."""
+    """Return the cosines of the nearest images, byte-identical ones once: `NEIGHBOURS` at most.
+
+    Without the image ``own``, of which ``near`` and ``cosines`` are without already.
+    """
     first = np.sort(np.unique(opened.rows[near], return_index=True)[1])
-    if len(first) < NEIGHBOURS and len(near) < len(opened.catalog):  # copies took their places
-        return opened.vectors.distinct(pooled[None], NEIGHBOURS)[1][0]
+    others = len(opened.catalog) - (own is not None)
+    if len(first) < NEIGHBOURS and len(near) < others:  # copies took their places
+        positions, values = opened.vectors.distinct(pooled[None], NEIGHBOURS + (own is not None))
+        if own is None:
+            return values[0]
+        alone = (opened.rows == opened.rows[own]).sum() == 1
+        drop = alone & (opened.rows[positions[0]] == opened.rows[own])
+        return values[0][~drop][:NEIGHBOURS]
     return cosines[first[:NEIGHBOURS]]
 
 

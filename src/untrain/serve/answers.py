@@ -37,6 +37,7 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
         shown: dict[str, Any] = {
             "name": name,
             "key": found.pictures[name].key,
+            "of_catalog": found.pictures[name].of_catalog,
             "near_copy": bool(copy.near_copy),
             "verdict": words.copy_verdict(copy),
             "hits": [_hit(hit, question, catalog) for hit in records(hits)],
@@ -48,6 +49,8 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
         if beside is not None:
             table = beside.table(name)
             table = table[table["influence_rank"] <= question.top].sort_values("influence_rank")
+            if found.pictures[name].of_catalog:
+                table = table[table["image_id"] != found.pictures[name].name]
             effects = effects_of(beside, name)
             shown["influence"] = {
                 "method": beside.method,

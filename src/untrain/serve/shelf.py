@@ -31,6 +31,8 @@ Opened = tuple[Catalog, Encoder | None]
 
 PICTURES, PICTURE_BYTES = 200, 2**30
 """Pictures asked about that are kept, the latest ones: by number, and by bytes."""
+OF_CATALOG = "image:"
+"""Begins the key of a picture that is an image of the catalogue; its id follows."""
 ANSWERS = 50
 WIDE = 200
 """Hits that are looked through where a filter leaves some out."""
@@ -55,6 +57,11 @@ class Asked:
     pixels: np.ndarray = field(repr=False)
     content: bytes = field(default=b"", repr=False)
     file: str = ""
+
+    @property
+    def of_catalog(self) -> bool:
+        """Whether it is an image of the catalogue, whose name is its id."""
+        return self.key.startswith(OF_CATALOG)
 
 
 @dataclass(frozen=True)
@@ -180,8 +187,8 @@ class Shelf:
         KeyError
             It is not kept any more.
         """
-        kind, _, image_id = key.partition(":")
-        if kind == "image" and image_id in self.catalog.index:
+        image_id = key.removeprefix(OF_CATALOG)
+        if image_id != key and image_id in self.catalog.index:
             pixels = np.asarray(self.catalog.image(image_id))
             return Asked(key, image_id, pixels)
         found = self._pictures.get(key)
@@ -229,7 +236,8 @@ class Shelf:
                 name, number = f"{asked.name} ({number})", number + 1
             pictures[name] = asked
         images = {name: asked.pixels for name, asked in pictures.items()}
-        found = self.tracer.trace(images, prompt, WIDE if wide else top)
+        own = {name: asked.name for name, asked in pictures.items() if asked.of_catalog}
+        found = self.tracer.trace(images, prompt, WIDE if wide else top, themselves=own)
         beside, notes = None, found.notes
         if influence:
             from untrain.api.asking import beside_trace

@@ -55,6 +55,9 @@ def answer(found: Trace) -> str:
     copies = len(near | edited)
     images = f"{found.about['images']:,} training images"
     one = asked == 1
+    itself = one and bool(found.about.get("themselves"))
+    if itself:
+        images = f"the {found.about['images'] - 1:,} other training images"
     looked = len(found.edited) > 0
     if not copies:
         kind = "copy, unaltered or edited," if looked else "unaltered copy"

@@ -130,7 +130,10 @@ class CopyDetector:
         self._images: dict[int, Picture] = {}
 
     def find(
-        self, images: Mapping[str, np.ndarray | Path] | Sequence[Path | str], top: int = 10
+        self,
+        images: Mapping[str, np.ndarray | Path] | Sequence[Path | str],
+        top: int = 10,
+        itself: Mapping[str, int] | None = None,
     ) -> pd.DataFrame:
         """Return the copies of pictures in the catalogue; of one that has none, the nearest image.
 
@@ -140,6 +143,9 @@ class CopyDetector:
             Pictures by name. Only of files can it be told that the bytes are the same.
         top : int
             Copies of a picture, at most; byte-identical images of the catalogue count each.
+        itself : mapping of str to int, optional
+            Positions of pictures that are images of the catalogue, by name: each is left out of
+            what is found for it, and byte-identical others are told as such.
 
         Returns
         -------
@@ -168,7 +174,10 @@ class CopyDetector:
         tables = []
         for name, given in named.items():
             pixels, digest = _read(given)
-            tables.append(self._table(name, self.matches(pixels), digest, top))
+            own = (itself or {}).get(name)
+            if own is not None:
+                digest = self.catalog.hashes[own]
+            tables.append(self._table(name, self.matches(pixels), digest, top, own))
         return pd.concat(tables, ignore_index=True).astype(COLUMNS)
 
     def matches(self, picture: np.ndarray) -> list[Match]:
@@ -233,13 +242,16 @@ class CopyDetector:
         image_id = self.catalog.ids[position]
         return np.asarray(self.catalog.image(image_id))
 
-    def _table(self, name: str, found: list[Match], digest: str | None, top: int) -> pd.DataFrame:
+    def _table(
+        self, name: str, found: list[Match], digest: str | None, top: int, own: int | None
+    ) -> pd.DataFrame:
         same_bytes = set(self._with_bytes(digest).tolist())
         groups = {int(self.group[match.position]): match for match in found}
         rows = [_row(at, None, ("identical",)) for at in sorted(same_bytes)]
         for group, match in groups.items():
             same = np.flatnonzero(self.group == group).tolist()
             rows += [_row(at, match, match.kinds) for at in same if at not in same_bytes]
+        rows = [row for row in rows if row[0] != own]
         table = pd.DataFrame(rows, columns=list(COLUMNS)[2:])
         table.insert(0, "image_id", [self.catalog.ids[at] for at in table["position"]])
         table.insert(0, "query", name)
