@@ -219,7 +219,7 @@ class Traced:
 
     def __repr__(self) -> str:
         asked = "1 picture" if len(self) == 1 else f"{len(self)} pictures"
-        copies = int(self.found.copies["near_copy"].sum())
+        copies = int((self.found.summary["verdict"] == "near copy").sum())
         told = f", near copies of {copies}" if copies else ""
         return f"Trace of {asked} in {len(self.catalog):,} images of {self.catalog.name}{told}"
 
@@ -231,14 +231,15 @@ class Traced:
         from untrain.report.page.inline import data_uri
         from untrain.report.page.trace import copy_verdict
 
-        rows = []
+        summary, rows = self.found.summary, []
+        verdicts = dict(zip(summary["query"], summary["verdict"], strict=True))
         for copy in self.found.copies.head(SHOWN).itertuples():
             hits = self.found.table[self.found.table["query"] == copy.query].head(8)
             cells = [_figure(data_uri(Image.fromarray(self.pictures[str(copy.query)]), 160), "")]
             for place, image_id in zip(hits["rank"], hits["image_id"].astype(str), strict=True):
                 uri = data_uri(self.catalog.image(image_id), 120)
                 cells.append(_figure(uri, f"{place}  {image_id}"))
-            said = copy_verdict(copy)
+            said = copy_verdict(copy, verdicts[copy.query])
             own = self.found.edited[self.found.edited["query"] == copy.query]
             if len(own):
                 said += f" {copy_sentence(own, self.found.about['edited'])}"

@@ -146,10 +146,11 @@ def _print_one(console: Console, found: Trace, beside: SideBySide | None) -> Non
     from untrain.report.edited import copy_sentence
     from untrain.report.page.trace import copy_verdict
 
+    verdicts = dict(zip(found.summary["query"], found.summary["verdict"], strict=True))
     for copy in found.copies.itertuples():
         console.print(_table(found, str(copy.query)))
         style = "bold" if copy.near_copy else ""
-        console.print(Text(copy_verdict(copy), style), soft_wrap=True)
+        console.print(Text(copy_verdict(copy, verdicts[copy.query]), style), soft_wrap=True)
         own = found.edited[found.edited["query"] == copy.query]
         if len(own):
             style = "bold" if (own["verdict"] != "similar").any() else ""
@@ -163,6 +164,8 @@ def _print_one(console: Console, found: Trace, beside: SideBySide | None) -> Non
 
 def _print_several(console: Console, found: Trace, beside: SideBySide | None) -> None:
     """Print a line a picture: what is nearest, how near, and whether it is a copy."""
+    from untrain.search.traced import COPIES, UNSURE
+
     table = Table(box=None, pad_edge=False)
     table.add_column("picture", no_wrap=True, max_width=28)
     table.add_column("nearest", no_wrap=True, max_width=24)
@@ -182,10 +185,12 @@ def _print_several(console: Console, found: Trace, beside: SideBySide | None) ->
         caption = Text(str(line.caption), no_wrap=True, overflow="ellipsis")
         table.add_row(*row, caption, style="bold" if is_copy else "")
     console.print(table)
-    copies = sum(str(verdict) != "none" for verdict in found.summary["verdict"])
+    copies = int(found.summary["verdict"].isin(COPIES).sum())
+    unsure = int((found.summary["verdict"] == UNSURE).sum())
+    alike = f", {unsure:,} copies or only alike" if unsure else ""
     console.print(
-        f"{len(found.queries):,} pictures, {copies:,} of them copies of training images; the "
-        "answers with all hits: --out DIR or FILE.html to browse, .parquet or .csv, --json",
+        f"{len(found.queries):,} pictures, {copies:,} of them copies of training images{alike}; "
+        "the answers with all hits: --out DIR or FILE.html to browse, .parquet or .csv, --json",
         soft_wrap=True,
     )
 

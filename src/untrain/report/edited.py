@@ -61,9 +61,9 @@ def copy_words(copies: pd.DataFrame) -> str:
     if first["verdict"] == "copy":
         return f"Copy of {image}: {edits(first['kinds'])}.{more}"
     return (
-        f"Copy or variant of {image} ({edits(first['kinds'])}): the same edges, but other colours "
-        "or something laid over it, as another colour or print of the same product has too; look "
-        f"at both.{more}"
+        f"May be a copy of {image} ({edits(first['kinds'])}) or only alike: the same edges, but "
+        "other colours or details, as another colour, print or photo of the same product has too; "
+        f"look at both.{more}"
     )
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Skipped
 from untrain.core.notes import Note
 from untrain.core.schema import records
+from untrain.search.calibration import is_reencoded
 
 SUMMARY = (
     *("query", "prompt", "image_id", "score", "cosine", "caption"),
     *("verdict", "copy_of"),
 )
-EDITED = {"copy": "edited copy", "copy_or_variant": "copy or variant"}
-"""How a summary says the verdicts of the copy detector that name a copy."""
+NEAR, EDITED, UNSURE = "near copy", "edited copy", "copy or variant"
+COPIES = (NEAR, EDITED)
+"""Verdicts of a summary that say a picture is a copy; of one that is `UNSURE` a person decides."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +74,17 @@ class Trace:
         """A row a picture: the image nearest to it, and whether it is a copy.
 
         Columns query; prompt; image_id, score, cosine (of pooled features) and caption of the first
-        hit; ``verdict``: ``near copy`` (unaltered), ``edited copy``, ``copy or variant`` or
-        ``none``; ``copy_of``, an id or empty.
+        hit; ``verdict``: ``near copy`` (unaltered), ``edited copy``, ``copy or variant`` (a copy,
+        or something that looks the same) or ``none``; ``copy_of``, an id or empty.
         """
         first = {hit["query"]: hit for hit in records(self.table[self.table["rank"] == 1])}
-        edited: dict[str, dict[str, Any]] = {}
+        edited: dict[str, list[dict[str, Any]]] = {}
         for row in records(self.edited):
-            edited.setdefault(row["query"], row)
+            edited.setdefault(row["query"], []).append(row)
         rows = []
         for copy in records(self.copies):
-            query, verdict, of = copy["query"], "none", ""
-            known = edited.get(query, {})
-            if copy["near_copy"]:
-                verdict, of = "near copy", copy["image_id"]
-            elif known.get("verdict") in EDITED:
-                verdict, of = EDITED[known["verdict"]], known["image_id"]
+            query = copy["query"]
+            verdict, of = _verdict(copy, edited.get(query, []))
             hit = first[query]
             shown = {name: hit[name] for name in ("image_id", "score", "caption")}
             shown |= {"query": query, "prompt": self.prompts.get(query, "")}
@@ -119,3 +119,33 @@ class Trace:
             "notes": [note.to_dict() for note in self.notes],
             "skipped": [{"picture": s.name, "reason": s.reason} for s in self.skipped],
         }
+
+
+def _verdict(copy: Mapping[str, Any], edited: list[dict[str, Any]]) -> tuple[str, str]:
+    """Return the verdict on a picture, and the image that it names; may be empty.
+
+    The copy test knows how unlikely it is to be so near by chance, not what is shown: another
+    photo of the same product is as near. Where the copy detector was asked, the two must agree
+    on a copy; the same picture saved again needs nobody's word.
+
+    Parameters
+    ----------
+    copy : mapping
+        The picture's row of `Trace.copies`.
+    edited : list of dict
+        Its rows of `Trace.edited`, best first; none if the copy detector was not asked.
+    """
+    saved_again = is_reencoded(np.array([[_known(copy["agreement"]), _known(copy["difference"])]]))
+    named = {row["image_id"] for row in edited if row["verdict"] == "copy"}
+    if copy["near_copy"] and (not edited or saved_again[0] or copy["image_id"] in named):
+        return NEAR, str(copy["image_id"])
+    first = edited[0] if edited else {"verdict": "similar"}
+    if first["verdict"] == "copy":
+        return EDITED, str(first["image_id"])
+    if first["verdict"] == "copy_or_variant":
+        return UNSURE, str(first["image_id"])
+    return (UNSURE, str(copy["image_id"])) if copy["near_copy"] else ("none", "")
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value

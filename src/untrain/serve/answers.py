@@ -31,6 +31,7 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
     """Return what the template of an answer takes."""
     trace, beside = found.trace, found.beside
     pictures = []
+    verdicts = dict(zip(trace.summary["query"], trace.summary["verdict"], strict=True))
     for copy in trace.copies.itertuples():
         name = str(copy.query)
         hits = kept_hits(trace.table[trace.table["query"] == name], question, catalog)
@@ -39,7 +40,7 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
             "key": found.pictures[name].key,
             "of_catalog": found.pictures[name].of_catalog,
             "near_copy": bool(copy.near_copy),
-            "verdict": words.copy_verdict(copy),
+            "verdict": words.copy_verdict(copy, verdicts[name]),
             "hits": [_hit(hit, question, catalog) for hit in records(hits)],
             "influence": None,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 from tests.helpers.reports import Page
 from untrain.catalogs import Catalog, rendered
-from untrain.report.page.trace import trace_page
+from untrain.report.page.trace import answer, trace_page
 from untrain.search.trace import trace
 
 HOSTILE = "<script>alert(1)</script> & \"quotes\" <img src='http://example.org/x'>"
@@ -91,7 +92,7 @@ def test_where_edited_copies_were_not_looked_for_only_unaltered_ones_are_denied(
 def test_a_mirrored_copy_is_named_and_shown(catalog: Catalog) -> None:
     images = {"mine": np.ascontiguousarray(np.asarray(catalog.image(catalog.ids[4]))[:, ::-1])}
     page = trace_page(trace(images, catalog), images, catalog)
-    assert re.search(rf"Copy( or variant)? of {catalog.ids[4]}\b.*mirrored", page)
+    assert re.search(rf"[Cc]opy of {catalog.ids[4]}\b.*mirrored", page)
     assert any("of which it is a copy" in (i["alt"] or "") for i in Page(page).all("img"))
 
 
@@ -99,3 +100,24 @@ def test_the_page_of_one_speaks_of_one(catalog: Catalog) -> None:
     images = {"grey": np.full((20, 20, 3), 120, np.uint8)}
     page = trace_page(trace(images, catalog), images, catalog)
     assert "is this picture made of?" in page
+
+
+def test_what_may_be_only_alike_is_no_copy(catalog: Catalog) -> None:
+    """The copy test flags another photo of the same product; the copy detector cannot tell."""
+    images = {name: np.full((20, 20, 3), 120, np.uint8) for name in ("one", "two")}
+    found = trace(images, catalog, top=3)
+    copies, edited = found.copies.copy(), found.edited.copy()
+    copies.loc[0, ["near_copy", "agreement", "difference"]] = True, 0.99, 9.0
+    for verdict in ("copy_or_variant", "similar"):
+        edited.loc[0, "verdict"] = verdict
+        unsure = replace(found, copies=copies, edited=edited)
+        assert unsure.summary["verdict"].tolist() == ["copy or variant", "none"]
+        said = answer(unsure)
+        assert said.startswith("No copy, unaltered or edited, of these 2 pictures was found among ")
+        assert "; 1 of them may be a copy or only alike: look at both." in said
+        assert answer(unsure.of("one")).startswith("It may be a copy of one of 13 training ")
+        assert "Near copy of" not in trace_page(unsure, images, catalog)
+    copies["difference"] = 1.0  # the same picture saved again
+    sure = replace(found, copies=copies, edited=edited)
+    assert sure.summary["verdict"].tolist() == ["near copy", "none"]
+    assert answer(sure).startswith("1 of these 2 pictures is a copy of one of 13 training images. ")

@@ -17,6 +17,7 @@ from untrain.report.edited import copy_sentence, finds
 from untrain.report.page.inline import data_uri
 from untrain.search.compare.metrics import METRICS, measured
 from untrain.search.trace import Trace
+from untrain.search.traced import COPIES, NEAR, UNSURE
 
 if TYPE_CHECKING:  # a trace without a run has no influence beside it
     from untrain.attribution.side_by_side import SideBySide
@@ -37,12 +38,17 @@ QUERY_SIDE, HIT_SIDE = 500, 300  # pixels: twice what the page shows, for fine s
 # In words ---------------------------------------------------------------------------------------
 
 
-def copy_verdict(copy: Any) -> str:
-    """Return what the copy test says of one query, a row of `Trace.copies`."""
+def copy_verdict(copy: Any, verdict: str = NEAR) -> str:
+    """Return what the copy test says of one query, a row of `Trace.copies`.
+
+    ``verdict`` is that of `Trace.summary`: a near copy that it does not call one may be only alike.
+    """
     p = f"p = {copy.p_value:.2g}" if copy.p_value >= 0.001 else "p < 0.001"
     how_near = f"distance {copy.distance:.3f}, {p}."
     if copy.near_copy:
-        return f"Near copy of {copy.image_id}: {how_near}"
+        if verdict in COPIES:
+            return f"Near copy of {copy.image_id}: {how_near}"
+        return f"Nearly the same as {copy.image_id}, a copy or only alike: {how_near}"
     none = "No unaltered copy among those nearest"
     return f"{none}: {copy.image_id} is nearest by features, {how_near}"
 
@@ -50,23 +56,31 @@ def copy_verdict(copy: Any) -> str:
 def answer(found: Trace) -> str:
     """Return the headline of a trace, which leads to its hits."""
     asked = len(found.copies)
-    near = set(found.copies.loc[found.copies["near_copy"], "query"])
-    edited = set(found.edited.loc[found.edited["verdict"] != "similar", "query"])
-    copies = len(near | edited)
+    copies = int(found.summary["verdict"].isin(COPIES).sum())
+    unsure = int((found.summary["verdict"] == UNSURE).sum())
     images = f"{found.about['images']:,} training images"
     one = asked == 1
     itself = one and bool(found.about.get("themselves"))
     if itself:
         images = f"the {found.about['images'] - 1:,} other training images"
     looked = len(found.edited) > 0
+    if one and unsure:
+        return f"It may be a copy of one of {images}, or only alike: look at both. Those nearest:"
     if not copies:
         kind = "copy, unaltered or edited," if looked else "unaltered copy"
         none = f"No {kind} of {'it' if one else f'these {asked} pictures'}"
-        return f"{none} was found among {images}. Those nearest:"
+        return f"{none} was found among {images}{_undecided(unsure, 'of them')}. Those nearest:"
     what = "copy" if looked else "near copy"
     are = f"are {what[:-1]}ies" if copies > 1 else f"is a {what}"
     said = f"It is a {what}" if one else f"{copies} of these {asked} pictures {are}"
-    return f"{said} of one of {images}. Those nearest to {'it' if one else 'each'}:"
+    also = _undecided(unsure, "more")
+    return f"{said} of one of {images}{also}. Those nearest to {'it' if one else 'each'}:"
+
+
+def _undecided(n: int, of: str) -> str:
+    """Return how many pictures a person has to look at, as the end of a sentence."""
+    what = "copies" if n > 1 else "a copy"
+    return f"; {n} {of} may be {what} or only alike: look at both" if n else ""
 
 
 def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[Note, ...]:
@@ -135,6 +149,7 @@ def trace_page(
 
     style = "\n".join(map(read_asset, ("report.css", "trace.css")))
     queries = []
+    verdicts = dict(zip(found.summary["query"], found.summary["verdict"], strict=True))
     for copy in found.copies.itertuples():
         hits = found.table[found.table["query"] == copy.query]
         queries.append(
@@ -143,7 +158,7 @@ def trace_page(
                 "prompt": found.prompts.get(str(copy.query), ""),
                 "uri": data_uri(Image.fromarray(images[str(copy.query)]), QUERY_SIDE),
                 "near_copy": copy.near_copy,
-                "copies": copy_verdict(copy),
+                "copies": copy_verdict(copy, verdicts[copy.query]),
                 "edited": _edited(found, str(copy.query), catalog),
                 "hits": _hits(hits, catalog, _places(beside, str(copy.query))),
                 "metrics": _metrics(hits),
