@@ -218,8 +218,10 @@ class Traced:
         return len(self.found.queries)
 
     def __repr__(self) -> str:
+        from untrain.search.traced import NEAR
+
         asked = "1 picture" if len(self) == 1 else f"{len(self)} pictures"
-        copies = int((self.found.summary["verdict"] == "near copy").sum())
+        copies = int((self.found.summary["verdict"] == NEAR).sum())
         told = f", near copies of {copies}" if copies else ""
         return f"Trace of {asked} in {len(self.catalog):,} images of {self.catalog.name}{told}"
 
