@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ def line_html(text: str) -> str:
     return f"<p>{escape(text)}</p>" if text else ""
 
 
+def code_html(text: str) -> str:
+    """Return text escaped, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def facts_html(facts: Iterable[tuple[str, str]]) -> str:
     """Return terms and what they are, a row each."""
     rows = "".join(
@@ -29,7 +35,7 @@ def facts_html(facts: Iterable[tuple[str, str]]) -> str:
 
 def notes_html(notes: Sequence[str]) -> str:
     """Return what a reader must know before believing what is shown."""
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    items = "".join(f"<li>{code_html(note)}</li>" for note in notes)
     if not items:
         return ""
     return f"<details open><summary>Before believing it</summary><ul>{items}</ul></details>"

@@ -7,7 +7,9 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from untrain.core.notebook import code_html
 from untrain.report.page.templates import read_asset
 
 ASSETS = {
@@ -19,13 +21,15 @@ ASSETS = {
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("untrain.serve", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["with_code"] = lambda text: Markup(code_html(str(text)))
+    return environment
 
 
 def page(template: str, **values: Any) -> str:

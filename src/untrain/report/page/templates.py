@@ -6,6 +6,9 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from untrain.core.notebook import code_html
 
 
 def render_template(name: str, **values: Any) -> str:
@@ -17,6 +20,7 @@ def render_template(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["with_code"] = lambda text: Markup(code_html(str(text)))
     return environment.get_template(name).render(**values)
 
 
