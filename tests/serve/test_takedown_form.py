@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import yaml
 from tests.helpers.pages import HOST, png
 from untrain.catalogs.base import Catalog
 from untrain.serve.requested import HOW, Order, Place, Requests, Sent
+from untrain.takedowns.verify import verify
 
 pytestmark = pytest.mark.external
 
@@ -58,12 +61,31 @@ def test_a_request_is_a_folder_that_the_command_line_takes(tmp_path: Path) -> No
     assert requests.take(two, letter, Order(Place())) == "2026-17"
     folder = tmp_path / "requests" / "2026-17"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "001-a-b.png",
-        "002-a-b.png",
+        "002-a b.PNG",
+        "a b.PNG",
         "request.yaml",
     ]
+    assert requests.title("2026-17") == "2026/17"
     words = yaml.safe_load((folder / "request.yaml").read_text(encoding="utf-8"))
-    assert words == {"reference": "2026-17", "from": "Ä painter", "received": "2026-11-02"}
+    assert words == {"reference": "2026/17", "from": "Ä painter", "received": "2026-11-02"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("Größe 1.JPG", "Größe 1.JPG"),
+        ("C:\\photos\\a:b.png", "a-b.png"),
+        ("../../.hidden.png", "hidden.png"),
+        ("request.yaml", "001-request.yaml"),
+        ("nul.png", "001-nul.png"),
+        ("///", "picture"),
+    ],
+)
+def test_files_keep_the_names_of_the_sender(tmp_path: Path, sent: str, kept: str) -> None:
+    requests = Asleep(tmp_path / "requests", tmp_path / "takedowns")
+    name = requests.take([Sent(sent, b"1")], {"reference": "r"}, Order(Place()))
+    folder = tmp_path / "requests" / name
+    assert sorted(path.name for path in folder.iterdir()) == sorted([kept, "request.yaml"])
 
 
 def test_no_path_leads_out_of_the_requests(tmp_path: Path) -> None:
@@ -77,7 +99,7 @@ def test_no_path_leads_out_of_the_requests(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"reference": "1"}, "a request needs a picture"),
+        ({"reference": "1"}, "A request needs a picture"),
         ({"reference": "1", "p": "0123"}, "drop it again"),
         ({"reference": "1", "ids": "nobody"}, "nobody"),
         ({"reference": "1", "ids": "ID", "place": "elsewhere"}, "no run"),
@@ -90,6 +112,7 @@ def test_a_wrong_form_says_what_is_wrong(page: Any, fields: dict[str, str], said
     found = page.post("/takedowns", data={"place": "catalogue", **fields, "ids": ids})
     assert found.status_code == 422
     assert said in found.text
+    assert "Back to the form" in found.text
 
 
 @pytest.mark.slow
@@ -118,4 +141,18 @@ def test_files_in_report_out_and_corrected(page: Any, photos: Catalog, tmp_path:
     assert page.post("/takedowns/2026-17/work", data=corrected).status_code == 200
     done()
     assert page.get("/takedowns/2026-17/files/ids.txt").text.split() == [page.ids[3]]
-    assert "there is a request called 2026-17" in page.post("/takedowns", data=form).text
+    both = {"correct": "1", "not": page.ids[7], "theirs": page.ids[7]}
+    refused = page.post("/takedowns/2026-17/work", data=both)
+    assert refused.status_code == 422 and "Back to the request" in refused.text
+    corrected = {"correct": "1", "theirs": page.ids[9], "also": page.ids[7]}
+    assert page.post("/takedowns/2026-17/work", data=corrected).status_code == 200
+    assert "2 images are theirs" in done()
+    answer, sent_back = tmp_path / "answer", tmp_path / "letter"
+    packed = page.get("/takedowns/2026-17/all.zip")
+    zipfile.ZipFile(io.BytesIO(packed.content)).extractall(answer)
+    sent_back.mkdir()
+    (sent_back / "as I call it.png").write_bytes(again)
+    (sent_back / "7.png").write_bytes(photos.read(photos.ids[7]))
+    checked = verify(answer / "2026-17", request=sent_back)
+    assert checked.passed and any("of another name" in check.text for check in checked.checks)
+    assert "There is a request called 2026-17" in page.post("/takedowns", data=form).text

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from re import fullmatch
+from re import fullmatch, sub
 from typing import Any
 
 from untrain.core.errors import InputError, UntrainError
-from untrain.core.files import atomic_file, read_json, write_json, write_text
-from untrain.takedowns.request import LETTERS, as_folder, read_request
+from untrain.core.files import JUNK, atomic_file, read_json, write_json, write_text
+from untrain.takedowns.request import LETTERS, as_folder, read_letter, read_request
 
 FORM, LOG, STATE, HOW = "form.json", "log.txt", "state.json", ".work"
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
@@ -131,10 +131,11 @@ class Requests:
         if folder.exists():
             raise InputError(f"there is a request called {name} already: give another reference")
         folder.mkdir(parents=True)
+        taken: set[str] = set()
         for number, sent in enumerate(files):
-            with atomic_file(folder / _file_name(sent.name, number)) as temporary:
+            with atomic_file(folder / _file_name(sent.name, number, taken)) as temporary:
                 temporary.write_bytes(sent.content)
-        words = {key: text for key, text in letter.items() if text} | {"reference": name}
+        words = {"reference": name} | {key: text for key, text in letter.items() if text}
         write_text(folder / LETTERS[0], _yaml(words))
         self.work(name, order)
         return name
@@ -185,6 +186,14 @@ class Requests:
     def order(self, name: str) -> Order:
         """Return what is to be done about a request."""
         return Order.of(read_json(self._how(name) / FORM))
+
+    def title(self, name: str) -> str:
+        """Return the reference of a request as it was given, which its folder may not have."""
+        self._how(name)
+        try:
+            return read_letter(self.folder / name / LETTERS[0]).get("reference") or name
+        except InputError:  # somebody edited it
+            return name
 
     def state(self, name: str) -> dict[str, Any]:
         """Return how far a request is: ``state``, ``error``, ``steps``, ``lines``."""
@@ -272,10 +281,21 @@ def _answer(folder: Path, out: Path, order: Order) -> None:
     takedown(folder, catalog=catalog, out=out, not_copies=order.not_copies, also=order.also)
 
 
-def _file_name(name: str, number: int) -> str:
-    """Return a name that a file of a request can have; two of one name stay two."""
-    stem = as_folder(Path(name).stem) if any(map(str.isalnum, Path(name).stem)) else "picture"
-    return f"{number + 1:03}-{stem}{Path(name).suffix.lower()[:6]}"
+def _file_name(name: str, number: int, taken: set[str]) -> str:
+    """Return the sender's own name of a file, as far as any disk can hold it.
+
+    Two of one name stay two: those after the first get a number, as do names that are none.
+    """
+    plain = sub(r'[\x00-\x1f\x7f<>:"|?*]+', "-", name.replace("\\", "/").split("/")[-1])
+    plain = plain.strip(" .")
+    stem, suffix = Path(plain).stem[:60], Path(plain).suffix[:10]
+    device = fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)", stem.split(".")[0])
+    own = f"{stem}{suffix}" if any(map(str.isalnum, stem)) else f"picture{suffix}"
+    spoken_for = {each.casefold() for each in (*LETTERS, *JUNK)} | taken
+    if device or own.casefold() in spoken_for:
+        own = f"{number + 1:03}-{own}"
+    taken.add(own.casefold())
+    return own
 
 
 def _yaml(words: dict[str, str]) -> str:

@@ -47,8 +47,19 @@ class Site:
         """Say what is wrong with what was asked."""
         if isinstance(error, UntrainError):
             words = f"{error}."
-            return self.page("error", request, 422, title="That does not work", words=words)
+            words = words[:1].upper() + words[1:]
+            told = {"title": "That does not work", "words": words, "back": _back(request.url.path)}
+            return self.page("error", request, 422, **told)
         return self.missing(request, "such page")
+
+
+def _back(path: str) -> tuple[str, str] | None:
+    """Return where a form that was wrong is: its address, and what the link says."""
+    if path == "/takedowns":
+        return path, "Back to the form"
+    if path.startswith("/takedowns/"):
+        return f"/takedowns/{quote(path.split('/')[2])}", "Back to the request"
+    return None
 
 
 def shown(catalog: Catalog, position: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class Takedowns(Site):
             at("/takedowns/{name}/state", self.state),
             at("/takedowns/{name}/sent/{number:int}", self.sent),
             at("/takedowns/{name}/files/{file}", self.file),
+            at("/takedowns/{name}/all.zip", self.all_files),
             Route("/takedowns/{name}/work", self.work, methods=["POST"]),
             at("/takedowns/{name}/stop", self.stop, "POST"),
         ]
@@ -97,7 +99,10 @@ class Takedowns(Site):
             places=self._places(),
             measures=MEASURES,
             removals=REMOVALS,
-            known=[(name, self.requests.state(name)["state"]) for name in self.requests.names()],
+            known=[
+                (name, self.requests.title(name), self.requests.state(name)["state"])
+                for name in self.requests.names()
+            ],
         )
 
     async def send(self, request: Request) -> Response:
@@ -141,6 +146,7 @@ class Takedowns(Site):
             "takedown",
             request,
             name=name,
+            title=self.requests.title(name),
             state=state,
             order=order,
             files=[(file, file) for file in FILES if (target / file).is_file()],
@@ -204,6 +210,19 @@ class Takedowns(Site):
         headers |= attached(f"{name}-{file}") if saved else {}
         return FileResponse(path, media_type=FILES[file], headers=headers)
 
+    def all_files(self, request: Request) -> Response:
+        """Return the report, the record and the list of ids in a folder, as a zip file."""
+        name = request.path_params["name"]
+        target, buffer = self.requests.target(name), io.BytesIO()
+        paths = [target / file for file in FILES if (target / file).is_file()]
+        if not paths:
+            raise KeyError(name)
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+            for path in paths:
+                packed.write(path, f"{name}/{path.name}")
+        headers = attached(f"{name}.zip")
+        return Response(buffer.getvalue(), media_type="application/zip", headers=headers)
+
     async def work(self, request: Request) -> Response:
         """Go on with a request, or do it again with what somebody corrected."""
         name, fields = request.path_params["name"], await form_of(request)
@@ -218,7 +237,7 @@ class Takedowns(Site):
             for image_id in also:
                 if image_id in refused:
                     raise InputError(
-                        f"{image_id} is marked both as theirs and as not theirs: choose one"
+                        f"the image {image_id} is marked as theirs and as not theirs: choose one"
                     )
             order = replace(order, not_copies=refused, also=tuple(dict.fromkeys(also)))
         self.requests.work(name, order)

@@ -27,6 +27,7 @@ def head(request: Request, reference: str, options: Mapping[str, Any]) -> dict[s
         "kind": KIND,
         "format": FORMAT,
         "reference": reference,
+        "title": options.get("reference") or request.letter.get("reference") or reference,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "options": dict(options),

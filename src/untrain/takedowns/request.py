@@ -21,7 +21,7 @@ LETTERS = ("request.yaml", "request.yml", "request.txt")
 WORDS = {
     "from": "who asks",
     "received": "when it came",
-    "reference": "its number with you",
+    "reference": "reference",
     "asks": "what is asked",
 }
 """What a letter in YAML may say."""
@@ -149,7 +149,7 @@ def read_request(folder: Path) -> Request:
         folder,
         tuple(pictures),
         tuple(unreadable),
-        _letter(letter) if letter else {},
+        read_letter(letter) if letter else {},
         (letter.name, digest_of(letter)) if letter else None,
     )
 
@@ -173,7 +173,14 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _letter(path: Path) -> dict[str, str]:
+def read_letter(path: Path) -> dict[str, str]:
+    """Return what a letter says, by the keys of `WORDS`.
+
+    Raises
+    ------
+    InputError
+        It is no text or no YAML, or has an unknown key.
+    """
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError):
