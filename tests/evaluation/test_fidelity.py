@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from tests.helpers.ladders import drawn_outcomes
 from untrain.core.errors import InputError
-from untrain.core.tables import FIDELITY, LADDER_OUTCOMES
+from untrain.core.unlearning_tables import FIDELITY, LADDER_OUTCOMES
 from untrain.core.vocabulary import Fidelity
 from untrain.evaluation.fidelity import fidelity_table, rho_interval, verdict_of
 

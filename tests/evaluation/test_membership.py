@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.helpers.ladders import drawn_outcomes
 from untrain.core.errors import InputError
-from untrain.core.tables import DISTANCES, MEMBERSHIP
+from untrain.core.unlearning_tables import DISTANCES, MEMBERSHIP
 from untrain.evaluation.distances import (
     binned_kl,
     distances_table,

@@ -10,8 +10,8 @@ from untrain.banks.bank import Bank, depends_on
 from untrain.banks.groups.bank import GroupBank, wanted_models
 from untrain.banks.groups.draws import SHARES
 from untrain.catalogs.groups import groups_of
+from untrain.core.bank_tables import BANK_MODELS, BANK_OUTCOMES, GROUP_MODELS, GROUP_OUTCOMES
 from untrain.core.files import write_json
-from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES, GROUP_MODELS, GROUP_OUTCOMES
 from untrain.runs.run import Run
 
 FAMILY_EFFECT = 0.2  # bits a token that each image of the family is worth

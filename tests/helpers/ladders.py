@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from untrain.core.tables import LADDER_OUTCOMES
+from untrain.core.unlearning_tables import LADDER_OUTCOMES
 from untrain.core.vocabulary import Group
 
 ITEMS = {Group.FORGET: 6, Group.QUERY: 4, Group.RETAINED: 8, Group.HELD_OUT: 8}

@@ -31,6 +31,7 @@ from untrain.banks.subsets import (
     kept_without,
     requested_subsets,
 )
+from untrain.core.bank_tables import BANK_MODELS, BANK_OUTCOMES
 from untrain.core.errors import InputError
 from untrain.core.files import (
     atomic_file,
@@ -40,7 +41,6 @@ from untrain.core.files import (
 )
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
-from untrain.core.tables import BANK_MODELS, BANK_OUTCOMES
 from untrain.core.tensors import read_arrays
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table

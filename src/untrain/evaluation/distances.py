@@ -14,7 +14,7 @@ from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
 from untrain.core.errors import InputError
-from untrain.core.tables import DISTANCES
+from untrain.core.unlearning_tables import DISTANCES
 from untrain.core.vocabulary import Group
 from untrain.evaluation.fidelity import CLUSTER, moves_of, with_nothing
 from untrain.evaluation.ulira import told_apart

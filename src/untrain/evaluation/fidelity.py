@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.tables import FIDELITY, LADDER_OUTCOMES
+from untrain.core.unlearning_tables import FIDELITY, LADDER_OUTCOMES
 from untrain.core.vocabulary import Fidelity, Group, Reference
 from untrain.evaluation.crossed import crossed_interval, log_ratio
 

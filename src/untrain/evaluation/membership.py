@@ -16,7 +16,7 @@ import pandas as pd
 import sklearn
 from sklearn.metrics import auc, roc_curve
 
-from untrain.core.tables import MEMBERSHIP
+from untrain.core.unlearning_tables import MEMBERSHIP
 from untrain.core.vocabulary import Attack, Group
 from untrain.evaluation.crossed import crossed_interval, mean_of
 from untrain.evaluation.fidelity import CLUSTER, moves_of, with_nothing

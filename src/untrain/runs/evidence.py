@@ -10,8 +10,9 @@ import pandas as pd
 
 from untrain.attribution.base import Evidence
 from untrain.attribution.whole_comparison import WholeComparison, common_size, compare_all
+from untrain.core.bank_tables import BANK_MODELS
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.tables import BANK_MODELS, MODEL_A, MODELS
+from untrain.core.tables import MODEL_A, MODELS
 from untrain.core.vocabulary import SAMPLER
 from untrain.generators.base import Generator
 from untrain.generators.queries import Queries

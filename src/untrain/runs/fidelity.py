@@ -11,7 +11,7 @@ import pandas as pd
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json, write_text
 from untrain.core.notes import Note
-from untrain.core.tables import DISTANCES, FIDELITY, MEMBERSHIP
+from untrain.core.unlearning_tables import DISTANCES, FIDELITY, MEMBERSHIP
 from untrain.evaluation.distances import distances_table
 from untrain.evaluation.fidelity import fidelity_table
 from untrain.evaluation.membership import membership_table

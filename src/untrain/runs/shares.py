@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from untrain.core.bank_tables import SHARES
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import read_json, write_csv, write_json, write_parquet
 from untrain.core.notebook import line_html, notes_html, table_html
 from untrain.core.notes import Note
-from untrain.core.tables import SHARES
 
 UNTRAINED, UNIFORM = "untrained", "uniform"
 """What nothing is: the model before any training, or all codes equally likely."""

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.tables import FIDELITY, MODEL_A
+from untrain.core.tables import MODEL_A
+from untrain.core.unlearning_tables import FIDELITY
 from untrain.core.vocabulary import Group
 from untrain.runs.run import Run
 from untrain.runs.unlearned import Asked, read_unlearned, unlearn_in_run

@@ -17,8 +17,8 @@ from untrain.banks.groups.bank import GroupBank
 from untrain.banks.groups.results import find_shares, keep_shares
 from untrain.banks.groups.scores import with_scores
 from untrain.banks.groups.shares import shares_of
+from untrain.core.bank_tables import GROUP_OF_IMAGE
 from untrain.core.errors import InputError
-from untrain.core.tables import GROUP_OF_IMAGE
 from untrain.report.figures import FIGURES
 from untrain.report.page.write import render
 from untrain.report.tables.shares import facts, shares_markdown, shares_texts, text_rows

@@ -11,8 +11,8 @@ import pandas as pd
 from untrain.attribution.calibration import Calibration, recipe_key
 from untrain.banks.measured import run_scores
 from untrain.catalogs.groups import Groups
+from untrain.core.bank_tables import SHARES
 from untrain.core.errors import InputError
-from untrain.core.tables import SHARES
 from untrain.core.vocabulary import Role
 from untrain.evaluation.agreement import agreement
 from untrain.runs.queries import queries_key

@@ -12,9 +12,9 @@ import pandas as pd
 
 from untrain.banks.groups.bank import DRAW, EMPTY, FULL, ONE_OUT, GroupBank
 from untrain.core import vocabulary
+from untrain.core.bank_tables import SHARES
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
-from untrain.core.tables import SHARES
 from untrain.evaluation.agreement import agreement
 from untrain.evaluation.lds import Estimate
 from untrain.evaluation.measurement import is_bits, measure_of

@@ -13,7 +13,7 @@ from untrain.banks.ladder.items import Values, read_items
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import write_json, write_parquet
-from untrain.core.tables import LADDER_OUTCOMES
+from untrain.core.unlearning_tables import LADDER_OUTCOMES
 from untrain.core.vocabulary import Reference
 from untrain.generators.base import Generator
 from untrain.generators.queries import Queries

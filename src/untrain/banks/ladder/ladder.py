@@ -33,7 +33,7 @@ from untrain.banks.ladder.sets import LadderSet, read_sets, sets_of_run
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console
-from untrain.core.tables import LADDER_OUTCOMES, LADDER_SETS, LADDER_TWINS
+from untrain.core.unlearning_tables import LADDER_OUTCOMES, LADDER_SETS, LADDER_TWINS
 from untrain.generators.base import has_likelihood
 from untrain.runs.evidence import has_fitted_model
 from untrain.runs.queries import SAMPLES, queries_key, read_queries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from untrain.core.tables import GROUP_OF_IMAGE
+from untrain.core.bank_tables import GROUP_OF_IMAGE
 from untrain.report.page.gallery import Gallery, Shown
 from untrain.report.tables.shares import shares_texts
 from untrain.runs.results import RunResults
