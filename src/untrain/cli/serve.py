@@ -51,7 +51,12 @@ def serve(
     host: str = typer.Option(
         "127.0.0.1", help="Address to listen at; any but this machine's own needs a token."
     ),
-    port: int = typer.Option(8808, min=0, max=65535, help="Port; 0 takes any that is free."),
+    port: int | None = typer.Option(
+        None,
+        min=0,
+        max=65535,
+        help="Port; default: 8808, or the next that is free. 0 takes any that is free.",
+    ),
     token: str = typer.Option(
         "", help="Word to be known; made up if left out and --host is not this machine's own."
     ),
@@ -65,7 +70,14 @@ def serve(
     Example: untrain serve --catalog photos/
     """
     from untrain.core.errors import InputError
+    from untrain.serve.listening import PORT, listen
 
+    if bool(catalog) == (run is not None):
+        raise InputError("give the training images once: a run, or --catalog")
+    listening = listen(host, port)  # before the rest, which takes seconds
+    if port is None and listening.getsockname()[1] != PORT:
+        taken = f"port {PORT} is taken by another program"
+        typer.echo(f"{taken}; this page is at port {listening.getsockname()[1]}", err=True)
     try:
         from untrain.serve.app import serve as start
     except ImportError as error:
@@ -75,8 +87,6 @@ def serve(
     from untrain.serve.requested import Place
     from untrain.serve.shelf import Shelf
 
-    if bool(catalog) == (run is not None):
-        raise InputError("give the training images once: a run, or --catalog")
     folder = find_run(run, runs) if run is not None else None
     if calibration is not None and folder is None:
         raise InputError("--calibration needs a run, whose model is asked about influence")
@@ -99,4 +109,4 @@ def serve(
             webbrowser.open(address)
 
     shelf = Shelf(opening, folder, runs, index, place, requests, told)
-    start(shelf, host, port, token or None, opened)
+    start(shelf, host, listening, token or None, opened)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from untrain.core.errors import InputError, UntrainError
+from untrain.core.errors import UntrainError
 from untrain.serve.asking import Asking
 from untrain.serve.browsing import Browsing
 from untrain.serve.pages import asset
@@ -69,38 +69,28 @@ def _asset(request: Request) -> Response:
 
 
 def serve(
-    shelf: Shelf, host: str, port: int, token: str | None, opened: Callable[[str], None]
+    shelf: Shelf,
+    host: str,
+    listening: socket.socket,
+    token: str | None,
+    opened: Callable[[str], None],
 ) -> None:
     """Serve until it is stopped.
 
     Parameters
     ----------
-    host, port
-        0 is any free port.
+    host : str
+    listening : socket
+        As `untrain.serve.listening.listen` returns it.
     token : str, optional
         Needed where ``host`` is not this machine's own; made then, if left out.
     opened : callable
         Told the address when it answers.
-
-    Raises
-    ------
-    InputError
-        The port is taken, or the address is not this machine's.
     """
     import uvicorn
 
     if host not in LOOPBACK and token is None:
         token = secrets.token_urlsafe(24)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen()  # a browser that opens at once waits instead of being refused
-    except OSError as error:
-        listening.close()
-        words = "another program has it: choose another --port" if port else str(error)
-        raise InputError(f"cannot open {host} port {port}: {words}") from None
     port = listening.getsockname()[1]
     bracketed = f"[{host}]" if ":" in host else host
     names = {bracketed, *(("127.0.0.1", "localhost", "[::1]") if host in LOOPBACK else ())}
