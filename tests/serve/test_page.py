@@ -115,15 +115,28 @@ def test_influence_needs_a_model(site: Any, picture: bytes) -> None:
 
 def test_the_catalogue_can_be_browsed_and_searched(site: Any, photos: Catalog) -> None:
     assert photos.ids[0] in site.get("/browse").text
-    assert "nothing on this page" in site.get("/browse?page=999").text
+    assert photos.ids[-1] in site.get("/browse?page=999").text  # the last page
     words = photos.captions[5]
     found = site.get("/browse", params={"q": words}).text
+    words_of = [set(caption.lower().split()) for caption in photos.captions]
+    sharing = sum(bool(set(words.lower().split()) & each) for each in words_of)
+    assert f"{sharing} of {len(photos)} images have" in found
+    assert len(re.findall(r'class="id">', found)) == min(sharing, 60)
     assert re.findall(r'class="id">(.*?)<', found)[0] in photos.ids
     assert words in found
     assert photos.captions[5] in site.get("/images/5").text
     assert site.get(f"/images/{len(photos)}").status_code == 404
     assert site.get("/thumbnails/320/5").headers["content-type"].startswith("image/")
     assert site.get("/thumbnails/99999/5").status_code == 404
+
+
+def test_pages_are_counted_and_end(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from untrain.serve import browsing
+
+    monkeypatch.setattr(browsing, "PAGE", 10)
+    first, last = site.get("/browse").text, site.get("/browse?page=9").text
+    assert "Page 1 of 3" in first and 'rel="next"' in first and 'rel="prev"' not in first
+    assert "Page 3 of 3" in last and 'rel="prev"' in last and 'rel="next"' not in last
 
 
 def test_kept_images_are_a_table(site: Any, photos: Catalog) -> None:

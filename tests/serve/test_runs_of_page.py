@@ -34,6 +34,8 @@ def page(photos: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     board = Leaderboard(pd.DataFrame(values), "first", 5, 8, 3, 100, 50, "fusion", "bits/token")
     board.save(first)
     (runs / "second" / "results" / "fidelity.parquet").write_bytes(b"of another version")
+    shutil.copytree(first, runs.parent / "quickstart" / "trial")
+    (runs.parent / "quickstart" / "quickstart.json").write_text("{}")
     shelf = Shelf(lambda: (photos, None), None, runs)
     with testing.TestClient(make_app(shelf, [HOST]), f"http://{HOST}") as client:
         while not client.get("/state").json()["ready"]:
@@ -52,6 +54,12 @@ def test_a_run_shows_its_verdicts_and_its_leaderboard(page: Any) -> None:
 def test_what_cannot_be_read_is_left_out(page: Any) -> None:
     assert page.get("/runs/second").status_code == 200
     assert "Leaderboard" in page.get("/runs").text
+
+
+def test_the_trial_of_a_quickstart_is_listed(page: Any) -> None:
+    assert "/runs/quickstart%3Atrial" in page.get("/runs").text
+    assert page.get("/runs/quickstart:trial").status_code == 200
+    assert page.get("/runs/quickstart:other").status_code == 404
 
 
 def test_two_runs_stand_side_by_side(page: Any) -> None:
@@ -74,7 +82,7 @@ def test_images_are_grouped_by_what_is_known(page: Any, photos: Catalog) -> None
 
 
 def test_copies_are_found(page: Any) -> None:
-    assert "0 groups" in page.get("/browse/copies").text
+    assert "No two images are the same file" in page.get("/browse/copies").text
     page.get("/browse/copies?near=1")
     for _ in range(200):
         state = page.get("/browse/copies/state").json()
@@ -82,4 +90,7 @@ def test_copies_are_found(page: Any) -> None:
             break
         time.sleep(0.05)
     assert state["error"] == ""
-    assert "another way" in page.get("/browse/copies?near=1").text
+    shown = page.get("/browse/copies?near=1").text
+    assert "another way" in shown
+    assert "Edited copies were not looked for" in shown
+    assert "untrain data duplicates PATH --edited --sheet copies.png" in shown

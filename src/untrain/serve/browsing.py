@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
@@ -51,29 +53,30 @@ class Browsing(Site):
         if not shelf.ready:
             return self.page("waiting", request)
         query = request.query_params
-        words, only, number = query.get("q", "").strip(), query.get("only", ""), _number(request)
+        words, only = query.get("q", "").strip(), query.get("only", "")
         catalog, note = shelf.catalog, ""
-        first, past = PAGE * (number - 1), PAGE * number
         positions: Any
         if words:
             try:
-                found = shelf.tracer.words[0].query([words], min(past + 1, len(catalog)))
-                positions = found[0][0]
+                found, scores = shelf.tracer.words[0].query([words], len(catalog))
+                positions = found[0][scores[0] > 0]  # the others share no word
             except InputError as error:
                 positions, note = [], str(error)
         elif only:
             positions = self._of_group(only)
         else:
             positions = range(len(catalog))
-        images = [shown(catalog, int(position)) for position in positions[first:past]]
+        number, last = _pages(request, len(positions), PAGE)
+        here = positions[PAGE * (number - 1) : PAGE * number]
+        images = [shown(catalog, int(position)) for position in here]
         return self.page(
             "browse",
             request,
             words=words,
             only=only,
-            total=len(positions) if only else None,
+            total=len(positions),
             number=number,
-            more=len(positions) > past,
+            last=last,
             images=images,
             note=note,
         )
@@ -91,14 +94,14 @@ class Browsing(Site):
         """Show images that are in the catalogue more than once."""
         if not self.shelf.ready:
             return self.page("waiting", request)
-        number, looking = _number(request), self.shelf.copies
+        looking = self.shelf.copies
         near = request.query_params.get("near") == "1"
         if near:
             looking.start()
         groups = looking.near if near and looking.near is not None else looking.exact
         catalog = self.shelf.catalog
         listed = list(groups.groupby("group"))
-        first, past = COPIES * (number - 1), COPIES * number
+        number, last = _pages(request, len(listed), COPIES)
         parts = [
             {
                 "images": [
@@ -109,7 +112,7 @@ class Browsing(Site):
                 "more": max(0, len(part) - OF_A_GROUP),
                 "captions": len({catalog.captions[catalog.index[i]] for i in part["image_id"]}),
             }
-            for _, part in listed[first:past]
+            for _, part in listed[COPIES * (number - 1) : COPIES * number]
         ]
         return self.page(
             "copies",
@@ -121,8 +124,16 @@ class Browsing(Site):
             total=len(listed),
             images=len(groups),
             number=number,
-            more=len(listed) > past,
+            last=last,
+            where=self._where(),
         )
+
+    def _where(self) -> str:
+        """Return the catalogue as a command takes it, as far as that is known."""
+        place = self.shelf.place
+        if place is None or not place.catalog:
+            return "PATH"
+        return shlex.quote(place.catalog) + (f" --format {place.format}" if place.format else "")
 
     def copies_state(self, request: Request) -> Response:
         """Say how far the search for near copies is."""
@@ -209,7 +220,8 @@ class Browsing(Site):
         return [shown(catalog, at) for at in positions if at < len(catalog)]
 
 
-def _number(request: Request) -> int:
-    """Return the number of the page that is asked for, from 1."""
-    asked = request.query_params.get("page", "1")
-    return max(1, int(asked)) if asked.isdecimal() and len(asked) < 9 else 1
+def _pages(request: Request, many: int, of_page: int) -> tuple[int, int]:
+    """Return the number of the page to show, from 1, and that of the last page."""
+    asked, last = request.query_params.get("page", "1"), max(1, math.ceil(many / of_page))
+    number = int(asked) if asked.isdecimal() and len(asked) < 9 else 1
+    return min(max(1, number), last), last

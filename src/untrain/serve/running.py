@@ -38,7 +38,8 @@ class Running(Site):
 
     def run(self, request: Request) -> Response:
         """Show a run: how far it is, what it found, pictures with and without."""
-        return self.page("run", request, **parts.run_parts(self._folder(request)))
+        name = request.path_params["run"]
+        return self.page("run", request, **parts.run_parts(name, self._folder(request)))
 
     def compare(self, request: Request) -> Response:
         """Show two runs side by side."""

@@ -15,15 +15,13 @@ from untrain.runs.results import RunResults, read_results, rows
 from untrain.runs.status import Status, status
 from untrain.serve.results import effect_words, sections_of, tally, verdict_section
 
+QUICKSTART = "quickstart.json"  # in the folder of a quickstart, see `untrain.quickstart`
 FEW = 8  # pictures of a prompt that are shown at first
 
 
 def run_list(runs: Path, own: Path | None) -> list[dict[str, Any]]:
-    """Return every run in a folder, and the one that is served: name, state and answer."""
-    folders = {folder.resolve(): folder for folder in runs_in(runs)}
-    if own is not None:
-        folders.setdefault(own.resolve(), own)
-    return [_told(folder) for folder in folders.values()]
+    """Return every run in a folder, the one that is served, and trials: name, state and answer."""
+    return [_told(name, folder) for name, folder in _with_trials(runs, own).items()]
 
 
 def run_folders(runs: Path, own: Path | None) -> dict[str, Path]:
@@ -31,6 +29,16 @@ def run_folders(runs: Path, own: Path | None) -> dict[str, Path]:
     known = {folder.name: folder for folder in runs_in(runs)}
     if own is not None:
         known[own.name] = own
+    return known
+
+
+def _with_trials(runs: Path, own: Path | None) -> dict[str, Path]:
+    """Return `run_folders`, and trials of quickstarts beside that folder: ``quickstart:trial``."""
+    known = run_folders(runs, own)
+    served = {folder.resolve() for folder in known.values()}
+    for record in sorted(runs.parent.glob(f"*/{QUICKSTART}")):
+        trials = {f"{record.parent.name}:{each.name}": each for each in runs_in(record.parent)}
+        known |= {name: each for name, each in trials.items() if each.resolve() not in served}
     return known
 
 
@@ -42,7 +50,7 @@ def run_named(runs: Path, own: Path | None, name: str) -> Path:
     KeyError
         There is none.
     """
-    return run_folders(runs, own)[name]
+    return _with_trials(runs, own)[name]
 
 
 def finished_runs(runs: Path, own: Path | None) -> list[str]:
@@ -51,18 +59,18 @@ def finished_runs(runs: Path, own: Path | None) -> list[str]:
     return [name for name in known if (known[name] / "results" / "effects.parquet").is_file()]
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _told(name: str, folder: Path) -> dict[str, Any]:
     try:
         how_far = status(folder)
     except UntrainError as error:
-        told = {"name": folder.name, "state": "unreadable", "answer": str(error)}
+        told = {"name": name, "state": "unreadable", "answer": str(error)}
         return {**told, "tally": [], "withheld": False, "done": "", "results": []}
     answer, counts, withheld = "", list[tuple[str, int]](), False
     with suppress(UntrainError):
         read = read_results(folder)
         answer, counts, withheld = answer_sentences(read)[0], tally(read), read.withheld
     return {
-        "name": folder.name,
+        "name": name,
         "state": how_far.state,
         "answer": answer,
         "tally": counts,
@@ -72,11 +80,11 @@ def _told(folder: Path) -> dict[str, Any]:
     }
 
 
-def run_parts(folder: Path) -> dict[str, Any]:
+def run_parts(name: str, folder: Path) -> dict[str, Any]:
     """Return what the template of a run takes."""
     how_far = status(folder)
     parts: dict[str, Any] = {
-        "name": folder.name,
+        "name": name,
         "status": how_far,
         "progress": progress_of(how_far),
         "answer": [],
