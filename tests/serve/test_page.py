@@ -85,6 +85,28 @@ def test_several_pictures_at_once(site: Any, photos: Catalog) -> None:
     assert 'aria-label="same (2)"' in page
 
 
+def test_of_several_pictures_copies_come_first_and_each_has_one_verdict(
+    site: Any, photos: Catalog
+) -> None:
+    mirrored = np.ascontiguousarray(np.asarray(photos.image(photos.ids[4]))[:, ::-1])
+    given = {
+        "grey.png": np.full((32, 32, 3), 120, np.uint8),
+        "turned.png": mirrored,
+        "same.png": np.asarray(photos.image(photos.ids[1])),
+    }
+    keys = [sent(site, png(pixels), name) for name, pixels in given.items()]
+    page = site.get("/answer", params={"p": keys}).text
+    glance = page[page.index('class="glance"') : page.index("</nav>", page.index("glance"))]
+    assert re.findall(r'href="(#.*?)"', glance) == [f"#picture-{n}" for n in (1, 2, 3)]
+    names = re.findall(r"<b>(.*?)</b>", glance)
+    assert (names[0], names[-1]) == ("same", "grey")
+    assert "unaltered copy" in glance and "no copy found" in glance
+    assert page.count(f"A copy of {photos.ids[1]}: the same picture") == 1
+    assert '"/takedowns?i=1' in page
+    said = re.sub(r'<details class="sure">.*?</details>', "", page, flags=re.DOTALL)
+    assert "p = " not in said and "p &lt;" not in said and "distance" not in said
+
+
 def test_a_picture_that_is_gone_can_be_dropped_again(site: Any) -> None:
     found = site.get("/answer", params={"p": "0123456789"})
     assert found.status_code == 410

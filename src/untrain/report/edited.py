@@ -7,10 +7,12 @@ measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from untrain.search.copy_detector.measured import measured, rates_by_kind
+from untrain.search.traced import EDITED, NEAR, UNSURE
 
 WORDS = {
     "identical": "the same file",
@@ -26,6 +28,12 @@ WORDS = {
     "blurred": "blurred",
     "reencoded": "saved again",
     "combined": "cropped, mirrored and recoloured at once",
+}
+SHORT = {
+    NEAR: "unaltered copy",
+    EDITED: "edited copy",
+    UNSURE: "copy or alike",
+    "none": "no copy found",
 }
 SHOWN = ("reencoded", "cropped", "mirrored", "recoloured", "padded", "rotated", "overlaid")
 
@@ -83,3 +91,31 @@ def finds(mode: str) -> str:
         f"for: {', '.join(shown)} (by strength of the edit). Of {wrong['n']:,} photos without a "
         f"copy, {wrong['wrong']:,} were called one, and {colours['wrong']:,} a copy or variant."
     )
+
+
+def short(verdict: str) -> str:
+    """Return a verdict of `untrain.search.traced.Trace.summary` in three words."""
+    return SHORT[verdict]
+
+
+def plain(line: Any, copies: pd.DataFrame) -> str:
+    """Return the one verdict on a picture in a sentence or two that need no statistics.
+
+    Parameters
+    ----------
+    line : row of `untrain.search.traced.Trace.summary`
+    copies : DataFrame
+        The picture's rows of the table of `CopyDetector.find`; empty if it was not asked.
+    """
+    image = line.copy_of
+    if line.verdict == NEAR:
+        return f"A copy of {image}: the same picture, or very nearly."
+    if line.verdict == EDITED:
+        return f"A copy of {image}: {edits(copies.iloc[0]['kinds'])}."
+    if line.verdict == UNSURE:
+        return (
+            f"May be a copy of {image} or only alike: look at both. Another photo, colour or print "
+            "of the same product looks like that, too."
+        )
+    kind = "copy found, unaltered or edited" if len(copies) else "unaltered copy found"
+    return f"No {kind}. Nearest: {line.image_id}."

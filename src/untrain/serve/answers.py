@@ -12,17 +12,22 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.core.schema import records
 from untrain.evaluation.measurement import spoken
-from untrain.report.edited import copy_words, finds
+from untrain.report.edited import copy_words, finds, plain, short
 from untrain.report.page import trace as words
 from untrain.report.words import interval, number
 from untrain.runs.results import rows
 from untrain.search.compare.metrics import METRICS
-from untrain.serve.questions import Question
+from untrain.search.traced import COPIES, EDITED, NEAR, UNSURE
+from untrain.serve.questions import MOST, Question
 from untrain.serve.shelf import Found
 
 if TYPE_CHECKING:
     from untrain.attribution.side_by_side import SideBySide
 
+ORDER = (NEAR, EDITED, UNSURE, "none")
+"""Of several pictures: copies first, then those that a person has to look at."""
+FEW = 5
+"""Images of each of several pictures that are shown at once: a row of a window 1280 wide."""
 FACETS = 24
 """Values that a column may have to be offered as a filter of one image."""
 
@@ -31,20 +36,27 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
     """Return what the template of an answer takes."""
     trace, beside = found.trace, found.beside
     pictures = []
-    verdicts = dict(zip(trace.summary["query"], trace.summary["verdict"], strict=True))
-    for copy in trace.copies.itertuples():
-        name = str(copy.query)
+    tested = {str(copy.query): copy for copy in trace.copies.itertuples()}
+    lines = sorted(rows(trace.summary), key=lambda line: ORDER.index(line.verdict))
+    for line in lines:
+        name, copy = str(line.query), tested[str(line.query)]
+        own = trace.edited[trace.edited["query"] == name]
+        nearest = str(line.copy_of or line.image_id)
         hits = kept_hits(trace.table[trace.table["query"] == name], question, catalog)
         shown: dict[str, Any] = {
             "name": name,
             "key": found.pictures[name].key,
             "of_catalog": found.pictures[name].of_catalog,
-            "near_copy": bool(copy.near_copy),
-            "verdict": words.copy_verdict(copy, verdicts[name]),
-            "hits": [_hit(hit, question, catalog) for hit in records(hits)],
+            "verdict": plain(line, own),
+            "short": short(line.verdict),
+            "is_copy": line.verdict in COPIES,
+            "unsure": line.verdict == UNSURE,
+            "nearest": nearest,
+            "position": catalog.index[nearest],
+            "by_features": words.copy_verdict(copy, line.verdict),
+            "hits": [_hit(hit, question, catalog, line.verdict) for hit in records(hits)],
             "influence": None,
         }
-        own = trace.edited[trace.edited["query"] == name]
         if len(own):
             shown["edited"], shown["finds"] = copy_words(own), finds(trace.about["edited"])
         if beside is not None:
@@ -66,6 +78,8 @@ def answer_parts(found: Found, question: Question, catalog: Catalog) -> dict[str
     return {
         "headline": words.answer(trace),
         "pictures": pictures,
+        "few": FEW if len(pictures) > 1 else MOST,
+        "copies": [picture for picture in pictures if picture["is_copy"]],
         "facts": words.facts(trace),
         "notes": [str(note) for note in found.notes],
     }
@@ -83,7 +97,9 @@ def kept_hits(hits: pd.DataFrame, question: Question, catalog: Catalog) -> pd.Da
     return hits[keep].head(question.top)
 
 
-def _hit(hit: Mapping[str, Any], question: Question, catalog: Catalog) -> dict[str, Any]:
+def _hit(
+    hit: Mapping[str, Any], question: Question, catalog: Catalog, verdict: str
+) -> dict[str, Any]:
     bars = [
         (METRICS[name].label, f"{hit[name]:.2f}", f"{100 * min(max(hit[name], 0), 1):.3g}%")
         for name in words.BARS
@@ -94,7 +110,7 @@ def _hit(hit: Mapping[str, Any], question: Question, catalog: Catalog) -> dict[s
         "rank": hit["rank"],
         "score": f"{hit['score']:.2f}",
         "same": hit["same_as"],
-        "near_copy": bool(hit["near_copy"]),
+        "flag": (NEAR if verdict == NEAR else short(UNSURE)) if hit["near_copy"] else "",
         "beside": "",
         "effect": "",
         "bars": bars,
@@ -136,7 +152,7 @@ def _influential(
         "rank": int(hit["influence_rank"]),
         "score": words.number(hit["influence_score"]),
         "same": "",
-        "near_copy": False,
+        "flag": "",
         "beside": f"#{near:,.0f} by likeness" if near is not None else "not alike",
         "effect": effects.get(str(hit["image_id"]), ""),
         "bars": [],

@@ -16,7 +16,7 @@ from untrain.core.errors import InputError
 from untrain.report.page.trace import trace_page
 from untrain.serve.answers import answer_parts, kept_hits
 from untrain.serve.decoding import BYTES, Decoder
-from untrain.serve.questions import INFLUENCE, PICTURES, Question
+from untrain.serve.questions import INFLUENCE, PICTURES, TOP, Question
 from untrain.serve.responses import at, attached, body_of, picture, wrong
 from untrain.serve.shelf import Found, Shelf
 from untrain.serve.site import Site
@@ -56,6 +56,7 @@ class Asking(Site):
             request,
             most=PICTURES,
             largest=BYTES,
+            top=TOP,
             examples=[] if not shelf.ready else _spread(len(shelf.catalog), EXAMPLES),
         )
 
