@@ -15,7 +15,7 @@ import yaml
 
 from tests.helpers.pages import HOST, png
 from untrain.catalogs.base import Catalog
-from untrain.serve.requested import HOW, Order, Place, Requests, Sent
+from untrain.serve.requested import HOW, Order, Place, Requests, Sent, _answer
 from untrain.takedowns.verify import verify
 
 pytestmark = pytest.mark.external
@@ -86,6 +86,20 @@ def test_files_keep_the_names_of_the_sender(tmp_path: Path, sent: str, kept: str
     name = requests.take([Sent(sent, b"1")], {"reference": "r"}, Order(Place()))
     folder = tmp_path / "requests" / name
     assert sorted(path.name for path in folder.iterdir()) == sorted([kept, "request.yaml"])
+
+
+def test_a_folder_without_captions_is_searched_as_the_page_did(
+    tmp_path: Path, photos: Catalog
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for image_id in photos.ids[:6]:
+        (folder / f"{image_id}.png").write_bytes(photos.read(image_id))
+    requests = Asleep(tmp_path / "requests", tmp_path / "takedowns")
+    order = Order(Place(catalog=str(folder)))
+    name = requests.take([Sent("a.png", photos.read(photos.ids[2]))], {"reference": "r"}, order)
+    _answer(tmp_path / "requests" / name, requests.out, order)
+    assert (requests.out / name / "ids.txt").read_text().split() == [photos.ids[2]]
 
 
 def test_no_path_leads_out_of_the_requests(tmp_path: Path) -> None:

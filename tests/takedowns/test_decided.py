@@ -127,6 +127,7 @@ def test_an_undecided_image_can_be_settled_both_ways(
     ids, short, page = told(not_copies=[open_id])
     assert ids == [first]
     assert "Of 1 of the 2 pictures that were sent no copy was found" in short
+    assert "A person decided that this is not the picture that was sent" in page
     assert "a person decided: not theirs" in page and "has to decide" not in short
     with pytest.raises(InputError, match="both theirs and not theirs"):
         ask(also=[open_id], not_copies=[open_id])

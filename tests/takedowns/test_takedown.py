@@ -224,7 +224,7 @@ def test_without_a_run_a_catalogue_is_searched(tmp_path: Path) -> None:
     still = verify(found.folder, data=catalog)
     assert still.passed  # nothing was removed by this answer
     (check,) = [check for check in still.checks if check.code == "to-remove"]
-    assert "still there: 1 of the 1 that ids.txt lists to be removed" in check.text
+    assert "hold 1 of the 1 that ids.txt lists to be removed" in check.text
 
 
 def test_a_method_of_unlearning_is_named_with_what_is_known_of_it(run: Path, letter: Path) -> None:

@@ -189,7 +189,7 @@ def _line(check: Check) -> str:
     from untrain.takedowns.verify import TO_REMOVE
 
     if check.code == TO_REMOVE:
-        word = "[yellow]still to be done[/]"
+        word = "[yellow]still there[/]"
     elif check.passed is None:
         word = "[yellow]not checked[/]"
     else:

@@ -266,6 +266,7 @@ def answer(folder: str, out: str) -> None:
 
 def _answer(folder: Path, out: Path, order: Order) -> None:
     from untrain.api.requested import takedown
+    from untrain.catalogs.formats.folder import NO_CAPTION, lacks_captions
     from untrain.catalogs.opening import guess_format, load_catalog
 
     place, corrected = order.place, {"not_copies": order.not_copies, "also": order.also}
@@ -277,7 +278,11 @@ def _answer(folder: Path, out: Path, order: Order) -> None:
     path = None if named else Path(place.catalog)
     where: dict[str, Any] = {"path": path} if path else {}
     kind = place.format or (guess_format(path) if path else "rendered")
-    catalog = load_catalog(kind, **where, **place.options)
+    options = dict(place.options)
+    if kind == "folder" and path is not None and "empty_caption" not in options:
+        # Pictures without captions will do, as they did for the page.
+        options |= {"empty_caption": NO_CAPTION} if lacks_captions(path) else {}
+    catalog = load_catalog(kind, **where, **options)
     takedown(folder, catalog=catalog, out=out, not_copies=order.not_copies, also=order.also)
 
 

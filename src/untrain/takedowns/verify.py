@@ -291,7 +291,7 @@ def _data(record: Mapping[str, Any], data: Catalog | None) -> Iterator[Check]:
     check = _no_equal(record, data, what, known=False)
     if check.passed is False and (record["removal"] or {}).get("path") is None:
         left, listed = len(_equal(record, data, known=False)), len(record["ids"])
-        text = f"{what}: still there: {left} of the {listed} that {IDS} lists to be removed"
+        text = f"{what} hold {left} of the {listed} that {IDS} lists to be removed"
         check = Check(TO_REMOVE, None, text)
     yield check
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
-from untrain.report.decided import decided
+from untrain.report.decided import NOT_THEIRS, decided
 from untrain.report.page.inline import data_uri
 from untrain.report.page.templates import read_asset, render_template
 from untrain.report.takedown import (
@@ -119,6 +119,7 @@ def _asked(told: Told, pictures: Pictures) -> list[dict[str, Any]]:
                 "uri": pictures.sent(picture["name"]),
                 "found": any(match["copy"] for match in own),
                 "like": any(match["open"] for match in own),
+                "refused": any(match["decision"] == NOT_THEIRS for match in own),
                 "beside": own[:BESIDE],
                 "more": max(0, len(own) - BESIDE),
             }
