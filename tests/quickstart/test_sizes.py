@@ -6,6 +6,7 @@ import pytest
 
 from untrain.quickstart.budget import NEEDS, Size, Timed, fit_into
 from untrain.quickstart.prompts import draw_prompts
+from untrain.quickstart.trial import changes
 
 IDLE = {"tiny": Timed(1 / 775, 1 / 780), "micro": Timed(1e-4, 1e-4)}  # the demo's two cores
 MODELS = (10, 8, 6)
@@ -56,3 +57,12 @@ def test_prompts_are_captions_that_differ() -> None:
     assert {"a hat"} < set(drawn) and len(drawn) == 3
     assert len(draw_prompts(captions, 100)) == 52  # "Blue  bag" and "blue bag" are one
     assert draw_prompts(["  ", ""], 3) == []
+
+
+def test_neighbours_of_prompts_leave_room_for_random_pictures() -> None:
+    for images in (12, 40, 392, 5000):
+        size = Size("micro", 6, 6, images, 6, 60.0, Timed(1e-4, 1e-4))
+        for prompts in (2, 6, 12):
+            near = changes(size, 10_000, prompts)["data.subset.neighbours"]
+            assert 1 <= near <= 50
+            assert prompts * near <= max(prompts, images / 2)

@@ -61,13 +61,19 @@ def write_experiment(
     if minutes is not None:
         timed = {preset: budget.time_steps(catalog, preset) for preset in budget.LASTING}
         size = _size(60 * minutes, images, timed)
-        chosen |= trial.changes(size, images)
+    prompts = file.with_name(PROMPTS)
+    own = prompts.exists()
+    count = trial.prompts_for(size.images if size else images, trial.REAL_PROMPTS, REAL_ARMS)
+    texts = (
+        prompts.read_text(encoding="utf-8").splitlines()
+        if own
+        else draw_prompts(catalog.captions, count, seed)
+    )
+    if size is not None:
+        chosen |= trial.changes(size, images, len(texts))
     chosen |= {"prompts.file": PROMPTS, **(further or {})}
     write_template(file, settings["format"], name or file.stem, None, chosen)
-    prompts = file.with_name(PROMPTS)
-    if not prompts.exists():
-        count = trial.prompts_for(size.images if size else images, trial.REAL_PROMPTS, REAL_ARMS)
-        texts = draw_prompts(catalog.captions, count, seed)
+    if not own:
         write_text(prompts, "".join(f"{text}\n" for text in texts))
     return size
 

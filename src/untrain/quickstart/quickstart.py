@@ -187,7 +187,9 @@ class Quickstart:
         count = trial.prompts_for(size.images, trial.PROMPTS, len(trial.ARMS))
         texts = draw_prompts(catalog.captions, count, self.seed)
         write_text(self.out / TINY_PROMPTS, "".join(f"{text}\n" for text in texts))
-        values = trial.tiny_experiment(settings, Path(TINY_PROMPTS), size, len(catalog), self.seed)
+        values = trial.tiny_experiment(
+            settings, Path(TINY_PROMPTS), len(texts), size, len(catalog), self.seed
+        )
         write_text(file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
         self._told(
             "trial",

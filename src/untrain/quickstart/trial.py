@@ -18,7 +18,8 @@ FEWEST = 60  # pictures; of fewer too large a share would have to be removed at 
 SHARE = 0.02  # of the pictures, that a forget set of the tiny trial has at most
 LARGEST = 10
 HELD_OUT = 0.04
-NEIGHBOURS = 50  # captions nearest to each prompt that a part of the data keeps
+NEIGHBOURS = 50  # captions nearest to each prompt that a part of the data keeps, at most
+NEAR = 0.5  # share of such a part that they may take, so that the others are still random
 
 
 def set_size(images: int) -> int:
@@ -51,7 +52,7 @@ def positive_control() -> dict[str, Any]:
     return {f"data.plant.{key}": value for key, value in PLANTED.items()}
 
 
-def changes(size: Size, images: int) -> dict[str, Any]:
+def changes(size: Size, images: int, prompts: int) -> dict[str, Any]:
     """Return the settings that a trial of a size changes, by dotted name.
 
     Parameters
@@ -59,6 +60,8 @@ def changes(size: Size, images: int) -> dict[str, Any]:
     size : Size
     images : int
         How many the data have.
+    prompts : int
+        How many there are.
     """
     found: dict[str, Any] = {
         **positive_control(),
@@ -70,12 +73,13 @@ def changes(size: Size, images: int) -> dict[str, Any]:
     }
     if size.images < images:
         found["data.subset.size"] = size.images
-        found["data.subset.neighbours"] = NEIGHBOURS
+        room = int(NEAR * size.images / max(1, prompts))
+        found["data.subset.neighbours"] = max(1, min(NEIGHBOURS, room))
     return found
 
 
 def tiny_experiment(
-    data: Mapping[str, Any], prompts: Path, size: Size, images: int, seed: int
+    data: Mapping[str, Any], prompts: Path, count: int, size: Size, images: int, seed: int
 ) -> dict[str, Any]:
     """Return the settings of the tiny trial, as an experiment file holds them.
 
@@ -85,6 +89,8 @@ def tiny_experiment(
         As `untrain.quickstart.looking.open_pictures` returns it.
     prompts : Path
         File of its prompts, relative to the experiment file.
+    count : int
+        How many those are.
     size : Size
     images : int
         How many the data have.
@@ -98,7 +104,7 @@ def tiny_experiment(
         "prompts": {"file": str(prompts)},
         "removal": {"arms": [*ARMS]},
     }
-    for name, value in changes(size, images).items():
+    for name, value in changes(size, images, count).items():
         *sections, last = name.split(".")
         place = values
         for section in sections:
