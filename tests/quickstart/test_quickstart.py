@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.helpers.commands import Untrain, command_line
 from untrain.catalogs import export_folder, rendered
-from untrain.quickstart import budget
+from untrain.quickstart import budget, quickstart
 from untrain.settings.load import load_config
 
 
@@ -82,10 +83,21 @@ def test_a_trial_of_seconds(
     monkeypatch.setattr(budget, "QUICK", ("micro",))
     monkeypatch.setitem(budget.NEEDS, "micro", budget.Need(300, 10))
     photos(tmp_path / "some", 16)
+    early: list[str] = []
+    run_stages = quickstart.run_stages
+
+    def look_then_run(*given: Any, **options: Any) -> Path:
+        early.append(Path("quickstart/report.html").read_text())
+        return run_stages(*given, **options)
+
+    monkeypatch.setattr(quickstart, "run_stages", look_then_run)
     said = untrain("quickstart", "some", "--no-pictures")
     assert said.code == 0, said.err
     assert "The trial" in said.out
+    assert "The trial is running" in early[0] and "Copies" in early[0]
+    assert "in all" not in said.err and "quickstart/report.html: pictures" in said.err
     page = Path("quickstart/report.html").read_text()
+    assert "is running" not in page
     assert "trial/report.html" in page and "What the real trial takes" in page
     again = untrain("quickstart", "some", "--no-pictures")
     assert "1/11" not in again.err  # it was done

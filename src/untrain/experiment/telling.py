@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from untrain.catalogs.sheet import contact_sheet
 from untrain.core.files import atomic_file, rng
-from untrain.core.progress import clock, console
+from untrain.core.progress import console
 from untrain.core.terminal import Picture, show
 from untrain.experiment.expected import DEMO, PAST, Expected, expected
 from untrain.report.model_pairs import with_and_without
@@ -25,6 +25,23 @@ COMPARED = 4  # prompts shown with and without their images
 CELL = 96  # pixels of a picture on a sheet
 SHORT = 1.0  # seconds: what is over sooner needs no estimate
 FOLDER = "pictures"
+TIMED = "by a few steps timed on this machine, as busy as it is now"
+
+
+def roughly(seconds: float) -> str:
+    """Return an expected time: it is not known to the second, and is not said to be.
+
+    Examples
+    --------
+    >>> roughly(4), roughly(17), roughly(75), roughly(290), roughly(9000)
+    ('10 seconds', '20 seconds', '1 minute', '5 minutes', '2.5 hours')
+    """
+    if seconds < 55:
+        return f"{max(1, round(seconds / 10)) * 10} seconds"
+    if seconds < 100 * 60:
+        minutes = max(1, round(seconds / 60))
+        return "1 minute" if minutes == 1 else f"{minutes} minutes"
+    return f"{seconds / 3600:.1f} hours"
 
 
 @dataclass
@@ -36,26 +53,29 @@ class Telling:
     run : Run
     pictures : bool
         Show pictures, and write them into ``pictures/`` of the run folder.
+    times : bool
+        Say how long it will take; not where the caller has said it.
     """
 
     run: Run
     pictures: bool = True
+    times: bool = True
     _expected: dict[str, Expected] = field(default_factory=dict)
 
     def start(self, due: Collection[str]) -> None:
         """Show what there is to learn from, and say how long all of it will take."""
         if self.pictures and "fit" in due:
             self._catalogue()
-        self._expected = expected(self.run, due)
+        self._expected = expected(self.run, due) if self.times else {}
         seconds = sum(each.seconds for each in self._expected.values())
         if seconds > SHORT and {"fit", "retrain"} & self._expected.keys():
-            console.print(f"      [dim]about {clock(seconds)} in all, {self._source()}[/]")
+            console.print(f"      [dim]about {roughly(seconds)} in all, {self._source()}[/]")
 
     def before(self, stage: str) -> None:
         """Say why a stage is done and how long it will take."""
         words = STAGE_WHY[stage]
         if (found := self._expected.get(stage)) and found.seconds > SHORT:
-            words += f"; about {clock(found.seconds)}"
+            words += f"; about {roughly(found.seconds)}"
             words += f" (as in {found.run})" if found.source == PAST else ""
             words += " (as in the demo elsewhere)" if found.source == DEMO else ""
         console.print(f"      [dim]{escape(words)}[/]", soft_wrap=True)
@@ -71,7 +91,7 @@ class Telling:
 
     def _source(self) -> str:
         past = sorted({e.run for e in self._expected.values() if e.source == PAST})
-        return f"as in {', '.join(past)}" if past else "by a few steps that were timed here"
+        return f"as in {', '.join(past)}" if past else TIMED
 
     def _catalogue(self) -> None:
         catalog = self.run.catalog
@@ -80,7 +100,8 @@ class Telling:
         ids = [catalog.ids[row] for row in rows]
         pictures = [catalog.image(i) for i in ids]
         captions = [catalog.captions[row] for row in rows]
-        words = f"{len(catalog):,} pictures to learn from, {count} of them"
+        planted = " (planted ones among them)" if self.run.config.data.plant else ""
+        words = f"{len(catalog):,} pictures to learn from{planted}, {count} of them"
         self._show("catalogue", pictures, captions, 8, words)
 
     def _drawn(self) -> None:

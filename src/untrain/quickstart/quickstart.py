@@ -22,13 +22,13 @@ from untrain.core.steps import Steps
 from untrain.core.terminal import show
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.plan import plan
-from untrain.experiment.telling import Telling
+from untrain.experiment.telling import TIMED, Telling, roughly
 from untrain.quickstart import budget, looking, trial
 from untrain.quickstart.experiments import write_experiment
 from untrain.quickstart.prompts import draw_prompts
 from untrain.report import quickstart as words
 from untrain.report.page.quickstart import quickstart_page, trial_of
-from untrain.report.quickstart import NO_CAPTIONS, NO_TIME, REFUSED, TOO_FEW
+from untrain.report.quickstart import NO_CAPTIONS, NO_TIME, REFUSED, RUNNING, TOO_FEW
 from untrain.runs.run import Run
 from untrain.settings.load import load_config
 from untrain.training.worker import default_workers
@@ -122,10 +122,11 @@ class Quickstart:
             key,
             lambda: looking.neighbourhoods(seen, self.seed),
         )
-        record["trial"] = self._trial(catalog, settings, captions)
+        record["trial"] = self._trial(catalog, settings, captions, record)
         record["next"] = self._next(catalog, settings, captions)
         record["seconds"] = max(time.monotonic() - self._start, self._before)
-        return self._write(record, catalog)
+        write_json(self.out / RECORD, record)
+        return self._page(record, catalog)
 
     @property
     def _left(self) -> float:
@@ -172,9 +173,13 @@ class Quickstart:
             show(pictures, "some of the pictures", path)
 
     def _trial(
-        self, catalog: Catalog, settings: Mapping[str, Any], captions: bool
+        self,
+        catalog: Catalog,
+        settings: Mapping[str, Any],
+        captions: bool,
+        record: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Run the tiny trial, or say why there is none."""
+        """Run the tiny trial, or say why there is none; write the page of ``record`` before."""
         if not captions:
             return {"skipped": NO_CAPTIONS}
         if len(catalog) < trial.FEWEST:
@@ -193,12 +198,18 @@ class Quickstart:
         write_text(file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
         self._told(
             "trial",
-            f"{size.models + 1} {size.preset} models on {size.images:,} pictures, "
-            f"{size.epochs} times each; about {clock(size.seconds)} by steps that were timed here",
+            f"{size.models + 1} {size.preset} models on {size.images:,} of your pictures and "
+            f"{trial.planted_images()} planted ones, {size.epochs} times each; about "
+            f"{roughly(size.seconds)}, {TIMED}",
         )
+        if not (self.out / RECORD).is_file():  # else there is a whole page already
+            running = {"skipped": RUNNING, "takes": roughly(size.seconds), **known}
+            waiting = {"file": None, "plan": [], "why": ""}
+            page = self._page({**record, "trial": running, "next": waiting, "seconds": 0}, catalog)
+            self._told("page", f"{page}: pictures, copies and search; the trial will be added")
         try:
             run = Run(load_config(file, runs=self.out))
-            run_stages(run, telling=Telling(run, self.pictures))
+            run_stages(run, telling=Telling(run, self.pictures, times=False))
         except UntrainError as error:
             return {"skipped": REFUSED, "why": str(error), **known}
         return {"skipped": "", "folder": run.folder.name, **known}
@@ -249,8 +260,8 @@ class Quickstart:
         """Return what to do next: commands and what they are for."""
         return words.commands(read_json(self.out / RECORD))
 
-    def _write(self, record: dict[str, Any], catalog: Catalog) -> Path:
-        write_json(self.out / RECORD, record)
+    def _page(self, record: Mapping[str, Any], catalog: Catalog) -> Path:
+        """Write the page of a record, and return its path."""
         page = self.out / PAGE
         write_text(page, quickstart_page(record, catalog, self.out))
         return page

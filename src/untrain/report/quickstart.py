@@ -14,10 +14,26 @@ from untrain.report.words import number, p_value
 from untrain.runs.results import RunResults
 
 NO_CAPTIONS, TOO_FEW, NO_TIME, REFUSED = "no-captions", "too-few", "no-time", "refused"
-"""Why there is no trial."""
+RUNNING = "running"
+"""Why there is no trial, or none yet."""
 
+LATE = 1.2  # times the minutes that were asked for, from which on it took longer
 MOST = 0.75  # share of the held-out pictures from which on the search is said to work
 WARNINGS = 3  # shown, the most serious first
+
+
+def time_words(record: Mapping[str, Any]) -> str:
+    """Return how long it took, beside how long it might take."""
+    trial, asked = record["trial"], f"{record['minutes']:g}"
+    if trial["skipped"] == RUNNING:
+        return "the trial is running"
+    minutes = record["seconds"] / 60
+    took = f"took {minutes:.0f} minutes" if minutes >= 1.5 else "took a minute"
+    took = "took seconds" if minutes < 0.5 else took
+    if minutes <= LATE * record["minutes"]:
+        return f"{took} of the {asked} asked for"
+    why = ", and the machine was busier than when it was timed" if not trial["skipped"] else ""
+    return f"{took}; {asked} were asked for{why}"
 
 
 def data_sentences(record: Mapping[str, Any]) -> list[str]:
@@ -109,6 +125,12 @@ def trial_sentences(record: Mapping[str, Any], run: RunResults | None) -> list[s
         return [
             f"No model was trained: {trial['left']:.0f} seconds were left, and even the smallest "
             "trial takes longer on this machine as busy as it is now. Give it more --minutes.",
+        ]
+    if why == RUNNING:
+        return [
+            f"The trial is running: about {trial['takes']}, longer if the machine gets busier. "
+            "Load this page again when it is done. If it was interrupted, the same command goes "
+            "on from where it was.",
         ]
     if why == REFUSED or run is None:
         return [f"The trial stopped: {trial.get('why', 'its folder is gone')}"]
