@@ -99,5 +99,7 @@ def test_a_trial_of_seconds(
     page = Path("quickstart/report.html").read_text()
     assert "is running" not in page
     assert "trial/report.html" in page and "What the real trial takes" in page
+    assert "--edited --sheet copies.png" in page and "Edited copies were not looked for" in page
+    assert "<details><summary>The plan in numbers" in page and "It trains " in page
     again = untrain("quickstart", "some", "--no-pictures")
     assert "1/11" not in again.err  # it was done

@@ -204,7 +204,7 @@ class Quickstart:
         )
         if not (self.out / RECORD).is_file():  # else there is a whole page already
             running = {"skipped": RUNNING, "takes": roughly(size.seconds), **known}
-            waiting = {"file": None, "plan": [], "why": ""}
+            waiting: dict[str, Any] = {"file": None, "plan": [], "why": ""}
             page = self._page({**record, "trial": running, "next": waiting, "seconds": 0}, catalog)
             self._told("page", f"{page}: pictures, copies and search; the trial will be added")
         try:
@@ -241,17 +241,18 @@ class Quickstart:
             named = re.sub(r"[^A-Za-z0-9._-]+", "-", self.data.stem).strip("-._") or "mine"
             write_experiment(file, catalog, settings, REAL_MINUTES, self.seed, name=named)
         try:
-            lines = plan(load_config(file)).lines()
+            planned = plan(load_config(file))
         except UntrainError as error:
             return {"file": file.name, "plan": [], "why": str(error)}
-        return {"file": file.name, "plan": [list(line) for line in lines], "why": ""}
+        lines = [list(line) for line in planned.lines()]
+        return {"file": file.name, "plan": lines, "figures": planned.to_dict(), "why": ""}
 
     def sentences(self) -> list[str]:
         """Return what was found, in words."""
         record = read_json(self.out / RECORD)
         return [
             " ".join([*words.data_sentences(record), *words.left_out(record)]),
-            words.copy_sentences(record)[0],
+            " ".join(words.copy_sentences(record)),
             " ".join(words.search_sentences(record)),
             " ".join(words.trial_sentences(record, trial_of(record, self.out))),
         ]

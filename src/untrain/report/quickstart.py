@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from untrain.core.vocabulary import Arm
-from untrain.evaluation.measurement import amount
+import pandas as pd
+
+from untrain.core.vocabulary import SAMPLER, Arm
+from untrain.evaluation.measurement import is_bits
+from untrain.evaluation.power import MEASURED, POWER, models_for_equivalence, needed_models
 from untrain.report.answer import answer_sentences
+from untrain.report.arms import arm_words
+from untrain.report.headline import headline
 from untrain.report.notes import by_gravity, warnings
+from untrain.report.tables.differences import difference_sentence
 from untrain.report.tables.effects import overall_table, split_controls, verdict_counts
-from untrain.report.words import number, p_value
+from untrain.report.words import effect_in_words, likelier, number
 from untrain.runs.results import RunResults
 
 NO_CAPTIONS, TOO_FEW, NO_TIME, REFUSED = "no-captions", "too-few", "no-time", "refused"
@@ -65,17 +72,33 @@ def copy_sentences(record: Mapping[str, Any]) -> list[str]:
     found = record["copies"]
     exact, near = found["exact"]["images"], found["near"]["images"]
     if not found["all"]["groups"]:
-        return ["No picture is there twice, as the same file or saved again."]
+        return [
+            "No copies were found that are the same file, or the same picture saved again or "
+            "resized. Edited copies were not looked for.",
+            _edited_copies(record),
+        ]
     told = [
         f"{found['all']['images']:,} pictures are in {found['all']['groups']:,} groups of copies "
-        f"({exact:,} byte-identical, {near:,} saved again or resized)."
+        f"({exact:,} byte-identical, {near:,} saved again or resized). Edited copies were not "
+        "looked for."
     ]
     if found["different_captions"]:
         count = found["different_captions"]
         groups = "group has" if count == 1 else "groups have"
         told.append(f"{count:,} {groups} different captions for the same picture.")
-    told.append("A run removes copies together.")
+    told += ["A run removes copies together.", _edited_copies(record)]
     return told
+
+
+def _edited_copies(record: Mapping[str, Any]) -> str:
+    return (
+        "Pictures that were cropped, mirrored, recoloured or written over are found by "
+        f"{_find_copies(record)}, which takes minutes for a thousand pictures."
+    )
+
+
+def _find_copies(record: Mapping[str, Any]) -> str:
+    return f"untrain data duplicates {_quoted(record['data'])} --edited --sheet copies.png"
 
 
 def search_sentences(record: Mapping[str, Any]) -> list[str]:
@@ -139,20 +162,71 @@ def trial_sentences(record: Mapping[str, Any], run: RunResults | None) -> list[s
             f"The trial is too small to say anything of your pictures. {answer_sentences(run)[0]}",
             *answer_sentences(run)[1:],
         ]
-    return [_control_sentence(run), *answer_sentences(run)[:1]]
+    told = [_control_sentence(run), *headline(run), *_own_sentences(run), _pictures_sentence(run)]
+    return [sentence for sentence in told if sentence]
+
+
+def _overall(run: RunResults) -> dict[str, pd.Series]:
+    """Return the overall effects that were measured by arm, each of its first set size."""
+    table = overall_table(run.effects)
+    table = table[table["effect"].notna()].drop_duplicates("arm")
+    return {str(row["arm"]): row for _, row in table.iterrows()}
+
+
+def _effect(run: RunResults, row: pd.Series) -> str:
+    figures = (row["effect"], row["low"], row["high"], row["p_value"])
+    return effect_in_words(*figures, run.unit, run.alpha, "its pictures")
 
 
 def _control_sentence(run: RunResults) -> str:
     """Return that the removal of planted pictures was seen."""
-    table = overall_table(run.effects)
-    own = table[table["arm"] == Arm.FAMILY]
-    if own.empty:
+    own = _overall(run).get(Arm.FAMILY)
+    if own is None:
         return "There was no positive control."
-    row = own.iloc[0]
-    effect = f"{amount(number(row['effect']), run.unit)}, {p_value(row['p_value'])}"
     return (
-        "The trial sees what it should: without odd pictures that were planted under invented "
-        f"words, models are worse at them ({effect})."
+        "The trial sees what it should: odd pictures were planted under invented words, and for "
+        f"models trained without those of a word, {_effect(run, own)}."
+    )
+
+
+def _own_sentences(run: RunResults) -> list[str]:
+    """Return what the images found do, and what random ones do beside them."""
+    known = _overall(run)
+    own, random = known.get(Arm.TARGETED), known.get(Arm.RANDOM_UNIFORM)
+    if own is None:
+        return answer_sentences(run)[:1]
+    removed = arm_words(own["arm"], own["k"])
+    told = [f"For models trained without {removed}, {_effect(run, own)}."]
+    if random is not None:
+        told.append(
+            f"To compare with: for models trained without {arm_words(random['arm'], random['k'])}, "
+            f"{_effect(run, random)}. That is what to expect of any images, chosen by chance; only "
+            f"what the images found do beyond it is theirs. {difference_sentence(run.effects)}"
+        )
+    return [each.strip() for each in told]
+
+
+def _pictures_sentence(run: RunResults) -> str:
+    """Return what the figures in brackets are."""
+    if not is_bits(run.unit):
+        return ""
+    return (
+        "In brackets: a model draws a picture piece by piece, and of each piece (token) says how "
+        "likely it is. One bit less halves that. The interval is where the effect lies with 95 % "
+        "confidence; p is how often chance would give as much if the images did not matter."
+    )
+
+
+def planted_sentence(record: Mapping[str, Any], run: RunResults | None) -> str:
+    """Return of what pictures the trial consists; "" where there is none."""
+    size, plant = record["trial"].get("size"), run and run.config["data"].get("plant")
+    if run is None or not size or not plant:
+        return ""
+    planted, here = plant["items"] * plant["copies"], run.meta["catalog"]["images"]
+    return (
+        f"{size['images']:,} of your pictures took part, and {planted} planted ones. Of these "
+        f"{size['images'] + planted:,} the models learnt from {here:,}; the others were held out, "
+        "to compare with."
     )
 
 
@@ -166,8 +240,72 @@ def verdict_line(run: RunResults | None) -> str:
     if run is None or run.withheld or not len(run.verdicts):
         return ""
     queries, _ = split_controls(run.effects, run.verdicts)
+    if not len(queries):
+        return ""
     told = ", ".join(f"{n} {name}" for name, n in verdict_counts(queries).items())
-    return f"Of {len(queries)} prompts: {told}." if len(queries) else ""
+    level = f"{100 * run.alpha:g}\N{NO-BREAK SPACE}%"
+    kept = int((queries["p_holm"].dropna() <= run.alpha).sum())
+    models = int((run.models["model_id"] != SAMPLER).sum())
+    least = len(queries) / math.comb(models, models // 2)
+    why = f" ({models} models are too few for any to be, whatever the effects are)"
+    return (
+        f"Of {len(queries)} prompts: {told}. Attributable: models without the images found for "
+        f"this prompt are worse at its pictures, by more than chance gives in {level} of such "
+        "tests. Not attributable: whatever effect there is, it is next to nothing. Undecided: the "
+        "trial is too small to tell. Each prompt is judged by itself; by a stricter count, for "
+        f"all {len(queries)} together, {kept} {'is' if kept == 1 else 'are'} attributable"
+        f"{why if least > run.alpha else ''}."
+    )
+
+
+def plan_sentences(record: Mapping[str, Any]) -> list[str]:
+    """Return what the real trial takes and can find, without the terms of a plan."""
+    found = record["next"].get("figures")
+    if not found or found["seconds"] is None:
+        return []
+    told = [
+        f"It trains {found['models']} models, {found['workers']} at a time, on "
+        f"{found['training_pairs']:,} pictures with their captions, your own and planted ones "
+        f"({found['held_out']:,} more are held out, to compare with). That takes about "
+        f"{_about(found['seconds'])} on this machine, as busy as it was just now, and "
+        f"{found['bytes_on_disk'] / 1e6:,.0f} MB of disk.",
+        f"It asks for {found['queries']} pictures and {found['controls']} planted ones, and leaves "
+        f"out {found['removed_images']:,} different pictures, some at a time.",
+    ]
+    known = found["power"]
+    if known and known["detectable_mean"] is not None and is_bits(known["unit"]):
+        told.append(
+            "If its models differ from each other as is expected here, it finds that leaving out "
+            "the pictures found for a prompt makes each piece of the drawn pictures "
+            f"{likelier(known['detectable_mean'])} or more, on average over its prompts. "
+            f"{_would_be_found(known)}"
+        )
+        if known["margin"] and (known["not_attributable"] or 0) < POWER:
+            told.append(
+                "That it finds nothing for a prompt will not mean that the pictures did not "
+                "matter: to show that takes about "
+                f"{models_for_equivalence(known['margin'], known['noise']['sd'])} models."
+            )
+    return told
+
+
+def _would_be_found(known: Mapping[str, Any]) -> str:
+    """Return what ten images did in experiments of before, and whether it would be found."""
+    parts = []
+    for where, effect in MEASURED.items():
+        told = "would be found"
+        if effect < known["detectable_mean"]:
+            needed = needed_models(effect, known["noise"]["sd"], known["queries"])
+            told = f"takes about {needed:,} models"
+        parts.append(f"on {where} it was {likelier(effect)}, which {told}")
+    return f"In earlier experiments, with ten pictures left out, {'; '.join(parts)}."
+
+
+def _about(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    if minutes >= 100:
+        return f"{seconds / 3600:.1f} hours"
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def not_meant(record: Mapping[str, Any], run: RunResults | None) -> list[str]:
@@ -184,6 +322,9 @@ def not_meant(record: Mapping[str, Any], run: RunResults | None) -> list[str]:
             "finished model, and little about a larger one trained on the same pictures.",
             "“Not measurably worse” is not “no influence”: with so few small models only large "
             "effects can be seen.",
+            "Models as small as these, which saw few pictures many times, know them nearly by "
+            "heart, so leaving some out changes much. “Thousands of times less likely” is no "
+            "measure of what the same images do to a larger model.",
             "The prompts are captions drawn at random, so they ask for pictures that are in the "
             "data. Your own questions need your own prompts.",
         ]
@@ -212,7 +353,10 @@ def commands(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     told += [
         (f"untrain trace picture.png --catalog {data}", "which of them are most like a picture"),
         (f"untrain serve --catalog {data}", "the same in the browser"),
-        (f"untrain data duplicates {data} --sheet copies.png", "all copies, side by side"),
+        (
+            _find_copies(record),
+            "all copies side by side, edited ones too (minutes for a thousand pictures)",
+        ),
     ]
     return told
 

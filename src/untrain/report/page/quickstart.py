@@ -51,6 +51,8 @@ def quickstart_page(record: Mapping[str, Any], catalog: Catalog, folder: Path) -
         copies=words.copy_sentences(record),
         search=words.search_sentences(record),
         trial=words.trial_sentences(record, run),
+        planted=words.planted_sentence(record, run),
+        plan=words.plan_sentences(record),
         warnings=words.trial_warnings(run),
         verdicts=words.verdict_line(run),
         running=record["trial"]["skipped"] == words.RUNNING,
