@@ -60,6 +60,9 @@ def test_edited_copies_are_listed_beside_the_groups(untrain: Untrain, photos: Pa
     found = pairs[pairs["kinds"] == "mirrored"][["image_id", "of"]].to_numpy()
     assert {first.stem, "x1"} in map(set, found)  # either may be the original
     assert "edited copies: " in said.out and "mirrored" in said.out
+    assert "hours for ten thousand" in said.err and "--sheet copies.png" in said.out
+    again = untrain("data", "duplicates", photos, "--edited", "--sheet", "sheet.png")
+    assert "hours" not in again.err and Path("sheet.png").is_file()  # what was found is kept
 
 
 def test_no_duplicates(untrain: Untrain, photos: Path) -> None:

@@ -283,8 +283,8 @@ def duplicates(
     edited: bool = typer.Option(
         False,
         "--edited",
-        help="Also look for copies that were cropped, mirrored, recoloured, …: minutes for a "
-        "thousand images, hours for ten thousand.",
+        help="Also look for copies that were cropped, mirrored, recoloured, …: minutes for some "
+        "hundred images, hours for ten thousand; what was found is kept.",
     ),
     as_json: bool = JSON,
     csv: Path | None = typer.Option(
@@ -331,5 +331,7 @@ def duplicates(
         write_csv(csv, groups)
         typer.echo(f"table: {csv}", err=as_json)
     if sheet is not None:
-        duplicates_sheet(catalog, groups, sheet)
+        duplicates_sheet(catalog, groups, sheet, edited=pairs)
         typer.echo(f"sheet: {sheet}", err=as_json)
+    elif pairs is not None and len(pairs) and not as_json:
+        typer.echo("to see them side by side: the same command with --sheet copies.png, at once")

@@ -75,12 +75,13 @@ def print_pairs(pairs: list[dict[str, Any]]) -> None:
         soft_wrap=True,
     )
     table = Table(box=None)
-    for column in ("image", "of", "score"):
+    for column in ("image", "of", "kind", "score"):
         table.add_column(column, no_wrap=True)
     table.add_column("what was done")
     for pair in sorted(pairs, key=lambda p: p["verdict"] != "copy")[:SHOWN]:
         names = escape(pair["image_id"]), escape(pair["of"])
-        table.add_row(*names, f"{pair['score']:.3f}", edits(pair["kinds"]))
+        kind = pair["verdict"].replace("_", " ")
+        table.add_row(*names, kind, f"{pair['score']:.3f}", edits(pair["kinds"]))
     if pairs:
         console.print(table)
     if len(pairs) > SHOWN:

@@ -15,6 +15,7 @@ from untrain.catalogs.sheet import contact_sheet, one_line, save_sheet
 from untrain.core.cache import cached, recall
 from untrain.core.digests import digests_of
 from untrain.core.files import fingerprint, rng
+from untrain.core.schema import records
 from untrain.search.near_copies import (
     COLOUR_DIFFERENCE,
     COSINE,
@@ -116,18 +117,24 @@ def describe(catalog: Catalog, groups: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: int = 60) -> None:
+def duplicates_sheet(
+    catalog: Catalog,
+    groups: pd.DataFrame,
+    path: Path,
+    most: int = 60,
+    edited: pd.DataFrame | None = None,
+) -> None:
     """Write a PNG with a row a group: of its images the first six; of ``most`` groups, drawn.
 
     Groups with near copies come first, and have the hash distance and cosine beside the ids; under
-    each image stands its caption.
+    each image stands its caption. Before them stand the ``edited`` copies, two pairs a row, with
+    what was done and the score.
     """
     near = groups.loc[groups["kind"] == "near", "group"].unique()
     random = rng("duplicates-sheet", 0)
     exact = np.setdiff1d(groups["group"].unique(), near)
     chosen = [*random.permutation(near), *random.permutation(exact)][:most]
-    images: list[Image.Image] = []
-    labels: list[str] = []
+    images, labels = _pairs_on_sheet(catalog, edited, 2 * most)
     for group in chosen:
         rows = groups[groups["group"] == group].head(SHEET_COLUMNS)
         images += [catalog.image(image_id) for image_id in rows["image_id"]]
@@ -140,6 +147,25 @@ def duplicates_sheet(catalog: Catalog, groups: pd.DataFrame, path: Path, most: i
         images += [Image.new("RGB", (1, 1), "white")] * (SHEET_COLUMNS - len(rows))
         labels += [""] * (SHEET_COLUMNS - len(rows))
     save_sheet(contact_sheet(images, SHEET_COLUMNS, 128, labels, wrap=2), Path(path))
+
+
+def _pairs_on_sheet(
+    catalog: Catalog, pairs: pd.DataFrame | None, most: int
+) -> tuple[list[Image.Image], list[str]]:
+    """Return the cells of edited copies: those with the colours of their original first."""
+    images: list[Image.Image] = []
+    labels: list[str] = []
+    if pairs is None:
+        return images, labels
+    beside = SHEET_COLUMNS // 2 - 2
+    for row in records(pairs.sort_values("verdict", kind="stable").head(most)):
+        images += [catalog.image(row[side]) for side in ("image_id", "of")]
+        said = f"{row['kinds']} {row['score']:.3f}"
+        labels += [f"{row['image_id']}\n{said}", row["of"]]
+        images += [Image.new("RGB", (1, 1), "white")] * beside
+        labels += [""] * beside
+    rest = -len(images) % SHEET_COLUMNS
+    return images + [Image.new("RGB", (1, 1), "white")] * rest, labels + [""] * rest
 
 
 def _remembered(catalog: Catalog) -> pd.DataFrame:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
-from untrain.core.progress import bar
+from untrain.core.cache import cached
+from untrain.core.files import fingerprint
+from untrain.core.progress import bar, clock, console
 from untrain.core.threads import cores, one_thread_a_product
 from untrain.search.copy_detector.detector import CopyDetector
+from untrain.search.copy_detector.measured import THRESHOLD
+from untrain.search.copy_detector.structure import StructureEncoder
 
+VERSION = 1  # raise it when the pairs change
+TIMED = 8  # images after which it is said how long all of them take
 COLUMNS = ["image_id", "of", "verdict", "kinds", "score"]
 
 
@@ -20,7 +27,8 @@ def edited_pairs(catalog: Catalog, mode: str = "thorough") -> pd.DataFrame:
 
     The cost grows with the square of the number of images: see docs/results/copies.md. Which of
     two is the original, nobody can tell from them; ``kinds`` says what makes ``image_id`` of
-    ``of``. Byte-identical images count once, by the first.
+    ``of``. Byte-identical images count once, by the first. They are looked for once for a content;
+    later what was found is read from the cache.
 
     Returns
     -------
@@ -28,8 +36,26 @@ def edited_pairs(catalog: Catalog, mode: str = "thorough") -> pd.DataFrame:
         In order of the images: image_id, of, verdict, kinds, score, as `CopyDetector.find`.
         A pair that was found both ways is there once, by the better score.
     """
-    detector = CopyDetector(catalog, mode)
+    key = fingerprint(VERSION, mode, THRESHOLD, StructureEncoder().fingerprint, catalog.fingerprint)
+    pairs, _ = cached(
+        "indexes",
+        f"edited-{key}",
+        {"description": f"edited copies in {catalog.name}", "rows": len(catalog)},
+        make=lambda: _looked_for(catalog, mode),
+        save=lambda pairs, path: pairs.to_parquet(path, index=False),
+        load=pd.read_parquet,
+    )
+    return pairs
+
+
+def _looked_for(catalog: Catalog, mode: str) -> pd.DataFrame:
     firsts = np.unique(catalog.same_as)
+    console.print(
+        f"looking for edited copies: {len(firsts):,} images, each laid over the others; this takes "
+        "minutes for some hundred images, hours for ten thousand",
+        markup=False,
+    )
+    detector = CopyDetector(catalog, mode)
 
     def pairs_of(position: int) -> list[tuple]:
         picture = np.asarray(catalog.image(catalog.ids[position]))
@@ -45,7 +71,13 @@ def edited_pairs(catalog: Catalog, mode: str = "thorough") -> pd.DataFrame:
         one_thread_a_product(),
         ThreadPoolExecutor(cores()) as pool,
     ):
-        for pairs in pool.map(pairs_of, firsts.tolist()):
+        start = time.monotonic()
+        for number, pairs in enumerate(pool.map(pairs_of, firsts.tolist()), 1):
+            if number == TIMED < len(firsts):
+                rest = (time.monotonic() - start) / TIMED * (len(firsts) - TIMED)
+                console.print(
+                    f"about {clock(rest)} more, by the first {TIMED} images", markup=False
+                )
             for pair in pairs:
                 key = min(pair[:2]), max(pair[:2])
                 if key not in found or pair[-1] > found[key][-1]:
