@@ -15,6 +15,7 @@ from untrain.report import quickstart as words
 from untrain.report.model_pairs import chosen_sets, with_and_without
 from untrain.report.page.templates import read_asset, render_template
 from untrain.report.page.trace import data_uri
+from untrain.report.quickstart_plan import plan_sentences
 from untrain.runs.results import RunResults, read_results
 
 SIDE = 240  # pixels of a picture: twice what the page shows
@@ -52,7 +53,7 @@ def quickstart_page(record: Mapping[str, Any], catalog: Catalog, folder: Path) -
         search=words.search_sentences(record),
         trial=words.trial_sentences(record, run),
         planted=words.planted_sentence(record, run),
-        plan=words.plan_sentences(record),
+        plan=plan_sentences(record),
         warnings=words.trial_warnings(run),
         verdicts=words.verdict_line(run),
         running=record["trial"]["skipped"] == words.RUNNING,
