@@ -80,14 +80,16 @@ def _packages() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    """Look at optional packages, each named with its extra."""
+    """Look at optional packages, each named with the first extra that has it."""
     from untrain.training.trackers import TRACKERS
 
+    named: set[str] = set()
     for requirement in _requirements():
         for extra in _extra_names():
             here = requirement.marker and requirement.marker.evaluate({"extra": extra})
-            elsewhere = extra == "dev" or requirement.name in ("ray", *TRACKERS)
+            elsewhere = extra == "dev" or requirement.name in {"ray", *TRACKERS, *named}
             if here and not requirement.marker.evaluate({"extra": ""}) and not elsewhere:
+                named.add(requirement.name)
                 found = _installed("optional", requirement, NOTE)
                 remedy = found.remedy and f"pip install 'untrain[{extra}]'"
                 yield Finding(found.group, found.name, found.state, found.found, remedy)

@@ -49,6 +49,7 @@ def test_duplicates_json_and_exact_alone(untrain: Untrain, photos: Path) -> None
     assert [image["image_id"] for image in group["images"]] == ids[:2]
 
 
+@pytest.mark.slow
 def test_edited_copies_are_listed_beside_the_groups(untrain: Untrain, photos: Path) -> None:
     first = min(photos.glob("*.png"))
     with Image.open(first) as image:

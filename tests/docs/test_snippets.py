@@ -36,11 +36,17 @@ NOT_RUN = {
 BENCHMARK = re.compile(r"python (benchmarks/\w+\.py) ?(.*)")
 
 SLOW = {
+    "docs/how-to/diffusion.md",
     "docs/how-to/groups.md",
+    "docs/how-to/opt-out.md",
     "docs/how-to/own-data.md",
+    "docs/how-to/own-encoder.md",
+    "docs/how-to/own-generator.md",
     "docs/how-to/own-model.md",
     "docs/how-to/reproduce-study.md",
+    "docs/how-to/trace.md",
     "docs/results/README.md",
+    "docs/results/diffusion.md",
 }
 
 BASE: dict[str, Any] = {

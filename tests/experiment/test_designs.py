@@ -38,6 +38,7 @@ def folder(config: Make, tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_before_and_after(config: Make, micro_copy: Copy) -> None:
     folder = micro_copy()
     run(config(*BEFORE_AFTER, FEW))
@@ -178,6 +179,7 @@ def test_no_model_of_the_trial_has_the_seed_of_a(config: Make, kind: str) -> Non
         config(*settings, "seed_b=0", "design.paired=false")
 
 
+@pytest.mark.slow
 def test_planted_control_on_a_folder(config: Make, folder: Path) -> None:
     planted = "data.plant={items: 2, copies: 3}"
     prompts = "prompts={texts: [a red shirt, blue shoes, green bag]}"

@@ -99,6 +99,7 @@ def test_stacked_models_are_those_trained_alone_up_to_rounding(
         assert len(losses) == together.generator.preset.epochs
 
 
+@pytest.mark.slow
 def test_a_bank_in_stacks_resumes_and_grows_to_the_bit(
     opened: Opened, stacks: Callable[[int], None], groups: list[Group]
 ) -> None:
