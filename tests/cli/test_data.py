@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from PIL import Image, ImageOps
 
 from tests.helpers.commands import Untrain
