@@ -162,7 +162,8 @@ def takedown(
         No picture can be read, the data of the run have changed, an id is unknown, everything
         would be removed, or another request has this reference.
     """
-    from untrain.takedowns.answer import Options, answer_in_data, answer_of_run
+    from untrain.takedowns.answer import answer_in_data, answer_of_run
+    from untrain.takedowns.options import Options
 
     options = Options(
         reference=reference,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
 from untrain.evaluation.membership import attack
-from untrain.report.takedown import shown, value_at
 from untrain.runs.find import RECORD as RUN_RECORD
 from untrain.takedowns.deciding import removed_ids
 from untrain.takedowns.hashes import digest_of, hashes_of, removed_by
+from untrain.takedowns.page_numbers import agrees, marked_numbers
 from untrain.takedowns.record import (
     IDS,
     RECORD,
@@ -195,43 +194,13 @@ def _numbers(page: Path, record: Mapping[str, Any]) -> Iterator[Check]:
     if not page.is_file():
         yield Check("numbers", None, f"the numbers of {REPORT}, which is missing")
         return
-    reader = _Numbers()
-    reader.feed(page.read_text(encoding="utf-8"))
-    wrong = [text for of, how, text in reader.found if not _agrees(record, of, how, text)]
+    marked = marked_numbers(page.read_text(encoding="utf-8"))
+    wrong = [text for of, how, text in marked if not agrees(record, of, how, text)]
     if wrong:
         yield Check("numbers", False, f"numbers of {REPORT} that the record has not: {wrong[:5]}")
     else:
-        text = f"all {len(reader.found)} marked numbers of {REPORT} are those of the record"
+        text = f"all {len(marked)} marked numbers of {REPORT} are those of the record"
         yield Check("numbers", True, text)
-
-
-class _Numbers(HTMLParser):
-    """Collects the marked numbers of a page: place in the record, format, what is shown."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, str, str]] = []
-        self._open: tuple[str, str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "data":
-            of = dict(attrs)
-            self._open = (of.get("data-of") or "", of.get("data-as") or "")
-
-    def handle_data(self, data: str) -> None:
-        if self._open is not None:
-            self.found.append((*self._open, data))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "data":
-            self._open = None
-
-
-def _agrees(record: Mapping[str, Any], of: str, how: str, text: str) -> bool:
-    try:
-        return shown(value_at(record, of), how) == text
-    except (KeyError, IndexError, TypeError, ValueError):
-        return False
 
 
 def _sums(record: Mapping[str, Any]) -> Iterator[Check]:

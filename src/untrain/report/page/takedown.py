@@ -19,13 +19,13 @@ from untrain.report.takedown import (
     PARTS,
     VERDICTS,
     Told,
-    check_rows,
     in_short,
     kind_words,
     looked_for,
     recall_rows,
     wrongly_found,
 )
+from untrain.report.takedown_checks import check_rows
 
 SIDE = 300  # pixels of a picture: twice what the page shows
 BESIDE = 4  # images beside a picture
