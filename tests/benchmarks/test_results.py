@@ -7,29 +7,31 @@ from pathlib import Path
 import pytest
 
 import results
+import stored_pages
+import stored_tables
 
-STORED = [page for page in results.PAGES if page.tables]
+STORED = [page for page in stored_pages.PAGES if page.tables]
 
 
 @pytest.mark.parametrize("page", STORED, ids=lambda page: page.name)
-def test_a_page_is_in_step_with_its_data(page: results.Page) -> None:
+def test_a_page_is_in_step_with_its_data(page: stored_tables.Page) -> None:
     assert results.faults(page) == []
 
 
 def test_every_page_is_there_and_names_what_measures_it() -> None:
-    for page in results.PAGES:
-        assert (results.ROOT / page.page).is_file(), page.page
+    for page in stored_pages.PAGES:
+        assert (stored_tables.ROOT / page.page).is_file(), page.page
         assert page.commands or page.note, page.name
         for command in page.commands:
             script = next((w for w in command.split() if w.startswith("{here}/")), "")
-            place = results.ROOT / "benchmarks" / script.removeprefix("{here}/")
+            place = stored_tables.ROOT / "benchmarks" / script.removeprefix("{here}/")
             assert not script or place.exists(), command
-    listed = results.listing(list(results.PAGES))
-    assert all(page.name in listed for page in results.PAGES)
+    listed = results.listing(list(stored_pages.PAGES))
+    assert all(page.name in listed for page in stored_pages.PAGES)
 
 
 def test_a_wrong_figure_is_named_and_written_anew() -> None:
-    table = results.Written(lambda: "| a | b |\n|---|---|\n| x | 1 |")
+    table = stored_tables.Written(lambda: "| a | b |\n|---|---|\n| x | 1 |")
     text = "Prose.\n\n| a | b |\n|---|---|\n| x | 2 |\n\nMore."
     assert list(table.faults(text)) == ["is out of step, first: | x | 1 |"]
     assert list(table.faults(table.put(text))) == []
@@ -40,10 +42,10 @@ def test_a_wrong_figure_is_named_and_written_anew() -> None:
 def test_numbers_by_hand_must_be_those_of_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "DATA", tmp_path)
+    monkeypatch.setattr(stored_tables, "DATA", tmp_path)
     (tmp_path / "d.csv").write_text("name,value\nfoo,0.1249\nbar,0.5\n")
-    checked = results.Checked(
-        "| name |", "d.csv", {"value": results.number("value", ".2f")}, key=lambda r: r["name"]
+    checked = stored_tables.Checked(
+        "| name |", "d.csv", {"value": stored_pages.number("value", ".2f")}, key=lambda r: r["name"]
     )
     page = "| name | value |\n|---|---|\n| `foo` | **{}** |"
     assert list(checked.faults(page.format("0.12"))) == []
