@@ -31,8 +31,9 @@ import pandas as pd
 from untrain.banks.ladder.asked import BUDGETS, Asked
 from untrain.banks.ladder.ladder import climb_ladder, read_ladder
 from untrain.banks.ladder.results import keep_fidelity, own_queries
+from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_file, read_json, write_json
+from untrain.core.files import read_json, write_json
 from untrain.core.vocabulary import Fidelity, Group
 from untrain.evaluation.fidelity import fidelity_table
 from untrain.evaluation.measurement import BITS

@@ -39,7 +39,8 @@ from recipe_variants import AUTOENCODERS, BOTH, TRANSFORMERS, Recipe, patched
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.split import hold_out
-from untrain.core.files import atomic_file, fingerprint
+from untrain.core.atomic import atomic_file
+from untrain.core.files import fingerprint
 from untrain.encoders import load_encoder
 from untrain.evaluation.quality import judge_pictures
 from untrain.evaluation.quality.distances import frechet_distance

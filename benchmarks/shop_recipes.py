@@ -40,7 +40,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from untrain.catalogs.base import Catalog
-from untrain.core.files import atomic_file, fingerprint, rng
+from untrain.core.atomic import atomic_file
+from untrain.core.files import fingerprint, rng
 from untrain.generators.base import Noise
 from untrain.generators.dalle import autoencoder as ae
 from untrain.generators.dalle import transformer as tr

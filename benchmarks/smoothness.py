@@ -46,7 +46,8 @@ from recipes import Features, Setting, frechet, relative_cost
 from untrain.attribution.base import Attributor, Evidence
 from untrain.attribution.registry import make_attributor
 from untrain.banks.bank import Bank, train_bank
-from untrain.core.files import atomic_file, fingerprint, read_json, write_json
+from untrain.core.atomic import atomic_file
+from untrain.core.files import fingerprint, read_json, write_json
 from untrain.encoders import load_encoder
 from untrain.evaluation.lds import Estimate, lds
 from untrain.evaluation.measures import Surprise

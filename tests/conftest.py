@@ -17,6 +17,9 @@ from tests.helpers.settings import MICRO
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Kills are tested, power failures are not: tests need not wait for the disk.
+os.environ.setdefault("UNTRAIN_FSYNC", "0")
+
 # A shell that starts the tests in the background has them ignore Ctrl-C, which some of them send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

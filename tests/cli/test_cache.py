@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from untrain.cli.cache import app
 from untrain.core import cache as module
 from untrain.core.errors import InputError
-from untrain.core.files import mark, write_json
+from untrain.core.files import write_json
+from untrain.core.marks import mark
 
 
 @pytest.fixture

@@ -12,21 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from untrain.core.atomic import atomic_file, atomic_folder, discard_folder, discard_leftovers
 from untrain.core.errors import InputError
-from untrain.core.files import (
-    MARKER,
-    atomic_file,
-    atomic_folder,
-    check_file_target,
-    discard_folder,
-    discard_leftovers,
-    fingerprint,
-    read_json,
-    rng,
-    write_json,
-    write_parquet,
-    write_text,
-)
+from untrain.core.files import fingerprint, read_json, rng, write_json, write_parquet, write_text
+from untrain.core.marks import MARKER
+from untrain.core.targets import check_file_target
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

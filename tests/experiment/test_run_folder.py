@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from tests.helpers.folders import record, rewind
 from tests.helpers.runs import run
 from untrain.core.errors import InputError
-from untrain.core.files import MARKER
+from untrain.core.marks import MARKER
 from untrain.core.tables import EFFECTS
 from untrain.experiment.pipeline import NAMES, run_stages
 from untrain.runs.run import open_run

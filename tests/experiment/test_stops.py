@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from tests.helpers.folders import assert_same_results, record, rewind
 from tests.helpers.processes import children, gone, needs_proc
 from tests.helpers.runs import run
-from untrain.core import files
+from untrain.core import atomic
 from untrain.core.errors import InputError, UntrainError, is_disk_full
 from untrain.experiment.pipeline import NAMES
 from untrain.generators.dalle import generator as dalle
@@ -71,7 +71,7 @@ def failing(part: str, error: BaseException) -> Iterator[None]:
 def killed(part: str) -> Iterator[None]:
     """Fail as a kill does: nothing is tidied up."""
     with pytest.MonkeyPatch.context() as patch, failing(f"micro/{part}", KeyboardInterrupt()):
-        patch.setattr(files, "_tidy", lambda temporary: None)
+        patch.setattr(atomic, "_tidy", lambda temporary: None)
         with pytest.raises(KeyboardInterrupt):
             yield
 

@@ -17,7 +17,7 @@ from tests.helpers.places import SHARED
 from untrain.catalogs import Catalog, load_catalog, rendered
 from untrain.core import cache as cache_module
 from untrain.core.errors import InputError
-from untrain.core.files import MARKER
+from untrain.core.marks import MARKER
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search import trace as trace_module
 from untrain.search import trace_pictures, trace_query

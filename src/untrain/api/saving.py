@@ -27,13 +27,8 @@ def save_found(
     InputError
         Another ending, or something that is no file is in the way.
     """
-    from untrain.core.files import (
-        check_file_target,
-        write_csv,
-        write_json,
-        write_parquet,
-        write_text,
-    )
+    from untrain.core.files import write_csv, write_json, write_parquet, write_text
+    from untrain.core.targets import check_file_target
 
     path = check_file_target(path)
     kind = path.suffix.lower()

@@ -31,14 +31,10 @@ from untrain.banks.subsets import (
     kept_without,
     requested_subsets,
 )
+from untrain.core.atomic import atomic_file
 from untrain.core.bank_tables import BANK_MODELS, BANK_OUTCOMES
 from untrain.core.errors import InputError
-from untrain.core.files import (
-    atomic_file,
-    fingerprint,
-    read_json,
-    write_json,
-)
+from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
 from untrain.core.tensors import read_arrays

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from untrain.catalogs.base import PNG_SIGNATURE, Catalog
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError, is_disk_full
-from untrain.core.files import atomic_folder, check_folder_target
 from untrain.core.progress import track
 from untrain.core.registry import Registry
+from untrain.core.targets import check_folder_target
 
 Write = Callable[[Catalog, Path], None]
 

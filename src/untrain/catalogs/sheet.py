@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from untrain.core.files import atomic_file, check_file_target
+from untrain.core.atomic import atomic_file
+from untrain.core.targets import check_file_target
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 SOFTWARE = "untrain sheet"

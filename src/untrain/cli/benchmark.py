@@ -54,7 +54,7 @@ def export(
     """
     from untrain.banks.bank import read_bank
     from untrain.banks.benchmark.write import BASELINES, write_benchmark
-    from untrain.core.files import check_folder_target
+    from untrain.core.targets import check_folder_target
     from untrain.report.tables.leaderboard import leaderboard_table
     from untrain.runs.find import find_run
     from untrain.runs.run import open_run
@@ -92,7 +92,8 @@ def score(
     Example: untrain benchmark score benchmark/ scores.parquet --out result.csv
     """
     from untrain.banks.benchmark.read import Benchmark
-    from untrain.core.files import check_file_target, write_csv
+    from untrain.core.files import write_csv
+    from untrain.core.targets import check_file_target
     from untrain.exchange.truth import is_truth, score_truth
     from untrain.report.tables.leaderboard import leaderboard_table
 

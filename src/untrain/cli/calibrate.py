@@ -62,7 +62,7 @@ def calibrate(
     from untrain.api.calibration import coverage_on
     from untrain.attribution.calibration import Calibration
     from untrain.core.errors import InputError
-    from untrain.core.files import check_file_target
+    from untrain.core.targets import check_file_target
     from untrain.runs.find import find_run
 
     check_file_target(out)

@@ -38,7 +38,8 @@ def compare(
     Example: untrain compare runs/seed-1 runs/seed-2
     """
     from untrain.core.errors import InputError
-    from untrain.core.files import check_file_target, write_csv
+    from untrain.core.files import write_csv
+    from untrain.core.targets import check_file_target
     from untrain.report.tables import compared_runs as tables
     from untrain.runs.find import find_run
 

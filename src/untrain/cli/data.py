@@ -153,7 +153,8 @@ def excluded(
     """
     from untrain.catalogs.exclude import in_words, matched, unmatched_in_words
     from untrain.catalogs.opt_out import read_opt_out
-    from untrain.core.files import check_file_target, write_text
+    from untrain.core.files import write_text
+    from untrain.core.targets import check_file_target
 
     if out is not None:
         check_file_target(out, [*lists, *([path] if path else [])])
@@ -198,7 +199,8 @@ def summary(
     Example: untrain data summary experiment.yaml --out summary.md --out summary.json
     """
     from untrain.core.errors import InputError
-    from untrain.core.files import check_file_target, write_json, write_text
+    from untrain.core.files import write_json, write_text
+    from untrain.core.targets import check_file_target
     from untrain.report.training_summary import summary_markdown, template_of
 
     for path in out:
@@ -264,7 +266,7 @@ def export(
     """
     from untrain.catalogs.export import EXPORTS
     from untrain.catalogs.export import export as write
-    from untrain.core.files import check_folder_target
+    from untrain.core.targets import check_folder_target
 
     EXPORTS.check(to)
     check_folder_target(out)
@@ -300,7 +302,8 @@ def duplicates(
     Example: untrain data duplicates photos/ --sheet copies.png
     """
     from untrain.catalogs.sheet import check_sheet_target
-    from untrain.core.files import check_file_target, write_csv
+    from untrain.core.files import write_csv
+    from untrain.core.targets import check_file_target
     from untrain.search.duplicates import describe, duplicate_groups, duplicates_sheet
 
     pairs_csv = csv.with_stem(f"{csv.stem}-edited") if csv and edited else None

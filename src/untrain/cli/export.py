@@ -80,7 +80,7 @@ def export(
     Example: untrain export runs/demo retained/
     """
     from untrain.core.errors import InputError
-    from untrain.core.files import check_folder_target
+    from untrain.core.targets import check_folder_target
     from untrain.exchange.registry import CARDS, EXCHANGES, SCORES
     from untrain.runs.find import find_run
 
@@ -119,7 +119,8 @@ def _asked(run: Path, methods: list[str]) -> dict[str, pd.DataFrame]:
 
 
 def _card(text: str, out: Path | None) -> None:
-    from untrain.core.files import check_file_target, write_text
+    from untrain.core.files import write_text
+    from untrain.core.targets import check_file_target
 
     if out is None:
         typer.echo(text, nl=False)
@@ -140,7 +141,7 @@ def _export_pairs(run: Path, out: Path, model: str, layout: Layout, to: str) -> 
     from untrain.catalogs.export import EXPORTS
     from untrain.catalogs.export import export as write
     from untrain.core.errors import InputError, did_you_mean
-    from untrain.core.files import check_folder_target
+    from untrain.core.targets import check_folder_target
     from untrain.exchange.registry import CARDS, EXCHANGES
     from untrain.experiment.retained import removed_of
     from untrain.report.study.layout import export_study

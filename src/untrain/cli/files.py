@@ -15,7 +15,7 @@ def check_outputs(out: Sequence[Path], sources: Sequence[Path], folders: bool = 
     With ``folders``, a path without an ending is a folder to be written.
     """
     from untrain.core.errors import InputError
-    from untrain.core.files import check_file_target, check_own_folder
+    from untrain.core.targets import check_file_target, check_own_folder
 
     for path in out:
         if folders and is_folder(path):

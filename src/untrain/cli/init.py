@@ -107,7 +107,8 @@ def _write_generator(path: Path) -> None:
     from importlib import resources
 
     from untrain.core.errors import InputError
-    from untrain.core.files import check_file_target, write_text
+    from untrain.core.files import write_text
+    from untrain.core.targets import check_file_target
 
     if path.suffix != ".py":
         raise InputError(f"cannot write {path}: expected the name of a Python file (.py)")

@@ -62,7 +62,8 @@ def write_trace(
 
 def write_words(path: Path, found: WordHits, catalog: Catalog) -> None:
     """Write a search by words; a folder holds its page and its table."""
-    from untrain.core.files import atomic_folder, write_csv, write_json, write_text
+    from untrain.core.atomic import atomic_folder
+    from untrain.core.files import write_csv, write_json, write_text
     from untrain.report.page.trace_folder import INDEX, words_page
 
     kind = path.suffix.lower()

@@ -37,7 +37,7 @@ def weights(
     Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
     """
     from untrain.attribution.fitting import fit_weights
-    from untrain.core.files import check_file_target
+    from untrain.core.targets import check_file_target
     from untrain.runs.examples import read_examples
     from untrain.runs.find import find_run
 

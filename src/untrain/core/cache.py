@@ -19,15 +19,11 @@ from typing import Any, TypeVar
 
 from platformdirs import user_cache_path
 
+from untrain.core import disk
+from untrain.core.atomic import atomic_folder, discard_folder
 from untrain.core.errors import InputError
-from untrain.core.files import (
-    atomic_folder,
-    discard_folder,
-    is_leftover,
-    is_marked,
-    read_json,
-    write_json,
-)
+from untrain.core.files import read_json, write_json
+from untrain.core.marks import is_leftover, is_marked
 from untrain.core.notes import Note
 
 VARIABLE = "UNTRAIN_CACHE"
@@ -157,7 +153,7 @@ def _locked(folder: Path) -> Iterator[None]:
     lock = folder.with_name(f".{folder.name}.lock")
     with ExitStack() as stack:
         with suppress(OSError):
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(folder.parent)
             stack.enter_context(FileLock(lock))
             stack.callback(_unlink, lock)  # while it is held; who waits for it takes another
         yield
@@ -165,7 +161,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _unlink(path: Path) -> None:
     with suppress(OSError):
-        path.unlink()
+        disk.delete_file(path)
 
 
 @dataclass(frozen=True)
@@ -223,8 +219,7 @@ def remove(entry: Entry) -> None:
 
 def mark_used(folder: Path) -> None:
     """Note that an entry of the cache is in use, so that pruning by age spares it."""
-    with suppress(OSError):  # it may be gone, or another user's
-        os.utime(folder / META)
+    disk.mark_used(folder / META)
 
 
 def _entry(kind: str, folder: Path) -> Entry | None:

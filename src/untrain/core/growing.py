@@ -7,7 +7,6 @@ order nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from untrain.core import disk
 from untrain.core.cache import mark_used
 from untrain.core.digests import WORDS, DigestTable
-from untrain.core.files import is_marked, mark, read_json, write_json
+from untrain.core.files import read_json, write_json
+from untrain.core.marks import is_marked, mark
 
 HASHES, META, LOCK = "hashes.bin", "meta.json", "lock"
 
@@ -82,7 +83,7 @@ class GrowingTable:
         """
         from filelock import FileLock  # what only reads need not wait for it
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(self.folder)
         with FileLock(self.folder / LOCK):
             self._refresh()
             if self._meta is None:
@@ -101,7 +102,7 @@ class GrowingTable:
         if not is_marked(self.folder):
             mark(self.folder, [*(f"{name}.bin" for name in self._columns), HASHES, META, LOCK])
         for path in (self.folder / HASHES, *map(self._file, self._columns)):
-            path.unlink(missing_ok=True)
+            disk.delete_file(path)
         created = datetime.now(UTC).isoformat()
         write_json(self.folder / META, {**self.about, **self._describe(), "created": created})
         self._refresh()
@@ -141,11 +142,7 @@ class GrowingTable:
 
 def append_at(path: Path, start: int, array: np.ndarray) -> None:
     """Write ``array`` at byte ``start``, in place of whatever is there, and see it on the disk."""
-    with path.open("ab") as file:
-        file.truncate(start)
-        file.write(np.ascontiguousarray(array).data)
-        file.flush()
-        os.fsync(file.fileno())
+    disk.append_at(path, start, np.ascontiguousarray(array).data)
 
 
 def bytes_in(path: Path) -> int:

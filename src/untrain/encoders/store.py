@@ -15,8 +15,9 @@ from untrain.catalogs.base import Catalog
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.digests import WORDS, DigestTable, digests_of
 from untrain.core.errors import InputError
-from untrain.core.files import is_marked, mark, read_json, write_json
+from untrain.core.files import read_json, write_json
 from untrain.core.growing import append_at, bytes_in
+from untrain.core.marks import is_marked, mark
 from untrain.core.progress import bar, console
 from untrain.encoders.base import Encoder, describe
 from untrain.encoders.embedding import Embedding, here

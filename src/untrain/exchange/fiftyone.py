@@ -18,8 +18,10 @@ from typing import Any
 import pandas as pd
 
 from untrain.catalogs.base import PNG_SIGNATURE
-from untrain.core.files import atomic_folder, check_folder_target, write_json
+from untrain.core.atomic import atomic_folder
+from untrain.core.files import write_json
 from untrain.core.progress import track
+from untrain.core.targets import check_folder_target
 from untrain.report.answer import answer
 from untrain.report.model_pairs import with_and_without
 from untrain.report.notes import warnings

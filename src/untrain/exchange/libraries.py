@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, check_folder_target, write_csv, write_json, write_text
+from untrain.core.files import write_csv, write_json, write_text
+from untrain.core.targets import check_folder_target
 from untrain.exchange.asked import Asked, Exchanged, read_exchanged, slug
 from untrain.search.rank.arrays import ALL_MODULES, PAIRWISE
 

@@ -9,7 +9,8 @@ import numpy as np
 from rich.markup import escape
 
 from untrain.catalogs.sheet import contact_sheet
-from untrain.core.files import atomic_file, rng
+from untrain.core.atomic import atomic_file
+from untrain.core.files import rng
 from untrain.core.progress import console
 from untrain.core.terminal import Picture, show
 from untrain.experiment.expected import DEMO, PAST, Expected, expected

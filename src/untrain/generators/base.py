@@ -184,7 +184,7 @@ class Generator(ABC):
         """Fit, once a run, the frozen parts that all models share, and keep them in ``folder``.
 
         Called again, in this process or another, it reads what ``folder`` holds. Write that with
-        `untrain.core.files.atomic_folder`, so that it is never half-written. By default there is
+        `untrain.core.atomic.atomic_folder`, so that it is never half-written. By default there is
         nothing to do.
         """
 

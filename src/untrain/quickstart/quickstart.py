@@ -16,9 +16,10 @@ from rich.markup import escape
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.inspect import inspect_sheet
 from untrain.core.errors import InputError, UntrainError
-from untrain.core.files import check_folder_target, read_json, write_json, write_text
+from untrain.core.files import read_json, write_json, write_text
 from untrain.core.progress import clock, console
 from untrain.core.steps import Steps
+from untrain.core.targets import check_folder_target
 from untrain.core.terminal import show
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.plan import plan

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import JUNK, read_json
+from untrain.core.files import read_json
+from untrain.core.marks import JUNK
 
 RUNS = Path("runs")
 RECORD = "run.json"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, opened_whole
+from untrain.core.files import opened_whole
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
+from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import atomic_file, fingerprint
+from untrain.core.files import fingerprint
 from untrain.core.tables import PROMPTS
 from untrain.core.tensors import read_arrays
 from untrain.generators.queries import Queries

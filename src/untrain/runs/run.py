@@ -22,13 +22,9 @@ import untrain
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.exclude import notes_of
 from untrain.catalogs.reading import reasons
+from untrain.core.atomic import discard_leftovers
 from untrain.core.errors import InputError, is_disk_full
-from untrain.core.files import (
-    discard_leftovers,
-    read_json,
-    write_json,
-    write_text,
-)
+from untrain.core.files import read_json, write_json, write_text
 from untrain.core.notes import Note
 from untrain.core.progress import console, log_to
 from untrain.core.tables import TABLES

@@ -22,18 +22,13 @@ import torch
 import untrain
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.sheet import contact_sheet
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError, UntrainError, closest
-from untrain.core.files import (
-    MARKER,
-    atomic_folder,
-    check_folder_target,
-    fingerprint,
-    read_json,
-    rng,
-    write_json,
-)
+from untrain.core.files import fingerprint, read_json, rng, write_json
 from untrain.core.hardware import platform
+from untrain.core.marks import MARKER
 from untrain.core.progress import bar
+from untrain.core.targets import check_folder_target
 from untrain.core.vocabulary import SAMPLER
 from untrain.generators.base import Generator
 from untrain.generators.differentiable import differentiable, has_gradients

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untrain.catalogs.base import Catalog
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, read_json, write_json
+from untrain.core.files import read_json, write_json
 from untrain.core.progress import bar
 from untrain.encoders.base import Encoder, describe, pooled
 from untrain.encoders.embedding import BATCH, Embedding, here

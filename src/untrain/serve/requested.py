@@ -19,8 +19,10 @@ from pathlib import Path
 from re import fullmatch, sub
 from typing import Any
 
+from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError, UntrainError
-from untrain.core.files import JUNK, atomic_file, read_json, write_json, write_text
+from untrain.core.files import read_json, write_json, write_text
+from untrain.core.marks import JUNK
 from untrain.takedowns.request import LETTERS, as_folder, read_letter, read_request
 
 FORM, LOG, STATE, HOW = "form.json", "log.txt", "state.json", ".work"

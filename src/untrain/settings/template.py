@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import check_file_target, read_json, write_json, write_text
+from untrain.core.files import read_json, write_json, write_text
+from untrain.core.targets import check_file_target
 from untrain.settings.config import Config
 from untrain.settings.fields import NameIn
 

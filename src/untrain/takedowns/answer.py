@@ -9,15 +9,11 @@ from typing import Any
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
-from untrain.core.files import (
-    check_folder_target,
-    is_leftover,
-    read_json,
-    write_json,
-    write_text,
-)
+from untrain.core.files import read_json, write_json, write_text
+from untrain.core.marks import is_leftover
 from untrain.core.progress import console
 from untrain.core.steps import Steps
+from untrain.core.targets import check_folder_target
 from untrain.core.threads import default_threads, threads_set
 from untrain.experiment.pipeline import run_stages
 from untrain.report.page.takedown import Pictures, takedown_page

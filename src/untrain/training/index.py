@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untrain.catalogs.base import Catalog
+from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_file
 
 FILE = "catalog.parquet"
 RESIZE = b"untrain.resize"  # in the file's own metadata: the catalogue's fingerprint depends on it

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from untrain.catalogs.base import Catalog
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError, UntrainError
-from untrain.core.files import atomic_folder, write_json
+from untrain.core.files import write_json
 from untrain.generators.base import Generator
 from untrain.generators.spec import GeneratorSpec
 from untrain.training.base import Group, TrainingMode

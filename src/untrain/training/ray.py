@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from untrain.core import cluster
+from untrain.core.atomic import atomic_folder
 from untrain.core.cluster import Files, connected, pack, unpack
-from untrain.core.files import atomic_folder
 from untrain.core.hardware import has_fast_bfloat16
 from untrain.core.notes import Note
 from untrain.core.progress import bar

@@ -7,7 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from untrain.core.files import atomic_folder, read_json
+from untrain.core.atomic import atomic_folder
+from untrain.core.files import read_json
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from untrain.attribution.gradients.outputs import OUTPUTS
 from untrain.attribution.gradients.store import GradientStore, digests_of_pairs
 from untrain.catalogs import Catalog
 from untrain.core import growing
+from untrain.core.atomic import discard_folder
 from untrain.core.errors import InputError
-from untrain.core.files import discard_folder
 from untrain.generators.pictures_only import PicturesOnly
 
 Make = Callable[..., Sketcher]

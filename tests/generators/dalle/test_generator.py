@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tests.helpers.generators import silent
 from untrain.core.errors import InputError
-from untrain.core.files import MARKER
+from untrain.core.marks import MARKER
 from untrain.generators.dalle.presets import Preset, preset_of
 from untrain.generators.dalle.tokenizer import PAD, encode_captions
 from untrain.generators.dalle.training import TokenData, train_transformer

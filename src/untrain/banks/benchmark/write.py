@@ -22,10 +22,12 @@ from untrain.banks.benchmark.read import FORMAT, VERSION, Benchmark
 from untrain.banks.benchmark.standalone import standalone
 from untrain.banks.leaderboard import evidence_of, half_outcomes, of_halves
 from untrain.catalogs.base import PNG_SIGNATURE, Catalog
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, check_folder_target, write_json, write_text
+from untrain.core.files import write_json, write_text
 from untrain.core.progress import console, track
 from untrain.core.tables import MODEL_A
+from untrain.core.targets import check_folder_target
 from untrain.generators.base import has_likelihood
 from untrain.generators.differentiable import has_gradients
 from untrain.generators.queries import Queries

@@ -29,9 +29,10 @@ from untrain.banks.bank import depends_on, measure_of
 from untrain.banks.groups.draws import SHARES, GroupDraw, default_models, draw_sets
 from untrain.catalogs.groups import Groups, groups_of
 from untrain.core import vocabulary
+from untrain.core.atomic import atomic_file
 from untrain.core.bank_tables import GROUP_MODELS, GROUP_OF_IMAGE, GROUP_OUTCOMES
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_file, read_json, write_json
+from untrain.core.files import read_json, write_json
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
 from untrain.core.tensors import read_arrays

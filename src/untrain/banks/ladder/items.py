@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 
 from untrain.banks.ladder.sets import LadderSet
 from untrain.catalogs.base import Catalog
-from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
+from untrain.core.atomic import atomic_folder
+from untrain.core.files import fingerprint, read_json, rng, write_json
 from untrain.core.tensors import read_arrays
 from untrain.core.vocabulary import Group
 from untrain.encoders.base import Encoder

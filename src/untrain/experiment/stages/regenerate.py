@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container
 from pathlib import Path
 
-from untrain.core.files import discard_folder, is_marked
+from untrain.core.atomic import discard_folder
+from untrain.core.marks import is_marked
 from untrain.core.progress import track
 from untrain.core.vocabulary import SAMPLER
 from untrain.experiment.stages.base import Stage

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from untrain.catalogs.base import Catalog
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
+from untrain.core.files import fingerprint, read_json, rng, write_json
 from untrain.core.hardware import Precision, check_precision, default_precision, device
 from untrain.core.tensors import read_rows, read_torch
 from untrain.generators.base import (

@@ -20,8 +20,9 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from untrain.catalogs.base import Catalog
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, fingerprint, read_json, rng, write_json
+from untrain.core.files import fingerprint, read_json, rng, write_json
 from untrain.core.hardware import (
     Precision,
     autocast,

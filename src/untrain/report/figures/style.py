@@ -20,7 +20,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from untrain.core.files import atomic_file
+from untrain.core.atomic import atomic_file
 from untrain.report.words import open_ends
 
 INK, FAINT, PAPER = "#1f1d1a", "#8b857c", "#fefefe"

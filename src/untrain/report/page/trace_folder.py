@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.core.files import atomic_folder, write_csv, write_parquet, write_text
+from untrain.core.atomic import atomic_folder
+from untrain.core.files import write_csv, write_parquet, write_text
 from untrain.core.progress import track
 from untrain.report.page.inline import data_uri
 from untrain.report.page.overview import lines

@@ -37,9 +37,10 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog, decode
+from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, check_folder_target
 from untrain.core.progress import track
+from untrain.core.targets import check_folder_target
 from untrain.core.vocabulary import SAMPLER
 from untrain.encoders.base import Encoder
 from untrain.evaluation.study_table import folder_name, study_table

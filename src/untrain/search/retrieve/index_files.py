@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from untrain.core.atomic import atomic_folder
 from untrain.core.cache import META as CACHED
 from untrain.core.cache import cache_folder
 from untrain.core.errors import InputError
-from untrain.core.files import atomic_folder, read_json, write_json
+from untrain.core.files import read_json, write_json
 
 META = "meta.json"
 
