@@ -1,4 +1,4 @@
-"""Benchmarks are scripts beside each other: their folder is on the path while they are tested."""
+"""Benchmarks are scripts beside each other: their folders are on the path while they are tested."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-if str(FOLDER) not in sys.path:
-    sys.path.append(str(FOLDER))
+for each in (FOLDER, FOLDER / "reliability"):
+    if str(each) not in sys.path:
+        sys.path.append(str(each))

@@ -1,0 +1,32 @@
+"""docs/reliability.md says what the harnesses stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import page
+import storing
+
+
+def test_the_page_is_in_step_with_what_is_stored() -> None:
+    assert list(page.faults(page.PAGE.read_text(encoding="utf-8"))) == []
+
+
+def test_a_stored_table_stands_between_its_marks_and_nothing_else_changes(tmp_path: Path) -> None:
+    text = "Before.\n\n<!-- figures: kills -->\nold\n<!-- /figures -->\n\nAfter.\n"
+    assert page.NOTHING in page.filled(text, tmp_path)
+    storing.store("kills", [["kills | all", 1200], ["same", "200 of 200"]], folder=tmp_path)
+    made = page.filled(text, tmp_path)
+    assert made.startswith("Before.") and made.endswith("After.\n") and "old" not in made
+    assert "| kills \\| all | 1,200 |\n| same | 200 of 200 |" in made
+    assert page.filled(made, tmp_path) == made and list(page.faults(made, tmp_path)) == []
+    assert len(list(page.faults(text, tmp_path))) == 1
+
+
+def test_figures_that_stand_nowhere_are_named(tmp_path: Path) -> None:
+    storing.store("lost", [["a", 1, 2]], heads=["what", "x", "y"], folder=tmp_path)
+    assert "lost.json is not on the page" in next(page.faults("nothing", tmp_path))
+    with pytest.raises(ValueError, match="2 cells, the table 3 columns"):
+        storing.store("lost", [["a", 1]], heads=["what", "x", "y"], folder=tmp_path)
