@@ -14,7 +14,9 @@ import pytest
 from tests.helpers.pages import HOST
 from tests.helpers.reports import add_comparison, make_run
 from untrain.catalogs.base import Catalog
+from untrain.core.files import write_text
 from untrain.runs.leaderboard import COLUMNS, Leaderboard
+from untrain.serve.runs import run_named
 
 pytestmark = pytest.mark.external
 
@@ -40,6 +42,7 @@ def page(photos: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with testing.TestClient(make_app(shelf, [HOST]), f"http://{HOST}") as client:
         while not client.get("/state").json()["ready"]:
             time.sleep(0.05)
+        client.runs = runs
         yield client
 
 
@@ -94,3 +97,42 @@ def test_copies_are_found(page: Any) -> None:
     assert "another way" in shown
     assert "Edited copies were not looked for" in shown
     assert "untrain data duplicates PATH --edited --sheet copies.png" in shown
+
+
+def test_many_runs_stand_on_several_pages(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from untrain.serve import running
+
+    assert "Further runs" not in page.get("/runs").text
+    monkeypatch.setattr(running, "PAGE", 2)
+    first, second = page.get("/runs").text, page.get("/runs?page=2").text
+    assert "3 runs" in first
+    assert "/runs/second" in first
+    assert "/runs/second" not in second
+    assert "quickstart%3Atrial" in second
+    assert page.get("/runs?page=99").text == second
+
+
+def test_an_answer_is_read_once_until_a_file_of_the_run_is_written(
+    page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from untrain.serve import runs as parts
+
+    read = []
+    answered = parts._answered
+    monkeypatch.setattr(parts, "_answered", lambda folder: read.append(folder) or answered(folder))
+    told = parts.Told(10)
+    folder = page.runs / "first"
+    before = told("first", folder)
+    assert told("first", folder) == before
+    assert len(read) == 1
+    write_text(folder / "results" / "note.txt", "new")
+    told("first", folder)
+    assert len(read) == 2
+
+
+def test_no_name_leads_to_another_folder(page: Any) -> None:
+    runs = page.runs
+    for name in ("..", ".", "", "quickstart", "a/../first", "x" * 300, "quickstart:..", ":trial"):
+        with pytest.raises(KeyError):
+            run_named(runs, None, name)
+    assert run_named(runs, None, "quickstart:trial") == runs.parent / "quickstart" / "trial"

@@ -234,16 +234,22 @@ def _entry(kind: str, folder: Path) -> Entry | None:
         meta = read_json(folder / META)
         description, rows = str(meta["description"]), meta.get("rows")
         used = (folder / META).stat().st_mtime
-    if rows is None and folder / "hashes.bin" in sizes:
-        rows = sizes[folder / "hashes.bin"] // 32  # which grows while its meta.json stays
+    if rows is None and "hashes.bin" in sizes:
+        rows = sizes["hashes.bin"] // 32  # which grows while its meta.json stays
     return Entry(kind, folder, description, rows, sum(sizes.values()), used)
 
 
-def _sizes(folder: Path) -> dict[Path, int]:
-    """Return the bytes of every file in a folder."""
-    sizes = {}
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # it was a temporary one
-            if path.is_file():
-                sizes[path] = path.stat().st_size
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the bytes of every file in a folder, by its path from there."""
+    sizes, inside = {}, [""]
+    while inside:
+        below = inside.pop()
+        with suppress(FileNotFoundError), os.scandir(folder / below) as found:
+            for each in found:
+                name = below + each.name
+                with suppress(FileNotFoundError):  # it was a temporary one
+                    if each.is_dir(follow_symlinks=False):
+                        inside.append(f"{name}/")
+                    elif each.is_file():
+                        sizes[name] = each.stat().st_size
     return sizes

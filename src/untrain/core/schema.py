@@ -81,15 +81,18 @@ class Column:
         if missing.any() and not self.nullable:
             row = int(missing.to_numpy().argmax())
             raise InputError(f"{where}: {self.name} is missing in row {row}; expected a value")
+        wanted = self.dtype
         try:
-            if self.kind == Kind.TEXT:
+            if values.dtype == wanted:  # as files of untrain's own have it: the rest takes longer
+                found = values
+            elif self.kind == Kind.TEXT:
                 # Through str, so that members of an enum and numbers become plain text.
                 words = values.astype(object).where(missing, values.astype(object).map(str))
-                found = words.where(~missing, None).astype(self.dtype)
+                found = words.where(~missing, None).astype(wanted)
             elif self.kind == Kind.INTEGER and missing.all():
-                found = values.astype(object).where(~missing, None).astype(self.dtype)
+                found = values.astype(object).where(~missing, None).astype(wanted)
             else:
-                found = values.astype(self.dtype)
+                found = values.astype(wanted)
         except (TypeError, ValueError) as error:
             raise InputError(f"{where}: {self.name} holds no {self.kind} ({error})") from None
         if self.values and not found[~missing].isin(self.values).all():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections import Counter
 from typing import Any
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from untrain.core.errors import InputError
 from untrain.serve.answers import facets_of
 from untrain.serve.responses import at, attached, picture, wrong
-from untrain.serve.site import Site, shown
+from untrain.serve.site import Site, page_numbers, shown
 
 SIDES = (160, 320, 640)
 """Of thumbnails, pixels."""
@@ -66,7 +65,7 @@ class Browsing(Site):
             positions = self._of_group(only)
         else:
             positions = range(len(catalog))
-        number, last = _pages(request, len(positions), PAGE)
+        number, last = page_numbers(request, len(positions), PAGE)
         here = positions[PAGE * (number - 1) : PAGE * number]
         images = [shown(catalog, int(position)) for position in here]
         return self.page(
@@ -101,7 +100,7 @@ class Browsing(Site):
         groups = looking.near if near and looking.near is not None else looking.exact
         catalog = self.shelf.catalog
         listed = list(groups.groupby("group"))
-        number, last = _pages(request, len(listed), COPIES)
+        number, last = page_numbers(request, len(listed), COPIES)
         parts = [
             {
                 "images": [
@@ -218,10 +217,3 @@ class Browsing(Site):
         given = [text for text in request.query_params.getlist("i") if text.isdecimal()]
         positions = [int(text) for text in given[:KEPT] if len(text) < 12]
         return [shown(catalog, at) for at in positions if at < len(catalog)]
-
-
-def _pages(request: Request, many: int, of_page: int) -> tuple[int, int]:
-    """Return the number of the page to show, from 1, and that of the last page."""
-    asked, last = request.query_params.get("page", "1"), max(1, math.ceil(many / of_page))
-    number = int(asked) if asked.isdecimal() and len(asked) < 9 else 1
-    return min(max(1, number), last), last

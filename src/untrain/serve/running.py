@@ -14,11 +14,21 @@ from untrain.serve import runs as parts
 from untrain.serve.compared import compared_parts
 from untrain.serve.responses import at
 from untrain.serve.safety import FIGURE_POLICY, REPORT_POLICY
-from untrain.serve.site import Site
+from untrain.serve.shelf import Shelf
+from untrain.serve.site import Site, page_numbers
+
+PAGE = 20
+"""Runs on one page."""
+ANSWERS = 2000
+"""Runs whose answers are kept in memory."""
 
 
 class Running(Site):
     """Runs."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(shelf)
+        self._told = parts.Told(ANSWERS)
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
@@ -33,8 +43,12 @@ class Running(Site):
         ]
 
     def runs(self, request: Request) -> Response:
-        """Show all runs."""
-        return self.page("runs", request, runs=parts.run_list(self.shelf.runs, self.shelf.run))
+        """Show all runs, some on a page: the answer of each is read from a dozen tables."""
+        known = parts.with_trials(self.shelf.runs, self.shelf.run)
+        number, last = page_numbers(request, len(known), PAGE)
+        here = list(known.items())[PAGE * (number - 1) : PAGE * number]
+        told = [self._told(name, folder) for name, folder in here]
+        return self.page("runs", request, runs=told, total=len(known), number=number, last=last)
 
     def run(self, request: Request) -> Response:
         """Show a run: how far it is, what it found, pictures with and without."""

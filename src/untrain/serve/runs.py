@@ -9,19 +9,19 @@ from typing import Any
 from untrain.api.result import Result
 from untrain.core.errors import InputError, UntrainError
 from untrain.report.answer import answer_sentences
+from untrain.report.model_pairs import with_and_without
+from untrain.report.notes import warnings
 from untrain.report.tables.effects import prompt_table
-from untrain.runs.find import runs_in
+from untrain.runs.find import RECORD, runs_in
 from untrain.runs.results import RunResults, read_results, rows
 from untrain.runs.status import Status, status
+from untrain.serve.keeping import Latest
 from untrain.serve.results import effect_words, sections_of, tally, verdict_section
 
 QUICKSTART = "quickstart.json"  # in the folder of a quickstart, see `untrain.quickstart`
+NOTHING: dict[str, Any] = {"answer": "", "tally": [], "withheld": False, "results": []}
+"""What the list says of a run without results."""
 FEW = 8  # pictures of a prompt that are shown at first
-
-
-def run_list(runs: Path, own: Path | None) -> list[dict[str, Any]]:
-    """Return every run in a folder, the one that is served, and trials: name, state and answer."""
-    return [_told(name, folder) for name, folder in _with_trials(runs, own).items()]
 
 
 def run_folders(runs: Path, own: Path | None) -> dict[str, Path]:
@@ -32,11 +32,12 @@ def run_folders(runs: Path, own: Path | None) -> dict[str, Path]:
     return known
 
 
-def _with_trials(runs: Path, own: Path | None) -> dict[str, Path]:
+def with_trials(runs: Path, own: Path | None) -> dict[str, Path]:
     """Return `run_folders`, and trials of quickstarts beside that folder: ``quickstart:trial``."""
     known = run_folders(runs, own)
-    served = {folder.resolve() for folder in known.values()}
-    for record in sorted(runs.parent.glob(f"*/{QUICKSTART}")):
+    records = sorted(runs.parent.glob(f"*/{QUICKSTART}"))
+    served = {folder.resolve() for folder in known.values()} if records else set()
+    for record in records:
         trials = {f"{record.parent.name}:{each.name}": each for each in runs_in(record.parent)}
         known |= {name: each for name, each in trials.items() if each.resolve() not in served}
     return known
@@ -45,12 +46,29 @@ def _with_trials(runs: Path, own: Path | None) -> dict[str, Path]:
 def run_named(runs: Path, own: Path | None, name: str) -> Path:
     """Return the folder of a run by its name; no other folder can be named.
 
+    It looks at that folder only: a page of pictures asks as often, beside hundreds of runs.
+
     Raises
     ------
     KeyError
         There is none.
     """
-    return _with_trials(runs, own)[name]
+    if own is not None and name == own.name:
+        return own
+    place, _, trial = name.rpartition(":")
+    with suppress(OSError, ValueError):  # longer than a name may be, say
+        if _is_plain(name) and (runs / name / RECORD).is_file():
+            return runs / name
+        beside = runs.parent / place
+        quickstart = _is_plain(place) and (beside / QUICKSTART).is_file()
+        if quickstart and _is_plain(trial) and (beside / trial / RECORD).is_file():
+            return beside / trial
+    raise KeyError(name)
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a name is that of something in a folder, and leads nowhere else."""
+    return name not in ("", ".", "..") and not {"/", "\\"} & set(name)
 
 
 def finished_runs(runs: Path, own: Path | None) -> list[str]:
@@ -59,25 +77,64 @@ def finished_runs(runs: Path, own: Path | None) -> list[str]:
     return [name for name in known if (known[name] / "results" / "effects.parquet").is_file()]
 
 
-def _told(name: str, folder: Path) -> dict[str, Any]:
-    try:
-        how_far = status(folder)
-    except UntrainError as error:
-        told = {"name": name, "state": "unreadable", "answer": str(error)}
-        return {**told, "tally": [], "withheld": False, "done": "", "results": []}
-    answer, counts, withheld = "", list[tuple[str, int]](), False
+class Told:
+    """What the list of runs says of each: how far it is, and its answer if it is finished.
+
+    An answer is read from a dozen tables. It is kept until a file of the run is written.
+
+    Parameters
+    ----------
+    most : int
+        Runs whose answers are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._answers: Latest[dict[str, Any]] = Latest(most)
+
+    def __call__(self, name: str, folder: Path) -> dict[str, Any]:
+        """Return name, state, ``done`` in words, and what `_answered` gives."""
+        try:
+            how_far = status(folder)
+        except UntrainError as error:
+            return {
+                "name": name,
+                "state": "unreadable",
+                "done": "",
+                **NOTHING,
+                "answer": str(error),
+            }
+        key = folder, written(folder)
+        answered = self._answers.get(key)
+        if answered is None:
+            answered = _answered(folder)
+            self._answers.keep(key, answered)
+        done = f"{how_far.done} of {len(how_far.stages)} stages"
+        return {"name": name, "state": how_far.state, "done": done, **answered}
+
+
+def written(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """Return what changes whenever untrain writes a file of a run, or one of its results.
+
+    A file is renamed into place, which its folder's time tells; ``run.json`` in the case that two
+    were within a tick of the clock.
+    """
+    known = []
+    for path in (folder, folder / RECORD, folder / "results"):
+        with suppress(OSError):
+            state = path.stat()
+            known.append((state.st_mtime_ns, state.st_ino, state.st_size))
+    return tuple(known)
+
+
+def _answered(folder: Path) -> dict[str, Any]:
+    """Return the first sentence of a run's answer, its verdicts counted, and what else it has."""
+    found = dict(NOTHING)
     with suppress(UntrainError):
         read = read_results(folder)
-        answer, counts, withheld = answer_sentences(read)[0], tally(read), read.withheld
-    return {
-        "name": name,
-        "state": how_far.state,
-        "answer": answer,
-        "tally": counts,
-        "withheld": withheld,
-        "done": f"{how_far.done} of {len(how_far.stages)} stages",
-        "results": [section["title"] for section in sections_of(folder, [])],
-    }
+        found["answer"] = answer_sentences(read)[0]
+        found["tally"], found["withheld"] = tally(read), read.withheld
+    found["results"] = [section["title"] for section in sections_of(folder, [])]
+    return found
 
 
 def run_parts(name: str, folder: Path) -> dict[str, Any]:
@@ -101,7 +158,7 @@ def run_parts(name: str, folder: Path) -> dict[str, Any]:
     with suppress(InputError):
         read = read_results(folder)
         parts["answer"] = answer_sentences(read)
-        parts["warnings"] = result.warnings
+        parts["warnings"] = [note.text for note in warnings(read)]
         parts["tally"], parts["withheld"] = tally(read), read.withheld
         parts["verdicts"] = None if read.withheld else verdict_section(read)
     with suppress(InputError):
@@ -128,8 +185,9 @@ def _prompts(result: Result, read: RunResults | None) -> list[dict[str, Any]]:
         prompt_id = str(row.prompt_id)
         numbers = picture_numbers(result.folder, "A", prompt_id)
         pair: tuple[str, ...] = ()
-        with suppress(UntrainError):
-            pair = result.with_and_without(prompt_id)
+        if read:
+            with suppress(UntrainError):
+                pair = with_and_without(read, prompt_id)
         found = known.get(prompt_id)
         shown.append(
             {

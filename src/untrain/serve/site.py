@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import quote
 
@@ -71,3 +72,10 @@ def shown(catalog: Catalog, position: int) -> dict[str, Any]:
         "caption": catalog.captions[position],
         "like": f"p={quote(f'image:{image_id}', safe='')}",
     }
+
+
+def page_numbers(request: Request, many: int, of_page: int) -> tuple[int, int]:
+    """Return the number of the page to show, from 1, and that of the last page."""
+    asked, last = request.query_params.get("page", "1"), max(1, math.ceil(many / of_page))
+    number = int(asked) if asked.isdecimal() and len(asked) < 9 else 1
+    return min(max(1, number), last), last
