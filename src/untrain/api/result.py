@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from untrain.api.result_pictures import ResultPictures
 from untrain.core.notebook import line_html, notes_html
+from untrain.core.printing import Printer
 from untrain.core.vocabulary import ATTRIBUTOR, UNLEARNING
 
 if TYPE_CHECKING:
@@ -265,11 +266,10 @@ class Result(ResultPictures):
 
             display(self)
             return
-        from rich.console import Console
 
         from untrain.report.tables import terminal
 
-        run, out = self._read(), Console(highlight=False)
+        run, out = self._read(), Printer()
         out.print(self.answer, markup=False)
         for table in terminal.run_tables(run, out.width):
             out.print(table)

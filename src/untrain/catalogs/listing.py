@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from rich.markup import escape
 
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
 from untrain.catalogs.checked import remembering
@@ -32,6 +31,7 @@ from untrain.core.cache import cached
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.outside import is_file, open_regular, resolved
+from untrain.core.printing import escape
 from untrain.core.progress import console
 
 LISTING = "listing.json"

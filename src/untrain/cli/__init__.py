@@ -10,8 +10,6 @@ from contextlib import suppress
 from typing import NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli import (
     attribute,
@@ -43,6 +41,7 @@ from untrain.cli import (
 )
 from untrain.cli.group import Main
 from untrain.core.errors import UntrainError, is_disk_full
+from untrain.core.printing import Printer, escape, say
 from untrain.core.progress import console
 from untrain.core.trust import trust_all
 
@@ -107,7 +106,7 @@ def _version(asked: bool) -> None:
     if asked:
         from untrain import __version__
 
-        typer.echo(f"untrain {__version__}")
+        say(f"untrain {__version__}")
         raise typer.Exit
 
 
@@ -134,7 +133,7 @@ def _options(
     console.verbose = verbose
     trust_all(trusting)
     if context.invoked_subcommand is None:
-        Console(highlight=False).print(f"{ABOUT}\n{START}", end="")
+        Printer().print(f"{ABOUT}\n{START}", end="")
 
 
 def main() -> None:
@@ -168,7 +167,9 @@ def main() -> None:
         show_itself = getattr(error, "show", None)  # as errors of usage can
         if show_itself is None:
             _fail(_unexpected(error), 1)
-        show_itself()
+        told = io.StringIO()
+        show_itself(told)
+        say(told.getvalue().rstrip("\n"), err=True)
         sys.exit(getattr(error, "exit_code", 2))
 
 
@@ -181,7 +182,7 @@ def _write_no_more() -> None:
 def _unexpected(error: Exception) -> str:
     """Say what to do about a bug, after its traceback where --verbose asks for it."""
     if console.verbose:
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)), err=True)
     logged = getattr(error, "__notes__", [])
     where = logged[-1] if logged else "run it again with --verbose for the traceback"
     return (
@@ -193,5 +194,7 @@ def _unexpected(error: Exception) -> str:
 
 def _fail(message: str, code: int) -> NoReturn:
     console.quiet = False
-    console.print(f"[bold red]untrain:[/] {escape(message)}", soft_wrap=True)
+    # Further lines stand back, so that none of them looks like another message.
+    words = "\n  ".join(escape(line) for line in message.split("\n"))
+    console.print(f"[bold red]untrain:[/] {words}", soft_wrap=True)
     sys.exit(code)

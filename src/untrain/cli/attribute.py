@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +15,8 @@ from untrain.cli import completion
 from untrain.cli.files import OUT_HELP, check_outputs, sources_of
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
+from untrain.core.text import one_line
 from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _print(found: Attributed, out: Sequence[Path], seconds: float) -> None:
     from untrain.core.schema import records
     from untrain.report.attribution import method_words, removal_words
 
-    console = Console(highlight=False)
+    console = Printer()
     for asked in records(found.prompts):
         for method in found.methods:
             console.print(_table(found, asked, method))
@@ -159,5 +159,5 @@ def _table(found: Attributed, asked: dict[str, Any], method: str) -> Table:
         row += [number(hit["effect"])] if calibrated else []
         row += [str(places[other][index[hit["image_id"]]] or "–") for other in others]
         caption = f"= {hit['same_as']}" if hit["same_as"] else hit["caption"]
-        table.add_row(*row, Text(caption, no_wrap=True, overflow="ellipsis"))
+        table.add_row(*row, Text(one_line(caption), no_wrap=True, overflow="ellipsis"))
     return table

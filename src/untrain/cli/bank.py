@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from untrain.cli.options import ALL, takes_experiment
 from untrain.cli.output import lines_table
 from untrain.cli.run import Read
 from untrain.cli.shares import BY, LEAST, show
+from untrain.core.printing import Printer, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,19 +79,19 @@ def bank(
         from untrain.banks.plan import plan_bank
 
         lines = plan_bank(run, models, share).lines()
-        Console().print(lines_table(f"Plan of the bank of {run.config.name}", lines))
+        Printer().print(lines_table(f"Plan of the bank of {run.config.name}", lines))
         return
     from untrain.banks.bank import keep_equivalent, train_bank
     from untrain.report.page.rewrite import write_again
 
     found = train_bank(run, models, share)
-    typer.echo(f"bank: {_counted(found.models)}, in {run.folder / 'bank'}")
+    say(f"bank: {_counted(found.models)}, in {run.folder / 'bank'}")
     rows = keep_equivalent(run, found)
     if rows:
-        Console().print(_equivalent(rows, run.unit))
-        typer.echo(f"figure: {run.folder / 'results' / 'figures' / 'equivalent.svg'}")
+        Printer().print(_equivalent(rows, run.unit))
+        say(f"figure: {run.folder / 'results' / 'figures' / 'equivalent.svg'}")
     if page := write_again(run.folder):
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")
 
 
 def _of_groups(
@@ -114,17 +114,17 @@ def _of_groups(
     shares = share or list(SHARES)
     if plan:
         lines = plan_group_bank(run, by, models, shares, leave_one_out, least).lines()
-        Console().print(lines_table(f"Plan of the bank of groups of {run.config.name}", lines))
+        Printer().print(lines_table(f"Plan of the bank of groups of {run.config.name}", lines))
         return
     bank = train_group_bank(run, by, models, shares, leave_one_out, least)
-    typer.echo(f"bank: {len(bank.models)} models, in {folder_of(run.folder, bank.groups)}")
+    say(f"bank: {len(bank.models)} models, in {folder_of(run.folder, bank.groups)}")
     found = shares_of(run, bank)
     with run.lock():
         keep_shares(run, found)
     page = write_again(run.folder)
     show(found, run.folder)
     if page:
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")
 
 
 def _counted(models: pd.DataFrame) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli.group import Group
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
 
 app = typer.Typer(
     cls=Group,
@@ -63,7 +62,7 @@ def export(
     opened = open_run(find_run(run))
     bank = read_bank(opened.folder)
     board = write_benchmark(opened, bank, out, images, baseline or BASELINES)
-    console = Console()
+    console = Printer()
     console.print(leaderboard_table(board, console.width, more=f"{out / 'README.md'}"))
     console.print(f"Benchmark: [bold]{escape(str(out))}[/]", soft_wrap=True)
 
@@ -108,5 +107,5 @@ def score(
     if as_json:
         print_json(board.table.to_dict("records"))
         return
-    console = Console()
+    console = Printer()
     console.print(leaderboard_table(board, console.width, more="--json or --out FILE"))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from untrain.cli.group import Group
 from untrain.cli.options import JSON
 from untrain.core.cache import KINDS, Entry, cache_folder, entries, remove
 from untrain.core.errors import InputError, did_you_mean
+from untrain.core.printing import Printer, escape, say, say_json
 
 DAY = 86_400
 
@@ -49,9 +47,9 @@ def show(as_json: bool = JSON) -> None:
             }
             for entry in found
         ]
-        typer.echo(json.dumps({"folder": str(cache_folder()), "entries": rows}, indent=2))
+        say_json({"folder": str(cache_folder()), "entries": rows})
         return
-    console = Console(highlight=False)
+    console = Printer()
     if found:
         table = Table("kind", "name", "description", box=None, header_style="bold", pad_edge=False)
         for column in ("images", "size", "last used"):
@@ -94,10 +92,10 @@ def prune(
             try:
                 remove(entry)
             except InputError as error:  # somebody has put a file of their own into it
-                typer.echo(f"kept: {error}", err=True)
+                say(f"kept: {error}", err=True)
             else:
                 gone.append(entry)
-    typer.echo(f"{_count(gone)}, {_megabytes(sum(entry.size for entry in gone))} freed")
+    say(f"{_count(gone)}, {_megabytes(sum(entry.size for entry in gone))} freed")
 
 
 def _count(found: list[Entry]) -> str:

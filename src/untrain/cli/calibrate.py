@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from untrain.cli import completion
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape, say
 from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
@@ -80,13 +79,13 @@ def calibrate(
     if as_json:
         print_json({**vars(found), "coverage": vars(covered) if covered else None})
         return
-    console = Console(highlight=False)
+    console = Printer()
     for line in _summary(found):
         console.print(escape(line), soft_wrap=True)
     if covered is not None:
         console.print(_coverage(covered, found.unit, checked))
     if folders:
-        typer.echo(f"calibration: {out}")
+        say(f"calibration: {out}")
 
 
 def _summary(found: Calibration) -> list[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli import completion
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
 
 SECOND = typer.Argument(
     None,
@@ -59,7 +58,7 @@ def compare(
     if as_json:
         print_json(found.to_dict())
         return
-    console = Console(highlight=False)
+    console = Printer()
     if len(found.settings):
         console.print(tables.settings_table(found))
     else:

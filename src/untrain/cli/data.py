@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli import completion
 from untrain.cli.data_options import FRESH, PATH, STRICT, DataOptions, takes_data
 from untrain.cli.data_print import print_groups, print_nested, print_pairs
 from untrain.cli.group import Group
 from untrain.cli.options import JSON
+from untrain.core.printing import Printer, escape, say, say_json
 
 OWN = ("choice", "path", "strict", "options")  # parameters of formats that are no settings
 
@@ -49,12 +47,12 @@ def inspect(
     catalog = data.open(path, strict, fresh)
     summary = summarise(catalog)
     if as_json:
-        typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+        say_json(summary)
     else:
         print_nested(summary)
     if sheet is not None:
         inspect_sheet(catalog, sheet)
-        typer.echo(f"contact sheet: {sheet}", err=as_json)
+        say(f"contact sheet: {sheet}", err=as_json)
 
 
 @app.command()
@@ -81,7 +79,7 @@ def formats() -> None:
         of_rows = OF_ROWS if "choice" in signature(build).parameters else OF_ANY
         words = (build.__doc__ or "").strip().splitlines()[0].rstrip(".").replace("``", "")
         table.add_row(name, escape(words), ", ".join(dict.fromkeys([*known, *of_rows])))
-    Console(highlight=False).print(table)
+    Printer().print(table)
 
 
 @app.command()
@@ -113,10 +111,10 @@ def show(
         )
     ]
     if as_json:
-        typer.echo(json.dumps(pairs, indent=2, ensure_ascii=False))
+        say_json(pairs)
         return
     print_nested({f"{number + 1}": pair for number, pair in enumerate(pairs)})
-    console = Console(highlight=False)
+    console = Printer()
     known = f"{catalog.name}: {len(catalog):,} pairs, fingerprint {catalog.fingerprint}"
     console.print(escape(known), soft_wrap=True)
     if catalog.skipped:
@@ -163,9 +161,9 @@ def excluded(
     named = {image_id for each in told for image_id in (*each.images, *each.copies)}
     ids = [image_id for image_id in catalog.ids if image_id in named]
     if as_json:
-        typer.echo(json.dumps({"lists": [t.to_dict() for t in told], "ids": ids}, indent=2))
+        say_json({"lists": [t.to_dict() for t in told], "ids": ids})
     else:
-        console = Console(highlight=False)
+        console = Printer()
         for each in told:
             console.print(escape(in_words(each)), soft_wrap=True)
             if each.unmatched:
@@ -175,7 +173,7 @@ def excluded(
         console.print(f"{len(ids):,} of {len(catalog):,} images of {escape(catalog.name)}")
     if out is not None:
         write_text(out, "".join(f"{image_id}\n" for image_id in ids))
-        typer.echo(f"ids: {out}", err=as_json)
+        say(f"ids: {out}", err=as_json)
 
 
 @app.command()
@@ -213,11 +211,11 @@ def summary(
             write_text(path, summary_markdown(facts))
         else:
             write_json(path, template_of(facts))
-        typer.echo(f"summary: {path}", err=as_json)
+        say(f"summary: {path}", err=as_json)
     if as_json:
-        typer.echo(json.dumps(template_of(facts), indent=2, ensure_ascii=False))
+        say_json(template_of(facts))
     elif not out:
-        typer.echo(summary_markdown(facts))
+        say(summary_markdown(facts))
 
 
 def _training_facts(source: Path, data: DataOptions) -> dict[str, Any]:
@@ -272,7 +270,7 @@ def export(
     check_folder_target(out)
     catalog = data.open(path, strict, fresh)
     written = write(catalog, [], out, to)
-    typer.echo(f"{written:,} pairs, fingerprint {catalog.content}: {out}")
+    say(f"{written:,} pairs, fingerprint {catalog.content}: {out}")
 
 
 @app.command()
@@ -322,19 +320,19 @@ def duplicates(
         pairs = edited_pairs(catalog)
         found["edited"] = pairs.to_dict("records")
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        say_json(found)
     else:
         print_groups(found)
         if pairs is not None:
             print_pairs(found["edited"])
     if pairs_csv is not None and pairs is not None:
         write_csv(pairs_csv, pairs)
-        typer.echo(f"edited copies: {pairs_csv}", err=as_json)
+        say(f"edited copies: {pairs_csv}", err=as_json)
     if csv is not None:
         write_csv(csv, groups)
-        typer.echo(f"table: {csv}", err=as_json)
+        say(f"table: {csv}", err=as_json)
     if sheet is not None:
         duplicates_sheet(catalog, groups, sheet, edited=pairs)
-        typer.echo(f"sheet: {sheet}", err=as_json)
+        say(f"sheet: {sheet}", err=as_json)
     elif pairs is not None and len(pairs) and not as_json:
-        typer.echo("to see them side by side: the same command with --sheet copies.png, at once")
+        say("to see them side by side: the same command with --sheet copies.png, at once")

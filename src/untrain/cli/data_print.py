@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
+from untrain.core.printing import Printer, escape
 
 SHOWN = 12  # groups on the terminal
 
 
 def print_nested(summary: dict[str, Any], indent: int = 0) -> None:
     """Print a summary, indented where it holds others."""
-    console = Console(highlight=False)
+    console = Printer()
     for key, value in summary.items():
         label = " " * indent + escape(str(key)).replace("_", " ")
         if value in ({}, []):
@@ -32,7 +31,7 @@ def print_groups(found: dict[str, Any]) -> None:
     """Print the counts, and some groups: those with near copies before the others."""
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Printer()
     copies, near = found["exact"], found["near"]["images"]
     console.print(f"byte-identical: {copies['groups']:,} groups, {copies['images']:,} images")
     console.print(f"near copies: {near:,} images")
@@ -67,7 +66,7 @@ def print_pairs(pairs: list[dict[str, Any]]) -> None:
 
     from untrain.report.edited import edits, finds
 
-    console = Console(highlight=False)
+    console = Printer()
     same = sum(pair["verdict"] == "copy" for pair in pairs)
     console.print(
         f"edited copies: {same:,} pairs; copies or variants (another colour or print of the same "

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from untrain.cli import completion
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
 
 SIGNS = {"ok": ("✓", "green"), "note": ("–", "yellow"), "broken": ("✗", "bold red")}
 
@@ -45,7 +44,7 @@ def doctor(
     if as_json:
         print_json({"ok": not broken, "findings": [finding.to_dict() for finding in found]})
         raise typer.Exit(bool(broken))
-    console = Console(highlight=False)
+    console = Printer()
     for group in dict.fromkeys(finding.group for finding in found):
         console.print(f"[bold]{group}[/]")
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))

@@ -10,6 +10,7 @@ import typer
 
 from untrain.cli import completion
 from untrain.cli.options import RUN
+from untrain.core.printing import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,9 +92,9 @@ def export(
             raise InputError(f"--method is for scores ({', '.join(SCORES)}), not for --to {to}")
         if method:
             check_folder_target(_needed(out))
-            typer.echo(EXCHANGES[to](run, _needed(out), _asked(run, method)))
+            say(EXCHANGES[to](run, _needed(out), _asked(run, method)))
         elif to in EXCHANGES:
-            typer.echo(EXCHANGES[to](run, _needed(out)))
+            say(EXCHANGES[to](run, _needed(out)))
         else:
             _card(CARDS[to](find_run(run)), out)
         return
@@ -123,10 +124,10 @@ def _card(text: str, out: Path | None) -> None:
     from untrain.core.targets import check_file_target
 
     if out is None:
-        typer.echo(text, nl=False)
+        say(text, end="")
         return
     write_text(check_file_target(out), text)
-    typer.echo(f"card: {out}")
+    say(f"card: {out}")
 
 
 def _needed(out: Path | None) -> Path:
@@ -162,11 +163,11 @@ def _export_pairs(run: Path, out: Path, model: str, layout: Layout, to: str) -> 
                 "the study's layout has one model for each prompt"
             )
         count = export_study(folder, opened.catalog, opened.encoder, out)
-        typer.echo(f"{count} prompts in the study's layout: {out}")
+        say(f"{count} prompts in the study's layout: {out}")
         return
     removed = removed_of(opened, model)
     written = write(opened.catalog, removed, out, to)
-    typer.echo(f"{written} pairs retained, {len(removed)} left out: {out}")
+    say(f"{written} pairs retained, {len(removed)} left out: {out}")
 
 
 def sheet(
@@ -190,4 +191,4 @@ def sheet(
     folder = find_run(run)
     check_sheet_target(out, [folder])
     save_sheet(generated_sheet(folder, cell, rows), out)
-    typer.echo(f"sheet: {out}")
+    say(f"sheet: {out}")

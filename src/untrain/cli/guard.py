@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli import completion
 from untrain.cli.data_options import DataOptions, takes_data
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape, say_json
 
 if TYPE_CHECKING:
     from untrain.api.guard import Checked, Guard
@@ -101,7 +99,7 @@ def _serve(opened: Guard) -> bool:
     from untrain.core.errors import InputError
 
     near = False
-    typer.echo(json.dumps({"ready": True, **opened.to_dict()}, ensure_ascii=False))
+    say_json({"ready": True, **opened.to_dict()}, None)
     for line in sys.stdin:
         path = line.rstrip("\r\n")
         if not path:
@@ -111,7 +109,7 @@ def _serve(opened: Guard) -> bool:
             near, answer = near or checked.too_near, checked.to_dict()
         except InputError as error:
             answer = {"name": path, "error": str(error)}
-        typer.echo(json.dumps(answer, ensure_ascii=False))
+        say_json(answer, None)
         sys.stdout.flush()
     return near
 
@@ -119,7 +117,7 @@ def _serve(opened: Guard) -> bool:
 def _print(opened: Guard, checked: list[Checked]) -> None:
     from untrain.report.edited import finds
 
-    console = Console(highlight=False)
+    console = Printer()
     for each in checked:
         told = f"distance {each.distance:.3f}, threshold {each.threshold:.3f}"
         if each.too_near:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +14,8 @@ from untrain.cli import completion
 from untrain.cli.data_options import FRESH, PATH, STRICT, DataOptions, takes_data
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
+from untrain.core.text import one_line
 
 PANEL = "Data, files and this machine"
 ENCODER = typer.Option(
@@ -111,7 +111,7 @@ def index(
     if as_json:
         print_json({**about, "seconds": seconds, "notes": [note.to_dict() for note in notes]})
         return
-    console = Console(highlight=False)
+    console = Printer()
     for note in notes:
         console.print(f"[yellow]note:[/] {escape(str(note))}", soft_wrap=True)
     line = f"{len(catalog):,} images of {catalog.name}, {seconds:.1f} s; {told}"
@@ -162,7 +162,7 @@ def search(
     if as_json:
         print_json({"images": len(opened), "seconds": seconds, "hits": hits})
         return
-    console = Console(highlight=False)
+    console = Printer()
     for name, found in hits.items():
         table = Table(title=escape(name), title_justify="left")
         table.add_column("#", justify="right", no_wrap=True)
@@ -170,7 +170,7 @@ def search(
         table.add_column("cosine", justify="right", no_wrap=True)
         table.add_column("caption")
         for hit in found:
-            caption = Text(str(hit["caption"]), no_wrap=True, overflow="ellipsis")
+            caption = Text(one_line(str(hit["caption"])), no_wrap=True, overflow="ellipsis")
             row = [str(hit["rank"]), escape(str(hit["image_id"])), f"{hit['cosine']:.4f}"]
             table.add_row(*row, caption)
         console.print(table)

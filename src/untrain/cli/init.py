@@ -11,6 +11,7 @@ import typer
 
 from untrain.cli import completion
 from untrain.cli.output import print_json
+from untrain.core.printing import say
 
 if TYPE_CHECKING:
     from untrain.catalogs import Catalog
@@ -116,9 +117,9 @@ def _write_generator(path: Path) -> None:
         raise InputError(f"{path} exists: give another name; files of yours are not replaced")
     text = resources.files("untrain.generators").joinpath("template.py").read_text("utf-8")
     write_text(path, text.replace("THIS_FILE.py", path.name))
-    typer.echo(f"written: {path}, a model in PyTorch to change into your own")
-    typer.echo(f"1. python {path}    checks that models of it can be compared")
-    typer.echo(f"2. in the experiment file: generator: {{name: '{path.name}:MyModel'}}")
+    say(f"written: {path}, a model in PyTorch to change into your own")
+    say(f"1. python {path}    checks that models of it can be compared")
+    say(f"2. in the experiment file: generator: {{name: '{path.name}:MyModel'}}")
 
 
 def _at_a_terminal() -> bool:
@@ -127,20 +128,20 @@ def _at_a_terminal() -> bool:
 
 def _ask() -> tuple[Path | None, str, float]:
     """Ask three questions; Enter takes the default."""
-    typer.echo("Three questions; Enter takes what stands in brackets.\n")
+    say("Three questions; Enter takes what stands in brackets.\n")
     while True:
         told = typer.prompt("Where are your pictures? A folder, a table, a zip", RENDERED)
         data = None if told == RENDERED else Path(told.strip("'\" ")).expanduser()
         if data is None or data.exists():
             break
-        typer.echo(f"{data} does not exist.")
-    typer.echo("\nWhat do you want to know?")
+        say(f"{data} does not exist.")
+    say("\nWhat do you want to know?")
     for number, words in enumerate(WANTS.values(), 1):
-        typer.echo(f"  {number}  {words}")
+        say(f"  {number}  {words}")
     know = list(WANTS)[int(_number("Answer", 1, 1, len(WANTS))) - 1]
     if know == LIKENESS:
         return data, know, MINUTES
-    typer.echo("")
+    say("")
     return data, know, _number("How long may it take, in minutes?", MINUTES, 1, math.inf)
 
 
@@ -150,7 +151,7 @@ def _number(words: str, default: float, low: float, high: float) -> float:
         found = float(typer.prompt(words, f"{default:g}", type=float))
         if low <= found <= high:
             return found
-        typer.echo(f"Give {low:g} or more." if math.isinf(high) else f"Give {low:g} to {high:g}.")
+        say(f"Give {low:g} or more." if math.isinf(high) else f"Give {low:g} to {high:g}.")
 
 
 def _write(
@@ -172,7 +173,7 @@ def _write(
             chosen |= _fitting(minutes)
         kind = kind or RENDERED
         written = template.write_template(path, kind, name, None, chosen)
-        typer.echo(f"written: {written}, and its schema for editors")
+        say(f"written: {written}, and its schema for editors")
         first = [] if kind == RENDERED else ["set data.path and prompts.file in it to your own"]
         _steps([*first, *_after(know, written, None)])
         return
@@ -187,8 +188,8 @@ def _write(
         catalog, settings = open_pictures(data, kind, {})
     except InputError as error:  # a table whose columns must be named first, say
         written = template.write_template(path, kind, name, data, _wanted(know, {}))
-        typer.echo(f"written: {written}, and its schema for editors")
-        typer.echo(f"no prompts yet: {error}")
+        say(f"written: {written}, and its schema for editors")
+        say(f"no prompts yet: {error}")
         _steps(["set what is missing under data, and prompts.file", *_after(know, written, None)])
         return
     if not has_captions(catalog):
@@ -202,11 +203,11 @@ def _write(
     size = write_experiment(
         target, catalog, settings, minutes, further=_wanted(know, settings), name=name
     )
-    typer.echo(f"written: {target}, and its schema for editors")
+    say(f"written: {target}, and its schema for editors")
     kept = "kept as it was" if had else "drawn from your captions: edit it, a prompt a line"
-    typer.echo(f"prompts: {target.with_name('prompts.txt')}, {kept}")
+    say(f"prompts: {target.with_name('prompts.txt')}, {kept}")
     if size and minutes and size.seconds > 60 * minutes:
-        typer.echo(
+        say(
             f"note: even the smallest trial takes about {in_words(size.seconds)} here, as busy as "
             "this machine is now"
         )
@@ -246,4 +247,4 @@ def _after(know: str, file: Path, catalog: Catalog | None) -> list[str]:
 
 def _steps(steps: list[str]) -> None:
     for number, step in enumerate(steps, 1):
-        typer.echo(f"{number}. {step}")
+        say(f"{number}. {step}")

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from untrain.cli import completion
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import lines_table, print_json
+from untrain.core.printing import Printer, escape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +88,7 @@ def ladder(
     opened = open_run(find_run(run))
     if plan:
         lines = plan_ladder(opened, asked).lines()
-        Console().print(lines_table(f"Plan of the ladder of {opened.config.name}", lines))
+        Printer().print(lines_table(f"Plan of the ladder of {opened.config.name}", lines))
         return
     from untrain.banks.ladder.results import keep_fidelity
     from untrain.report.page.rewrite import write_again
@@ -102,7 +101,7 @@ def ladder(
     if as_json:
         print_json(table.to_dict("records"))
         return
-    console = Console()
+    console = Printer()
     console.print(_rho(table))
     for sentence in answer(read_fidelity(opened.folder)):
         console.print(sentence, markup=False)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli import completion
 from untrain.cli.options import FEW, JSON, takes_experiment
 from untrain.cli.output import print_json
 from untrain.cli.run import Read
+from untrain.core.printing import Printer, escape
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,7 +66,7 @@ def leaderboard(
     if as_json:
         print_json(board.table.to_dict("records"))
         return
-    console = Console()
+    console = Printer()
     console.print(leaderboard_table(board, console.width))
     path = run.path("results", "leaderboard.md")
     console.print(f"Leaderboard: [bold]{escape(str(path))}[/]", soft_wrap=True)

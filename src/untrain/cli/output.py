@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from typing import Any
 
-import typer
-from rich.markup import escape
 from rich.table import Table
+
+from untrain.core.printing import escape, say_json
 
 
 def print_json(value: Any) -> None:
     """Print JSON on standard output; what is not a finite number becomes null."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    say_json(_plain(value))
 
 
 def lines_table(title: str, lines: Iterable[tuple[str, str]]) -> Table:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli.data_options import DataOptions, takes_data
 from untrain.cli.options import JSON
+from untrain.core.printing import Printer, escape, say_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,9 +49,9 @@ def quickstart(
     made = Quickstart(path, out, minutes, data.format, settings, seed, pictures)
     page = made.run()
     if as_json:
-        typer.echo(json.dumps(read_json(out / RECORD), indent=2, ensure_ascii=False))
+        say_json(read_json(out / RECORD))
         return
-    console = Console(highlight=False)
+    console = Printer()
     console.print()
     for sentence in made.sentences():
         console.print(escape(sentence), soft_wrap=True)

@@ -8,6 +8,7 @@ import typer
 
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
+from untrain.core.printing import say
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,4 +47,4 @@ def report(
         print_json({"page": page, "summary": results / "summary.md", "figures": figures})
         return
     without = "" if training_images else " (without training images)"
-    typer.echo(f"report: {page}{without}")
+    say(f"report: {page}{without}")

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli.options import ALL, FEW, JSON, takes_experiment
 from untrain.cli.output import lines_table, print_json
+from untrain.core.printing import Printer, escape, say
 from untrain.runs.stage_names import STAGE_HELP
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def plan(
     if as_json:
         print_json(found.to_dict())
     else:
-        Console().print(lines_table(f"Plan of {found.name}", found.lines()))
+        Printer().print(lines_table(f"Plan of {found.name}", found.lines()))
 
 
 def _help(name: str, told: str) -> str:
@@ -155,11 +154,11 @@ def _run(
     run = Run(config)
     folder = run_stages(run, until, again, Telling(run, pictures))
     if until != "report":
-        typer.echo(f"{until}: done, in {folder}")
+        say(f"{until}: done, in {folder}")
         return
     from untrain.report.tables.terminal import answer_and_table
 
-    console = Console(highlight=False)
+    console = Printer()
     answer, rows = answer_and_table(folder, console.width)
     console.print()
     console.print(answer, markup=False)

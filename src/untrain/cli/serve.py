@@ -11,6 +11,7 @@ import typer
 from untrain.cli import completion
 from untrain.cli.catalogue import open_encoder, open_of_run, parse_options
 from untrain.cli.data_options import DataOptions, takes_data
+from untrain.core.printing import say
 
 if TYPE_CHECKING:
     from untrain.catalogs import Catalog
@@ -77,7 +78,7 @@ def serve(
     listening = listen(host, port)  # before the rest, which takes seconds
     if port is None and listening.getsockname()[1] != PORT:
         taken = f"port {PORT} is taken by another program"
-        typer.echo(f"{taken}; this page is at port {listening.getsockname()[1]}", err=True)
+        say(f"{taken}; this page is at port {listening.getsockname()[1]}", err=True)
     try:
         from untrain.serve.app import serve as start
     except ImportError as error:
@@ -104,7 +105,7 @@ def serve(
         return data.named(catalog), given
 
     def opened(address: str) -> None:
-        typer.echo(f"open {address} (Ctrl-C ends it)")
+        say(f"open {address} (Ctrl-C ends it)")
         if browser:
             webbrowser.open(address)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from untrain.cli import completion
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, say
 
 if TYPE_CHECKING:
     from untrain.runs.shares import Shares
@@ -74,7 +74,7 @@ def shares(
     page = write_again(opened.folder)
     show(found, opened.folder, prompt, as_json)
     if page and not as_json:
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")
 
 
 def show(found: Shares, folder: Path, prompt: str = "", as_json: bool = False) -> None:
@@ -91,9 +91,9 @@ def show(found: Shares, folder: Path, prompt: str = "", as_json: bool = False) -
         means = found.table[found.table["prompt_id"].isna()]
         print_json(records(found.of(scope, prompt) if prompt else means))
         return
-    console = Console(highlight=False)
+    console = Printer()
     console.print(shares_table(found, scope, prompt or None, console.width))
     for line in facts(found):
         console.print(line, markup=False, soft_wrap=True)
     place = folder / "results" / f"shares-{found.key}.md"
-    typer.echo(f"shares: {place}")
+    say(f"shares: {place}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,7 +45,7 @@ def show(
     if as_json:
         print_json(terminal.to_dict(found))
         return
-    console = Console(highlight=False)
+    console = Printer()
     console.print(f"[bold]{escape(str(found.meta.get('name') or found.folder.name))}[/]")
     console.print(answer(found), style="bold red" if found.withheld else None, markup=False)
     for warning in further_warnings(found):

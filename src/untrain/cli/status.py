@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from untrain.cli import completion
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
 from untrain.core.progress import clock
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def status(
 
 
 def _print_all(found: list[Status], runs: Path) -> None:
-    console = Console(highlight=False)
+    console = Printer()
     if not found:
         console.print(f"no runs in {escape(str(runs))}; to start one: untrain demo")
         return
@@ -83,7 +82,7 @@ def _print_all(found: list[Status], runs: Path) -> None:
 def _print(found: Status) -> None:
     from untrain.report.quality import gate_line
 
-    console = Console(highlight=False)
+    console = Printer()
     folder = escape(found.folder)
     style = STYLES[found.state]
     console.print(f"[bold]{folder}[/]: [{style}]{found.state}[/]", soft_wrap=True)

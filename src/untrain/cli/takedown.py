@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from untrain.cli import completion
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.core.printing import Printer, escape
 from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def takedown(
     if as_json:
         print_json(found.record)
         return
-    console = Console(highlight=False)
+    console = Printer()
     for sentence in found.short:
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Report: [bold]{escape(str(found.folder / 'report.html'))}[/]", soft_wrap=True)
@@ -170,7 +169,7 @@ def verify(
     if as_json:
         print_json(found.to_dict())
     else:
-        console = Console(highlight=False)
+        console = Printer()
         for each in found.checks:
             console.print(_line(each), soft_wrap=True)
         console.print(f"SHA-256 of record.json: {found.sha256}", soft_wrap=True)

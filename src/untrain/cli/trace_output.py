@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from untrain.cli.files import is_folder
+from untrain.core.printing import Printer, escape
+from untrain.core.text import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 def print_trace(found: Trace, out: Sequence[Path], beside: SideBySide | None) -> None:
     """Print the answer for one picture, or a line for each of several."""
-    console = Console(highlight=False)
+    console = Printer()
     if len(found.queries) == 1 and not found.skipped:
         _print_one(console, found, beside)
     else:
@@ -112,14 +112,14 @@ def print_trace(found: Trace, out: Sequence[Path], beside: SideBySide | None) ->
 
 def print_words(found: WordHits, out: Sequence[Path]) -> None:
     """Print the images whose captions are nearest to words."""
-    console = Console(highlight=False)
+    console = Printer()
     table = Table(title=escape(f"“{found.about['prompt']}”"), title_justify="left")
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True, max_width=24)
     table.add_column("text", justify="right", no_wrap=True)
     table.add_column("caption")
     for hit in found.table.to_dict("records"):
-        caption = Text(hit["caption"], no_wrap=True, overflow="ellipsis")
+        caption = Text(one_line(hit["caption"]), no_wrap=True, overflow="ellipsis")
         row = [str(hit["rank"]), escape(hit["image_id"]), f"{hit['score']:.2f}"]
         table.add_row(*row, caption)
     console.print(table)
@@ -132,18 +132,18 @@ def print_words(found: WordHits, out: Sequence[Path]) -> None:
     _print_written(console, out)
 
 
-def _print_notes(console: Console, notes: Sequence[Note]) -> None:
+def _print_notes(console: Printer, notes: Sequence[Note]) -> None:
     for note in notes:
         console.print(f"[yellow]note:[/] {escape(str(note))}", soft_wrap=True)
 
 
-def _print_written(console: Console, out: Sequence[Path]) -> None:
+def _print_written(console: Printer, out: Sequence[Path]) -> None:
     for path in out:
         page = path / "index.html" if is_folder(path) else path
         console.print(f"written: [bold]{escape(str(page))}[/]", soft_wrap=True)
 
 
-def _print_one(console: Console, found: Trace, beside: SideBySide | None) -> None:
+def _print_one(console: Printer, found: Trace, beside: SideBySide | None) -> None:
     from untrain.report.edited import copy_sentence
     from untrain.report.page.trace import copy_verdict
 
@@ -163,7 +163,7 @@ def _print_one(console: Console, found: Trace, beside: SideBySide | None) -> Non
         console.print()
 
 
-def _print_several(console: Console, found: Trace, beside: SideBySide | None) -> None:
+def _print_several(console: Printer, found: Trace, beside: SideBySide | None) -> None:
     """Print a line a picture: what is nearest, how near, and whether it is a copy."""
     from untrain.search.traced import COPIES, UNSURE
 
@@ -183,7 +183,7 @@ def _print_several(console: Console, found: Trace, beside: SideBySide | None) ->
         if beside is not None:
             influence = beside.table(str(line.query)).sort_values("influence_rank")
             row.append(escape(str(influence["image_id"].iloc[0])))
-        caption = Text(str(line.caption), no_wrap=True, overflow="ellipsis")
+        caption = Text(one_line(str(line.caption)), no_wrap=True, overflow="ellipsis")
         table.add_row(*row, caption, style="bold" if is_copy else "")
     console.print(table)
     copies = int(found.summary["verdict"].isin(COPIES).sum())
@@ -210,7 +210,7 @@ def _table(found: Trace, query: str) -> Table:
         row: list[Any] = [hit["rank"], escape(hit["image_id"]), f"{hit['score']:.2f}"]
         row.append(f"{1 - hit['distance']:.3f}")
         row += [f"{hit['text_tfidf']:.2f}"] if with_text else []
-        caption = Text(hit["caption"], no_wrap=True, overflow="ellipsis")
+        caption = Text(one_line(hit["caption"]), no_wrap=True, overflow="ellipsis")
         table.add_row(*map(str, row), _copy(hit), caption)
     return table
 
@@ -233,7 +233,7 @@ def _influence(beside: SideBySide, query: str) -> Table:
         row = [f"{hit['influence_rank']:.0f}", escape(hit["image_id"])]
         row += [number(hit["influence_score"]), place]
         style = "" if near <= beside.top else "bold"
-        caption = Text(hit["caption"], no_wrap=True, overflow="ellipsis")
+        caption = Text(one_line(hit["caption"]), no_wrap=True, overflow="ellipsis")
         table.add_row(*row, caption, style=style)
     return table
 

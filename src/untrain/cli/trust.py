@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from untrain.cli.options import RUN
+from untrain.core.printing import Printer
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,12 +26,11 @@ def trust(
 
     Example: untrain trust runs/from-a-colleague
     """
-    from rich.console import Console
 
     from untrain.api.trusting import code_of
     from untrain.api.trusting import trust as remember
 
-    out = Console(highlight=False, soft_wrap=True)
+    out = Printer(soft_wrap=True)
     code = code_of(run)
     if not code:
         out.print("Nothing to trust: this run names no code of its own that has not run here.")

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from untrain.cli import completion
 from untrain.cli.options import JSON, RUN
 from untrain.cli.output import lines_table, print_json
+from untrain.core.printing import Printer, escape
 from untrain.core.vocabulary import UNLEARNING
 
 
@@ -26,7 +25,7 @@ def _list(asked: bool) -> None:
         from untrain.unlearning.registry import METHODS, summary_of
 
         lines = [(name, summary_of(name)) for name in METHODS]
-        Console().print(lines_table("Methods of unlearning", lines))
+        Printer().print(lines_table("Methods of unlearning", lines))
         raise typer.Exit
 
 
@@ -83,7 +82,7 @@ def unlearn(
     if as_json:
         print_json({"folder": str(folder), **record})
         return
-    console = Console(highlight=False)
+    console = Printer()
     if record["losses"]:
         console.print(_losses(record))
     spent = record["spent"]

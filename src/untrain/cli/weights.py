@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from untrain.cli import completion
+from untrain.core.printing import Printer, escape, say
 
 if TYPE_CHECKING:
     from untrain.search.rank.weights import Weights
@@ -46,11 +45,11 @@ def weights(
     check_file_target(out, folders)
     fitted = fit_weights([read_examples(folder) for folder in folders])
     fitted.save(out)
-    console = Console(highlight=False)
+    console = Printer()
     console.print(_table(fitted))
     for line in _summary(fitted):
         console.print(escape(line), soft_wrap=True)
-    typer.echo(f"weights: {out}")
+    say(f"weights: {out}")
 
 
 def _table(fitted: Weights) -> Table:

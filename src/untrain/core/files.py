@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError, damaged
 from untrain.core.outside import parse_json, parse_yaml, read_text, require_regular
+from untrain.core.text import json_text
 
 if TYPE_CHECKING:  # every command imports this file, and most need neither to start
     import numpy as np
@@ -26,7 +27,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, 2) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -97,7 +98,8 @@ def fingerprint(*parts: Any) -> str:
         elif isinstance(part, np.ndarray):
             data = f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes()
         else:
-            data = json.dumps(part, sort_keys=True, ensure_ascii=False, default=str).encode()
+            text = json.dumps(part, sort_keys=True, ensure_ascii=False, default=str)
+            data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:16]
 

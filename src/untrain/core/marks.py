@@ -7,7 +7,6 @@ is in it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -18,6 +17,7 @@ from pathlib import Path
 from untrain.core import disk
 from untrain.core.errors import InputError
 from untrain.core.outside import parse_json, read_text
+from untrain.core.text import json_text
 
 MARKER = ".untrain"
 """In every folder that `atomic_folder` wrote: JSON with the names of all that was in it."""
@@ -32,7 +32,7 @@ def mark(folder: Path, names: Iterable[str] = ()) -> None:
     content = {"written_by": "untrain", "files": sorted(entries | set(names))}
     # Renamed, not written in place: it may be a hard link to the marker of another run's folder.
     temporary = beside(folder / MARKER)
-    disk.write_bytes(temporary, json.dumps(content, ensure_ascii=False).encode())
+    disk.write_bytes(temporary, json_text(content).encode())
     disk.publish(temporary, folder / MARKER, durable=not is_passing(folder))
 
 

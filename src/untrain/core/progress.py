@@ -17,7 +17,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -31,6 +30,8 @@ from rich.progress import (
 from rich.text import Text
 
 from untrain.core.errors import UntrainError
+from untrain.core.printing import Printer
+from untrain.core.text import visible
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
@@ -42,7 +43,7 @@ _watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 BRIEF, LONG = 2.0, 60.0  # seconds between two plain lines, at least and about at most
 
 
-class Said(Console):
+class Said(Printer):
     """Standard error for people; what is printed there goes to the log of the run, too.
 
     Attributes
@@ -71,7 +72,8 @@ class _Log:
 
     def write(self, text: str, now: bool = False) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._waiting += [f"{stamp}  {line}".rstrip() for line in text.splitlines() if line.strip()]
+        lines = visible(text).split("\n")
+        self._waiting += [f"{stamp}  {line}".rstrip() for line in lines if line.strip()]
         if now or self._witness.exists():
             # A full disk has its own message; the log must not stand before it.
             with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
@@ -79,7 +81,7 @@ class _Log:
                 self._waiting.clear()
 
 
-console = Said(stderr=True, highlight=False)
+console = Said(stderr=True)
 _log: _Log | None = None
 
 

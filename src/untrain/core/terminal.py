@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 from rich.color import Color
 from rich.console import Console
-from rich.markup import escape
 from rich.style import Style
 from rich.text import Text
 
+from untrain.core.printing import escape
 from untrain.core.progress import Said, console
 
 KITTY, ITERM, BLOCKS, NONE = "kitty", "iterm", "blocks", "none"

@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from rich.markup import escape
 
 from untrain.catalogs.sheet import contact_sheet
 from untrain.core.atomic import atomic_file
 from untrain.core.files import rng
+from untrain.core.printing import escape
 from untrain.core.progress import console
 from untrain.core.terminal import Picture, show
 from untrain.experiment.expected import DEMO, PAST, Expected, expected

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.markup import escape
 
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.inspect import inspect_sheet
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.files import read_json, write_json, write_text
+from untrain.core.printing import escape
 from untrain.core.progress import clock, console
 from untrain.core.steps import Steps
 from untrain.core.targets import check_folder_target

@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 import yaml
 from filelock import FileLock, Timeout
-from rich.markup import escape
 
 import untrain
 from untrain.catalogs.base import Catalog
@@ -26,6 +25,7 @@ from untrain.core.atomic import discard_leftovers
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import read_json, write_json, write_text
 from untrain.core.notes import Note
+from untrain.core.printing import escape
 from untrain.core.progress import console, log_to
 from untrain.core.tables import TABLES
 from untrain.encoders import Encoder, load_encoder

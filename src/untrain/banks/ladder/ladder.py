@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.markup import escape
 
 from untrain.banks.ladder.asked import Asked, LadderPlan
 from untrain.banks.ladder.items import NEIGHBOURS, SAMPLE, Features, items_of
@@ -32,6 +31,7 @@ from untrain.banks.ladder.rungs import ITEMS, Rungs, rung_path
 from untrain.banks.ladder.sets import LadderSet, read_sets, sets_of_run
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
+from untrain.core.printing import escape
 from untrain.core.progress import console
 from untrain.core.unlearning_tables import LADDER_OUTCOMES, LADDER_SETS, LADDER_TWINS
 from untrain.generators.base import has_likelihood

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from untrain.core.errors import InputError
+from untrain.core.printing import escape
 from untrain.core.vocabulary import Gate
 from untrain.evaluation.measurement import spoken
 from untrain.report.arms import arm_label, arm_order

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from rich.box import HEAVY_HEAD
-from rich.markup import escape
 from rich.table import Table
 
+from untrain.core.printing import escape
 from untrain.evaluation.measurement import in_full
 from untrain.runs.leaderboard import Leaderboard, has_leaderboard, read_leaderboard
 from untrain.runs.results import RunResults, rows

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
+from untrain.core.printing import escape
 from untrain.evaluation.measurement import in_full
 from untrain.report.words import interval, number
 from untrain.runs.results import RunResults, rows

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from untrain.core.printing import escape
 from untrain.evaluation.measurement import spoken
 from untrain.report.answer import answer
 from untrain.report.model_pairs import with_and_without
