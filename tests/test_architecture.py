@@ -150,6 +150,30 @@ ALLOWED = {
 }
 
 
+PRINTS = {
+    "untrain.core.printing",
+    "untrain.generators.dalle.distributed",  # to the process that started it
+    "untrain.generators.template",  # what a user copies
+}
+"""The modules that print."""
+
+
+def test_all_that_is_printed_goes_through_one_module() -> None:
+    """There nothing in a text acts on the terminal: see `untrain.core.printing`."""
+    found = []
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                said = ast.unparse(node.func)
+                prints = said in ("print", "typer.echo", "click.echo", "typer.secho")
+            else:
+                module = node.module if isinstance(node, ast.ImportFrom) else ""
+                prints = module in ("rich.console", "rich.markup") and "core.terminal" not in name
+            if prints and name not in PRINTS:
+                found.append(f"{name}, line {node.lineno}")
+    assert not found, "\n".join(found)
+
+
 def test_no_test_imports_another() -> None:
     """What tests share is in ``tests/helpers``."""
     found = []

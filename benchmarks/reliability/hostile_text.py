@@ -53,7 +53,7 @@ TEXTS = {
     "pipe": "a | b || c",
     "ticks": "`code` ``` b",
     "tags": "<script>alert(1)</script><img src=x onerror=alert(1)>",
-    "quote": "\" onmouseover=\"alert(1)\" x='y",
+    "quote": '" onmouseover="alert(1)" x=\'y',
     "comment": "</script></style></title><!-- --> ]]>",
     "template": "{{ 7*7 }} {% raw %} {0} {name} %s %(x)s ${HOME} $(id)",
     "yaml": "--- !!python/object:os.system {x: &a *a}",
@@ -303,13 +303,18 @@ def call(arguments: tuple[str, ...]) -> tuple[int, str, str]:
 # -- What is searched ---------------------------------------------------------------------------
 
 
+def around(text: str, hit: re.Match[str]) -> str:
+    """Return a hit with what stands beside it."""
+    return text[max(0, hit.start() - 40) : hit.end() + 30]
+
+
 def search_printed(found: Found, name: str, code: int, out: str, err: str) -> None:
     """Search what a command printed."""
     if code not in (0, 2) or "should not have happened" in err:
         found.fault(name, f"exit {code}", err[-600:])
     for stream, text in (("stdout", out), ("stderr", err)):
         if hit := RAW.search(text):
-            found.fault(f"{name} → {stream}", "raw", text[max(0, hit.start() - 40) : hit.end() + 20])
+            found.fault(f"{name} → {stream}", "raw", around(text, hit))
 
 
 def search_file(found: Found, path: Path, name: str) -> None:
@@ -352,19 +357,19 @@ def _tex(text: str, path: Path) -> Iterator[tuple[str, str]]:
         r"(?<!\\)\$(?!-\$|\\infty\$)(?<!\$-\$)(?<!\\infty\$)",
     ):
         if hit := re.search(pattern, text):
-            yield "TeX", text[max(0, hit.start() - 40) : hit.end() + 40]
+            yield "TeX", around(text, hit)
     if hit := RAW.search(text):
-        yield "raw", text[max(0, hit.start() - 40) : hit.end() + 20]
+        yield "raw", around(text, hit)
 
 
 def _md(text: str, path: Path) -> Iterator[tuple[str, str]]:
     if hit := RAW.search(text):
-        yield "raw", text[max(0, hit.start() - 40) : hit.end() + 20]
+        yield "raw", around(text, hit)
     fenced = re.sub(r"^(`{3,}|~{3,}).*?^\1`*$", "", text, flags=re.DOTALL | re.MULTILINE)
     plain = re.sub(r"(?<!\\)(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", fenced)
     for pattern in (r"<(script|img|b)\b", r"(?<!\\)\]\(javascript", r"(?<!\\)!?(?<!\\)\[i\]"):
         if hit := re.search(pattern, plain):
-            yield "Markdown", plain[max(0, hit.start() - 40) : hit.end() + 40]
+            yield "Markdown", around(plain, hit)
     wide = None
     for line in text.splitlines():
         if not line.startswith("|"):
@@ -396,7 +401,7 @@ class _Tags(html.parser.HTMLParser):
 
 def _html(text: str, path: Path) -> Iterator[tuple[str, str]]:
     if hit := RAW.search(text):
-        yield "raw", text[max(0, hit.start() - 40) : hit.end() + 20]
+        yield "raw", around(text, hit)
     tags = _Tags()
     tags.feed(text)
     yield from (("HTML", fault) for fault in tags.faults[:1])
@@ -408,7 +413,7 @@ def _svg(text: str, path: Path) -> Iterator[tuple[str, str]]:
     except ElementTree.ParseError as error:
         yield "no XML", str(error)
     if hit := RAW.search(text):
-        yield "raw", text[max(0, hit.start() - 40) : hit.end() + 20]
+        yield "raw", around(text, hit)
 
 
 def _json(text: str, path: Path) -> Iterator[tuple[str, str]]:
@@ -422,12 +427,18 @@ def _json(text: str, path: Path) -> Iterator[tuple[str, str]]:
 
 def _txt(text: str, path: Path) -> Iterator[tuple[str, str]]:
     if path.name == "log.txt" and (hit := RAW.search(text)):
-        yield "raw", text[max(0, hit.start() - 40) : hit.end() + 20]
+        yield "raw", around(text, hit)
 
 
 SEARCHES = {
-    **{".csv": _csv, ".tex": _tex, ".md": _md, ".html": _html, ".svg": _svg, ".txt": _txt},
-    **{".json": _json, ".jsonl": _json},
+    ".csv": _csv,
+    ".tex": _tex,
+    ".md": _md,
+    ".html": _html,
+    ".svg": _svg,
+    ".txt": _txt,
+    ".json": _json,
+    ".jsonl": _json,
 }
 
 
@@ -453,9 +464,8 @@ def hunt(place: Path, commands: tuple[tuple[str, ...], ...], verbose: bool = Fal
             name = ascii(" ".join(own))[1:-1][:110]
             if verbose:
                 print(f"[{code}] {name}", flush=True)
-                Path(place, "printed.txt").open("a", errors="surrogatepass").write(
-                    f"\n##### [{code}] {name}\n{out}\n--- stderr\n{err}\n"
-                )
+                with Path(place, "printed.txt").open("a", errors="surrogatepass") as file:
+                    file.write(f"\n##### [{code}] {name}\n{out}\n--- stderr\n{err}\n")
             search_printed(found, name, code, out, err)
         for path in sorted(set(place.rglob("*")) - given):
             if path.is_file() and path.name != "printed.txt":

@@ -237,10 +237,11 @@ def file_name(text: str) -> str:
     >>> file_name("blue-shirt 7")
     'blue-shirt 7'
     >>> file_name("../../etc/passwd")
-    'etc-passwd-3f2c1a9b'
+    'etc-passwd-3754d6cb'
     """
     if is_file_name(text):
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    words = re.sub(r"[^\w]+", "-", text.encode("utf-8", "ignore").decode())[:40].strip("-_")
+    words = re.sub(r"\W+", "-", text.encode("utf-8", "ignore").decode())
+    words = words.encode()[: LONGEST // 2].decode("utf-8", "ignore").strip("-_")
     return f"{words}-{digest}" if words else digest
