@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.commands import Untrain, command_line
+from tests.helpers.commands import Untrain, command_line, write_experiment
 from untrain.catalogs import export_folder, rendered
 from untrain.core.progress import console
 
@@ -40,18 +40,4 @@ def photos(_photos: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def experiment(photos: Path, tmp_path: Path) -> Path:
     """An experiment on that folder, which would run if nothing were wrong."""
-    (tmp_path / "prompts.txt").write_text("a red shirt\na blue bag\n")
-    file = tmp_path / "mine.yaml"
-    file.write_text(
-        "name: mine\n"
-        "data: {format: folder, path: photos}\n"
-        "prompts: {file: prompts.txt}\n"
-        "generator: {preset: micro}\n"
-        "generations: 1\n"
-        "retrieval: {top: 10}\n"
-        "removal: {arms: [targeted, random_uniform], k: [2], draws: 2}\n"
-        "design: {models: 4}\n"
-        "evaluation: {draws: 100}\n"
-        "workers: 1\n"
-    )
-    return file
+    return write_experiment(tmp_path)

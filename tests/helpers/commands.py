@@ -1,9 +1,10 @@
-"""Calls of the command line, in this process."""
+"""Calls of the command line, in this process, and what they are about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,22 @@ def command_line(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return Said(code, *capsys.readouterr())
 
     return call
+
+
+def write_experiment(folder: Path) -> Path:
+    """Write an experiment on the folder ``photos`` beside it."""
+    (folder / "prompts.txt").write_text("a red shirt\na blue bag\n")
+    file = folder / "mine.yaml"
+    file.write_text(
+        "name: mine\n"
+        "data: {format: folder, path: photos}\n"
+        "prompts: {file: prompts.txt}\n"
+        "generator: {preset: micro}\n"
+        "generations: 1\n"
+        "retrieval: {top: 10}\n"
+        "removal: {arms: [targeted, random_uniform], k: [2], draws: 2}\n"
+        "design: {models: 4}\n"
+        "evaluation: {draws: 100}\n"
+        "workers: 1\n"
+    )
+    return file

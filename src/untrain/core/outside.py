@@ -14,6 +14,7 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 import zlib
 from pathlib import Path
@@ -28,6 +29,13 @@ DEEPEST = 100
 """Levels that settings may nest."""
 MOST_NODES = 100_000
 """Values that settings may have."""
+HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+"""In JSON: what may be half of a letter that UTF-8, and so every table, cannot hold."""
+NOT_OF_ITS_KIND = (ValueError, OverflowError, KeyError, AttributeError, TypeError, IndexError)
+"""What PyYAML raises where a value is not what its tag says."""
+IN_WORDS = {"int": "whole number", "float": "number", "bool": "flag", "timestamp": "date"}
+NO_SETTINGS = ("binary", "set", "omap", "pairs")
+"""Kinds that YAML knows and no setting takes."""
 KINDS = {
     stat.S_ISDIR: "a folder",
     stat.S_ISFIFO: "a pipe",
@@ -132,11 +140,21 @@ def read_text(path: Path | str, kind: str = "TEXT", encoding: str = "utf-8-sig")
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return what JSON says; `ValueError` also where it nests too deeply."""
+    """Return what JSON says; `ValueError` also where it nests too deeply, or is no text."""
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        if isinstance(text, str) and HALF_ESCAPED.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it nests too deeply") from None
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{half_letter(error)} is half of a letter") from None
+    return found
+
+
+def half_letter(error: UnicodeEncodeError) -> str:
+    """Return what could not be encoded, half of a surrogate pair, as JSON writes it."""
+    return f"\\u{ord(error.object[error.start]):04x}"
 
 
 def inflate(data: bytes, kind: str = "IMAGE") -> bytes:
@@ -180,9 +198,36 @@ class _Strict(yaml.SafeLoader):
         finally:
             self._within.pop()
 
+    def construct_scalar(self, node: Any) -> Any:
+        found = super().construct_scalar(node)
+        try:
+            found.encode()
+        except UnicodeEncodeError as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{half_letter(error)} is half of a letter", node.start_mark
+            ) from None
+        return found
+
+    def refuse(self, node: Any) -> Any:
+        kind = str(node.tag).rpartition(":")[2]
+        raise yaml.constructor.ConstructorError(
+            None,
+            None,
+            f"!!{kind} is not taken; expected text, numbers, lists and mappings",
+            node.start_mark,
+        )
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except NOT_OF_ITS_KIND:  # a date that does not exist, a number too long, a wrong tag
+            kind = str(node.tag).rpartition(":")[2]
+            what = f"'{str(node.value)[:40]}' is no {IN_WORDS.get(kind, kind)}"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
@@ -190,6 +235,10 @@ class _Strict(yaml.SafeLoader):
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+for _kind in NO_SETTINGS:
+    _Strict.add_constructor(f"tag:yaml.org,2002:{_kind}", _Strict.refuse)
 
 
 def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
@@ -216,8 +265,7 @@ def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
         if _size(node, {}) > MOST_NODES:
             raise yaml.YAMLError(f"with its aliases written out it has over {MOST_NODES:,} values")
         value = None if node is None else loader.construct_document(node)
-    except (ValueError, RecursionError, OverflowError) as error:
-        # Dates that do not exist, numbers too long, tags that do not fit: no place is known.
+    except (*NOT_OF_ITS_KIND, RecursionError) as error:  # and no place is known
         raise yaml.YAMLError(str(error).splitlines()[0] if str(error) else "not valid") from None
     finally:
         loader.dispose()

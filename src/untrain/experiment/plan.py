@@ -40,7 +40,7 @@ def plan(config: Config, noise: float | None = None) -> Plan:
         return _plan_of_given_pictures(run, len(run.given_pictures.catalog))
     catalog, prompts, generator = run.catalog, run.prompts, run.generator
     models = config.design.models if config.design.kind == "randomised" else 4
-    check(run, ("retrieve", "compare", "retrain"))
+    check(run, ("retrieve", "compare", "remove", "retrain"))
     queries = int((prompts["role"] == "query").sum())
     workers = config.workers or default_workers()
     cost = generator.cost(catalog)

@@ -164,7 +164,20 @@ def _prompts(config: Config, catalog: Catalog) -> pd.DataFrame:
     texts = read_lines(source.file, "prompt") if source.file else list(source.texts)
     if any(not text.strip() for text in texts):
         raise InputError("prompts.texts holds an empty prompt")
+    _refuse_equal(texts, str(source.file or "prompts.texts"))
     return _as_prompts(texts)
+
+
+def _refuse_equal(texts: list[str], where: str) -> None:
+    """Raise `InputError` for a prompt that is there twice: its two removals would be one."""
+    first: dict[str, int] = {}
+    for number, text in enumerate(texts, 1):
+        if (before := first.setdefault(" ".join(text.split()), number)) != number:
+            raise InputError(
+                f"{where}: prompt {number} is the same as prompt {before}, '{text[:60]}'; each is "
+                "asked once, as the images that it finds can be removed only once: delete one "
+                "(generations is the setting for more pictures of a prompt)"
+            )
 
 
 def _as_prompts(texts: list[str]) -> pd.DataFrame:

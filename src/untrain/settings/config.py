@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.settings.fields import Fault, Section
+from untrain.settings.fields import LONGEST, AtOnce, Fault, Place, Section, Whole, shown
 from untrain.settings.sections import (
     Attribution,
     Copies,
@@ -34,12 +34,23 @@ from untrain.settings.sections import (
     TrackingConfig,
 )
 
+RESERVED = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(10))}
+"""Names that no file can have on Windows, whatever follows their first dot."""
+MOST_PICTURES = 10**6
+
 
 def _folder_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(
             f"'{name}' cannot name a run folder: use letters, digits, '.', '_' and '-', "
             "with a letter or digit first"
+        )
+    if len(name) > LONGEST:
+        raise ValueError(f"has {len(name)} letters; expected at most {LONGEST}")
+    if name.partition(".")[0].lower() in RESERVED or name.endswith("."):
+        raise ValueError(
+            f"'{name}' names no folder on Windows: choose another, as runs are moved between "
+            "systems"
         )
     return name
 
@@ -56,18 +67,13 @@ def _generations(value: Any) -> Any:
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    if isinstance(value, Given) or (isinstance(value, int) and value >= 1):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(value, Given) or (whole and 1 <= value <= MOST_PICTURES):
         return value
+    many = f" and at most {MOST_PICTURES:,}" if whole and value > 0 else ""
     raise ValueError(
-        f"should be {{path: folder}}, or greater than or equal to 1, found {shown(value)}"
+        f"should be {{path: folder}}, or greater than or equal to 1{many}, found {shown(value)}"
     )
-
-
-def shown(value: Any) -> str:
-    """Return a value as a message shows it."""
-    if isinstance(value, dict):
-        return "a mapping"
-    return "a list" if isinstance(value, list) else repr(value)
 
 
 class Config(Section):
@@ -76,18 +82,18 @@ class Config(Section):
     name: Annotated[str, AfterValidator(_folder_name)] = Field(
         "experiment", description="name of the run folder"
     )
-    runs: Path = Field(
+    runs: Place = Field(
         Path("runs"), description="folder of run folders, relative to the working directory"
     )
-    seed: int = Field(0, description="model A, noise, forget sets, assignment")
-    seed_b: int | None = Field(None, description="seed of the paired models; default seed + 1000")
+    seed: Whole = Field(0, description="model A, noise, forget sets, assignment")
+    seed_b: Whole | None = Field(None, description="seed of the paired models; default seed + 1000")
     generations: Annotated[int | Given, BeforeValidator(_generations)] = Field(
         5,
         description="pictures per prompt; one more is the reference. Or {path: folder} of finished "
         "pictures, each <id>.png beside its prompt, <id>.txt",
     )
-    workers: int | None = Field(None, ge=1, description="models trained at once; default: cores")
-    threads: int | None = Field(
+    workers: AtOnce | None = Field(None, ge=1, description="models trained at once; default: cores")
+    threads: AtOnce | None = Field(
         None,
         ge=1,
         description="of model A, the frozen parts and features; default: cores. Paired models have "

@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel
 
 from untrain.core.errors import did_you_mean
-from untrain.settings.config import Config, shown
-from untrain.settings.fields import Fault
+from untrain.settings.config import Config
+from untrain.settings.fields import Fault, shown
 
 
 def explain(
@@ -50,8 +50,8 @@ def _line_of(node: yaml.Node | None, location: list[str | int]) -> int | None:
             if match is None:
                 return line
             line, node = match[0].start_mark.line + 1, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
+        elif isinstance(node, yaml.SequenceNode) and part in range(len(node.value)):
+            node = node.value[int(part)]
             line = node.start_mark.line + 1
     return line
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     model_validator,
@@ -17,6 +20,9 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from untrain.core.errors import InputError
+
+LONGEST = 100
+"""Letters of a name, and of a value in a message."""
 
 
 class Fault(ValueError):
@@ -78,6 +84,52 @@ def _rising(sizes: tuple[int, ...]) -> tuple[int, ...]:
     return sizes
 
 
+def _within(most: int) -> BeforeValidator:
+    """Refuse numbers beyond reason, and ``true``, which Python counts as 1.
+
+    It is no bound of the schema: nobody has to read of a limit that nobody meets.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError(f"should be a number, found {str(value).lower()}")
+        if isinstance(value, int) and abs(value) > most:
+            raise ValueError(f"should be at most {most:,}, found {shown(value)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, int) and value.bit_length() > LONGEST:
+        return f"a number of {value.bit_length():,} bits"  # Python writes out no endless ones
+    words = "a list" if isinstance(value, list) else repr(value)
+    return words if len(words) <= 2 * LONGEST else f"{words[:LONGEST]}…"
+
+
+def _plain_text(value: Any) -> Any:
+    """Refuse what no file can be called by, in a path."""
+    if value == "":
+        raise ValueError("is empty; expected a path, such as '.' for this folder")
+    if isinstance(value, str | Path) and "\0" in str(value):
+        raise ValueError(f"is no path that a file can have, found {str(value)!r}")
+    return value
+
+
+Whole = Annotated[int, _within(2**53)]
+"""Such as a seed: what every reader of JSON keeps as it is."""
+Count = Annotated[int, _within(10**6)]
+"""Of what is made: pictures, models, draws."""
+Size = Annotated[int, _within(10**9)]
+"""Of what is there: images, candidates."""
+AtOnce = Annotated[int, _within(4096)]
+"""Threads, or models trained side by side: more than any machine has cores."""
+Number = Annotated[float, _within(10**300), Field(allow_inf_nan=False)]
+Place = Annotated[Path, BeforeValidator(_plain_text)]
+
 Format = Annotated[str, NameIn("untrain.catalogs:CATALOGS")]
 Reservation = Literal["c2pa", "xmp"]
 EncoderName = Annotated[str, NameIn("untrain.encoders.registry:ENCODERS")]
@@ -87,7 +139,7 @@ Retriever = Annotated[str, NameIn("untrain.search.retrieve.candidates:RETRIEVERS
 RankingName = Annotated[str, AfterValidator(_ranking)]
 Arm = Annotated[str, NameIn("untrain.counterfactual.arms:ARMS")]
 GeneratorName = Annotated[str, NameIn("untrain.generators.registry:GENERATORS")]
-Sizes = Annotated[tuple[int, ...], AfterValidator(_rising)]
+Sizes = Annotated[tuple[Size, ...], AfterValidator(_rising)]
 
 
 class Section(BaseModel):

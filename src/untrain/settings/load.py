@@ -13,8 +13,9 @@ from untrain.core import trust
 from untrain.core.errors import InputError
 from untrain.core.outside import parse_yaml, read_text
 from untrain.core.registry import is_own
-from untrain.settings.config import Config, shown
+from untrain.settings.config import Config
 from untrain.settings.faults import explain
+from untrain.settings.fields import shown
 from untrain.settings.paths import PATHS, resolve_paths
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,18 +12,23 @@ from untrain.generators.recipes import Presets
 from untrain.generators.registry import presets_of
 from untrain.settings.fields import (
     Arm,
+    Count,
     EncoderName,
     EngineName,
     Fault,
     Format,
     GeneratorName,
     Named,
+    Number,
+    Place,
     RankingName,
     Reservation,
     Retriever,
     Section,
+    Size,
     Sizes,
     TrackerName,
+    Whole,
 )
 
 PRESET_WORDS = (
@@ -36,16 +40,16 @@ PRESET_WORDS = (
 class Subset(Section):
     """A seeded part of the catalogue that includes the text neighbours of every prompt."""
 
-    size: int = Field(ge=1, description="number of images", examples=[5000])
-    neighbours: int = Field(100, ge=0, description="nearest captions of each prompt to keep")
-    neighbours_of: Path | None = Field(None, description="file of prompts, if not the run's own")
+    size: Size = Field(ge=1, description="number of images", examples=[5000])
+    neighbours: Size = Field(100, ge=0, description="nearest captions of each prompt to keep")
+    neighbours_of: Place | None = Field(None, description="file of prompts, if not the run's own")
 
 
 class Plant(Section):
     """Odd pictures with odd captions added to the catalogue: a positive control."""
 
-    items: int = Field(4, ge=1, description="number of different pictures")
-    copies: int = Field(12, ge=1, description="slightly varied copies of each")
+    items: Count = Field(4, ge=1, description="number of different pictures")
+    copies: Count = Field(12, ge=1, description="slightly varied copies of each")
 
 
 class Data(Section):
@@ -56,7 +60,7 @@ class Data(Section):
         description="rendered, folder, fashion, csv, coco, parquet, webdataset, imagefolder or "
         "datasets",
     )
-    path: Path | None = Field(None, description="folder, file or shards-{000..127}.tar")
+    path: Place | None = Field(None, description="folder, file or shards-{000..127}.tar")
     hub: str | None = Field(None, description="datasets: an id on the Hugging Face hub, no path")
     split: str | None = Field(None, description="datasets, imagefolder: such as train")
     id: str | None = Field(None, description="column of the ids; default: as the format has it")
@@ -78,18 +82,18 @@ class Data(Section):
     resize: Literal["pad", "crop", "stretch"] = Field(
         "pad", description="how pictures of other shapes are fitted to the model's size"
     )
-    exclude: Path | tuple[Path, ...] | None = Field(
+    exclude: Place | tuple[Place, ...] | None = Field(
         None, description="opt-out lists: files of ids, hashes or URLs (txt, csv, parquet)"
     )
     respect: tuple[Reservation, ...] = Field(
         (), description="reservations in the images that are honoured: [c2pa, xmp]"
     )
     options: dict[str, Any] = Field({}, description="more of the format, e.g. root: images")
-    families: int = Field(200, ge=1, description="rendered only: number of families")
-    family_size: int = Field(12, ge=1, description="rendered only: pictures per family")
-    seed: int = Field(0, description="seed of what is rendered, split and sampled")
-    holdout: float = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
-    keep_in: Path | tuple[str, ...] | None = Field(
+    families: Count = Field(200, ge=1, description="rendered only: number of families")
+    family_size: Count = Field(12, ge=1, description="rendered only: pictures per family")
+    seed: Whole = Field(0, description="seed of what is rendered, split and sampled")
+    holdout: Number = Field(0.04, ge=0, lt=1, description="share of images that no model sees")
+    keep_in: Place | tuple[str, ...] | None = Field(
         None, description="a file of image ids, or the ids, that are never held out nor left out"
     )
     subset: Subset | None = Field(None, description="a part of the data; all of it unless given")
@@ -122,10 +126,10 @@ class Data(Section):
 class Prompts(Section):
     """What is drawn: a file of prompts, a list, or prompts made for rendered families."""
 
-    file: Path | None = Field(None, description="one prompt per line")
+    file: Place | None = Field(None, description="one prompt per line")
     texts: tuple[str, ...] = Field((), description="the prompts themselves")
-    families: int = Field(0, ge=0, description="rendered only: prompts for this many families")
-    controls: int = Field(
+    families: Count = Field(0, ge=0, description="rendered only: prompts for this many families")
+    controls: Count = Field(
         0, ge=0, description="prompts for further families (or planted items): positive controls"
     )
 
@@ -133,7 +137,7 @@ class Prompts(Section):
 class Given(Section):
     """Finished pictures with their prompts, of a model that cannot be trained again."""
 
-    path: Path = Field(description="a folder of <id>.png beside <id>.txt, the prompt")
+    path: Place = Field(description="a folder of <id>.png beside <id>.txt, the prompt")
     format: Format = Field("folder", description="any catalogue format that needs only a path")
 
 
@@ -212,7 +216,7 @@ class Retrieval(Section):
     """Stage one of the search: prompt → candidates."""
 
     method: Retriever = Field("tfidf", description="by text, by pictures, or both: hybrid")
-    top: int = Field(100, ge=1, description="candidates per prompt")
+    top: Size = Field(100, ge=1, description="candidates per prompt")
 
 
 class Ranking(Section):
@@ -239,7 +243,7 @@ class Ranking(Section):
 class Attribution(Section):
     """Attributors that are used as rankings: their options, and models beside A."""
 
-    models: int = Field(
+    models: Count = Field(
         1, ge=1, description="that ensemble:… averages over: A, and others of further seeds"
     )
     options: dict[str, dict[str, Any]] = Field(
@@ -251,7 +255,7 @@ class Copies(Section):
     """The copy test: are generated pictures nearer to training images than real ones are?"""
 
     encoder: EncoderConfig = Field(EncoderConfig(), description="features of the whole catalogue")
-    alpha: float = Field(0.01, gt=0, lt=0.5, description="share of real pictures flagged in error")
+    alpha: Number = Field(0.01, gt=0, lt=0.5, description="share of real pictures flagged in error")
 
 
 class Removal(Section):
@@ -269,9 +273,9 @@ class Removal(Section):
         "targeted: [fusion, dtrak]; default: ranking.method alone",
     )
     k: Sizes = Field((10,), min_length=1, description="nested sizes, primary first")
-    draws: int = Field(1, ge=1, description="draws of each random arm")
+    draws: Count = Field(1, ge=1, description="draws of each random arm")
     together: bool = Field(False, description="remove the sets of all prompts as one")
-    ids: Path | None = Field(None, description="a file of image ids: one more forget set")
+    ids: Place | None = Field(None, description="a file of image ids: one more forget set")
     duplicates: Literal["near", "exact"] = Field(
         "near", description="which copies of an image are removed with it"
     )
@@ -305,15 +309,17 @@ class Design(Section):
     kind: Literal["randomised", "before-after"] = Field(
         "randomised", description="a trial of many models, or one model before and one after"
     )
-    models: int = Field(10, ge=4, multiple_of=2, description="models of the trial; an even number")
+    models: Count = Field(
+        10, ge=4, multiple_of=2, description="models of the trial; an even number"
+    )
     paired: bool = Field(True, description="models share initial weights and data order: one seed")
 
 
 class Evaluation(Section):
     """Statistics."""
 
-    draws: int = Field(2000, ge=100, description="re-drawn assignments of the randomisation test")
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="level of the verdicts")
-    margin: float | None = Field(
+    draws: Count = Field(2000, ge=100, description="re-drawn assignments of the randomisation test")
+    alpha: Number = Field(0.05, gt=0, lt=0.5, description="level of the verdicts")
+    margin: Number | None = Field(
         None, gt=0, description="equivalence margin; default: 0.1 bits/token, 0.02 of similarity"
     )

@@ -1,0 +1,83 @@
+"""A folder with pictures and an experiment, to be spoilt, and an end to whatever hangs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+
+from tests.helpers.commands import Untrain, command_line, write_experiment
+from tests.helpers.hostile import SECONDS, Meet, met
+from untrain.catalogs import export_folder, rendered
+from untrain.core.progress import console
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_waited_for() -> Iterator[None]:
+    """Let a test that hangs fail, not wait for ever."""
+    signal = pytest.importorskip("signal")
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(2 * SECONDS)
+    yield
+    signal.alarm(0)
+
+
+_command = cache(typer.main.get_command)
+
+
+@pytest.fixture(autouse=True)
+def _commands_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build the commands once for all cases: it takes ten times as long as to refuse one."""
+    monkeypatch.setattr("typer.main.get_command", _command)
+
+
+@pytest.fixture
+def untrain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Untrain]:
+    """Return a function that calls the command line in ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+    quiet = console.quiet
+    yield command_line(monkeypatch, capsys)
+    console.quiet = quiet
+
+
+@pytest.fixture(scope="session")
+def _photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos") / "photos"
+    export_folder(rendered(families=8, size_of_family=4, resolution=16), [], folder)
+    return folder
+
+
+@pytest.fixture
+def photos(_photos: Path, tmp_path: Path) -> Path:
+    """A folder catalogue of 32 pictures, to be spoilt."""
+    return Path(shutil.copytree(_photos, tmp_path / "photos"))
+
+
+@pytest.fixture
+def experiment(photos: Path, tmp_path: Path) -> Path:
+    """An experiment on that folder, which would run if nothing were wrong."""
+    return write_experiment(tmp_path)
+
+
+@pytest.fixture
+def meet(untrain: Untrain, experiment: Path) -> Meet:
+    """Return a function that spoils the folder and gives the command of a case."""
+    return lambda case: met(untrain, case, experiment.parent)
+
+
+@pytest.fixture
+def file(untrain: Untrain, tmp_path: Path) -> Path:
+    """The experiment without its pictures: whether settings are right is told without them."""
+    return write_experiment(tmp_path)
+
+
+@pytest.fixture
+def settle(untrain: Untrain, file: Path) -> Meet:
+    """Return a function as `meet`, without pictures."""
+    return lambda case: met(untrain, case, file.parent)
