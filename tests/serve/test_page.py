@@ -222,15 +222,38 @@ def test_no_path_leads_out(site: Any) -> None:
         assert site.get(path).status_code in (403, 404, 421), path
 
 
-def test_another_address_needs_the_token(photos: Catalog, tmp_path: Any) -> None:
+def guarded(photos: Catalog, folder: Any) -> Any:
+    """A client of a page that has a token."""
     from starlette.testclient import TestClient
 
     from untrain.serve.app import make_app
     from untrain.serve.shelf import Shelf
 
-    app = make_app(Shelf(lambda: (photos, None), None, tmp_path), [HOST], token="s3cret")
-    client = TestClient(app, f"http://{HOST}")
-    assert client.get("/").status_code == 403
-    assert client.get("/?token=wrong").status_code == 403
-    assert client.get("/?token=s3cret").status_code == 200  # redirected, with the cookie
+    app = make_app(Shelf(lambda: (photos, None), None, folder), [HOST], token="s3cret")
+    return TestClient(app, f"http://{HOST}")
+
+
+def test_another_address_needs_the_token(photos: Catalog, tmp_path: Any) -> None:
+    client = guarded(photos, tmp_path)
+    assert client.get("/?token=s3cret").status_code == 403  # addresses stand in histories and logs
+    assert client.get("/static/style.css").status_code == 200
+    for wrong in ("", "s3cre", "s3cret2", "é"):
+        assert client.post("/enter", data={"token": wrong}).status_code == 403
+    for cookie in ("untrain-8808=s3cret", 'untrain-8808="\\351"', "a=b; untrain-8808=", "=;,"):
+        assert client.get("/runs", headers={"cookie": cookie}).status_code == 403
+    assert client.get("/runs", headers={"authorization": "Bearer s3cret"}).status_code == 200
+    entered = client.post("/enter", data={"token": "s3cret"}, follow_redirects=False)
+    assert (entered.status_code, entered.headers["location"]) == (303, "/")
+    cookie = entered.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "samesite=strict" in cookie.lower() and "s3cret" not in cookie
     assert client.get("/runs").status_code == 200
+
+
+def test_the_page_that_asks_for_the_token_leads_nowhere_else(
+    photos: Catalog, tmp_path: Any
+) -> None:
+    client = guarded(photos, tmp_path)
+    for path in ("//evil.example/", "/\\evil.example", '/"><script>alert(1)</script>'):
+        shown = client.get(f"http://{HOST}{path}").text
+        assert 'href="/"' in shown or "%3Cscript" in shown, path
+        assert "//evil" not in shown and "\\evil" not in shown and "<script>" not in shown

@@ -59,7 +59,10 @@ def serve(
         help="Port; default: 8808, or the next that is free. 0 takes any that is free.",
     ),
     token: str = typer.Option(
-        "", help="Word to be known; made up if left out and --host is not this machine's own."
+        "",
+        envvar="UNTRAIN_TOKEN",
+        help="Word to be known (16 characters or more); made up if left out and --host is not "
+        "this machine's own.",
     ),
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the page."),
 ) -> None:
@@ -80,7 +83,7 @@ def serve(
         taken = f"port {PORT} is taken by another program"
         say(f"{taken}; this page is at port {listening.getsockname()[1]}", err=True)
     try:
-        from untrain.serve.app import serve as start
+        from untrain.serve.server import serve as start
     except ImportError as error:
         raise InputError(f"the page needs {error.name}: pip install 'untrain[serve]'") from None
     from untrain.attribution.calibration import Calibration
@@ -106,8 +109,8 @@ def serve(
 
     def opened(address: str) -> None:
         say(f"open {address} (Ctrl-C ends it)")
-        if browser:
-            webbrowser.open(address)
+        if browser:  # without the token: others see what programs are started with
+            webbrowser.open(address.partition("#")[0])
 
     shelf = Shelf(opening, folder, runs, index, place, requests, told)
     start(shelf, host, listening, token or None, opened)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -16,10 +18,11 @@ from untrain.core.errors import InputError
 from untrain.report.page.trace import trace_page
 from untrain.serve.answers import answer_parts, kept_hits
 from untrain.serve.decoding import BYTES, Decoder
+from untrain.serve.lanes import Busy
 from untrain.serve.questions import INFLUENCE, PICTURES, TOP, Question
-from untrain.serve.responses import at, attached, body_of, picture, wrong
+from untrain.serve.responses import PRIVATE, at, attached, body_of, picture, wrong
 from untrain.serve.shelf import Found, Shelf
-from untrain.serve.site import Site
+from untrain.serve.site import Lanes, Site
 
 EXAMPLES = 8
 DOWNLOADS = {
@@ -33,20 +36,32 @@ DOWNLOADS = {
 class Asking(Site):
     """The first page, pictures that are sent, and answers."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        super().__init__(shelf)
+    def __init__(self, shelf: Shelf, lanes: Lanes) -> None:
+        super().__init__(shelf, lanes)
         self.decoder = Decoder()
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
+        pages = self.lanes.pages
         return [
-            at("/", self.home),
-            at("/state", self.state),
+            at("/", self.home, pages),
+            at("/state", self.state, pages),
             Route("/pictures", self.upload, methods=["POST"]),
-            at("/pictures/{key}", self.picture),
-            at("/answer", self.answer),
-            at("/answer.{kind}", self.download),
+            at("/pictures/{key}", self.picture, pages),
+            Route("/answer", self._searching(self.answer), methods=["GET"]),
+            Route("/answer.{kind}", self._searching(self.download), methods=["GET"]),
         ]
+
+    def _searching(self, handler: Callable[[Request], Response]) -> Any:
+        """Return a handler that works in the lane of what is asked for."""
+
+        @functools.wraps(handler)
+        async def handled(request: Request) -> Response:
+            slow = request.query_params.get("by") == INFLUENCE
+            lane = self.lanes.influence if slow else self.lanes.searches
+            return await lane.run(functools.partial(handler, request), request)
+
+        return handled
 
     def home(self, request: Request) -> Response:
         """Show the place to drop a picture on."""
@@ -70,14 +85,19 @@ class Asking(Site):
 
     async def upload(self, request: Request) -> Response:
         """Take a picture: its bytes are the body; it is kept in memory only."""
-        content = await body_of(request, BYTES)
+        try:
+            content = await body_of(request, BYTES)
+        except Busy:
+            return wrong("too much is being sent at the same time: try again", 503)
         if content is None:
             return wrong(f"the file is larger than {BYTES >> 20} MiB: save it smaller", 413)
         name = Path(request.query_params.get("name", "")).name[:80]
         try:
-            pixels = await run_in_threadpool(self.decoder, content)
+            pixels = await self.lanes.decoding.run(lambda: self.decoder(content), request)
         except InputError as error:
             return wrong(str(error), 422)
+        except Busy:
+            return wrong("too many pictures are being sent at the same time: try again", 503)
         kept = self.shelf.keep(content, name, pixels)
         height, width = pixels.shape[:2]
         return JSONResponse({"key": kept.key, "name": kept.name, "width": width, "height": height})
@@ -88,7 +108,7 @@ class Asking(Site):
             asked = self.shelf.picture(request.path_params["key"])
         except KeyError:
             return wrong("this picture is not kept any more", 404)
-        return picture(Image.fromarray(asked.pixels))
+        return picture(Image.fromarray(asked.pixels), PRIVATE)
 
     def answer(self, request: Request) -> Response:
         """Show the training images behind pictures."""

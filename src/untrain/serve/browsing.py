@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from untrain.core.errors import InputError
 from untrain.serve.answers import facets_of
-from untrain.serve.responses import at, attached, picture, wrong
+from untrain.serve.responses import PRIVATE, at, attached, picture, wrong
 from untrain.serve.site import Site, page_numbers, shown
 
 SIDES = (160, 320, 640)
@@ -26,6 +26,8 @@ COPIES, OF_A_GROUP = 40, 12
 """Groups of copies on one page, and images shown of each."""
 VALUES, COLUMNS = 60, 60
 """Values of a column shown, and columns offered."""
+LONGEST = 300
+"""Characters of what is searched for, as in the form."""
 KEPT = 500
 """Images that a browser remembers, at most."""
 
@@ -35,15 +37,16 @@ class Browsing(Site):
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
+        pages = self.lanes.pages
         return [
-            at("/browse", self.browse),
-            at("/browse/copies", self.copies),
-            at("/browse/copies/state", self.copies_state),
-            at("/browse/groups", self.groups),
-            at("/images/{position:int}", self.image),
-            at("/thumbnails/{side:int}/{position:int}", self.thumbnail),
-            at("/kept", self.kept),
-            at("/kept.csv", self.kept_table),
+            at("/browse", self.browse, pages),
+            at("/browse/copies", self.copies, pages),
+            at("/browse/copies/state", self.copies_state, pages),
+            at("/browse/groups", self.groups, pages),
+            at("/images/{position:number}", self.image, pages),
+            at("/thumbnails/{side:number}/{position:number}", self.thumbnail, pages),
+            at("/kept", self.kept, pages),
+            at("/kept.csv", self.kept_table, pages),
         ]
 
     def browse(self, request: Request) -> Response:
@@ -52,7 +55,7 @@ class Browsing(Site):
         if not shelf.ready:
             return self.page("waiting", request)
         query = request.query_params
-        words, only = query.get("q", "").strip(), query.get("only", "")
+        words, only = query.get("q", "").strip()[:LONGEST], query.get("only", "")
         catalog, note = shelf.catalog, ""
         positions: Any
         if words:
@@ -196,7 +199,12 @@ class Browsing(Site):
         position, side = request.path_params["position"], request.path_params["side"]
         if side not in SIDES or not 0 <= position < len(self.shelf.catalog):
             return wrong("there is no such image", 404)
-        return picture(self.shelf.thumbnail(position, side), "max-age=3600")
+        # Named by content: at this address another catalogue may be served tomorrow.
+        tag = f'"{self.shelf.catalog.hashes[position][:32]}-{side}"'
+        headers = {**PRIVATE, "ETag": tag}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return picture(self.shelf.thumbnail(position, side), headers)
 
     def kept(self, request: Request) -> Response:
         """Show the images that a browser remembers."""

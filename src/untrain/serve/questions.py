@@ -11,6 +11,8 @@ from untrain.core.errors import InputError
 
 TOP, MOST = 12, 60
 LIKENESS, INFLUENCE = "likeness", "influence"
+LONGEST = 500
+"""Characters of a prompt, as in the form."""
 PICTURES = 12
 """Of one question, at most."""
 
@@ -62,10 +64,12 @@ class Question:
         if by not in (LIKENESS, INFLUENCE):
             raise InputError(f"by is '{by}'; expected {LIKENESS} or {INFLUENCE}")
         number = query.get("top", str(TOP))
-        if not number.isdecimal() or not 1 <= int(number) <= MOST:
+        if not number.isdecimal() or len(number) > 9 or not 1 <= int(number) <= MOST:
             raise InputError(f"top is '{number[:20]}'; expected a number from 1 to {MOST}")
         only, without = tuple(query.getlist("only")), tuple(query.getlist("without"))
         prompt = query.get("prompt", "").strip()
+        if len(prompt) > LONGEST:
+            raise InputError(f"the prompt has {len(prompt)} characters; expected at most {LONGEST}")
         return cls(pictures, prompt, by, int(number), only, without)
 
     @property

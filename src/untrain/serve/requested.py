@@ -8,13 +8,11 @@ was stopped, with the server or by somebody, goes on where it was.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import shutil
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from re import fullmatch, sub
 from typing import Any
@@ -23,6 +21,8 @@ from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.files import read_json, write_json, write_text
 from untrain.core.marks import JUNK
+from untrain.serve.apart import end_with_parent
+from untrain.serve.working import Line
 from untrain.takedowns.request import LETTERS, as_folder, read_letter, read_request
 
 FORM, LOG, STATE, HOW = "form.json", "log.txt", "state.json", ".work"
@@ -36,6 +36,10 @@ STEPS = {
     "after": "compare the models before and after",
 }
 """The steps that a takedown can have, in order; see `untrain.takedowns.answer`."""
+KEPT = 1000
+"""Requests that may be there."""
+LARGEST, SPARE = 256 * 2**20, 2**30
+"""Bytes of the pictures of a request, and of the disk that stay free."""
 LINES = 6
 """Of the log that are shown."""
 
@@ -109,8 +113,7 @@ class Requests:
 
     def __init__(self, folder: Path, out: Path) -> None:
         self.folder, self.out = folder, out
-        self._one = threading.Lock()
-        self._working: dict[str, BaseProcess] = {}
+        self._line = Line(answer)
 
     def names(self) -> list[str]:
         """Return the requests, the latest first."""
@@ -124,15 +127,27 @@ class Requests:
         Raises
         ------
         InputError
-            It has no picture, its reference names no folder, or another request has it.
+            It has no picture or too much of them, its reference names no folder, another request
+            has it, or too many are there.
         """
         if not files:
             raise InputError("a request needs a picture: drop the files that were sent")
+        size = sum(len(sent.content) for sent in files)
+        if size > LARGEST:
+            raise InputError(
+                f"the pictures have {size >> 20} MiB together; expected at most {LARGEST >> 20}: "
+                "send them as two requests"
+            )
+        self._check_room(size)
         name = as_folder(letter.get("reference") or "request")
         folder = self.folder / name
-        if folder.exists():
-            raise InputError(f"there is a request called {name} already: give another reference")
-        folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            raise InputError(
+                f"there is a request called {name} already: give another reference"
+            ) from None
         taken: set[str] = set()
         for number, sent in enumerate(files):
             with atomic_file(folder / _file_name(sent.name, number, taken)) as temporary:
@@ -142,48 +157,50 @@ class Requests:
         self.work(name, order)
         return name
 
+    def _check_room(self, size: int) -> None:
+        """Refuse a request that would fill the disk, or wait behind too many others."""
+        if self._line.full:
+            raise InputError("too many requests are being worked on: send it when some are done")
+        if len(self.names()) >= KEPT:
+            raise InputError(
+                f"{self.folder} holds {KEPT} requests, the most there may be: move old ones away"
+            )
+        there = next(each for each in (self.folder, *self.folder.parents) if each.exists())
+        if shutil.disk_usage(there).free < size + SPARE:
+            raise InputError(f"the disk of {self.folder} is nearly full: make room first")
+
     def work(self, name: str, order: Order | None = None) -> None:
-        """Work on a request, anew or on; with another order, that one counts from now on.
+        """Work on a request, anew or on, when those before it are done.
+
+        With another order, that one counts from now on.
 
         Raises
         ------
         InputError
-            It is being worked on.
+            It is being worked on, or too many are.
         KeyError
             There is none of this name.
         """
         how = self._how(name)
-        with self._one:
-            before = self._working.get(name)
-            if before is not None and read_json(how / STATE)["state"] != RUNNING:
-                before.join()  # it is done, and about to end
-            if self._runs(name):
-                raise InputError(f"{name} is being worked on")
+        if (how / STATE).is_file() and read_json(how / STATE)["state"] != RUNNING:
+            self._line.settle(name)  # it is done, and about to end
+
+        def prepare() -> None:
             how.mkdir(exist_ok=True)
             if order is not None:
                 write_json(how / FORM, asdict(order))
             write_json(how / STATE, {"state": RUNNING})
-            begun = multiprocessing.get_context("spawn").Process(
-                target=answer, args=(str(self.folder / name), str(self.out)), daemon=False
-            )
-            begun.start()
-            self._working[name] = begun
+
+        self._line.add(name, (str(self.folder / name), str(self.out)), prepare)
 
     def stop(self, name: str) -> None:
         """Stop working on a request; what was found stays, and it can go on."""
         self._how(name)
-        with self._one:
-            process = self._working.pop(name, None)
-            if process is not None and process.is_alive():
-                process.terminate()
-                process.join(5)
-                if process.is_alive():
-                    process.kill()
+        self._line.stop(name)
 
     def close(self) -> None:
         """Stop all work: it goes on when somebody asks for it after the next start."""
-        for name in list(self._working):
-            self.stop(name)
+        self._line.close()
 
     def order(self, name: str) -> Order:
         """Return what is to be done about a request."""
@@ -201,12 +218,15 @@ class Requests:
         """Return how far a request is: ``state``, ``error``, ``steps``, ``lines``."""
         how = self._how(name)
         known = read_json(how / STATE) if (how / STATE).is_file() else {"state": STOPPED}
-        if known["state"] == RUNNING and not self._runs(name):
+        before = self._line.before(name)
+        if known["state"] == RUNNING and before is None:
             known = {"state": STOPPED}
         target = self.target(name)
         done = {path.stem for path in (target / "steps").glob("*.json")}
         log = how / LOG
         said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        if before:
+            said = f"waiting for {before} {'request' if before == 1 else 'requests'} before it"
         return {
             "state": known["state"],
             "error": known.get("error", ""),
@@ -240,18 +260,15 @@ class Requests:
 
     def _how(self, name: str) -> Path:
         """Return the folder of what is known of a request; no other folder can be named."""
-        plain = fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)
+        plain = fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", name)
         if not plain or not (self.folder / name / LETTERS[0]).is_file():
             raise KeyError(name)
         return self.folder / name / HOW
 
-    def _runs(self, name: str) -> bool:
-        process = self._working.get(name)
-        return process is not None and process.is_alive()
-
 
 def answer(folder: str, out: str) -> None:
     """Answer a request; runs in the other process, whose words go to the log."""
+    end_with_parent()
     how = Path(folder) / HOW
     log = os.open(how / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for stream in (sys.stdout, sys.stderr):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from untrain.core.errors import InputError
 from untrain.runs.status import status
 from untrain.serve import runs as parts
 from untrain.serve.compared import compared_parts
-from untrain.serve.responses import at
+from untrain.serve.responses import PRIVATE, at, file_of
 from untrain.serve.safety import FIGURE_POLICY, REPORT_POLICY
 from untrain.serve.shelf import Shelf
 from untrain.serve.site import Site, page_numbers
@@ -32,14 +32,15 @@ class Running(Site):
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
+        pages = self.lanes.pages
         return [
-            at("/runs", self.runs),
-            at("/compare", self.compare),
-            at("/runs/{run}", self.run),
-            at("/runs/{run}/state", self.state),
-            at("/runs/{run}/report", self.report),
-            at("/runs/{run}/figures/{name}.svg", self.figure),
-            at("/runs/{run}/pictures/{model}/{prompt}/{number:int}", self.picture),
+            at("/runs", self.runs, pages),
+            at("/compare", self.compare, pages),
+            at("/runs/{run}", self.run, pages),
+            at("/runs/{run}/state", self.state, pages),
+            at("/runs/{run}/report", self.report, pages),
+            at("/runs/{run}/figures/{name}.svg", self.figure, pages),
+            at("/runs/{run}/pictures/{model}/{prompt}/{number:number}", self.picture, pages),
         ]
 
     def runs(self, request: Request) -> Response:
@@ -72,23 +73,22 @@ class Running(Site):
 
     def report(self, request: Request) -> Response:
         """Return a run's own page, which may run its script and read nothing else."""
-        path = self._folder(request) / "report.html"
+        folder = self._folder(request)
         headers = {"Content-Security-Policy": REPORT_POLICY}
-        return FileResponse(path, media_type="text/html", headers=headers)
+        return file_of(folder, folder / "report.html", "text/html", headers)
 
     def figure(self, request: Request) -> Response:
         """Return a figure of a run."""
-        path = parts.figure_file(self._folder(request), request.path_params["name"])
-        headers = {"Content-Security-Policy": FIGURE_POLICY, "Cache-Control": "max-age=60"}
-        return FileResponse(path, media_type="image/svg+xml", headers=headers)
+        folder = self._folder(request)
+        path = parts.figure_file(folder, request.path_params["name"])
+        headers = {"Content-Security-Policy": FIGURE_POLICY, **PRIVATE}
+        return file_of(folder, path, "image/svg+xml", headers)
 
     def picture(self, request: Request) -> Response:
         """Return a picture that a model of a run drew."""
-        asked = request.path_params
-        path = parts.picture_file(
-            self._folder(request), asked["model"], asked["prompt"], asked["number"]
-        )
-        return FileResponse(path, media_type="image/png", headers={"Cache-Control": "max-age=60"})
+        asked, folder = request.path_params, self._folder(request)
+        path = parts.picture_file(folder, asked["model"], asked["prompt"], asked["number"])
+        return file_of(folder, path, "image/png", PRIVATE)
 
     def _folder(self, request: Request) -> Path:
         return self._named(request.path_params["run"])

@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +34,8 @@ PICTURES, PICTURE_BYTES = 200, 2**30
 """Pictures asked about that are kept, the latest ones: by number, and by bytes."""
 OF_CATALOG = "image:"
 """Begins the key of a picture that is an image of the catalogue; its id follows."""
-ANSWERS = 50
+ANSWERS, ANSWER_BYTES = 50, 2**28
+"""Answers that are kept, by number and by the bytes of their pictures."""
 WIDE = 200
 """Hits that are looked through where a filter leaves some out."""
 
@@ -114,10 +116,11 @@ class Shelf:
         self.state = State()
         self._tracer: Tracer | None = None
         self._one = threading.Lock()  # two searches at once would slow each other down
+        self._model = threading.Lock()  # influence takes minutes: searches do not wait for it
         self._pictures: Latest[Asked] = Latest(
             PICTURES, lambda asked: asked.pixels.nbytes + len(asked.content), PICTURE_BYTES
         )
-        self._answers: Latest[Found] = Latest(ANSWERS, limit=1)
+        self._answers: Latest[Found] = Latest(ANSWERS, _weight, ANSWER_BYTES)
 
     def start(self) -> threading.Thread:
         """Begin to open, aside; `state` says how far it is."""
@@ -219,7 +222,7 @@ class Shelf:
         question = keys, prompt, top, wide, influence
         found = self._answers.get(question)
         if found is None:
-            with self._one:
+            with self._model if influence else self._one:
                 found = self._answers.get(question) or self._found(*question)
                 self._answers.keep(question, found)
         return found
@@ -237,7 +240,8 @@ class Shelf:
             pictures[name] = asked
         images = {name: asked.pixels for name, asked in pictures.items()}
         own = {name: asked.name for name, asked in pictures.items() if asked.of_catalog}
-        found = self.tracer.trace(images, prompt, WIDE if wide else top, themselves=own)
+        with self._one if influence else nullcontext():
+            found = self.tracer.trace(images, prompt, WIDE if wide else top, themselves=own)
         beside, notes = None, found.notes
         if influence:
             from untrain.api.asking import beside_trace
@@ -252,3 +256,8 @@ class Shelf:
             )
             notes = (*told, *notes)
         return Found(found, pictures, beside, notes, time.perf_counter() - start)
+
+
+def _weight(found: Found) -> int:
+    """Return the bytes of the pictures of an answer."""
+    return sum(asked.pixels.nbytes + len(asked.content) for asked in found.pictures.values())

@@ -11,8 +11,23 @@ from starlette.responses import HTMLResponse, Response
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import UntrainError
+from untrain.serve.lanes import Busy, Lane
 from untrain.serve.pages import page
 from untrain.serve.shelf import Shelf
+
+
+class Lanes:
+    """What is done at once: pages, searches, influence, and pictures that are decoded.
+
+    A kind of work that takes seconds leaves the threads of the others alone.
+    """
+
+    def __init__(self) -> None:
+        self.pages = Lane(8, 500)
+        self.searches = Lane(2, 100)
+        self.influence = Lane(1, 10)
+        self.decoding = Lane(2, 50)
+        self.errors = Lane(2, 500)
 
 
 class Site:
@@ -21,10 +36,11 @@ class Site:
     Parameters
     ----------
     shelf : Shelf
+    lanes : Lanes
     """
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
+    def __init__(self, shelf: Shelf, lanes: Lanes) -> None:
+        self.shelf, self.lanes = shelf, lanes
 
     def page(self, template: str, request: Request, code: int = 200, **values: Any) -> Response:
         """Return a page, filled in."""
@@ -51,6 +67,11 @@ class Site:
             words = words[:1].upper() + words[1:]
             told = {"title": "That does not work", "words": words, "back": _back(request.url.path)}
             return self.page("error", request, 422, **told)
+        if isinstance(error, Busy):
+            words = "More people ask at the same time than this machine can answer. Ask again soon."
+            busy = self.page("error", request, 503, title="One moment", words=words)
+            busy.headers["Retry-After"] = "5"
+            return busy
         return self.missing(request, "such page")
 
 

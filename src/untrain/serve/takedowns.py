@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from untrain.core.errors import InputError
@@ -22,11 +20,11 @@ from untrain.report.takedown import KINDS, PARTS, Told, in_short
 from untrain.runs.find import has_model
 from untrain.serve.decoding import BYTES, Decoder
 from untrain.serve.requested import Order, Place, Sent
-from untrain.serve.responses import at, attached, form_of, picture, wrong
+from untrain.serve.responses import at, attached, file_of, form_of, picture, wrong
 from untrain.serve.runs import run_folders
 from untrain.serve.safety import REPORT_POLICY
 from untrain.serve.shelf import Shelf
-from untrain.serve.site import Site, shown
+from untrain.serve.site import Lanes, Site, shown
 from untrain.takedowns.finding import SIMILAR
 from untrain.takedowns.record import IDS, RECORD, REPORT
 from untrain.takedowns.request import WORDS
@@ -60,26 +58,28 @@ class Takedowns(Site):
     Parameters
     ----------
     shelf : Shelf
+    lanes : Lanes
     decoder : Decoder
         For pictures that were sent.
     """
 
-    def __init__(self, shelf: Shelf, decoder: Decoder) -> None:
-        super().__init__(shelf)
+    def __init__(self, shelf: Shelf, lanes: Lanes, decoder: Decoder) -> None:
+        super().__init__(shelf, lanes)
         self.decoder, self.requests = decoder, shelf.requests
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
+        pages = self.lanes.pages
         return [
-            at("/takedowns", self.home),
+            at("/takedowns", self.home, pages),
             Route("/takedowns", self.send, methods=["POST"]),
-            at("/takedowns/{name}", self.request),
-            at("/takedowns/{name}/state", self.state),
-            at("/takedowns/{name}/sent/{number:int}", self.sent),
-            at("/takedowns/{name}/files/{file}", self.file),
-            at("/takedowns/{name}/all.zip", self.all_files),
+            at("/takedowns/{name}", self.request, pages),
+            at("/takedowns/{name}/state", self.state, pages),
+            at("/takedowns/{name}/sent/{number:number}", self.sent, pages),
+            at("/takedowns/{name}/files/{file}", self.file, pages),
+            at("/takedowns/{name}/all.zip", self.all_files, pages),
             Route("/takedowns/{name}/work", self.work, methods=["POST"]),
-            at("/takedowns/{name}/stop", self.stop, "POST"),
+            at("/takedowns/{name}/stop", self.stop, pages, "POST"),
         ]
 
     def home(self, request: Request) -> Response:
@@ -108,7 +108,7 @@ class Takedowns(Site):
     async def send(self, request: Request) -> Response:
         """Take a request and begin to work on it."""
         fields = await form_of(request)
-        name = await run_in_threadpool(self._take, fields)
+        name = await self.lanes.pages.run(lambda: self._take(fields))
         return RedirectResponse(f"/takedowns/{name}", 303)
 
     def _take(self, fields: dict[str, list[str]]) -> str:
@@ -202,13 +202,13 @@ class Takedowns(Site):
     def file(self, request: Request) -> Response:
         """Return the report, the record or the list of ids."""
         name, file = request.path_params["name"], request.path_params["file"]
-        path: Path = self.requests.target(name) / file
-        if file not in FILES or not path.is_file():
+        if file not in FILES:
             raise KeyError(file)
+        target = self.requests.target(name)
         saved = request.query_params.get("save") == "1" or file != REPORT
         headers = {"Content-Security-Policy": REPORT_POLICY} if file == REPORT else {}
         headers |= attached(f"{name}-{file}") if saved else {}
-        return FileResponse(path, media_type=FILES[file], headers=headers)
+        return file_of(target, target / file, FILES[file], headers)
 
     def all_files(self, request: Request) -> Response:
         """Return the report, the record and the list of ids in a folder, as a zip file."""
@@ -226,7 +226,7 @@ class Takedowns(Site):
     async def work(self, request: Request) -> Response:
         """Go on with a request, or do it again with what somebody corrected."""
         name, fields = request.path_params["name"], await form_of(request)
-        await run_in_threadpool(self._work, name, fields)
+        await self.lanes.pages.run(lambda: self._work(name, fields))
         return RedirectResponse(f"/takedowns/{name}", 303)
 
     def _work(self, name: str, fields: dict[str, list[str]]) -> None:

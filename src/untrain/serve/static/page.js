@@ -223,3 +223,14 @@ document.addEventListener("keydown", (event) => {
   const to = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
   if (to) document.querySelector(`a[rel=${to}]`)?.click();
 });
+
+// The token, behind the # of the address that the terminal shows: no browser sends that part ----------
+const enter = $("enter");
+if (enter) {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) {
+    history.replaceState(null, "", location.pathname + location.search);
+    $("token").value = given;
+    enter.submit();
+  }
+}

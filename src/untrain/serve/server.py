@@ -1,0 +1,130 @@
+"""The server: a socket that listens, the application behind it, and an end that comes when asked.
+
+Of uvicorn only what is needed: one way of speaking HTTP, whatever else is installed; no proxy is
+believed, nothing of an address (which may name what somebody looks for) goes to a log.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from untrain.core.errors import InputError
+from untrain.serve.app import make_app
+from untrain.serve.connections import Connection, Limits, limits_here
+from untrain.serve.safety import ANY
+from untrain.serve.shelf import Shelf
+
+SHORTEST = 16
+"""Characters of a token that somebody chose."""
+HEAD_BYTES = 65_536
+PATIENCE = 5
+"""Seconds that an answer has to come to its end after somebody stopped the server."""
+
+
+def serve(
+    shelf: Shelf,
+    host: str,
+    listening: socket.socket,
+    token: str | None,
+    opened: Callable[[str], None],
+) -> None:
+    """Serve until it is stopped.
+
+    Parameters
+    ----------
+    host : str
+    listening : socket
+        As `untrain.serve.listening.listen` returns it.
+    token : str, optional
+        Needed where the socket can be reached from elsewhere; made then, if left out.
+    opened : callable
+        Told the address when it answers: with the token behind ``#``, which no browser sends.
+
+    Raises
+    ------
+    InputError
+        The token can be guessed.
+    """
+    address, port = listening.getsockname()[:2]
+    here = ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    if token is not None and len(token) < SHORTEST:
+        raise InputError(
+            f"the token has {len(token)} characters; expected at least {SHORTEST}, or leave it out"
+        )
+    if not here and token is None:
+        token = secrets.token_urlsafe(24)
+    shown = f"[{host}]" if ":" in host else host
+    app = make_app(shelf, names_of(host, address, port), token)
+    opened(f"http://{shown}:{port}/" + (f"#token={token}" if token else ""))
+    try:
+        with listening:
+            make_server(app).run(sockets=[listening])
+    finally:
+        shelf.requests.close()  # also where somebody could not wait for the end
+        _leave()
+
+
+def make_server(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Server:
+    """Return the server of an application; left out, the limits are those of this machine."""
+
+    class Limited(Connection):
+        pass
+
+    Limited.limits = limits or limits_here()
+    config = uvicorn.Config(
+        app,
+        http=Limited,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        interface="asgi3",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=max(1, int(Limited.limits.head)),
+        timeout_graceful_shutdown=PATIENCE,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+    )
+    return uvicorn.Server(config)
+
+
+def names_of(host: str, address: str, port: int) -> set[str]:
+    """Return what the header ``Host`` may be.
+
+    Parameters
+    ----------
+    host, address : str
+        As they were asked for, and as the socket has them.
+    port : int
+    """
+    at = ipaddress.ip_address(address.partition("%")[0])
+    names = {host, address}
+    if at.is_loopback:
+        names |= {"127.0.0.1", "localhost", "::1"}
+    if at.is_unspecified:
+        names |= {ANY, "localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
+    known = {f"[{name}]" if ":" in name else name for name in names}
+    usual = known - {ANY} if port == 80 else set()  # browsers leave this port out
+    return {f"{name}:{port}" for name in known} | usual
+
+
+def _leave() -> None:
+    """End the process if a search still goes on, which nobody waits for; nothing is half written.
+
+    What is written is renamed into place, so that it is whole or not there.
+    """
+    others = [each for each in threading.enumerate() if not each.daemon]
+    if len(others) > 1 and threading.current_thread() is threading.main_thread():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
