@@ -15,7 +15,7 @@ from untrain.serve.compared import compared_parts
 from untrain.serve.responses import PRIVATE, at, file_of
 from untrain.serve.safety import FIGURE_POLICY, REPORT_POLICY
 from untrain.serve.shelf import Shelf
-from untrain.serve.site import Site, page_numbers
+from untrain.serve.site import Lanes, Site, page_numbers
 
 PAGE = 20
 """Runs on one page."""
@@ -26,8 +26,8 @@ ANSWERS = 2000
 class Running(Site):
     """Runs."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        super().__init__(shelf)
+    def __init__(self, shelf: Shelf, lanes: Lanes) -> None:
+        super().__init__(shelf, lanes)
         self._told = parts.Told(ANSWERS)
 
     def routes(self) -> list[Route]:
