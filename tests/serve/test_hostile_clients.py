@@ -180,13 +180,13 @@ def test_every_answer_says_what_it_may_do(site: Any) -> None:
 
 
 def test_an_error_of_ours_has_the_headers_and_no_trace(site: Any, monkeypatch: Any) -> None:
-    from untrain.serve import runs
+    from untrain.serve.running import Running
 
     def broken(*given: Any) -> None:
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr(runs, "run_list", broken)
-    answer = site.get("/runs")
+    monkeypatch.setattr(Running, "_named", broken)
+    answer = site.get("/runs/first")
     assert answer.status_code == 500
     assert SECRET not in answer.text and "content-security-policy" in answer.headers
 
