@@ -21,9 +21,9 @@ import pandas as pd
 
 from untrain.attribution.fitting import fit_weights, spearman
 from untrain.core.errors import InputError
+from untrain.core.images import read_picture
 from untrain.core.progress import track
 from untrain.runs.examples import read_examples
-from untrain.runs.pictures import read_picture
 from untrain.runs.run import Run, open_run
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.metrics import METRICS

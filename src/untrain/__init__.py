@@ -58,7 +58,7 @@ _PUBLIC = {
     "load_encoder": "untrain.encoders",
     "load_result": "untrain.api",
     "preset_of": "untrain.generators.dalle.presets",
-    "read_image": "untrain.catalogs.base",
+    "read_image": "untrain.core.images",
     "register": "untrain.generators.registry",
     "takedown": "untrain.api",
     "trace": "untrain.api",
@@ -132,9 +132,9 @@ if TYPE_CHECKING:
     from untrain.attribution.calibration import Calibration
     from untrain.banks.benchmark.read import Benchmark
     from untrain.catalogs import Catalog, export_folder, inspect, load_catalog
-    from untrain.catalogs.base import read_image
     from untrain.catalogs.picture_frame import PictureFrame
     from untrain.core.errors import InputError, UntrainError
+    from untrain.core.images import read_image
     from untrain.encoders import Encoder, load_encoder
     from untrain.experiment.planned import Plan
     from untrain.generators.base import Generations, Generator, Noise, kept_rows

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.helpers.catalogs import encoded, small_catalog
-from untrain.catalogs.base import Catalog, decode, fit_into, read_image
+from untrain.catalogs.base import Catalog, fit_into
 from untrain.core.errors import InputError
+from untrain.core.images import decode, read_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
 

@@ -318,8 +318,8 @@ def _read(image: Picture) -> tuple[np.ndarray, str]:
     """Return a picture's pixels, and the SHA-256 of its bytes where it is a file."""
     import numpy as np
 
-    from untrain.catalogs.base import decode
     from untrain.catalogs.pictures import local_path, pixels_of
+    from untrain.core.images import decode
 
     if isinstance(image, bytes):
         return np.asarray(decode(image, "picture")), hashlib.sha256(image).hexdigest()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from untrain.api.effect import check_known
 from untrain.api.result_tables import ResultTables
 from untrain.core.errors import InputError, UntrainError
-from untrain.runs.pictures import open_picture
+from untrain.core.images import open_picture
 
 if TYPE_CHECKING:
     from PIL import Image

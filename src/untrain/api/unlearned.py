@@ -50,7 +50,7 @@ class UnlearnedModel:
 
     def sheet(self) -> Image.Image:
         """Return pictures of the run's prompts by both models, before on the left of each row."""
-        from untrain.runs.pictures import open_picture
+        from untrain.core.images import open_picture
         from untrain.runs.unlearned import SHEET
 
         return open_picture(self.folder / SHEET)

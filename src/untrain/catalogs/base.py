@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from untrain.catalogs.columns import Ids, Texts, fingerprint_of, first_of_equals
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
-from untrain.core.outside import read_bytes
+from untrain.core.images import decode
 
 if TYPE_CHECKING:
     from untrain.catalogs.picture_frame import PictureFrame
@@ -284,56 +282,6 @@ class Catalog:
 
 def _at(texts: Sequence[str], rows: np.ndarray) -> Sequence[str]:
     return texts.take(rows) if isinstance(texts, Texts) else tuple(texts[i] for i in rows)
-
-
-def decode(data: bytes, name: str) -> Image.Image:
-    """Decode an image to RGB, upright, transparency over white; `InputError` if it cannot be."""
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            image = in_rgb(opened)
-            return image.copy() if image is opened else image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"image '{name}' is too large to be decoded safely ({error})") from None
-    except UnidentifiedImageError:
-        raise InputError(f"image '{name}' is not in an image format that Pillow can read") from None
-    except Exception as error:  # on broken files Pillow raises nearly anything
-        raise InputError(f"image '{name}' cannot be decoded ({error})") from None
-
-
-def in_rgb(image: Image.Image) -> Image.Image:
-    """Return an image in RGB, upright, transparency over white; itself, if it is that."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
-        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
-        return image
-    rgba = image.convert("RGBA")
-    canvas = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(canvas, rgba).convert("RGB")
-
-
-def read_image(path: Path | str) -> np.ndarray:
-    """Return a picture file of any format that Pillow reads as uint8 (height, width, 3), RGB.
-
-    Upright, transparency over white; of an animation its first frame.
-
-    Raises
-    ------
-    InputError
-        There is no such file, or it holds no whole picture.
-    """
-    path = Path(path).expanduser()
-    try:
-        data = read_bytes(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; expected a picture (JPEG, PNG, …)") from None
-    except OSError as error:
-        fault = "is a folder" if path.is_dir() else f"cannot be read ({error.strerror})"
-        raise InputError(f"{path} {fault}; expected a picture (JPEG, PNG, …)") from None
-    if not data:
-        raise InputError(f"{path} is empty; expected a picture (JPEG, PNG, …)")
-    return np.array(decode(data, str(path)))
 
 
 def fit_into(image: Image.Image, size: tuple[int, int], resize: str = PAD) -> np.ndarray:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 import numpy as np
-from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cache_folder
 from untrain.core.digests import digests_of
 from untrain.core.files import fingerprint
 from untrain.core.growing import GrowingTable
+from untrain.core.images import opened
 from untrain.core.parallel import in_threads
 
 AT_ONCE = 4096  # images whose facts are found and written at a time
@@ -89,9 +88,9 @@ def sizes_of(catalog: Catalog) -> dict[str, np.ndarray]:
 
 
 def _size(data: bytes) -> tuple[int, int, int]:
-    with Image.open(io.BytesIO(data)) as opened:
-        width, height = opened.size
-        if opened.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientations that lie on a side
+    with opened(data, "that is measured") as image:
+        width, height = image.size
+        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientations that lie on a side
             width, height = height, width
     return len(data), width, height
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from untrain.catalogs.base import PNG_SIGNATURE, Catalog
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.progress import track
@@ -107,7 +108,7 @@ def write_folder(catalog: Catalog, folder: Path) -> None:
         data = catalog.encoded(image_id)
         suffix = ".png" if data.startswith(PNG_SIGNATURE) else ".jpg"
         for name, content in ((f"{image_id}{suffix}", data), (f"{image_id}.txt", caption.encode())):
-            with (folder / name).open("xb") as file:
+            with disk.open_new(folder / name) as file:
                 file.write(content)
 
 

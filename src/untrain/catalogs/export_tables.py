@@ -6,12 +6,11 @@ import csv
 import io
 import json
 import re
-import shutil
 import tarfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from untrain.catalogs import choice
 from untrain.catalogs.base import PNG_SIGNATURE, Catalog
 from untrain.catalogs.choice import as_text
 from untrain.catalogs.formats import arrow_rows, tables, webdataset
+from untrain.core import disk
 from untrain.core.progress import track
 
 SHARD = 2**28  # bytes of images in a file, about
@@ -36,7 +36,7 @@ Pair = tuple[str, str, bytes, dict[str, str]]
 def write_csv(catalog: Catalog, folder: Path) -> None:
     """Write ``table.csv`` and the images it names."""
     names = ["id", "image", "caption", *_attribute_names(catalog)]
-    with (folder / "table.csv").open("w", encoding="utf-8", newline="") as file:
+    with text_file(folder / "table.csv") as file:
         table = csv.writer(file)
         table.writerow(names)
         for image, (image_id, caption, _, attributes) in _with_files(catalog, folder):
@@ -45,7 +45,7 @@ def write_csv(catalog: Catalog, folder: Path) -> None:
 
 def write_imagefolder(catalog: Catalog, folder: Path) -> None:
     """Write ``metadata.jsonl``, as ``imagefolder`` reads it, and the images it names."""
-    with (folder / "metadata.jsonl").open("w", encoding="utf-8") as file:
+    with text_file(folder / "metadata.jsonl") as file:
         for image, (image_id, caption, _, attributes) in _with_files(catalog, folder):
             row = {"file_name": image, "id": image_id, "caption": caption, **attributes}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -61,7 +61,7 @@ def write_coco(catalog: Catalog, folder: Path) -> None:
         annotations.append({"id": number, "image_id": image_id, "caption": caption})
     content = {"images": images, "annotations": annotations}
     text = json.dumps(content, ensure_ascii=False)
-    (folder / "captions.json").write_text(text, encoding="utf-8")
+    disk.write_bytes(folder / "captions.json", text.encode())
 
 
 def write_webdataset(catalog: Catalog, folder: Path) -> None:
@@ -71,7 +71,10 @@ def write_webdataset(catalog: Catalog, folder: Path) -> None:
     number = 0
     for place, first in enumerate(pairs):
         path = folder / f"data-{place:05d}.tar"
-        with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        with (
+            disk.open_new(path) as file,
+            tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
             for image_id, caption, data, attributes in _shard(first, pairs):
                 key = image_id if named else f"{number:09d}"
                 more = attributes if named else {webdataset.OWN_ID: image_id, **attributes}
@@ -101,7 +104,8 @@ def write_parquet(catalog: Catalog, folder: Path) -> None:
     )
     pairs = _pairs(catalog)
     for place, first in enumerate(pairs):
-        with pq.ParquetWriter(folder / f"data-{place:05d}.parquet", schema) as writer:
+        path = folder / f"data-{place:05d}.parquet"
+        with disk.open_new(path) as file, pq.ParquetWriter(file, schema) as writer:
             shard = _shard(first, pairs)
             while rows := list(islice(shard, GROUP)):
                 records: list[dict[str, Any]] = [
@@ -117,13 +121,18 @@ def write_datasets(catalog: Catalog, folder: Path) -> None:
 
     datasets = library()
     passing = folder / "passing"
-    passing.mkdir()
+    disk.make_new_folder(passing)
     write_parquet(catalog, passing)
     files = sorted(map(str, passing.glob("*.parquet")))
     data = datasets.Dataset.from_parquet(files, cache_dir=str(passing / "cache"))
     data.save_to_disk(str(folder))
     del data  # it maps the files below
-    shutil.rmtree(passing)
+    disk.delete(passing)
+
+
+def text_file(path: Path) -> TextIO:
+    """Open a new file for text in UTF-8 whose line ends are written as they are given."""
+    return io.TextIOWrapper(disk.open_new(path), "utf-8", newline="")
 
 
 def _attribute_names(catalog: Catalog) -> list[str]:
@@ -161,8 +170,8 @@ def _with_files(catalog: Catalog, folder: Path) -> Iterator[tuple[str, Pair]]:
     for number, pair in enumerate(_pairs(catalog)):
         name = f"images/{number // 10_000:04d}/{number:09d}.{_suffix(pair[2])}"
         file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(pair[2])
+        disk.make_folder(file.parent)
+        disk.write_bytes(file, pair[2])
         yield name, pair
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
+from untrain.core.given import read_table
 from untrain.core.notes import Note
 
 FOLDER = "folder"
@@ -145,17 +146,13 @@ def _text(value: object) -> str | None:
 def _of_file(catalog: Catalog, path: Path) -> tuple[pd.Series, list[Note]]:
     """Read a file of ids and groups; ids that the catalogue lacks are counted and left out."""
     try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            separator = _TABLES[path.suffix.lower()]
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, sep=separator)
+        table = read_table(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist; expected a file of image ids and groups"
         ) from None
-    except Exception as error:  # of whatever library reads it
-        raise InputError(f"{path} cannot be read as a table ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as a table ({error.strerror})") from None
     if table.shape[1] < 2:
         raise InputError(
             f"{path} has {table.shape[1]} column: expected two with heads, image ids and groups"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from untrain.catalogs.base import Catalog, Exclusion, decode
+from untrain.catalogs.base import Catalog, Exclusion
 from untrain.catalogs.reading import by_reason
 from untrain.catalogs.sheet import contact_sheet, one_line, save_sheet
 from untrain.core.files import rng
+from untrain.core.images import decode, opened
 from untrain.core.parallel import in_threads
 
 NEAR_BLANK = 3.0  # standard deviation of all pixel values, 0–255: nothing to be seen below it
@@ -88,7 +87,7 @@ def inspect_sheet(catalog: Catalog, path: Path, n: int = 48, seed: int = 0) -> N
 
 def _measure(data: bytes, image_id: str) -> tuple[int, int, str, float]:
     """Return width and height, the mode as stored, and the standard deviation of the values."""
-    with Image.open(io.BytesIO(data)) as header:
+    with opened(data, image_id) as header:
         mode = header.mode
     image = decode(data, image_id)
     # From the histogram: exact, and without an array of floats the size of the picture.

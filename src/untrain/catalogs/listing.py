@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from untrain.catalogs.base import Catalog, ReadBytes, Skipped
@@ -29,10 +28,11 @@ from untrain.catalogs.intake import ATTRIBUTE, PLACE, TEXT, catalog_of
 from untrain.catalogs.reading import FolderReader, folders_of, refuse_if_unusable
 from untrain.core.cache import cached
 from untrain.core.errors import InputError
-from untrain.core.files import fingerprint, read_json, write_json
+from untrain.core.files import fingerprint, map_arrow, read_json, write_arrow, write_json
 from untrain.core.outside import is_file, open_regular, resolved
 from untrain.core.printing import escape
 from untrain.core.progress import console
+from untrain.core.tensors import read_array, write_array
 
 LISTING = "listing.json"
 VERSION = 4  # raise it when what is read changes
@@ -168,8 +168,8 @@ def _read(folder: Path, origin: Origin, looked: dict[str, str] | None) -> Catalo
         looked.update(_states(map(Path, meta["places"])))
         if fingerprint(looked) != meta["stamp"]:
             raise InputError(f"{origin.name} has changed since it was read; run the command again")
-    table = pa.ipc.open_file(pa.memory_map(str(folder / "images.arrow"))).read_all()
-    places = Places(np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False))
+    table = map_arrow(folder / "images.arrow")
+    places = Places(read_array(folder / "places.npy"))
     if not len(table) == places.table.shape[1] == meta["rows"]:
         raise ValueError("the files of the listing differ in length")
     known = READERS[meta["reader"]["kind"]]
@@ -212,10 +212,8 @@ def _write(folder: Path, origin: Origin, catalog: Catalog, before: Mapping[str, 
         "skipped": [[item.name, item.reason] for item in catalog.skipped],
     }
     table, places = _tabled(catalog, read.files, known)
-    folder.mkdir()
-    with pa.ipc.new_file(str(folder / "images.arrow"), table.schema) as writer:
-        writer.write_table(table, max_chunksize=ROWS)
-    np.save(folder / "places.npy", places.table, allow_pickle=False)
+    write_arrow(folder / "images.arrow", table, ROWS)
+    write_array(folder / "places.npy", places.table)
     write_json(folder / LISTING, meta)
 
 

@@ -15,10 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from untrain.core.errors import InputError
+from untrain.core.given import open_parquet, whole
 from untrain.core.outside import read_bytes
 
 COLUMNS = {
@@ -190,9 +188,11 @@ def _csv(path: Path, data: bytes) -> Table:
 
 def _parquet(path: Path) -> Table:
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"the opt-out list {path} is not a Parquet file ({error})") from None
+        with open_parquet(path) as file:
+            table = whole(file)
+    except OSError as error:
+        fault = error.strerror
+        raise InputError(f"the opt-out list {path} is not a Parquet file ({fault})") from None
     columns = [
         ["" if v is None else _cell(v) for v in table[n].to_pylist()] for n in table.schema.names
     ]

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from PIL import Image
 
-from untrain.catalogs.base import in_rgb, read_image
 from untrain.core.errors import InputError
+from untrain.core.images import in_rgb, read_image
 
 
 def pixels_of(picture: Any) -> np.ndarray:

@@ -16,8 +16,9 @@ from typing import Protocol
 from PIL import Image
 
 from untrain.catalogs import checked
-from untrain.catalogs.base import Skipped, decode
+from untrain.catalogs.base import Skipped
 from untrain.core.errors import InputError
+from untrain.core.images import decode
 from untrain.core.outside import read_bytes
 from untrain.core.parallel import in_threads
 from untrain.core.progress import bar

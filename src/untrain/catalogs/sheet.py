@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from untrain.core.atomic import atomic_file
+from untrain.core.errors import InputError
+from untrain.core.images import opened, write_png
+from untrain.core.outside import read_bytes
 from untrain.core.targets import check_file_target
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -82,8 +84,7 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
     """Write a sheet as PNG, by whose text `check_sheet_target` knows it again."""
     told = PngInfo()
     told.add_text("Software", SOFTWARE)
-    with atomic_file(path) as temporary:
-        sheet.save(temporary, "PNG", pnginfo=told)
+    write_png(path, sheet, told)
 
 
 def check_sheet_target(path: Path, sources: Iterable[Path] = ()) -> None:
@@ -96,9 +97,9 @@ def check_sheet_target(path: Path, sources: Iterable[Path] = ()) -> None:
 
 def _is_sheet(path: Path) -> bool:
     try:
-        with Image.open(path) as image:
+        with opened(read_bytes(path), path.name, ["PNG"]) as image:
             return image.info.get("Software") == SOFTWARE
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (OSError, InputError):
         return False
 
 

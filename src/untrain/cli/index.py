@@ -135,8 +135,8 @@ def search(
 
     Example: untrain search picture.png --index index-a/ --index index-b/
     """
-    from untrain.catalogs.base import read_image
     from untrain.core.errors import InputError
+    from untrain.core.images import read_image
     from untrain.encoders import load_encoder, pooled
     from untrain.search.sharded import open_shards
 

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 VARIABLE = "UNTRAIN_FSYNC"
 UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -85,6 +86,48 @@ def delete(path: Path) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, or in a folder that is yet to be published."""
     path.write_bytes(data)
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Open a file for writing that is not there yet."""
+    return path.open("xb")
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy the content of a file to where there is none, or to a file that may be replaced."""
+    shutil.copyfile(source, target)
+
+
+def copy_folder(source: Path, target: Path, without: str = "", linked: bool = False) -> None:
+    """Copy a folder into one that is there or not.
+
+    Parameters
+    ----------
+    source, target : Path
+    without : str
+        A pattern of names that are left out.
+    linked : bool
+        Give files a second name instead of copying them, where the file system can.
+    """
+    shutil.copytree(
+        source,
+        target,
+        ignore=shutil.ignore_patterns(without) if without else None,
+        copy_function=_link_or_copy if linked else shutil.copy2,
+        dirs_exist_ok=True,
+    )
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; `OSError` where there are no links."""
+    target.hardlink_to(source)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def append_at(path: Path, start: int, data: bytes | memoryview) -> None:

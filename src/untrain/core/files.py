@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from untrain.core import disk
 from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError, damaged
 from untrain.core.outside import parse_json, parse_yaml, read_text, require_regular
@@ -17,12 +18,24 @@ from untrain.core.text import json_text
 if TYPE_CHECKING:  # every command imports this file, and most need neither to start
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with atomic_file(path) as temporary:
+        disk.write_bytes(temporary, data)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    with atomic_file(target) as temporary:
+        disk.copy_file(source, temporary)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -71,16 +84,52 @@ def opened_whole(path: Path) -> Iterator[None]:
         raise damaged(path, error) from error
 
 
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table, or some of its columns, from Parquet; one that is not whole is `Damaged`."""
+    import pandas as pd
+
+    with opened_whole(path):
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a table from CSV, with options of pandas; one that is not whole is `Damaged`."""
+    import pandas as pd
+
+    with opened_whole(path):
+        return pd.read_csv(path, **options)
+
+
+def map_arrow(path: Path) -> pa.Table:
+    """Return the table of an Arrow file, memory-mapped; one that is not whole is `Damaged`."""
+    import pyarrow as pa
+
+    with opened_whole(path):
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def write_arrow(path: Path, table: pa.Table, rows: int) -> None:
+    """Write a table as an Arrow file in batches of ``rows``, whole or not at all."""
+    import pyarrow as pa
+
+    with (
+        atomic_file(path) as temporary,
+        disk.open_new(temporary) as file,
+        pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer,
+    ):
+        writer.write_table(table, max_chunksize=rows)
+
+
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table as Parquet without its index, whole or not at all."""
     with atomic_file(path) as temporary:
         table.to_parquet(temporary, index=False)
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV without its index, whole or not at all."""
+def write_csv(path: Path, table: pd.DataFrame, **options: Any) -> None:
+    """Write a table as CSV without its index, with options of pandas, whole or not at all."""
     with atomic_file(path) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False, **options)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -19,6 +19,7 @@ from untrain.core.cache import mark_used
 from untrain.core.digests import WORDS, DigestTable
 from untrain.core.files import read_json, write_json
 from untrain.core.marks import is_marked, mark
+from untrain.core.tensors import map_numbers, read_numbers
 
 HASHES, META, LOCK = "hashes.bin", "meta.json", "lock"
 
@@ -71,7 +72,7 @@ class GrowingTable:
         if not len(self):
             return np.empty((0, numbers), kind)
         mark_used(self.folder)
-        return np.memmap(self._file(name), kind, "r", shape=(len(self), numbers))
+        return map_numbers(self._file(name), kind, (len(self), numbers))
 
     def add(self, digests: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
         """Add rows, those whose digest is not there yet; all are on the disk when it returns.
@@ -117,8 +118,8 @@ class GrowingTable:
         counts = [bytes_in(self._file(name)) // self._bytes(name) for name in self._columns]
         rows = min([bytes_in(self.folder / HASHES) // (8 * WORDS), *counts])
         if rows > (known := len(self)):
-            added = np.fromfile(
-                self.folder / HASHES, np.uint64, (rows - known) * WORDS, offset=known * 8 * WORDS
+            added = read_numbers(
+                self.folder / HASHES, np.uint64, (rows - known) * WORDS, known * 8 * WORDS
             )
             self._digests.extend(added.reshape(-1, WORDS))
 

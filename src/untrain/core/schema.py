@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError
-from untrain.core.files import opened_whole, write_csv, write_parquet
+from untrain.core.files import read_csv, read_parquet, write_csv, write_parquet
 
 if TYPE_CHECKING:  # commands that read no table need not import it
     import pandas as pd
@@ -202,16 +202,13 @@ class Table:
         FileNotFoundError
             It is not there.
         """
-        import pandas as pd
-
         path = self.path(folder)
         # An id such as 007 stays one, and a prompt such as "nan" too.
         text = {column.name: str for column in self.columns if column.kind == Kind.TEXT}
-        with opened_whole(path):
-            if self.suffix == ".csv":
-                table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-            else:
-                table = pd.read_parquet(path)
+        if self.suffix == ".csv":
+            table = read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        else:
+            table = read_parquet(path)
         return self.conform(self._renamed(table), str(path))
 
     def _renamed(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -1,13 +1,21 @@
-"""Arrays in safetensors files: the one way that they are read."""
+"""Arrays of untrain's own, in safetensors and NumPy files: the one way they are read and written.
+
+What is not whole is `untrain.core.errors.Damaged`; what cannot be written is `OSError`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from untrain.core import disk
+from untrain.core.atomic import atomic_file
 from untrain.core.files import opened_whole
 
 if TYPE_CHECKING:
@@ -38,3 +46,62 @@ def read_rows(path: Path, name: str, rows: Iterable[int]) -> np.ndarray:
         array = opened.get_slice(name)
         found = [array[int(row) : int(row) + 1] for row in rows]
         return np.concatenate(found) if found else array[:0]
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name as safetensors, whole or not at all."""
+    from safetensors.numpy import save_file
+
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with atomic_file(path) as temporary, _written():
+        save_file(whole, temporary)
+
+
+def write_torch(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors by name as safetensors, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with atomic_file(path) as temporary, _written():
+        save_file({n: each.detach().cpu().contiguous() for n, each in tensors.items()}, temporary)
+
+
+def read_array(path: Path, mapped: bool = True) -> np.ndarray:
+    """Return the array of a ``.npy`` file, memory-mapped if wanted; `Damaged` if not whole."""
+    with opened_whole(path):
+        found: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    return found
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as ``.npy``, whole or not at all."""
+    with atomic_file(path) as temporary, disk.open_new(temporary) as file:
+        np.save(_Plain(file), array, allow_pickle=False)
+
+
+def read_numbers(path: Path, kind: type, count: int, start: int) -> np.ndarray:
+    """Return ``count`` numbers of a file of nothing else, from byte ``start`` on."""
+    return np.fromfile(path, kind, count, offset=start)
+
+
+def map_numbers(path: Path, kind: str | type, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the numbers of a file of nothing else, memory-mapped."""
+    return np.memmap(path, kind, "r", shape=shape)
+
+
+class _Plain:
+    """A file that NumPy writes to as to any other, so that a full disk is said to be one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Turn what safetensors says of a disk into the `OSError` that it was."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"code: (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error

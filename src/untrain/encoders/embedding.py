@@ -14,8 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from untrain.catalogs.base import Catalog, ReadBytes, decode
+from untrain.catalogs.base import Catalog, ReadBytes
 from untrain.core.errors import InputError
+from untrain.core.images import decode
 from untrain.encoders.base import Encoder
 
 BATCH = 16  # images decoded at a time; one batch is in hand and two are ahead of it

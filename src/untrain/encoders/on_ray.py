@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from untrain.catalogs.base import Catalog, decode
+from untrain.catalogs.base import Catalog
 from untrain.core import cluster
 from untrain.core.errors import InputError
+from untrain.core.images import decode
 from untrain.core.notes import Note
 from untrain.core.threads import threads_set
 from untrain.encoders.base import Encoder, pooled

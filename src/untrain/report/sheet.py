@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from untrain.catalogs.sheet import contact_sheet, one_line
+from untrain.core.images import open_picture
 from untrain.report.model_pairs import with_and_without
-from untrain.runs.pictures import open_picture
 from untrain.runs.results import read_results
 
 _EACH = 5  # pictures of a model, at most

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 import numpy as np
 
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import opened_whole
-
-if TYPE_CHECKING:
-    from PIL import Image
+from untrain.core.images import read_picture, write_png
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, np.ndarray]) -> None:
     """Write pictures (uint8 height × width × 3) as ``folder/<name>.png``: all of them or none."""
-    from PIL import Image
-
     with atomic_folder(folder) as temporary:
         for name, pixels in pictures.items():
-            path = temporary / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Read a PNG that untrain wrote, in RGB; `untrain.core.errors.Damaged` if it is none."""
-    from PIL import Image
-
-    with opened_whole(path), Image.open(path, formats=["PNG"]) as image:
-        return image.convert("RGB")
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Read a PNG that untrain wrote as uint8 height × width × 3."""
-    return np.asarray(open_picture(path))
+            write_png(temporary / f"{name}.png", pixels)
 
 
 class PictureFiles(Sequence[np.ndarray]):

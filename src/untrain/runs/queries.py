@@ -21,10 +21,11 @@ from safetensors.numpy import save_file
 from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
+from untrain.core.images import read_picture
 from untrain.core.tables import PROMPTS
 from untrain.core.tensors import read_arrays
 from untrain.generators.queries import Queries
-from untrain.runs.pictures import PictureFiles, read_picture, save_pictures
+from untrain.runs.pictures import PictureFiles, save_pictures
 
 REFERENCE = "reference"
 SAMPLES = "queries.safetensors"

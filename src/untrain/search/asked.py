@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from untrain.catalogs.base import Skipped, decode
+from untrain.catalogs.base import Skipped
 from untrain.catalogs.choice import CAPTIONS, as_text, as_texts, require, there_are
 from untrain.catalogs.formats.tables import IMAGES
 from untrain.catalogs.pictures import local_path, pixels_of
 from untrain.catalogs.reading import natural_key
 from untrain.core.errors import InputError
+from untrain.core.images import decode
 
 TABLES = (".csv", ".tsv", ".parquet")
 OF_PICTURES = (*IMAGES, "picture")

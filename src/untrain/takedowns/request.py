@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from untrain.catalogs.base import read_image
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
+from untrain.core.images import read_image
 from untrain.core.marks import JUNK
 from untrain.core.outside import parse_yaml, read_text
 from untrain.takedowns.hashes import digest_of

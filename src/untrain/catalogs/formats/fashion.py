@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -130,10 +129,10 @@ def _open(source: Path) -> tuple[str, ZipReader | FolderReader]:
     elif source.exists():
         try:
             names = inside = members(source)
-        except (OSError, zipfile.BadZipFile) as error:
+        except OSError as error:
             raise InputError(
-                f"{source} is not a readable zip file ({error}); expected Fashion Product Images "
-                "as downloaded from Kaggle, or its unpacked folder"
+                f"{source} is not a readable zip file ({error.strerror}); expected Fashion Product "
+                "Images as downloaded from Kaggle, or its unpacked folder"
             ) from None
     else:
         raise InputError(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.checked import stamp_of
@@ -27,7 +26,7 @@ from untrain.catalogs.formats.arrow_rows import (
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.intake import BLOCK, Row, Source, take_in
 from untrain.core.errors import InputError
-from untrain.core.outside import require_regular
+from untrain.core.given import open_parquet
 
 SUFFIXES = (".parquet",)
 KEPT = 2**28  # bytes of row groups kept: Parquet gives a whole one for every image
@@ -60,15 +59,15 @@ class ParquetReader:
         try:
             images = self._group(cell.file, cell.group)
             value = images[cell.row]
-        except (OSError, pa.ArrowException, IndexError) as error:
-            raise InputError(f"image '{image_id}' cannot be read ({error})") from None
+        except (OSError, IndexError) as error:
+            fault = getattr(error, "strerror", None) or error
+            raise InputError(f"image '{image_id}' cannot be read ({fault})") from None
         return image_bytes(value, self.paths[cell.file].parent, image_id)
 
     def _group(self, file: int, group: int) -> pa.ChunkedArray:
         with self._lock:
             if (file, group) not in self._groups:
-                require_regular(self.paths[file])
-                with pq.ParquetFile(self.paths[file]) as opened:
+                with open_parquet(self.paths[file]) as opened:
                     table = opened.read_row_group(group, columns=[self.column])
                 self._groups[file, group] = table[self.column]
                 while len(self._groups) > 1 and sum(g.nbytes for g in self._groups.values()) > KEPT:
@@ -125,11 +124,11 @@ def _schema(paths: tuple[Path, ...]) -> tuple[pa.Schema, int]:
     first, total = None, 0
     for path in paths:
         try:
-            require_regular(path)
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path} is not a readable Parquet file ({error})") from None
+        except OSError as error:
+            fault = error.strerror
+            raise InputError(f"{path} is not a readable Parquet file ({fault})") from None
         first = first or schema
         if schema.names != first.names:
             raise InputError(
@@ -144,8 +143,16 @@ def _schema(paths: tuple[Path, ...]) -> tuple[pa.Schema, int]:
 def _rows(paths: tuple[Path, ...], image: str) -> Iterator[Row]:
     number = 0
     for place, path in enumerate(paths):
-        state = stamp_of(path)
-        with pq.ParquetFile(path) as file:
+        for row in _cells(place, path, image, number):
+            yield row
+            number += 1
+
+
+def _cells(place: int, path: Path, image: str, first: int) -> Iterator[Row]:
+    """Yield the rows of a file; those without a name of their own are numbered from ``first``."""
+    number, state = first, stamp_of(path)
+    try:
+        with open_parquet(path) as file:
             wanted = [image, *columns_of(file.schema_arrow, image)]
             for group in range(file.num_row_groups):
                 batches = file.iter_batches(BLOCK, row_groups=[group], columns=wanted)
@@ -156,3 +163,5 @@ def _rows(paths: tuple[Path, ...], image: str) -> Iterator[Row]:
                     stamp = stamp_of_cell(cell, path.parent, at)
                     yield Row(name, values, Cell(place, group, row), read, stamp=stamp)
                     number += 1
+    except OSError as error:
+        raise InputError(f"{path} cannot be read to its end ({error.strerror})") from None

@@ -21,6 +21,7 @@ from untrain.catalogs.choice import Choice
 from untrain.catalogs.formats.shards import expand
 from untrain.catalogs.intake import Row, Source, refuse, take_in
 from untrain.core.errors import InputError
+from untrain.core.given import open_tar
 from untrain.core.outside import limit_of, open_regular, parse_json, too_large
 
 SUFFIXES = (".tar",)
@@ -161,16 +162,16 @@ def _grouped(path: Path) -> Iterator[tuple[str, Members]]:
 
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     try:
-        with open_regular(path) as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
+        with open_tar(path) as archive:
             while (info := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep every one
                 if info.isreg():
                     yield info
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except OSError as error:
         packed = _begins(path) == b"\x1f\x8b"
         hint = "it is compressed: unpack it with gunzip; its images are compressed already"
         raise InputError(
-            f"{path} is not a readable tar file ({hint if packed else error}); "
+            f"{path} is not a readable tar file ({hint if packed else error.strerror}); "
             "expected a WebDataset shard"
         ) from None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from untrain.core.errors import InputError
+from untrain.core.given import open_zip
 from untrain.core.outside import inflate, limit_of, open_regular, too_large
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # read here; others by `zipfile`
@@ -40,8 +41,9 @@ class ZipReader:
     def __call__(self, image_id: str) -> bytes:
         try:
             return _read(self.path, self.files[image_id])
-        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-            raise InputError(f"image '{image_id}' cannot be read ({error})") from None
+        except (OSError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            fault = getattr(error, "strerror", None) or error
+            raise InputError(f"image '{image_id}' cannot be read ({fault})") from None
 
     def stamps(self, ids: Iterable[str]) -> list[str]:
         """Return the stamps of images, see `untrain.catalogs.checked`: by their checksums."""
@@ -54,10 +56,10 @@ def members(path: Path) -> dict[str, Member]:
 
     Raises
     ------
-    OSError, zipfile.BadZipFile
-        What `zipfile` raises if it is no zip.
+    OSError
+        It cannot be opened, or is no zip.
     """
-    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+    with open_zip(path) as archive:
         return {
             info.filename: Member(
                 info.filename,
@@ -79,11 +81,7 @@ def _method(info: zipfile.ZipInfo) -> int:
 def _read(path: Path, member: Member) -> bytes:
     """Return the bytes of a member, checked; opening the file for each costs 10 µs and no state."""
     if member.method < 0:
-        with (
-            open_regular(path) as packed,
-            zipfile.ZipFile(packed) as archive,
-            archive.open(member.name) as unpacked,
-        ):
+        with open_zip(path) as archive, archive.open(member.name) as unpacked:
             data = unpacked.read(limit_of("IMAGE") + 1)
         if len(data) > limit_of("IMAGE"):
             raise too_large(len(data), "IMAGE")

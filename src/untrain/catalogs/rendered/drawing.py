@@ -15,7 +15,7 @@ import pyarrow as pa
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.core.cache import cached
-from untrain.core.files import fingerprint
+from untrain.core.files import fingerprint, map_arrow, write_arrow
 
 CODE = ("articles", "catalog", "pictures", "shapes")
 """Modules of this package that decide what is drawn."""
@@ -70,17 +70,15 @@ def _save(catalog: Catalog, path: Path) -> None:
     columns |= {f"attribute {name}": list(of) for name, of in catalog.attributes.items()}
     about = {"name": catalog.name, "content": catalog.content}
     table = pa.table(columns).replace_schema_metadata(about)
-    with pa.ipc.new_file(str(path), table.schema) as writer:
-        writer.write_table(table, max_chunksize=ROWS)
+    write_arrow(path, table, ROWS)
 
 
 def _load(path: Path) -> Catalog:
-    with pa.memory_map(str(path)) as source:
-        table = pa.ipc.open_file(source).read_all()
-        about = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-        ids, captions, hashes, images = (table[name].to_pylist() for name in FIXED)
-        names = [name for name in table.column_names if name not in FIXED]
-        rows = {name.removeprefix("attribute "): table[name].to_pylist() for name in names}
+    table = map_arrow(path)
+    about = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    ids, captions, hashes, images = (table[name].to_pylist() for name in FIXED)
+    names = [name for name in table.column_names if name not in FIXED]
+    rows = {name.removeprefix("attribute "): table[name].to_pylist() for name in names}
     catalog = Catalog(
         name=about["name"],
         ids=tuple(ids),

@@ -36,9 +36,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from untrain.catalogs.base import Catalog, decode
+from untrain.catalogs.base import Catalog
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
+from untrain.core.images import decode, read_picture
 from untrain.core.progress import track
 from untrain.core.targets import check_folder_target
 from untrain.core.vocabulary import SAMPLER
@@ -46,7 +47,6 @@ from untrain.encoders.base import Encoder
 from untrain.evaluation.study_table import folder_name, study_table
 from untrain.report.model_pairs import with_and_without
 from untrain.report.study.readme import readme
-from untrain.runs.pictures import read_picture
 from untrain.runs.results import RunResults, read_results, rows
 from untrain.search.compare.comparison import compare
 from untrain.search.compare.pixel import resize_folder

@@ -13,6 +13,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from untrain.core.images import open_picture
 from untrain.core.printing import escape
 from untrain.evaluation.measurement import spoken
 from untrain.report.answer import answer
@@ -20,7 +21,6 @@ from untrain.report.model_pairs import with_and_without
 from untrain.report.notes import warnings
 from untrain.report.ranking import first_images
 from untrain.report.tables import effects as tables
-from untrain.runs.pictures import open_picture
 from untrain.runs.results import RunResults, read_results
 
 COLUMNS = ("trained without", "k", "effect", "95 % interval", "p", "naive", "naive interval")

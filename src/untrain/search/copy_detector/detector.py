@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from untrain.catalogs.base import Catalog, read_image
+from untrain.catalogs.base import Catalog
 from untrain.core.digests import digests_of
 from untrain.core.errors import InputError
+from untrain.core.images import read_image
 from untrain.core.parallel import in_threads
 from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.float16 import widen
