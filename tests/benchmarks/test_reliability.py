@@ -30,3 +30,27 @@ def test_figures_that_stand_nowhere_are_named(tmp_path: Path) -> None:
     assert "lost.json is not on the page" in next(page.faults("nothing", tmp_path))
     with pytest.raises(ValueError, match="2 cells, the table 3 columns"):
         storing.store("lost", [["a", 1]], heads=["what", "x", "y"], folder=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.external
+def test_a_few_people_use_the_page_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("uvicorn", reason="needs untrain[serve]")
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("memory and files of a process are read from /proc")
+    import load
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, content in enumerate(load.uploads(8)):
+        (photos / f"{number}.png").write_bytes(content)
+    monkeypatch.setattr(load, "REST", 0)
+    options = ["--catalog", str(photos), "--people", "3", "--seconds", "3", "--think", "0.2"]
+    monkeypatch.setattr("sys.argv", ["load.py", *options, "--name", ""])
+    load.main()
+    lines = capsys.readouterr().out.splitlines()
+    asked = next(line for line in lines if "asking, with the upload" in line).split("  ")
+    assert int(asked[1]) > 0 and asked[-1] == "0"
+    assert sum(line.startswith("all of it") and line.endswith("  0") for line in lines) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,35 @@ from untrain.catalogs import load_catalog
 pytestmark = pytest.mark.external
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def served(runs: Path, token: str | None = None) -> Iterator[str]:
     """Where a page over a small rendered catalogue answers, on loopback."""
-    uvicorn = pytest.importorskip("uvicorn", reason="needs untrain[serve]")
-    import socket
-
+    pytest.importorskip("uvicorn", reason="needs untrain[serve]")
     from untrain.serve.app import make_app
+    from untrain.serve.listening import listen
+    from untrain.serve.server import make_server, names_of
     from untrain.serve.shelf import Shelf
 
     photos = load_catalog("rendered", families=6, size_of_family=4, resolution=32)
-    listening = socket.create_server(("127.0.0.1", 0))
-    host = f"127.0.0.1:{listening.getsockname()[1]}"
-    shelf = Shelf(lambda: (photos, None), None, tmp_path_factory.mktemp("runs"))
-    server = uvicorn.Server(uvicorn.Config(make_app(shelf, [host]), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    while not shelf.ready:
-        time.sleep(0.05)
-    yield f"http://{host}"
-    server.should_exit = True
-    thread.join()
-    listening.close()
+    with listen("127.0.0.1", 0) as listening:
+        address, port = listening.getsockname()[:2]
+        shelf = Shelf(lambda: (photos, None), None, runs)
+        server = make_server(make_app(shelf, names_of(address, address, port), token))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not shelf.ready:
+            time.sleep(0.05)
+        try:
+            yield f"http://{address}:{port}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("runs")) as at:
+        yield at
 
 
 def is_wrong(said: Any) -> bool:
@@ -154,3 +162,50 @@ def test_two_people_see_their_own_answers(chromium: Any, address: str, file: Pat
         page.wait_for_selector(".hits li")
         assert word in page.inner_text(".asked .prompt")
         page.context.close()
+
+
+def test_a_page_of_another_site_can_do_nothing(chromium: Any, address: str) -> None:
+    evil = f"""<img src="{address}/thumbnails/320/0"><img src="{address}/runs">
+      <script src="{address}/static/page.js"></script><iframe src="{address}/"></iframe>
+      <iframe name="into"></iframe>
+      <form method="post" action="{address}/takedowns" target="into"><input name="ids" value="1">
+      </form><script>
+        document.forms[0].submit();
+        fetch("{address}/pictures", {{method: "POST", mode: "no-cors", body: "x"}});
+        fetch("{address}/state").then((a) => a.text()).then((t) => (window.stolen = t));
+      </script>"""
+    context, answers = chromium.new_context(), []
+    tab = context.new_page()
+    tab.route(
+        "http://evil.example/**", lambda asked: asked.fulfill(body=evil, content_type="text/html")
+    )
+    tab.on(
+        "response",
+        lambda got: answers.append(got) if got.url.startswith(address) else None,
+    )
+    tab.goto("http://evil.example/")
+    tab.wait_for_timeout(300)
+    assert [(got.url, got.status) for got in answers if got.status != 403] == []
+    assert tab.evaluate("window.stolen") is None
+    assert tab.evaluate("document.images[0].naturalWidth") == 0
+    context.close()
+
+
+def test_a_token_is_given_once_and_stands_in_no_address(chromium: Any, tmp_path: Path) -> None:
+    with served(tmp_path, "a long enough token") as address:
+        context, asked = chromium.new_context(), []
+        tab = context.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(address)
+        tab.fill("#token", "a wrong token")
+        tab.click("button[type=submit]")
+        assert "not the token" in tab.inner_text("main")
+        tab.goto(f"{address}/#token=a%20long%20enough%20token")
+        tab.wait_for_selector("#drop")
+        assert tab.url == f"{address}/"
+        tab.goto(f"{address}/browse")
+        assert tab.locator(".hits li").count() == 24
+        assert not [url for url in asked if "token" in url.partition("#")[0]]
+        (cookie,) = context.cookies()
+        assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
+        context.close()

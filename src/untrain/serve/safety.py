@@ -111,6 +111,8 @@ class Safety:
             raise
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        if "transfer-encoding" in headers and "content-length" in headers:
+            return PlainTextResponse("a body has one length", 400)  # a proxy may take the other one
         host = headers.get("host", "")
         if not self._is_ours(host):
             known = ", ".join(sorted(self.hosts))

@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import uvicorn
@@ -123,8 +124,13 @@ def _leave() -> None:
 
     What is written is renamed into place, so that it is whole or not there.
     """
-    others = [each for each in threading.enumerate() if not each.daemon]
-    if len(others) > 1 and threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
+        return
+    until = time.monotonic() + 1
+    others = [each for each in threading.enumerate() if not each.daemon][1:]
+    for each in others:  # most are about to end
+        each.join(max(0.0, until - time.monotonic()))
+    if any(each.is_alive() for each in others):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

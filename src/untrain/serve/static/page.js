@@ -179,6 +179,7 @@ function keep(list) {
 function showKept() {
   const list = kept();
   const link = $("kept-link");
+  if (!link) return; // the page that asks for the token
   link.hidden = !list.length;
   link.href = `/kept?${list.map((i) => `i=${i}`).join("&")}`;
   link.querySelector(".count").textContent = list.length;
