@@ -15,7 +15,7 @@ import pandas as pd
 from untrain import __version__
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cached
-from untrain.core.files import fingerprint, read_json, write_json, write_parquet
+from untrain.core.files import fingerprint, read_json, read_parquet, write_json, write_parquet
 from untrain.core.parallel import in_threads
 from untrain.core.progress import bar
 from untrain.encoders.base import Encoder, encode_text, pooled
@@ -61,7 +61,7 @@ class WholeComparison:
     @classmethod
     def load(cls, folder: Path) -> WholeComparison:
         """Read what `save` wrote."""
-        return cls(pd.read_parquet(folder / "pairs.parquet"), read_json(folder / "seconds.json"))
+        return cls(read_parquet(folder / "pairs.parquet"), read_json(folder / "seconds.json"))
 
 
 def clocked(work: Callable[[], T]) -> tuple[T, float]:

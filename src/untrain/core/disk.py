@@ -83,7 +83,7 @@ def delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file under a temporary name, or in a folder that is yet to be published."""
     path.write_bytes(data)
 

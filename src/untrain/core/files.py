@@ -120,6 +120,22 @@ def write_arrow(path: Path, table: pa.Table, rows: int) -> None:
         writer.write_table(table, max_chunksize=rows)
 
 
+def read_columns(path: Path, mapped: bool = False) -> pa.Table:
+    """Return a Parquet file as a table of Arrow's; one that is not whole is `Damaged`."""
+    import pyarrow.parquet as pq
+
+    with opened_whole(path):
+        return pq.read_table(path, memory_map=mapped)
+
+
+def write_columns(path: Path, table: pa.Table) -> None:
+    """Write a table of Arrow's as Parquet, whole or not at all."""
+    import pyarrow.parquet as pq
+
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary)
+
+
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table as Parquet without its index, whole or not at all."""
     with atomic_file(path) as temporary:

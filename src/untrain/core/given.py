@@ -7,6 +7,7 @@ Whatever a library says of what it cannot read is an `OSError` with the words in
 from __future__ import annotations
 
 import errno
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -100,6 +101,23 @@ def read_array(path: Path) -> np.ndarray:
     return found
 
 
+def read_pickled_tensors(path: Path) -> Any:
+    """Return what ``torch.save`` wrote, if it is tensors in plain containers.
+
+    Raises
+    ------
+    OSError
+        As `read_table`.
+    pickle.UnpicklingError
+        It holds more, and would run code.
+    """
+    import torch
+
+    require_regular(path)
+    with readable(pickle.UnpicklingError):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a zip; what reading it raises inside the block is `OSError`, too."""
@@ -119,11 +137,11 @@ def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 @contextmanager
-def readable() -> Iterator[None]:
+def readable(but: type[Exception] = InputError) -> Iterator[None]:
     """Turn whatever a library raises of what it cannot read into `OSError`, with its words."""
     try:
         yield
-    except InputError:
+    except (InputError, but):
         raise
     except OSError as error:
         if error.strerror is None:  # pyarrow's own

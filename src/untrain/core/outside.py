@@ -116,9 +116,11 @@ def require_regular(path: Path | str) -> None:
     check_regular(os.stat(path))  # noqa: PTH116 - its errors say the same
 
 
-def read_bytes(path: Path | str, kind: str = "IMAGE") -> bytes:
+def read_bytes(path: Path | str, kind: str | None = "IMAGE") -> bytes:
     """Return the bytes of a regular file; `OSError` as `open_regular`."""
     with open_regular(path, kind) as file:
+        if kind is None:
+            return file.read()
         most = limit_of(kind)
         data = file.read(most + 1)  # it may have grown since it was opened
     if len(data) > most:

@@ -78,8 +78,8 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(_Plain(file), array, allow_pickle=False)
 
 
-def read_numbers(path: Path, kind: type, count: int, start: int) -> np.ndarray:
-    """Return ``count`` numbers of a file of nothing else, from byte ``start`` on."""
+def read_numbers(path: Path, kind: type, count: int = -1, start: int = 0) -> np.ndarray:
+    """Return ``count`` numbers of a file of nothing else, or all, from byte ``start`` on."""
     return np.fromfile(path, kind, count, offset=start)
 
 

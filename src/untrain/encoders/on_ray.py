@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from untrain.catalogs.base import Catalog
-from untrain.core import cluster
+from untrain.core import cluster, disk
 from untrain.core.errors import InputError
 from untrain.core.images import decode
 from untrain.core.notes import Note
+from untrain.core.tensors import read_numbers
 from untrain.core.threads import threads_set
 from untrain.encoders.base import Encoder, pooled
 from untrain.encoders.embedding import BATCH, Features, embedded
@@ -66,7 +67,7 @@ class Parcel:
             return self._checked(load_encoder(self.name, **self.options))
         with tempfile.TemporaryDirectory(prefix="untrain-") as folder:
             for name, data in self.files.items():
-                Path(folder, name).write_bytes(data.data)
+                disk.write_bytes(Path(folder, name), data.data)
             return self._checked(load_encoder(self.name, path=folder, **self.options))
 
     def _checked(self, encoder: Encoder) -> Encoder:
@@ -92,7 +93,7 @@ def packed(encoder: Encoder, name: str, options: Mapping[str, Any]) -> Parcel:
     others = {key: value for key, value in options.items() if key != "path"}
     folder = _folder(encoder.path)
     files = {
-        file.name: np.fromfile(file, np.uint8)
+        file.name: read_numbers(file, np.uint8)
         for pattern in FILES
         for file in sorted(folder.glob(pattern))
     }

@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.digests import WORDS, DigestTable, digests_of
 from untrain.core.errors import InputError
@@ -19,6 +20,7 @@ from untrain.core.files import read_json, write_json
 from untrain.core.growing import append_at, bytes_in
 from untrain.core.marks import is_marked, mark
 from untrain.core.progress import bar, console
+from untrain.core.tensors import map_numbers, read_numbers
 from untrain.encoders.base import Encoder, describe
 from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.float16 import widen
@@ -135,7 +137,7 @@ class FeatureStore:
         hashes, features = self.folder / "hashes.bin", self.folder / "features.bin"
         rows = min(bytes_in(hashes) // size, bytes_in(features) // (2 * meta["d"]))
         if rows > known:
-            added = np.fromfile(hashes, np.uint64, (rows - known) * WORDS, offset=known * size)
+            added = read_numbers(hashes, np.uint64, (rows - known) * WORDS, known * size)
             self._table.extend(added.reshape(-1, WORDS))
 
     def _read_meta(self) -> dict[str, Any] | None:
@@ -154,7 +156,7 @@ class FeatureStore:
         return meta if version == VERSION and d > 0 else None
 
     def _append(self, digests: np.ndarray, features: np.ndarray) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(self.folder)
         with FileLock(self.folder / "lock"):
             self._refresh()
             if self._meta is None:
@@ -184,7 +186,7 @@ class FeatureStore:
                 console.print(
                     f"feature store: {self.folder} cannot be read; its features are computed again"
                 )
-                (self.folder / name).unlink()
+                disk.delete_file(self.folder / name)
         created = datetime.now(UTC).isoformat()
         description = describe(self.encoder)
         meta = {"version": VERSION, "d": d, "description": description, "created": created}
@@ -195,4 +197,4 @@ class FeatureStore:
         if self._meta is None or not len(self._table):
             return self.encoder.encode([]).astype(np.float16)
         shape = (len(self._table), self._meta["d"])
-        return np.memmap(self.folder / "features.bin", np.float16, "r", shape=shape)
+        return map_numbers(self.folder / "features.bin", np.float16, shape)

@@ -14,6 +14,7 @@ import numpy as np
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
+from untrain.core.outside import read_bytes
 
 if TYPE_CHECKING:  # importing it imports torch
     from untrain.core.hardware import Precision
@@ -313,5 +314,5 @@ def _source(kind: type) -> str:
                 f"the class {each.__qualname__} has no source file, by which its models could be "
                 f"known again: give {kind.__qualname__} a `version`, and change it with the code"
             )
-        files.append(Path(found).read_bytes())
+        files.append(read_bytes(found, "TEXT"))
     return fingerprint(*files)

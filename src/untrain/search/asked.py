@@ -17,7 +17,9 @@ from untrain.catalogs.formats.tables import IMAGES
 from untrain.catalogs.pictures import local_path, pixels_of
 from untrain.catalogs.reading import natural_key
 from untrain.core.errors import InputError
+from untrain.core.given import read_table
 from untrain.core.images import decode
+from untrain.core.outside import read_bytes
 
 TABLES = (".csv", ".tsv", ".parquet")
 OF_PICTURES = (*IMAGES, "picture")
@@ -170,22 +172,27 @@ def _in_folder(folder: Path) -> list[_Given]:
         hidden = any(part.startswith(".") for part in inside.parts)
         if path.suffix.lower() in endings and not hidden and path.is_file():
             text = path.with_suffix(".txt")
-            prompt = text.read_text("utf-8-sig", "replace").strip() if text.is_file() else ""
+            prompt = _words(text) if text.is_file() else ""
             found.append(_Given(path, inside.as_posix(), prompt))
     if not found:
         raise InputError(f"{folder} holds no picture (JPEG, PNG, …), nor do its sub-folders")
     return sorted(found, key=lambda given: natural_key(given.place))
 
 
+def _words(path: Path) -> str:
+    """Return the text beside a picture."""
+    try:
+        return read_bytes(path, "TEXT").decode("utf-8-sig", "replace").strip()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+
+
 def _read(path: Path) -> pd.DataFrame:
     try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        mark = "\t" if path.suffix.lower() == ".tsv" else ","
-        return pd.read_csv(path, sep=mark, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # of both libraries, too
+        return read_table(path, dtype=str, keep_default_na=False)
+    except OSError as error:
         raise InputError(
-            f"{path} cannot be read as a table ({str(error).splitlines()[0]}); expected a line of "
+            f"{path} cannot be read as a table ({error.strerror}); expected a line of "
             "column names, then a row for each picture"
         ) from None
 

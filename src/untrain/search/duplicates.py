@@ -14,8 +14,9 @@ from untrain.catalogs.base import Catalog
 from untrain.catalogs.sheet import contact_sheet, one_line, save_sheet
 from untrain.core.cache import cached, recall
 from untrain.core.digests import digests_of
-from untrain.core.files import fingerprint, rng
+from untrain.core.files import fingerprint, read_parquet, rng, write_parquet
 from untrain.core.schema import records
+from untrain.core.tensors import read_array, write_array
 from untrain.search.near_copies import (
     COLOUR_DIFFERENCE,
     COSINE,
@@ -204,21 +205,20 @@ def _remembered(catalog: Catalog) -> pd.DataFrame:
         f"duplicates-{key}",
         {"description": f"copies in {catalog.name}", "rows": len(catalog)},
         make=find,
-        save=lambda groups, path: groups.to_parquet(path, index=False),
-        load=pd.read_parquet,
+        save=lambda groups, path: write_parquet(path, groups),
+        load=read_parquet,
     )
     return groups
 
 
 def _save_compared(compared: Compared, folder: Path) -> None:
-    folder.mkdir()
-    np.save(folder / "contents.npy", compared.contents, allow_pickle=False)
-    compared.pairs.to_parquet(folder / "pairs.parquet", index=False)
+    write_array(folder / "contents.npy", compared.contents)
+    write_parquet(folder / "pairs.parquet", compared.pairs)
 
 
 def _load_compared(folder: Path) -> Compared:
-    contents = np.load(folder / "contents.npy", allow_pickle=False)
-    return Compared(contents, pd.read_parquet(folder / "pairs.parquet"))
+    contents = read_array(folder / "contents.npy", mapped=False)
+    return Compared(contents, read_parquet(folder / "pairs.parquet"))
 
 
 def _with_near(catalog: Catalog, features: np.ndarray, rows: np.ndarray) -> pd.DataFrame:

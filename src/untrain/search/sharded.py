@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import read_json, write_json
+from untrain.core.files import read_columns, read_json, write_columns, write_json
 from untrain.core.progress import bar
+from untrain.core.tensors import read_array, write_array
 from untrain.encoders.base import Encoder, describe, pooled
 from untrain.encoders.embedding import BATCH, Embedding, here
 from untrain.search.retrieve.vectors import cosines, inverse_norms, nearly_best, unit
@@ -55,7 +56,7 @@ class Shard:
     @cached_property
     def images(self) -> pa.Table:
         """Columns ``image_id``, ``caption`` and ``content``, a row for each of the features."""
-        return pq.read_table(self.folder / "images.parquet", memory_map=True)
+        return read_columns(self.folder / "images.parquet", mapped=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +176,7 @@ def open_shards(folders: Sequence[Path]) -> ShardedIndex:
             path = _path(folder, number)
             try:
                 features, scale = (
-                    np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                    for name in ("features", "scale")
+                    read_array(path / f"{name}.npy") for name in ("features", "scale")
                 )
             except (OSError, ValueError) as error:
                 raise InputError(
@@ -279,9 +279,9 @@ def _write(path: Path, catalog: Catalog, part: slice, features: np.ndarray) -> N
     arrays = {name: pa.array(list(texts[part]), pa.string()) for name, texts in columns.items()}
     scale = inverse_norms(features, np.arange(len(features)))
     with atomic_folder(path) as temporary:
-        np.save(temporary / "features.npy", np.ascontiguousarray(features), allow_pickle=False)
-        np.save(temporary / "scale.npy", scale, allow_pickle=False)
-        pq.write_table(pa.table(arrays), temporary / "images.parquet")
+        write_array(temporary / "features.npy", np.ascontiguousarray(features))
+        write_array(temporary / "scale.npy", scale)
+        write_columns(temporary / "images.parquet", pa.table(arrays))
 
 
 def _begin(folder: Path, meta: dict[str, Any]) -> None:
@@ -301,7 +301,7 @@ def _begin(folder: Path, meta: dict[str, Any]) -> None:
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and holds no index: name a new or empty folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(folder)
     write_json(folder / META, meta)
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cached, recall
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import bar
-from untrain.core.tensors import read_torch
+from untrain.core.tensors import read_torch, write_torch
 from untrain.generators.base import Generator
 from untrain.generators.recording import SHARES, Checkpoint, recording
 
@@ -95,12 +93,11 @@ def _key(generator: Generator, catalog: Catalog, seed: int, shares: Sequence[flo
 
 
 def _save(made: list[Checkpoint], folder: Path) -> None:
-    folder.mkdir()
     told = []
     for number, each in enumerate(made):
-        save_file(each.weights, folder / f"{number}-weights.safetensors")
+        write_torch(folder / f"{number}-weights.safetensors", each.weights)
         if each.second_moments is not None:
-            save_file(each.second_moments, folder / f"{number}-moments.safetensors")
+            write_torch(folder / f"{number}-moments.safetensors", each.second_moments)
         told.append({"step": each.step, "rate": each.rate, "epsilon": each.epsilon})
     write_json(folder / "checkpoints.json", told)
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from untrain.catalogs.base import Catalog
-from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError
+from untrain.core.files import read_columns, write_columns
 
 FILE = "catalog.parquet"
 RESIZE = b"untrain.resize"  # in the file's own metadata: the catalogue's fingerprint depends on it
@@ -20,8 +19,7 @@ def write_index(folder: Path, catalog: Catalog) -> None:
     """Write image_id, caption and content (the hash of the picture) of every pair."""
     columns = {"image_id": catalog.ids, "caption": catalog.captions, "content": catalog.hashes}
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    with atomic_file(folder / FILE) as temporary:
-        pq.write_table(table.replace_schema_metadata({RESIZE: catalog.resize}), temporary)
+    write_columns(folder / FILE, table.replace_schema_metadata({RESIZE: catalog.resize}))
 
 
 def read_index(folder: Path) -> Catalog:
@@ -29,7 +27,7 @@ def read_index(folder: Path) -> Catalog:
 
     Its fingerprint is that of the catalogue itself; reading a picture raises `InputError`.
     """
-    table = pq.read_table(folder / FILE)
+    table = read_columns(folder / FILE)
 
     def no_pictures(image_id: str) -> bytes:
         raise InputError(f"the index of a run holds no pictures (asked for '{image_id}')")

@@ -11,6 +11,7 @@ from untrain.core.atomic import atomic_folder
 from untrain.core.cluster import Files, connected, pack, unpack
 from untrain.core.hardware import has_fast_bfloat16
 from untrain.core.notes import Note
+from untrain.core.outside import read_bytes
 from untrain.core.progress import bar
 from untrain.training.base import Batch, Group, Job, TrainingMode
 
@@ -117,4 +118,4 @@ def _inputs(batch: Batch) -> Files:
     """Return what training reads: the catalogue without its pictures, and the frozen parts."""
     catalog = batch.folder / "catalog.parquet"
     shared = {f"shared/{name}": data for name, data in pack(batch.shared).items()}
-    return {"run/catalog.parquet": catalog.read_bytes(), **shared}
+    return {"run/catalog.parquet": read_bytes(catalog, None), **shared}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.files import read_json
 
@@ -49,16 +48,9 @@ class ModelStore:
         for other in sorted(self.beside.glob(f"*/{kind}/{key}")):
             if other.parent.parent != self.folder:
                 with atomic_folder(self.folder / kind / key) as temporary:
-                    shutil.copytree(other, temporary, copy_function=_link, dirs_exist_ok=True)
+                    disk.copy_folder(other, temporary, linked=True)
                 return True
         return False
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def read_losses(model: Path) -> list[float]:

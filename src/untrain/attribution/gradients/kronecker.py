@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from untrain.attribution.gradients.layers import factors, sizes_of
 from untrain.attribution.gradients.outputs import Output
@@ -31,7 +30,7 @@ from untrain.core.files import fingerprint
 from untrain.core.hardware import device
 from untrain.core.notes import Note
 from untrain.core.progress import bar
-from untrain.core.tensors import read_torch
+from untrain.core.tensors import read_torch, write_torch
 from untrain.generators.base import Generator
 from untrain.generators.differentiable import (
     Differentiable,
@@ -294,7 +293,7 @@ def _save(fisher: Fisher, path: Path) -> None:
         for part, tensor in vars(layer).items()
         if tensor is not None
     }
-    save_file(tensors, path)
+    write_torch(path, tensors)
 
 
 def _load(path: Path) -> Fisher:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from untrain.core import cluster
+from untrain.core import cluster, disk
 from untrain.core.cluster import Files, pack, unpack
 from untrain.core.threads import threads_set
 from untrain.generators.spec import GeneratorSpec
@@ -98,7 +98,7 @@ def _inputs(store: GradientStore, shared: Path) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory(prefix="untrain-") as name:
         folder = Path(name)
         write_index(folder, store.catalog)
-        (folder / "model").mkdir()
+        disk.make_folder(folder / "model")
         store.generator.save(folder / "model")
         files: Files = pack(folder)
     files |= {f"shared/{name}": data for name, data in pack(shared).items()}

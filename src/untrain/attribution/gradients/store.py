@@ -29,6 +29,7 @@ from untrain.core.files import fingerprint
 from untrain.core.growing import GrowingTable
 from untrain.core.hardware import device
 from untrain.core.progress import bar
+from untrain.core.tensors import read_array, write_array
 from untrain.generators.base import Generator
 from untrain.generators.differentiable import Batch, Differentiable, differentiable
 from untrain.generators.queries import Queries
@@ -161,8 +162,8 @@ class GradientStore:
             f"{self.key}-{fingerprint(what, damping)}",
             {"description": f"{what} of {self.name}", "rows": len(self.catalog)},
             make=make,
-            save=lambda made, path: np.save(path.with_suffix(".npy"), made),
-            load=lambda path: np.load(path.with_suffix(".npy"), mmap_mode="r"),
+            save=lambda made, path: write_array(path.with_suffix(".npy"), made),
+            load=lambda path: read_array(path.with_suffix(".npy")),
         )
         return found
 

@@ -19,12 +19,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
+from untrain.core import disk
 from untrain.core.errors import UntrainError
 from untrain.core.files import read_json, write_json
 from untrain.core.hardware import Precision, device
-from untrain.core.tensors import read_torch
+from untrain.core.outside import read_bytes
+from untrain.core.tensors import read_torch, write_arrays, write_torch
 from untrain.generators.base import Progress
 from untrain.generators.dalle.presets import Preset
 from untrain.generators.dalle.stacked import bytes_of_one
@@ -72,7 +73,7 @@ def train_across(
     with tempfile.TemporaryDirectory(prefix="untrain-") as name:
         folder = Path(name)
         arrays = {"text": data.text, "image": data.image, "kept": data.kept}
-        save_file({k: torch.from_numpy(v) for k, v in arrays.items()}, folder / "data.safetensors")
+        write_arrays(folder / "data.safetensors", arrays)
         order = {"preset": preset.to_dict(), "vocabulary": data.vocabulary, "seed": seed}
         write_json(folder / "order.json", {**order, "precision": precision})
         _launch(folder, processes, progress)
@@ -86,7 +87,7 @@ def _launch(folder: Path, processes: int, progress: Progress) -> None:
     """Run this module on ``folder`` and pass its progress on."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr"]
     command = [*launcher, "127.0.0.1", "--nproc-per-node", str(processes), "-m", __name__]
-    with (folder / PRINTED).open("w") as errors:
+    with disk.open_new(folder / PRINTED) as errors:
         started = subprocess.Popen(
             [*command, str(folder)],
             stdin=subprocess.PIPE,
@@ -111,8 +112,9 @@ def _launch(folder: Path, processes: int, progress: Progress) -> None:
             started.stdout.close()
         if code:
             said = next(path for path in (folder / FAILED, folder / PRINTED) if path.exists())
+            words = read_bytes(said, "TABLE").decode(errors="replace")
             raise UntrainError(
-                f"a training in {processes} processes failed: {said.read_text()[-2000:].strip()}\n"
+                f"a training in {processes} processes failed: {words[-2000:].strip()}\n"
                 "Run the same command again to continue; with CUDA_VISIBLE_DEVICES=0 it trains on "
                 "one GPU"
             )
@@ -130,8 +132,8 @@ def main(folder: Path) -> None:
     try:
         _train(folder)
     except Exception as error:
-        with suppress(FileExistsError), (folder / FAILED).open("x") as file:
-            file.write(f"{type(error).__name__}: {error}")
+        with suppress(FileExistsError), disk.open_new(folder / FAILED) as file:
+            file.write(f"{type(error).__name__}: {error}".encode(errors="replace"))
         raise
 
 
@@ -163,8 +165,7 @@ def _train(folder: Path) -> None:
     )
     mean = accelerator.reduce(torch.from_numpy(losses).to(accelerator.device), "mean")
     if first:
-        weights = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
-        save_file(weights, folder / "model.safetensors")
+        write_torch(folder / "model.safetensors", model.state_dict())
         write_json(folder / "losses.json", {"losses": mean.tolist()})
     accelerator.wait_for_everyone()  # who leaves early breaks the connections of the others
     accelerator.end_training()

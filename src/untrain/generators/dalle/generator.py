@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from untrain.catalogs.base import Catalog
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import fingerprint, read_json, rng, write_json
+from untrain.core.files import fingerprint, opened_whole, read_json, rng, write_json, write_text
 from untrain.core.hardware import Precision, check_precision, default_precision, device
-from untrain.core.tensors import read_rows, read_torch
+from untrain.core.outside import read_text
+from untrain.core.tensors import read_rows, read_torch, write_torch
 from untrain.generators.base import (
     Cost,
     Generations,
@@ -140,7 +140,7 @@ class DalleGenerator(Generator):
             self._fit_shared(catalog, folder, key, progress)
         self._shared = folder
         self._autoencoder = None
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer = _read_tokenizer(folder / "tokenizer.json")
 
     def _fit_shared(self, catalog: Catalog, folder: Path, key: str, progress: Progress) -> None:
         from untrain.generators.dalle import autoencoder as ae
@@ -151,10 +151,10 @@ class DalleGenerator(Generator):
         image = ae.encode(model, pixels)
         text = encode_captions(tokenizer, catalog.captions, self.preset.text_limit)
         with atomic_folder(folder) as temporary:
-            save_file(_to_cpu(model.state_dict()), temporary / "autoencoder.safetensors")
-            tokenizer.save(str(temporary / "tokenizer.json"))
+            write_torch(temporary / "autoencoder.safetensors", model.state_dict())
+            write_text(temporary / "tokenizer.json", tokenizer.to_str(pretty=True))
             tokens = {"image": torch.from_numpy(image), "text": torch.from_numpy(text)}
-            save_file(tokens, temporary / "tokens.safetensors")
+            write_torch(temporary / "tokens.safetensors", tokens)
             description = {
                 "fingerprint": key,
                 "catalog": catalog.fingerprint,
@@ -321,7 +321,7 @@ class DalleGenerator(Generator):
     def save(self, folder: Path) -> None:
         """Write model.safetensors and model.json, atomically."""
         with atomic_folder(folder) as temporary:
-            save_file(_to_cpu(self._fitted().state_dict()), temporary / "model.safetensors")
+            write_torch(temporary / "model.safetensors", self._fitted().state_dict())
             description = {"shared": self.shared_fingerprint, "losses": self.losses}
             recipe = {"preset": self.preset.to_dict(), "precision": self.precision}
             write_json(temporary / "model.json", {**description, **recipe})
@@ -364,5 +364,11 @@ class DalleGenerator(Generator):
         return self._model
 
 
-def _to_cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+def _read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer; `untrain.core.errors.Damaged` if the file holds none."""
+    with opened_whole(path):
+        text = read_text(path, encoding="utf-8")
+        try:
+            return Tokenizer.from_str(text)
+        except Exception as error:  # of no kind of its own
+            raise ValueError(str(error)) from None

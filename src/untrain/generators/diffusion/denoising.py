@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 from torch import nn
 
 from untrain.catalogs.base import Catalog
@@ -31,7 +30,7 @@ from untrain.core.hardware import (
     deterministic,
     device,
 )
-from untrain.core.tensors import read_arrays, read_rows
+from untrain.core.tensors import read_arrays, read_rows, write_arrays
 from untrain.generators.base import (
     Cost,
     Generations,
@@ -153,7 +152,7 @@ class DenoisingGenerator(Generator):
                 kept.append(self.space.pack(catalog.pixels(self.image_size, ids)))
                 progress(len(ids))
             with atomic_folder(folder) as temporary:
-                save_file({"pictures": np.concatenate(kept)}, temporary / "pictures.safetensors")
+                write_arrays(temporary / "pictures.safetensors", {"pictures": np.concatenate(kept)})
                 found = {"fingerprint": self.shared_key(catalog), "catalog": catalog.fingerprint}
                 write_json(temporary / "shared.json", found)
         self._shared = folder

@@ -14,6 +14,7 @@ import torch
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
 from untrain.core.hardware import device
+from untrain.core.outside import read_bytes
 
 
 def import_diffusers() -> Any:
@@ -173,4 +174,4 @@ class Latents:
 def _content(folder: Path) -> str:
     """Return the fingerprint of the weights in a folder, "" where there are none."""
     files = sorted(folder.glob("*.safetensors"))
-    return fingerprint(*(f.read_bytes() for f in files)) if files else ""
+    return fingerprint(*(read_bytes(f, None) for f in files)) if files else ""

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.hardware import device
-from untrain.core.tensors import read_torch
+from untrain.core.outside import read_bytes
+from untrain.core.tensors import read_torch, write_torch
 from untrain.generators.diffusion.denoising import DenoisingGenerator
 from untrain.generators.diffusion.latents import Latents, import_diffusers
 from untrain.generators.diffusion.presets import LoraRecipe
@@ -135,8 +135,7 @@ class LoraGenerator(DenoisingGenerator):
 
     def save(self, folder: Path) -> None:
         """Write the adapters, adapter.safetensors, and model.json."""
-        state = self.learnt(self._fitted()).items()
-        save_file({k: v.cpu().contiguous() for k, v in state}, folder / "adapter.safetensors")
+        write_torch(folder / "adapter.safetensors", self.learnt(self._fitted()))
         said = {"losses": self.losses, "pipeline": self.pipeline, "settings": self.preset.to_dict()}
         write_json(folder / "model.json", {**said, "precision": self.precision})
 
@@ -187,4 +186,4 @@ def _content(pipeline: str) -> str:
     if not files:
         return pipeline
     names = [str(path.relative_to(pipeline)) for path in files]
-    return fingerprint(names, *(path.read_bytes() for path in files))
+    return fingerprint(names, *(read_bytes(path, None) for path in files))

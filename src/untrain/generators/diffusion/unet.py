@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
 from untrain.core.hardware import device
-from untrain.core.tensors import read_torch
+from untrain.core.tensors import read_torch, write_torch
 from untrain.generators.diffusion.denoising import DenoisingGenerator
 from untrain.generators.diffusion.latents import Latents, Pixels, import_diffusers
 from untrain.generators.diffusion.presets import DiffusionPreset, diffusion_preset_of
@@ -70,8 +69,7 @@ class DiffusionGenerator(DenoisingGenerator):
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and model.json."""
-        state = self.learnt(self._fitted()).items()
-        save_file({k: v.cpu().contiguous() for k, v in state}, folder / "model.safetensors")
+        write_torch(folder / "model.safetensors", self.learnt(self._fitted()))
         said = {"losses": self.losses, "preset": self.preset.to_dict()}
         write_json(folder / "model.json", {**said, "precision": self.precision})
 

@@ -16,6 +16,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core.digests import digests_of
 from untrain.core.errors import InputError
 from untrain.core.images import read_image
+from untrain.core.outside import read_bytes
 from untrain.core.parallel import in_threads
 from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.float16 import widen
@@ -305,4 +306,4 @@ def _read(given: np.ndarray | Path) -> tuple[np.ndarray, str | None]:
     if isinstance(given, np.ndarray):
         return given, None
     pixels = read_image(given)
-    return pixels, hashlib.sha256(Path(given).expanduser().read_bytes()).hexdigest()
+    return pixels, hashlib.sha256(read_bytes(Path(given).expanduser())).hexdigest()

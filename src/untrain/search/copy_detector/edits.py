@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from untrain.core.images import decode
+
 Apply = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 
 LETTERS = list("ABCDEFGHKLMNPRST")
@@ -49,7 +51,7 @@ def _unchanged(image: Image.Image, strength: float, rng: np.random.Generator) ->
 def _reencoded(image: Image.Image, quality: float, rng: np.random.Generator) -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=round(quality))
-    return Image.open(buffer)
+    return decode(buffer.getvalue(), "that was written again")
 
 
 def _resized(image: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from untrain.catalogs.base import Catalog
 from untrain.core.cache import cached
-from untrain.core.files import fingerprint
+from untrain.core.files import fingerprint, read_parquet, write_parquet
 from untrain.core.progress import bar, clock, console
 from untrain.core.threads import cores, one_thread_a_product
 from untrain.search.copy_detector.detector import CopyDetector
@@ -42,8 +42,8 @@ def edited_pairs(catalog: Catalog, mode: str = "thorough") -> pd.DataFrame:
         f"edited-{key}",
         {"description": f"edited copies in {catalog.name}", "rows": len(catalog)},
         make=lambda: _looked_for(catalog, mode),
-        save=lambda pairs, path: pairs.to_parquet(path, index=False),
-        load=pd.read_parquet,
+        save=lambda pairs, path: write_parquet(path, pairs),
+        load=read_parquet,
     )
     return pairs
 

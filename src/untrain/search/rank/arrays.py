@@ -15,7 +15,6 @@ Read in the sources of TRAK (``trak/savers.py``), dattri (``dattri/metric/metric
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 from collections.abc import Iterable
@@ -23,7 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from untrain.core import given
 from untrain.core.errors import InputError
+from untrain.core.given import read_pickled_tensors
+from untrain.core.outside import parse_json, read_text
 
 SUFFIXES = (".npy", ".mmap", ".pt", ".pth", ".safetensors")
 """Of files that hold arrays; others are tables."""
@@ -127,9 +129,9 @@ def _folder(path: Path) -> tuple[np.ndarray, str, bool]:
 def _experiment(path: Path) -> Path:
     """Return the file of the one finished experiment in a ``save_dir`` of TRAK."""
     try:
-        records = json.loads((path / "experiments.json").read_text(encoding="utf-8"))
+        records = parse_json(read_text(path / "experiments.json", encoding="utf-8"))
         done = [name for name, record in records.items() if record.get("scores_finalized")]
-    except (ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path / 'experiments.json'}: cannot be read ({error})") from None
     if len(done) != 1:
         names = ", ".join(sorted(records)) or "none"
@@ -143,13 +145,12 @@ def _experiment(path: Path) -> Path:
 
 def _numpy(path: Path) -> np.ndarray:
     try:
-        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        return given.read_array(path)
+    except OSError as error:
         raise InputError(
-            f"{path}: cannot be read as an array of numbers in NumPy's format ({error}); write it "
-            "with numpy.save(path, scores)"
+            f"{path}: cannot be read as an array of numbers in NumPy's format ({error.strerror}); "
+            "write it with numpy.save(path, scores)"
         ) from None
-    return found
 
 
 def _safetensors(path: Path) -> np.ndarray:
@@ -192,20 +193,21 @@ def read_torch(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    import torch
-
     remedy = (
         "save the tensor only, torch.save(scores.detach().cpu(), 'scores.pt'), or as "
         "numpy.save('scores.npy', scores.T)"
     )
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = read_pickled_tensors(path)
     except pickle.UnpicklingError:
         raise InputError(
             f"{path}: holds more than tensors, and reading it could run a stranger's code: {remedy}"
         ) from None
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as a tensor ({error}): {remedy}") from None
+    except OSError as error:
+        fault = error.strerror
+        raise InputError(f"{path}: cannot be read as a tensor ({fault}): {remedy}") from None
+    import torch
+
     if isinstance(found, dict) and len(found) == 1:
         (found,) = found.values()
     if not isinstance(found, torch.Tensor):

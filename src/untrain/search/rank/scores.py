@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from untrain.core import given
 from untrain.core.errors import InputError, did_you_mean
 from untrain.search.rank.arrays import is_array, read_array
 from untrain.search.rank.metric_table import PAIR, Ranked, ranked
@@ -103,11 +104,14 @@ def _read(path: Path) -> pd.DataFrame:
         if path.suffix == ".csv":
             # An id such as 007 stays one, a prompt such as "nan" too.
             text = dict.fromkeys(WORDS, str)
-            table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"score": [""]})
+            table = given.read_csv(
+                path, dtype=text, keep_default_na=False, na_values={"score": [""]}
+            )
         else:
-            table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        raise InputError(f"{path}: cannot be read as Parquet or CSV ({error})") from None
+            table = given.read_parquet(path)
+    except OSError as error:
+        fault = error.strerror
+        raise InputError(f"{path}: cannot be read as Parquet or CSV ({fault})") from None
     if "image_id" not in table and "image" in table:
         table = table.rename(columns={"image": "image_id"})
     missing = [column for column in ("image_id", "score") if column not in table]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shutil
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from untrain.core import disk
 from untrain.core.progress import bar
 from untrain.search.retrieve.index_files import damaged, read_index
 from untrain.search.retrieve.vector_index import CHECKED, VERSION, VectorIndex
@@ -144,7 +144,7 @@ class _FaissIndex(VectorIndex):
 
     def _write(self, path: Path) -> None:
         if self._mapped:  # faiss would write where it is mapped from, instead of what it holds
-            shutil.copyfile(self._mapped, path)
+            disk.copy_file(Path(self._mapped), path)
             return
         try:
             _library().write_index(self._faiss, str(path))

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.cache import META as CACHED
 from untrain.core.cache import cache_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
+from untrain.core.tensors import read_array, write_array
 
 META = "meta.json"
 
@@ -39,7 +41,7 @@ def write_index(
     with atomic_folder(folder) as temporary:
         for name, array in arrays.items():
             if not _linked(array, temporary / f"{name}.npy"):
-                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+                write_array(temporary / f"{name}.npy", array)
         for name, write in (others or {}).items():
             write(temporary / name)
         shapes = {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()}
@@ -67,7 +69,7 @@ def read_index(
             )
         arrays = {}
         for name, (dtype, shape) in meta["arrays"].items():
-            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            array = read_array(folder / f"{name}.npy")
             if [str(array.dtype), list(array.shape)] != [dtype, shape]:
                 raise ValueError(f"{name}.npy is {array.dtype} {array.shape}")
             arrays[name] = array
@@ -111,10 +113,10 @@ def _linked(array: np.ndarray, path: Path) -> bool:
     if not isinstance(array, np.memmap) or not array.filename or not array.flags.c_contiguous:
         return False
     try:
-        whole = np.load(array.filename, mmap_mode="r", allow_pickle=False)
+        whole = read_array(Path(array.filename))
         if (whole.shape, whole.dtype) != (array.shape, array.dtype):
             return False
-        path.hardlink_to(array.filename)
+        disk.link(Path(array.filename), path)
     except (OSError, ValueError):  # another disk, no links there, or it is gone
         return False
     return True
