@@ -175,6 +175,152 @@ def test_all_that_is_printed_goes_through_one_module() -> None:
     assert not found, "\n".join(found)
 
 
+BORDER = {
+    *("core.outside", "core.given", "core.images"),  # what comes from elsewhere
+    *("core.disk", "core.files", "core.tensors"),  # what is untrain's own
+}
+"""The modules that open, write, rename and delete."""
+METHODS = {
+    *("read_text", "read_bytes", "write_text", "write_bytes", "unlink", "rmdir", "mkdir", "touch"),
+    *("symlink_to", "hardlink_to", "tofile", "to_parquet", "to_pickle", "to_feather", "to_excel"),
+    *("save_to_disk", "load_from_disk", "from_pretrained", "save_pretrained", "from_file"),
+}
+"""Methods that read or change a disk, whatever they are of."""
+FUNCTIONS = {
+    "np": "load save savez savez_compressed memmap fromfile loadtxt genfromtxt savetxt",
+    "pd": "read_csv read_parquet read_json read_table read_pickle read_excel read_feather",
+    "pq": "ParquetFile ParquetWriter read_table write_table read_metadata read_schema",
+    "pa": "memory_map OSFile ipc.open_file ipc.open_stream ipc.new_file",
+    "torch": "load save",
+    "Image": "open",
+    "json": "load dump",
+    "yaml": "load safe_load",
+    "zipfile": "ZipFile",
+    "tarfile": "open",
+    "sqlite3": "connect",
+    "mmap": "mmap",
+    "datasets": "load_dataset",
+    "os": "open replace rename renames unlink remove rmdir removedirs mkdir makedirs link symlink "
+    "truncate fsync utime fdopen mkfifo",
+    "shutil": "rmtree copy copy2 copyfile copytree move unpack_archive",
+}
+"""Functions that do, by the name that their module goes by."""
+BARE = {"open", "load_file", "save_file", "safe_open", "open_memmap", "ZipFile"}
+"""Functions that do, called by their own names."""
+
+ELSEWHERE = {
+    "catalogs.export_tables": {
+        "tarfile.open": "writes into a file that `disk` opened",
+        "pq.ParquetWriter": "writes into a file that `disk` opened",
+        ".save_to_disk": "Hugging Face datasets writes its own folder, inside one of `atomic`'s",
+    },
+    "catalogs.formats.huggingface": {
+        ".load_from_disk": "Hugging Face datasets reads its own folders; its errors are told there",
+        "datasets.load_dataset": "as above; it runs no script of a data set",
+    },
+    "catalogs.intake": {
+        "mmap.mmap": "a nameless temporary file of this process",
+        "pa.ipc.new_file": "a nameless temporary file of this process",
+        "pa.ipc.open_file": "a nameless temporary file of this process",
+    },
+    "encoders.transformers_loading": {
+        ".from_pretrained": "transformers reads its own folders: safetensors, no code of theirs"
+    },
+    "generators.diffusion.latents": {
+        ".from_pretrained": "diffusers reads its own folders: safetensors"
+    },
+    "generators.diffusion.lora": {
+        ".from_pretrained": "diffusers reads its own folders: safetensors"
+    },
+    "exchange.libraries": {
+        "torch.save": "what quanda and dattri read is named after its file, which torch must open"
+    },
+    "generators.template": {
+        "save_file": "an example of a user's own code",
+        "load_file": "an example of a user's own code",
+    },
+    "serve.decoding": {"Image.open": "in a process that may die, with limits of its own"},
+    "serve.takedowns": {"zipfile.ZipFile": "packs into memory"},
+    "serve.asking": {".to_parquet": "writes into memory"},
+    "serve.requested": {"os.open": "standard output of a process, which needs a descriptor"},
+    "cli": {"os.open": "/dev/null in place of a standard output that is gone"},
+    "cli.init": {".read_text": "a file of the package"},
+    "report.page.templates": {".read_text": "a file of the package"},
+    "search.copy_detector.measured": {".read_text": "a file of the package"},
+    "serve.pages": {".read_text": "a file of the package"},
+    "catalogs.rendered.drawing": {".read_bytes": "a file of the package"},
+    "core.load": {".read_text": "/proc"},
+    "core.threads": {".read_text": "/proc and /sys"},
+    "core.progress": {".open": "the log of a run, which grows line by line"},
+    "core.trust": {".open": "code of the user's own, up to a limit, to be hashed"},
+}
+"""What other modules open, and why it cannot go through `BORDER`."""
+
+
+def reaches_disk(call: ast.Call) -> str | None:
+    """Return the name of a call that opens, writes, renames or deletes; None of any other.
+
+    A method ``open`` is a path's if it is told how; ``replace`` and ``rename`` are if they get one
+    thing that is not a text.
+    """
+    name = ast.unparse(call.func)
+    if not isinstance(call.func, ast.Attribute):
+        return name if name in BARE else None
+    of, _, method = name.rpartition(".")
+    if any(name == f"{m}.{function}" for m, all_ in FUNCTIONS.items() for function in all_.split()):
+        return name
+    if of in ("disk", "given"):
+        return None
+    first = call.args[0] if call.args else None
+    said = first.value if isinstance(first, ast.Constant) else ""
+    how = next((k.value for k in call.keywords if k.arg == "mode"), None) is not None
+    paths = {
+        "open": how or bool(re.fullmatch(r"[rwxabt+]{1,3}", str(said))),
+        "to_csv": first is not None,
+        "replace": len(call.args) == 1 and not call.keywords and not said,
+        "rename": len(call.args) == 1 and not call.keywords and not said,
+    }
+    return f".{method}" if method in METHODS or paths.get(method, False) else None
+
+
+def test_files_are_opened_and_written_at_the_border() -> None:
+    """One place opens what comes from elsewhere, one writes: `BORDER`, and what is excused."""
+    found, unused = [], {(n, call) for n, calls in ELSEWHERE.items() for call in calls}
+    for whole, path in modules().items():
+        name = whole.removeprefix("untrain.")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            call = reaches_disk(node) if isinstance(node, ast.Call) else None
+            if call is None or name in BORDER:
+                continue
+            if call not in ELSEWHERE.get(name, {}):
+                found.append(f"{whole}, line {node.lineno}: {call}")
+            unused.discard((name, call))
+    assert not found, "\n".join(["not through the border, untrain.core:", *found])
+    assert not unused, f"excused and not there: {sorted(unused)}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("open('a')", "path.open('rb')", "path.open(mode='w')", "path.read_bytes()"),
+        *("path.replace(other)", "path.rename(other)", "np.load(path)", "table.to_csv(path)"),
+        *("os.replace(a, b)", "shutil.rmtree(path)", "Image.open(path)", "pq.read_table(path)"),
+    ],
+)
+def test_the_border_is_seen(code: str) -> None:
+    (call,) = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    assert reaches_disk(call)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["data.open(path, strict)", "text.replace('a', 'b')", "replace(a, b=1)", "table.to_csv()"],
+)
+def test_what_opens_nothing_is_not_taken_for_the_border(code: str) -> None:
+    (call,) = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    assert not reaches_disk(call)
+
+
 def test_no_test_imports_another() -> None:
     """What tests share is in ``tests/helpers``."""
     found = []

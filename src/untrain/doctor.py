@@ -14,6 +14,7 @@ from typing import Any
 
 from untrain.core.cache import VARIABLE, cache_folder, entries
 from untrain.core.errors import UntrainError
+from untrain.core.outside import read_text
 from untrain.runs.find import RUNS, runs_in
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
@@ -194,7 +195,7 @@ def _memory() -> float:
     except (AttributeError, ValueError, OSError):
         return 0.0
     limit = Path("/sys/fs/cgroup/memory.max")  # of a container
-    text = limit.read_text(encoding="utf-8").strip() if limit.is_file() else ""
+    text = read_text(limit).strip() if limit.is_file() else ""
     return min(whole, float(text)) if text.isdigit() else whole
 
 

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
 from untrain.banks.subsets import (
     RandomSubset,
@@ -31,13 +30,13 @@ from untrain.banks.subsets import (
     kept_without,
     requested_subsets,
 )
-from untrain.core.atomic import atomic_file
+from untrain.core import disk
 from untrain.core.bank_tables import BANK_MODELS, BANK_OUTCOMES
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
-from untrain.core.tensors import read_arrays
+from untrain.core.tensors import read_arrays, write_arrays
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
@@ -132,8 +131,7 @@ def _keep(run: Run, table: pd.DataFrame, kept: np.ndarray) -> None:
     if not valid.all():
         BANK_OUTCOMES.write(run.folder, outcomes[valid])
     # The table comes last: rows beyond it do not count.
-    with atomic_file(run.path("bank", "kept.safetensors")) as temporary:
-        save_file({"kept": kept.astype(np.uint8)}, temporary)
+    write_arrays(run.path("bank", "kept.safetensors"), {"kept": kept.astype(np.uint8)})
     BANK_MODELS.write(run.folder, table)
 
 
@@ -186,9 +184,9 @@ def _renew(run: Run) -> None:
         return
     if before:
         console.print("  bank: settings or pictures have changed; the bank is updated")
-    run.path("bank", "outcomes.parquet").unlink(missing_ok=True)
+    disk.delete_file(run.path("bank", "outcomes.parquet"))
     if now["models"] != before.get("models"):
-        run.path("bank", "models.parquet").unlink(missing_ok=True)
+        disk.delete_file(run.path("bank", "models.parquet"))
     write_json(run.path("bank", "bank.json"), now)
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from untrain.core import trust
+from untrain.core import disk, trust
 from untrain.core.errors import InputError, UntrainError, is_disk_full
+from untrain.core.outside import read_bytes
 from untrain.core.progress import console
 from untrain.core.threads import cores
 
@@ -320,12 +321,14 @@ def processor() -> str:
 def pack(folder: Path) -> Files:
     """Return the files below a folder by their path in it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    return {path.relative_to(folder).as_posix(): read_bytes(path, None) for path in files}
 
 
 def unpack(files: Files, folder: Path) -> None:
     """Write what `pack` read."""
     for name, data in files.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        if ".." in path.parts or not path.is_relative_to(folder):  # a node may be anybody's
+            raise InputError(f"a node of the cluster sent a file for {path}: trust it no longer")
+        disk.make_folder(path.parent)
+        disk.write_bytes(path, data)

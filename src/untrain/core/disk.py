@@ -75,6 +75,11 @@ def delete_file(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def delete_empty(folder: Path) -> None:
+    """Delete a folder; `OSError` if anything is in it."""
+    folder.rmdir()
+
+
 def delete(path: Path) -> None:
     """Delete a file, or a folder with all that is in it, as far as that can be done."""
     if path.is_dir() and not path.is_symlink():

@@ -120,12 +120,20 @@ def write_arrow(path: Path, table: pa.Table, rows: int) -> None:
         writer.write_table(table, max_chunksize=rows)
 
 
-def read_columns(path: Path, mapped: bool = False) -> pa.Table:
-    """Return a Parquet file as a table of Arrow's; one that is not whole is `Damaged`."""
+def read_columns(
+    path: Path, columns: Sequence[str] | None = None, mapped: bool = False
+) -> pa.Table:
+    """Return a Parquet file, or some of its columns, as a table of Arrow's, without pandas.
+
+    Raises
+    ------
+    Damaged
+        It is not whole.
+    """
     import pyarrow.parquet as pq
 
-    with opened_whole(path):
-        return pq.read_table(path, memory_map=mapped)
+    with opened_whole(path), pq.ParquetFile(path, memory_map=mapped) as file:
+        return file.read(columns=None if columns is None else list(columns))
 
 
 def write_columns(path: Path, table: pa.Table) -> None:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pandas as pd
 
 from untrain.catalogs.base import PNG_SIGNATURE
 from untrain.core.atomic import atomic_folder
-from untrain.core.files import write_json
+from untrain.core.files import copy_file, write_bytes, write_json
 from untrain.core.progress import track
 from untrain.core.targets import check_folder_target
 from untrain.report.answer import answer
@@ -112,7 +111,6 @@ def _training(run: RunResults, place: Path) -> Iterator[Sample]:
     first = ranking[ranking["rank"] <= TOP]
     catalog = open_run(run.folder).catalog
     written: dict[str, str] = {}
-    (place / "data" / "training").mkdir(parents=True)
     for row in track(list(rows(first)), "writing training images", len(first)):
         image_id = str(row.image_id)
         if image_id not in written:
@@ -120,7 +118,7 @@ def _training(run: RunResults, place: Path) -> Iterator[Sample]:
             suffix = ".png" if data.startswith(PNG_SIGNATURE) else ".jpg"
             # By number: an id need not be a file's name.
             name = f"data/training/{catalog.index[image_id]:06d}{suffix}"
-            (place / name).write_bytes(data)
+            write_bytes(place / name, data)
             written[image_id] = name
         yield {
             "filepath": written[image_id],
@@ -142,8 +140,7 @@ def _pictures(folder: Path) -> list[tuple[int, Path]]:
 def _sample(source: Path, place: Path, name: str, tag: str) -> Sample:
     """Copy a picture; return the beginning of its sample."""
     target = place / "data" / f"{name}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    copy_file(source, target)
     return {"filepath": target.relative_to(place).as_posix(), "tags": [tag]}
 
 

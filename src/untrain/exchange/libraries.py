@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
 from untrain.core.files import write_csv, write_json, write_text
 from untrain.core.targets import check_folder_target
+from untrain.core.tensors import write_array, write_arrays
 from untrain.exchange.asked import Asked, Exchanged, read_exchanged, slug
 from untrain.search.rank.arrays import ALL_MODULES, PAIRWISE
 
@@ -55,12 +57,9 @@ def dattri(asked: Exchanged, folder: Path) -> list[str]:
 
 def kronfluence(asked: Exchanged, folder: Path) -> list[str]:
     """Write ``scores_<method>/pairwise_scores.safetensors`` (prompts, images)."""
-    from safetensors.numpy import save_file
-
     for method, scores in asked.scores.items():
         place = folder / f"scores_{slug(method)}"
-        place.mkdir()
-        save_file({ALL_MODULES: scores}, place / PAIRWISE)
+        write_arrays(place / PAIRWISE, {ALL_MODULES: scores})
     return [
         f"`scores_METHOD/{PAIRWISE}`: `{ALL_MODULES}` (prompts, images); copied into the folder of "
         "an analysis, `analyzer.load_pairwise_scores(METHOD)` reads it"
@@ -69,16 +68,11 @@ def kronfluence(asked: Exchanged, folder: Path) -> list[str]:
 
 def trak(asked: Exchanged, folder: Path) -> list[str]:
     """Write ``scores/<method>.mmap`` (images, prompts) and ``experiments.json``."""
-    from numpy.lib.format import open_memmap
-
-    (folder / "scores").mkdir()
     records = {}
     for method, scores in asked.scores.items():
         name = slug(method)
         place = folder / "scores" / f"{name}.mmap"
-        stored = open_memmap(place, mode="w+", dtype=np.float32, shape=scores.T.shape)
-        stored[:] = scores.T
-        stored.flush()
+        write_array(place, np.ascontiguousarray(scores.T, np.float32))
         records[name] = {
             "num_targets": len(scores),
             "scores_path": place.relative_to(folder).as_posix(),
@@ -195,5 +189,5 @@ def _indices(kept: np.ndarray) -> tuple[np.ndarray, bool]:
 def _save(path: Path, values: np.ndarray) -> None:
     import torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(path.parent)
     torch.save(torch.from_numpy(np.ascontiguousarray(values)), path)

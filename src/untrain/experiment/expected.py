@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from untrain.core.errors import UntrainError
-from untrain.core.files import read_json
+from untrain.core.files import read_json, read_yaml
 from untrain.core.threads import default_threads
 from untrain.runs.find import RECORD
 from untrain.runs.run import Run
@@ -131,7 +130,7 @@ def _compared(config: Config) -> Any:
 def _config(folder: Path) -> Config | None:
     """Return the settings of a run; None if they are of another version."""
     try:
-        values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
+        values = read_yaml(folder / "config.yaml") or {}
         return Config.model_validate(values)
-    except (OSError, ValidationError, UntrainError, TypeError, yaml.YAMLError):
+    except (OSError, ValidationError, UntrainError, TypeError):
         return None

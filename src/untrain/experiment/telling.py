@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from untrain.catalogs.sheet import contact_sheet
-from untrain.core.atomic import atomic_file
 from untrain.core.files import rng
+from untrain.core.images import write_png
 from untrain.core.printing import escape
 from untrain.core.progress import console
 from untrain.core.terminal import Picture, show
@@ -147,7 +147,5 @@ class Telling:
         per_row: int = 0,
     ) -> None:
         path = self.run.path(FOLDER, f"{name}.png")
-        path.parent.mkdir(exist_ok=True)
-        with atomic_file(path) as temporary:
-            contact_sheet(pictures, columns, CELL, labels).save(temporary, "PNG")
+        write_png(path, contact_sheet(pictures, columns, CELL, labels))
         show(pictures, words, path, per_row)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.outside import read_text
 from untrain.core.progress import console
 from untrain.core.vocabulary import SAMPLER
 from untrain.runs.queries import read_queries, read_redrawn
@@ -128,7 +129,7 @@ def _evaluate(run: Run, tracker: Tracker) -> None:
 
 def _report(run: Run, tracker: Tracker) -> None:
     path = run.path("results", "summary.md")
-    tracker.text("summary", path.read_text(encoding="utf-8"))
+    tracker.text("summary", read_text(path, encoding="utf-8"))
 
 
 _TOLD: dict[str, Callable[[Run, Tracker], None]] = {

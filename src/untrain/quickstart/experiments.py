@@ -10,6 +10,7 @@ from typing import Any
 from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog
 from untrain.core.files import write_text
+from untrain.core.outside import read_text
 from untrain.quickstart import budget, trial
 from untrain.quickstart.prompts import draw_prompts
 from untrain.settings.sections import Data
@@ -64,11 +65,7 @@ def write_experiment(
     prompts = file.with_name(PROMPTS)
     own = prompts.exists()
     count = trial.prompts_for(size.images if size else images, trial.REAL_PROMPTS, REAL_ARMS)
-    texts = (
-        prompts.read_text(encoding="utf-8").splitlines()
-        if own
-        else draw_prompts(catalog.captions, count, seed)
-    )
+    texts = read_text(prompts).splitlines() if own else draw_prompts(catalog.captions, count, seed)
     if size is not None:
         chosen |= trial.changes(size, images, len(texts))
     chosen |= {"prompts.file": PROMPTS, **(further or {})}

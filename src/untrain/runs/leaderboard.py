@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.files import read_json, write_json, write_parquet, write_text
+from untrain.core.files import read_json, read_parquet, write_json, write_parquet, write_text
 from untrain.core.notebook import line_html, notes_html, table_html
 from untrain.core.notes import Note
 
@@ -98,4 +98,4 @@ def read_leaderboard(folder: Path) -> Leaderboard:
         raise InputError(f"found no leaderboard in {folder}: make it with `untrain leaderboard`")
     about = read_json(folder / "results" / "leaderboard.json")
     about["notes"] = tuple(Note.from_dict(note) for note in about["notes"])
-    return Leaderboard(pd.read_parquet(folder / "results" / "leaderboard.parquet"), **about)
+    return Leaderboard(read_parquet(folder / "results" / "leaderboard.parquet"), **about)

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
-from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import fingerprint
+from untrain.core.files import fingerprint, read_csv
 from untrain.core.images import read_picture
+from untrain.core.outside import read_bytes
 from untrain.core.tables import PROMPTS
-from untrain.core.tensors import read_arrays
+from untrain.core.tensors import read_arrays, write_arrays
 from untrain.generators.queries import Queries
 from untrain.runs.pictures import PictureFiles, save_pictures
 
@@ -56,9 +55,7 @@ def write_queries(folder: Path, queries: Queries, references: Queries | None = N
         if references.samples is not None:
             samples |= zip(names, references.samples, strict=True)
     if samples:
-        whole = {name: np.ascontiguousarray(sample) for name, sample in samples.items()}
-        with atomic_file(folder / SAMPLES) as temporary:
-            save_file(whole, temporary)
+        write_arrays(folder / SAMPLES, samples)
     save_pictures(folder / "queries", pictures)
 
 
@@ -73,7 +70,7 @@ def read_queries(folder: Path) -> Queries:
     table = folder / "prompts.csv"
     if not table.is_file():
         raise InputError(f"{folder} holds no generated pictures yet: it has no prompts.csv")
-    prompts = pd.read_csv(table, dtype=str, keep_default_na=False)
+    prompts = read_csv(table, dtype=str, keep_default_na=False)
     texts = dict(zip(prompts["prompt_id"], prompts["prompt"], strict=True))
     keys = [
         (prompt_id, generation)
@@ -116,7 +113,7 @@ def choose_queries(queries: Queries, wanted: Sequence[str]) -> Queries:
 def queries_key(folder: Path) -> str:
     """Return the fingerprint of the pictures that A generated, and of their prompts."""
     files = [folder / SAMPLES, folder / "prompts.csv"]
-    return fingerprint(*(file.read_bytes() for file in files))
+    return fingerprint(*(read_bytes(file, None) for file in files))
 
 
 def _generations(folder: Path) -> list[int]:

@@ -21,6 +21,7 @@ import untrain
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.exclude import notes_of
 from untrain.catalogs.reading import reasons
+from untrain.core import disk
 from untrain.core.atomic import discard_leftovers
 from untrain.core.errors import InputError, is_disk_full
 from untrain.core.files import read_json, write_json, write_text
@@ -259,7 +260,7 @@ class Run:
         refuse_foreign(self.folder)
         lock = FileLock(self.path(".lock"))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self.folder)
             lock.acquire(timeout=0.2)  # `untrain status` holds the lock for a moment
         except Timeout:
             raise InputError(
@@ -279,8 +280,8 @@ class Run:
         finally:
             with suppress(OSError):  # the folder may be a link, or gone; what failed is told
                 if [path.name for path in self.folder.iterdir()] == [".lock"]:
-                    self.path(".lock").unlink()
-                    self.folder.rmdir()
+                    disk.delete_file(self.path(".lock"))
+                    disk.delete_empty(self.folder)
             lock.release()
 
 

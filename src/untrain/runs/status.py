@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from untrain.core.errors import InputError
-from untrain.core.files import opened_whole, read_json, read_yaml
+from untrain.core.files import opened_whole, read_columns, read_json, read_yaml
+from untrain.core.outside import open_regular
 from untrain.runs.find import RECORD
 from untrain.runs.stage_names import HELP_OF_GIVEN_PICTURES, STAGE_HELP
 
@@ -166,20 +167,15 @@ def _rows(table: Path) -> list[str]:
     """Return the fingerprints in a table of models; none if there is no table."""
     if not table.is_file():
         return []
-    import pyarrow.parquet as pq
-
-    with (
-        opened_whole(table),
-        pq.ParquetFile(table) as file,
-    ):  # `read_table` imports data sets, and pandas with them
-        return [str(key) for key in file.read(columns=["fingerprint"])[0].to_pylist()]
+    found = read_columns(table, ["fingerprint"])
+    return [str(key) for key in found[0].to_pylist()]
 
 
 def _last_line(log: Path) -> str | None:
     """Return the end of a log, of which only the last kilobytes are read."""
     if not log.is_file():
         return None
-    with log.open("rb") as file:
+    with opened_whole(log), open_regular(log) as file:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = file.read().decode("utf-8", "replace").splitlines()
     return lines[-1] if lines else None

@@ -27,6 +27,7 @@ from untrain.core.errors import InputError, UntrainError, closest
 from untrain.core.files import fingerprint, read_json, rng, write_json
 from untrain.core.hardware import platform
 from untrain.core.marks import MARKER
+from untrain.core.outside import read_bytes
 from untrain.core.progress import bar
 from untrain.core.targets import check_folder_target
 from untrain.core.vocabulary import SAMPLER
@@ -181,7 +182,7 @@ def model_digest(folder: Path) -> str:
     own = [path for path in files if path.name not in _BESIDE]
     own = own or [path for path in files if path.name == "model.json"]
     names = [path.relative_to(folder).as_posix() for path in own]
-    return fingerprint("weights-1", names, *(path.read_bytes() for path in own))
+    return fingerprint("weights-1", names, *(read_bytes(path, None) for path in own))
 
 
 def known_ids(catalog: Catalog, held_out: Catalog, ids: Iterable[str]) -> tuple[str, ...]:

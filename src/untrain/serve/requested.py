@@ -17,10 +17,11 @@ from pathlib import Path
 from re import fullmatch, sub
 from typing import Any
 
-from untrain.core.atomic import atomic_file
+from untrain.core import disk
 from untrain.core.errors import InputError, UntrainError
-from untrain.core.files import read_json, write_json, write_text
+from untrain.core.files import read_json, write_bytes, write_json, write_text
 from untrain.core.marks import JUNK
+from untrain.core.outside import read_bytes
 from untrain.serve.apart import end_with_parent
 from untrain.serve.working import Line
 from untrain.takedowns.request import LETTERS, as_folder, read_letter, read_request
@@ -141,17 +142,16 @@ class Requests:
         self._check_room(size)
         name = as_folder(letter.get("reference") or "request")
         folder = self.folder / name
-        self.folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(self.folder)
         try:
-            folder.mkdir()
+            disk.make_new_folder(folder)
         except FileExistsError:
             raise InputError(
                 f"there is a request called {name} already: give another reference"
             ) from None
         taken: set[str] = set()
         for number, sent in enumerate(files):
-            with atomic_file(folder / _file_name(sent.name, number, taken)) as temporary:
-                temporary.write_bytes(sent.content)
+            write_bytes(folder / _file_name(sent.name, number, taken), sent.content)
         words = {"reference": name} | {key: text for key, text in letter.items() if text}
         write_text(folder / LETTERS[0], _yaml(words))
         self.work(name, order)
@@ -186,7 +186,7 @@ class Requests:
             self._line.settle(name)  # it is done, and about to end
 
         def prepare() -> None:
-            how.mkdir(exist_ok=True)
+            disk.make_folder(how)
             if order is not None:
                 write_json(how / FORM, asdict(order))
             write_json(how / STATE, {"state": RUNNING})
@@ -224,7 +224,7 @@ class Requests:
         target = self.target(name)
         done = {path.stem for path in (target / "steps").glob("*.json")}
         log = how / LOG
-        said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        said = read_bytes(log, "TEXT").decode(errors="replace") if log.is_file() else ""
         if before:
             said = f"waiting for {before} {'request' if before == 1 else 'requests'} before it"
         return {

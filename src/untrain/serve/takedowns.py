@@ -14,6 +14,8 @@ from starlette.routing import Route
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.images import opened
+from untrain.core.outside import read_bytes
 from untrain.core.vocabulary import UNLEARNING
 from untrain.report.decided import THEIRS, decided
 from untrain.report.takedown import KINDS, PARTS, Told, in_short
@@ -119,7 +121,7 @@ class Takedowns(Site):
             if image_id not in catalog.index:
                 raise InputError(f"no training image has the id '{image_id}'")
             content = catalog.read(image_id)
-            with Image.open(io.BytesIO(content)) as image:
+            with opened(content, image_id) as image:
                 files.append(Sent(f"{image_id}.{(image.format or 'png').lower()}", content))
         place = self._place(fields.get("place", [""])[0])
         measure, remove = (fields.get(key, ["none"])[0] for key in ("measure", "remove"))
@@ -195,7 +197,7 @@ class Takedowns(Site):
         number = request.path_params["number"]
         if number >= len(paths):
             return wrong("there is no such picture", 404)
-        image = Image.fromarray(self.decoder(paths[number].read_bytes()))
+        image = Image.fromarray(self.decoder(read_bytes(paths[number])))
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return picture(image)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json, write_text
 from untrain.core.marks import is_leftover
@@ -161,7 +162,7 @@ def _start(folder: Path, options: Options, out: Path) -> tuple[Request, str, Pat
             )
     elif target.exists() and any(not is_leftover(path) for path in target.iterdir()):
         check_folder_target(target)  # which refuses it
-    target.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(target)
     write_json(started, {"kind": record.KIND, "request": request.fingerprint})
     for each in request.unreadable:
         console.print(f"[yellow]left out:[/] {each.name}: {each.reason}", soft_wrap=True)

@@ -12,6 +12,7 @@ import numpy as np
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
+from untrain.core.outside import read_text
 from untrain.evaluation.membership import attack
 from untrain.runs.find import RECORD as RUN_RECORD
 from untrain.takedowns.deciding import removed_ids
@@ -144,7 +145,7 @@ def _files(folder: Path, saved: str, record: Mapping[str, Any]) -> Iterator[Chec
         yield Check(f"file:{name}", same, f"{name} {text}")
     listed = folder / f"{saved}{IDS}"
     if listed.is_file():
-        ids = listed.read_text(encoding="utf-8").split("\n")[:-1]
+        ids = read_text(listed, "TABLE", "utf-8").split("\n")[:-1]
         same = ids == list(record["ids"])
         text = "names the images of the record" if same else "names other images than the record"
         yield Check("ids", same, f"{IDS} {text} ({len(record['ids'])})")
@@ -194,7 +195,7 @@ def _numbers(page: Path, record: Mapping[str, Any]) -> Iterator[Check]:
     if not page.is_file():
         yield Check("numbers", None, f"the numbers of {REPORT}, which is missing")
         return
-    marked = marked_numbers(page.read_text(encoding="utf-8"))
+    marked = marked_numbers(read_text(page, "TABLE", "utf-8"))
     wrong = [text for of, how, text in marked if not agrees(record, of, how, text)]
     if wrong:
         yield Check("numbers", False, f"numbers of {REPORT} that the record has not: {wrong[:5]}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from untrain.core.errors import InputError
+from untrain.core.outside import read_text
 from untrain.core.progress import console
 from untrain.core.steps import Steps
 from untrain.core.threads import default_threads, threads_set
@@ -60,7 +61,7 @@ def told_influence(
     if options.measure == NOTHING:
         return {"copies": copies, "leaning": None}
     file = options.calibration
-    known = file.read_text(encoding="utf-8") if file and file.is_file() else str(file)
+    known = read_text(file) if file and file.is_file() else str(file)
 
     def scored() -> dict[str, Any]:
         try:

@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.core.errors import InputError
 from untrain.core.files import rng
 from untrain.generators.base import Generator, has_likelihood
@@ -108,7 +109,7 @@ class Bench:
     def prepared(self, catalog: Catalog | None = None, name: str = "shared") -> Generator:
         """Return a new generator on the frozen parts of ``name``, fitted if they are not there."""
         generator = self.new()
-        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder((self.folder / name).parent)
         generator.prepare(catalog or self.catalog, self.folder / name, silent)
         return generator
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.generators.base import Generator, Progress
 from untrain.generators.queries import Queries
 from untrain.unlearning.meter import Meter, Spent
@@ -116,6 +117,6 @@ def copied(generator: G) -> G:
     """Return a fitted generator that shares nothing it learnt with the given one."""
     with tempfile.TemporaryDirectory(prefix="untrain-") as name:
         folder = Path(name, "model")
-        folder.mkdir()
+        disk.make_folder(folder)
         generator.save(folder)
         return copy(generator).load(folder)

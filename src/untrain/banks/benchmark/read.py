@@ -31,7 +31,8 @@ from untrain.attribution.base import Evidence, Scores
 from untrain.banks.judging import Truth, judge, limits
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
-from untrain.core.files import read_json
+from untrain.core.files import read_csv, read_json, read_parquet
+from untrain.core.outside import read_bytes
 from untrain.core.tensors import read_arrays
 from untrain.generators.base import Generator
 from untrain.generators.queries import Queries
@@ -79,13 +80,13 @@ class Benchmark:
     @cached_property
     def prompts(self) -> pd.DataFrame:
         """Columns prompt_id, prompt, family (empty where unknown): the rows of scores."""
-        table = pd.read_csv(self.folder / "prompts.csv", dtype=str, keep_default_na=False)
+        table = read_csv(self.folder / "prompts.csv", dtype=str, keep_default_na=False)
         return table.assign(role="query")
 
     @cached_property
     def catalog(self) -> Catalog:
         """The training images, with the fingerprint that they have in the run."""
-        table = pd.read_parquet(self.folder / "images.parquet")
+        table = read_parquet(self.folder / "images.parquet")
         files = dict(zip(table["image_id"], table["file"], strict=True)) if "file" in table else {}
 
         def read(image_id: str) -> bytes:
@@ -94,7 +95,7 @@ class Benchmark:
                     f"{self.folder} does not hold the training images, which are not free to be "
                     "passed on: use methods that need only tokens or captions"
                 )
-            return (self.folder / "images" / files[image_id]).read_bytes()
+            return self._image(str(files[image_id]))
 
         ids, captions, hashes = (tuple(table[name]) for name in TEXT[:3])
         attributes = table.drop(columns=[name for name in TEXT if name in table])
@@ -103,10 +104,19 @@ class Benchmark:
             about["name"], ids, captions, hashes, read, attributes, resize=about["resize"]
         )
 
+    def _image(self, name: str) -> bytes:
+        """Return a file of the folder of images, and of no other: the table may be anybody's."""
+        if Path(name).name != name:
+            raise InputError(f"{self.folder / 'images.parquet'} names '{name}', which is no file")
+        try:
+            return read_bytes(self.folder / "images" / name)
+        except OSError as error:
+            raise InputError(f"image '{name}' cannot be read ({error.strerror})") from None
+
     @cached_property
     def queries(self) -> Queries:
         """The pictures that A generated; samples where A has any."""
-        table = pd.read_csv(self.folder / "queries.csv", dtype={"prompt_id": str})
+        table = read_csv(self.folder / "queries.csv", dtype={"prompt_id": str})
         keys = tuple((str(p), int(g)) for p, g in table[["prompt_id", "generation"]].to_numpy())
         texts = dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
         pictures = PictureFiles([self.folder / "queries" / p / f"{g}.png" for p, g in keys])
@@ -125,8 +135,8 @@ class Benchmark:
 
         In ``about["unit"]``; higher is worse.
         """
-        models = pd.read_csv(self.folder / "models.csv", dtype={"model_id": str})["model_id"]
-        table = pd.read_parquet(self.folder / "outcomes.parquet")
+        models = read_csv(self.folder / "models.csv", dtype={"model_id": str})["model_id"]
+        table = read_parquet(self.folder / "outcomes.parquet")
         means = table.groupby(["model_id", "prompt_id"])["value"].mean().unstack()
         return means.loc[models, self.prompts["prompt_id"]].to_numpy(np.float64)
 

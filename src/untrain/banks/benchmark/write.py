@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
 import untrain
 from untrain.attribution.base import Evidence, Scores
@@ -22,12 +20,16 @@ from untrain.banks.benchmark.read import FORMAT, VERSION, Benchmark
 from untrain.banks.benchmark.standalone import standalone
 from untrain.banks.leaderboard import evidence_of, half_outcomes, of_halves
 from untrain.catalogs.base import PNG_SIGNATURE, Catalog
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
-from untrain.core.files import write_json, write_text
+from untrain.core.files import copy_file, write_csv, write_json, write_parquet, write_text
+from untrain.core.images import write_png
+from untrain.core.outside import read_bytes
 from untrain.core.progress import console, track
 from untrain.core.tables import MODEL_A
 from untrain.core.targets import check_folder_target
+from untrain.core.tensors import write_arrays
 from untrain.generators.base import has_likelihood
 from untrain.generators.differentiable import has_gradients
 from untrain.generators.queries import Queries
@@ -98,8 +100,8 @@ def write_benchmark(
         _write_queries(temporary, evidence)
         complete = _write_model(temporary, run, evidence, whole)
         _write_bank(temporary, bank, ids)
-        stored = {name: np.ascontiguousarray(each.values) for name, each in scores.items()}
-        save_file(stored, temporary / "baselines.safetensors")
+        stored = {name: each.values for name, each in scores.items()}
+        write_arrays(temporary / "baselines.safetensors", stored)
         kinds = {name: attributor.kind for name, attributor in found.items()}
         about = _about(run, evidence, complete) | {
             "rendered": rendered,
@@ -118,37 +120,30 @@ def _write_catalog(folder: Path, catalog: Catalog, images: bool) -> None:
     known = {"image_id": catalog.ids, "caption": catalog.captions, "content": catalog.hashes}
     table = pd.DataFrame({name: list(values) for name, values in known.items()})
     if images:
-        (folder / "images").mkdir()
+        disk.make_folder(folder / "images")
         files = []
         for row, image_id in enumerate(track(catalog.ids, "writing images", len(catalog))):
             data = catalog.encoded(image_id)
             files.append(f"{row:06d}{'.png' if data.startswith(PNG_SIGNATURE) else '.jpg'}")
-            (folder / "images" / files[-1]).write_bytes(data)
+            disk.write_bytes(folder / "images" / files[-1], data)
         table["file"] = files
     attributes = catalog.attributes.drop(columns=[c for c in table if c in catalog.attributes])
     text = attributes.astype("object").where(attributes.notna(), "").astype(str)
-    pd.concat([table, text], axis=1).to_parquet(folder / "images.parquet", index=False)
+    write_parquet(folder / "images.parquet", pd.concat([table, text], axis=1))
 
 
 def _table(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, lineterminator="\n")
+    write_csv(path, table, lineterminator="\n")
 
 
 def _write_queries(folder: Path, evidence: Evidence) -> None:
-    from PIL import Image
-
     queries = evidence.queries
     for (prompt_id, generation), picture in zip(queries.keys, queries.pictures, strict=True):
-        path = folder / "queries" / prompt_id / f"{generation}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path)
+        write_png(folder / "queries" / prompt_id / f"{generation}.png", picture)
     _table(pd.DataFrame(queries.keys, columns=["prompt_id", "generation"]), folder / "queries.csv")
     if queries.samples is not None:
         arrays = {"samples": queries.samples, **_prompt_tokens(evidence, queries)}
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            folder / "queries.safetensors",
-        )
+        write_arrays(folder / "queries.safetensors", arrays)
 
 
 def _prompt_tokens(evidence: Evidence, queries: Queries) -> dict[str, np.ndarray]:
@@ -164,16 +159,15 @@ def _write_model(folder: Path, run: Run, evidence: Evidence, whole: bool) -> boo
     if evidence.model is None or not has_fitted_model(run):
         return False
     path = run.path(str(MODEL_A.read(run.folder)["path"].iloc[0]))
-    shutil.copytree(path, folder / "model", ignore=shutil.ignore_patterns(".*"))
-    (folder / "shared").mkdir()
+    disk.copy_folder(path, folder / "model", without=".*")
+    disk.make_folder(folder / "shared")
     left_out = []
     for file in sorted(run.trainer.shared.rglob("*")):
         inside = file.relative_to(run.trainer.shared)
         if file.is_dir() or file.name.startswith("."):
             continue
         if whole or str(inside) in TOKENS:
-            (folder / "shared" / inside).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / "shared" / inside)
+            copy_file(file, folder / "shared" / inside)
         else:
             left_out.append(inside)
     if (source := standalone(run.generator)) is not None:
@@ -186,11 +180,11 @@ def _write_bank(folder: Path, bank: Bank, prompt_ids: Sequence[str]) -> None:
     half = of_halves(bank)
     models = bank.models[half].reset_index(drop=True)
     _table(models[["model_id", "draw", "seed"]], folder / "models.csv")
-    save_file({"kept": bank.kept[half].astype(np.uint8)}, folder / "kept.safetensors")
+    write_arrays(folder / "kept.safetensors", {"kept": bank.kept[half].astype(np.uint8)})
     outcomes = bank.outcomes
     asked = outcomes["model_id"].isin(models["model_id"]) & outcomes["prompt_id"].isin(prompt_ids)
     columns = ["model_id", "prompt_id", "generation", "value"]
-    outcomes.loc[asked, columns].to_parquet(folder / "outcomes.parquet", index=False)
+    write_parquet(folder / "outcomes.parquet", outcomes.loc[asked, columns])
 
 
 def _about(run: Run, evidence: Evidence, complete: bool) -> dict[str, Any]:
@@ -239,8 +233,7 @@ def _baseline(name: str, kind: str, scores: Scores) -> dict[str, Any]:
 def _write_sums(folder: Path) -> None:
     """Write what ``sha256sum -c SHA256SUMS`` reads."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sums = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}"
-        for path in files
-    ]
+    hashes = [hashlib.sha256(read_bytes(path, None)).hexdigest() for path in files]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    sums = [f"{digest}  {name}" for digest, name in zip(hashes, names, strict=True)]
     write_text(folder / "SHA256SUMS", "\n".join(sums) + "\n")

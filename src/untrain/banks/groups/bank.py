@@ -23,19 +23,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
 from untrain.banks.bank import depends_on, measure_of
 from untrain.banks.groups.draws import SHARES, GroupDraw, default_models, draw_sets
 from untrain.catalogs.groups import Groups, groups_of
-from untrain.core import vocabulary
-from untrain.core.atomic import atomic_file
+from untrain.core import disk, vocabulary
 from untrain.core.bank_tables import GROUP_MODELS, GROUP_OF_IMAGE, GROUP_OUTCOMES
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
-from untrain.core.tensors import read_arrays
+from untrain.core.tensors import read_arrays, write_arrays
 from untrain.evaluation.measures import Surprise
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.stages.evaluate import pairs_of
@@ -211,9 +209,9 @@ def _renew(run: Run, folder: Path, groups: Groups) -> None:
     parts = ("models", "groups", "queries")
     if before and any(now[part] != before.get(part) for part in parts):
         console.print("  groups: settings, groups or pictures have changed; the bank is updated")
-        (folder / "outcomes.parquet").unlink(missing_ok=True)
+        disk.delete_file(folder / "outcomes.parquet")
         if any(now[part] != before.get(part) for part in parts[:2]):
-            (folder / "models.parquet").unlink(missing_ok=True)
+            disk.delete_file(folder / "models.parquet")
     about = {"by": groups.by, "least": groups.least, "names": list(groups.names)}
     write_json(path, {**now, **about, "notes": [note.to_dict() for note in groups.notes]})
     table = {"image_id": list(run.catalog.ids), "group": [groups.names[i] for i in groups.of]}
@@ -228,8 +226,7 @@ def _keep(folder: Path, table: pd.DataFrame, kept: np.ndarray) -> None:
     if not valid.all():
         GROUP_OUTCOMES.write(folder, outcomes[valid])
     # The table comes last, as in the bank of random subsets.
-    with atomic_file(folder / "kept.safetensors") as temporary:
-        save_file({"kept": np.ascontiguousarray(kept, np.uint8)}, temporary)
+    write_arrays(folder / "kept.safetensors", {"kept": np.asarray(kept, np.uint8)})
     GROUP_MODELS.write(folder, table)
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from untrain.banks.ladder.sets import LadderSet
 from untrain.catalogs.base import Catalog
 from untrain.core.atomic import atomic_folder
 from untrain.core.files import fingerprint, read_json, rng, write_json
-from untrain.core.tensors import read_arrays
+from untrain.core.tensors import read_arrays, write_arrays
 from untrain.core.vocabulary import Group
 from untrain.encoders.base import Encoder
 from untrain.encoders.float16 import widen
@@ -69,9 +68,7 @@ class Items:
     def write(self, folder: Path) -> None:
         """Write them into a new folder."""
         with atomic_folder(folder) as temporary:
-            save_file(
-                {"samples": np.ascontiguousarray(self.samples)}, temporary / "pairs.safetensors"
-            )
+            write_arrays(temporary / "pairs.safetensors", {"samples": self.samples})
             told = {"groups": self.groups, "ids": self.ids, "captions": self.captions}
             write_json(temporary / "pairs.json", told)
 

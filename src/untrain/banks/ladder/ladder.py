@@ -29,8 +29,9 @@ from untrain.banks.ladder.items import NEIGHBOURS, SAMPLE, Features, items_of
 from untrain.banks.ladder.job import Place, Rung, climb, forget_place
 from untrain.banks.ladder.rungs import ITEMS, Rungs, rung_path
 from untrain.banks.ladder.sets import LadderSet, read_sets, sets_of_run
+from untrain.core import disk
 from untrain.core.errors import InputError
-from untrain.core.files import fingerprint, read_json, write_json
+from untrain.core.files import fingerprint, read_json, read_parquet, write_json
 from untrain.core.printing import escape
 from untrain.core.progress import console
 from untrain.core.unlearning_tables import LADDER_OUTCOMES, LADDER_SETS, LADDER_TWINS
@@ -232,7 +233,7 @@ def _climb_all(run: Run, rungs: Rungs, due: Sequence[Rung]) -> None:
     # A generator that only this process has is not found by others.
     workers = (run.config.workers or default_workers()) if trainer.spec.address else 1
     label, work = f"{len(due)} rungs of the ladder", sum(rung.work for rung in due)
-    rung_path(run.folder, "").parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(rung_path(run.folder, "").parent)
     try:
         run_jobs(climb, [(place, rung) for rung in due], workers, 1, label, work)
     finally:
@@ -247,7 +248,7 @@ def _skipped(run: Run, due: Iterable[Rung]) -> tuple[dict[str, Any], ...]:
         if told.exists():
             budgets = found.setdefault((rung.method, read_json(told)["because"]), [])
             budgets += [rung.budget] * (rung.budget not in budgets)
-            told.unlink()
+            disk.delete_file(told)
     for (method, because), budgets in found.items():
         where = ", ".join(f"{budget:g}" for budget in budgets)
         console.print(
@@ -280,7 +281,7 @@ def _collect(
             here = rung_path(run.folder, key).exists()
             if same and here and entry["names"] not in replaced:
                 entries[key] = entry
-    tables = [pd.read_parquet(rung_path(run.folder, key)) for key in entries]
+    tables = [read_parquet(rung_path(run.folder, key)) for key in entries]
     outcomes = LADDER_OUTCOMES.conform(pd.concat(tables, ignore_index=True))
     # The table first: it says all by itself, and the next ladder writes it anew.
     LADDER_OUTCOMES.write(run.folder, outcomes)

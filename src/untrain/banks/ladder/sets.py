@@ -12,6 +12,7 @@ import pandas as pd
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import rng
+from untrain.core.given import read_table
 from untrain.core.tables import EFFECTS, FORGET_SETS
 from untrain.core.vocabulary import PRIMARY, Arm, Design, Role, is_targeted
 from untrain.generators.base import rows_of
@@ -126,13 +127,9 @@ def read_sets(file: Path, catalog: Catalog) -> list[LadderSet]:
         ids = pd.Series(read_lines(file, "image id"))
         return [_set(catalog, file.stem, OWN, None, ids)]
     try:
-        table = (
-            pd.read_parquet(file)
-            if file.suffix == ".parquet"
-            else pd.read_csv(file, dtype=str, keep_default_na=False)
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the sets in {file}: {error}") from None
+        table = read_table(file, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise InputError(f"cannot read the sets in {file}: {error.strerror}") from None
     missing = [name for name in ("set_id", "image_id") if name not in table]
     if missing:
         raise InputError(

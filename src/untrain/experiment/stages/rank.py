@@ -19,6 +19,7 @@ from untrain.attribution.registry import is_search_ranking, make_attributor, opt
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint
 from untrain.core.notes import Note
+from untrain.core.outside import read_bytes
 from untrain.core.vocabulary import Arm
 from untrain.experiment.stages.base import Stage, section
 from untrain.runs.evidence import fitted_model, further_models, run_evidence
@@ -40,7 +41,7 @@ def settings(run: Run) -> Any:
     """Return the rankings, the content of files that one is read from, options of attributors."""
     config = run.config
     files = [parse_method(m).file for m in config.ranking.methods if is_search_ranking(m)]
-    contents = [fingerprint(file.read_bytes()) for file in files if file and file.is_file()]
+    contents = [fingerprint(read_bytes(file, None)) for file in files if file and file.is_file()]
     asked = section(run, "ranking")
     scope = asked.pop("scope")
     key: list[Any] = [asked, contents]

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from untrain.core.atomic import atomic_file
+from untrain.core.files import write_bytes
 from untrain.report.words import open_ends
 
 INK, FAINT, PAPER = "#1f1d1a", "#8b857c", "#fefefe"
@@ -96,8 +96,7 @@ class Plot:
     def save(self, folder: Path) -> None:
         """Write ``<name>.svg``, ``.png`` and ``.pdf`` into ``folder``, each whole or not at all."""
         for form, data in (("svg", self.svg.encode()), ("png", self.png), ("pdf", self.pdf)):
-            with atomic_file(folder / f"{self.name}.{form}") as temporary:
-                temporary.write_bytes(data)
+            write_bytes(folder / f"{self.name}.{form}", data)
 
     @property
     def inline(self) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from untrain.core.files import read_json
+from untrain.core.files import read_json, read_parquet
 from untrain.core.vocabulary import SAMPLER
 from untrain.report.figures.style import BLUE, GREEN, ORANGE, Plot, canvas, plot, styled
 from untrain.report.words import number
@@ -35,7 +35,7 @@ def losses(run: RunResults) -> pd.DataFrame:
     models.loc[models["model_id"] == SAMPLER, "kind"] = "sampler"
     bank = run.folder / "bank" / "models.parquet"
     if bank.is_file():
-        more = pd.read_parquet(bank, columns=["model_id", "fingerprint"]).assign(kind="bank")
+        more = read_parquet(bank, columns=["model_id", "fingerprint"]).assign(kind="bank")
         models = pd.concat([models, more], ignore_index=True).drop_duplicates("fingerprint")
     found = [
         (line.kind, line.model_id, epoch, loss)

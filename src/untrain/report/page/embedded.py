@@ -8,6 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from untrain.core.errors import InputError
+from untrain.core.images import opened
+from untrain.core.outside import read_bytes
+
 LARGEST_SIDE = 224  # of most pictures: more than the page shows, for fine screens
 LARGE = 400  # of the pictures that the page opens with
 BUDGET = 11_000_000  # bytes of pictures, so that the page stays below 15 MB
@@ -57,10 +61,10 @@ class EmbeddedPictures:
 def data_uri(path: Path, side: int = LARGEST_SIDE) -> str:
     """Return a picture as a WebP of at most ``side`` pixels, or "" if it is not a PNG."""
     try:
-        with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
+        with opened(read_bytes(path), path.name, ["PNG"]) as image:
             image.thumbnail((side, side), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=4)
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, InputError):
         return ""
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

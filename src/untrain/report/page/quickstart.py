@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
+from untrain.core.images import open_picture
 from untrain.report import quickstart as words
 from untrain.report.model_pairs import chosen_sets, with_and_without
 from untrain.report.page.templates import read_asset, render_template
@@ -129,5 +129,4 @@ def _prompts(run: RunResults, see: _Pictures) -> list[dict[str, Any]]:
 def _file(path: Path) -> str:
     if not path.is_file():
         return ""
-    with Image.open(path) as image:
-        return data_uri(image, SIDE)
+    return data_uri(open_picture(path), SIDE)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
+from untrain.core.images import open_picture
 from untrain.report.decided import NOT_THEIRS, decided
 from untrain.report.page.inline import data_uri
 from untrain.report.page.templates import read_asset, render_template
@@ -61,7 +62,7 @@ class Pictures:
     def drawn(self, when: str, name: str) -> str:
         """Return what a model drew, ``before`` or ``after``, as a data URI; empty if it is gone."""
         path = self.folder / when / f"{name}.png"
-        return self._once(when, name, lambda: Image.open(path)) if path.is_file() else ""
+        return self._once(when, name, lambda: open_picture(path)) if path.is_file() else ""
 
     def _once(self, kind: str, name: str, read: Any) -> str:
         if (kind, name) not in self._known:

@@ -12,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
+from untrain.core.files import read_parquet
 from untrain.core.notes import Note
 from untrain.report.edited import copy_sentence, finds
 from untrain.report.page.inline import data_uri
@@ -102,7 +103,7 @@ def run_notes(run: Path, pictures: Mapping[str, Path]) -> tuple[Note, ...]:
         "differ, and for a coarse generator the run's is the fairer"
     )
     notes = [Note("copy-test-of-run", fairer)]
-    copies = pd.read_parquet(run / TABLE) if (run / TABLE).is_file() else None
+    copies = read_parquet(run / TABLE) if (run / TABLE).is_file() else None
     for name, path in pictures.items():
         queries = (run / "queries").resolve()
         if copies is None or not path.resolve().is_relative_to(queries):

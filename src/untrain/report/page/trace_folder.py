@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.files import write_csv, write_parquet, write_text
 from untrain.core.progress import track
@@ -44,7 +45,7 @@ def write_trace_folder(
     """
     names = [f"{number:04d}-{_slug(query)}.html" for number, query in enumerate(found.queries, 1)]
     with atomic_folder(folder) as temporary:
-        (temporary / ANSWERS).mkdir()
+        disk.make_folder(temporary / ANSWERS)
         for query, name in track(
             zip(found.queries, names, strict=True), "writing pages", len(names)
         ):

@@ -10,7 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from untrain.core.errors import InputError
 from untrain.core.files import write_text
+from untrain.core.images import opened
+from untrain.core.outside import read_bytes
 from untrain.core.vocabulary import SAMPLER
 from untrain.report.answer import answer_sentences, random_sentences, stricter_sentences
 from untrain.report.arms import VERDICTS
@@ -181,15 +184,13 @@ def _hash(text: str) -> str:
 
 def _ratio(run: RunResults) -> str:
     """Width to height of the generated pictures, which are all of one size."""
-    from PIL import Image
-
     first = next((run.folder / "queries").glob("*/0.png"), None)
     if first is None:
         return "1"
     try:
-        with Image.open(first, formats=["PNG"]) as image:
+        with opened(read_bytes(first), first.name, ["PNG"]) as image:
             return f"{image.width}/{image.height}"
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, InputError):
         return "1"
 
 

@@ -28,7 +28,6 @@ ones included, and tables are sorted by SSIM and by cosine of features, as the s
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +36,10 @@ import numpy as np
 import pandas as pd
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
+from untrain.core.files import copy_file, read_parquet, write_csv, write_text
 from untrain.core.images import decode, read_picture
 from untrain.core.progress import track
 from untrain.core.targets import check_folder_target
@@ -126,7 +127,7 @@ def _write(
 ) -> None:
     """Write everything into an empty folder."""
     number = _set_number(run)
-    comparison = pd.read_parquet(run.folder / "comparison.parquet")
+    comparison = read_parquet(run.folder / "comparison.parquet")
     pairs = dict(list(comparison.groupby("prompt_id", sort=False)))
     for prompt in track(prompts, "writing prompts", len(prompts)):
         merged = folder / "merged_images" / prompt.folder
@@ -136,7 +137,7 @@ def _write(
     _write_results(run, prompts, folder / "metrics_after_unlearning", number)
     method = str(run.config.get("ranking", {}).get("method", "unknown"))
     text = readme(run.folder.resolve().name, number, method)
-    (folder / "README.txt").write_text(text, "utf-8")
+    write_text(folder / "README.txt", text)
 
 
 def unique_folder_names(prompts: Collection[str]) -> list[str]:
@@ -223,8 +224,7 @@ def _write_merged(
     folder: Path,
 ) -> None:
     """Write the generated and the retrieved images of a prompt, and the two tables of each."""
-    folder.mkdir(parents=True)
-    (folder / "caption.txt").write_text(prompt.text, "utf-8")
+    write_text(folder / "caption.txt", prompt.text)
     count = int(pairs["generation"].max()) + 1
     generated = [
         _copy_picture(run.folder / "queries" / prompt.prompt_id, k, folder) for k in range(count)
@@ -233,7 +233,7 @@ def _write_merged(
     for image_id in dict.fromkeys(pairs["image_id"]):
         name = _file_name(image_id)
         data = catalog.encoded(image_id)
-        with (folder / name).open("xb") as file:
+        with disk.open_new(folder / name) as file:
             file.write(data)
         retrieved.append(np.asarray(decode(data, image_id)))
     own = pairs.assign(file=pairs["image_id"].map(_file_name))
@@ -267,7 +267,7 @@ def _write_tables(pairs: pd.DataFrame, k: int, folder: Path) -> None:
         (embedding, "Cosine Similarity", f"similarities_gen_image{k}.csv"),
     ):
         ordered = table.sort_values(by, ascending=False, kind="stable")
-        ordered.to_csv(folder / name, index=False, na_rep="nan")
+        write_csv(folder / name, ordered, na_rep="nan")
 
 
 def _write_outputs(run: RunResults, prompt: _Prompt, folder: Path, number: int) -> None:
@@ -282,23 +282,22 @@ def _write_outputs(run: RunResults, prompt: _Prompt, folder: Path, number: int) 
     }
     for when, source in drawn.items():
         target = folder / f"outputs_{when}_{number}" / prompt.folder
-        target.mkdir(parents=True)
+        disk.make_folder(target)
         for path in sorted(source.glob("[0-9]*.png")):
-            shutil.copyfile(path, target / path.name)
+            copy_file(path, target / path.name)
     reference = folder / f"outputs_reference_{number}" / prompt.folder
-    reference.mkdir(parents=True)
-    shutil.copyfile(queries / prompt.prompt_id / "reference.png", reference / "0.png")
+    copy_file(queries / prompt.prompt_id / "reference.png", reference / "0.png")
 
 
 def _write_lists(prompts: list[_Prompt], folder: Path, number: int) -> None:
     """Write the prompts, their folders and models, and the images that were removed."""
     text = "".join(f"{prompt.text}\n" for prompt in prompts)
-    (folder / f"descriptions_{number}.txt").write_text(text, "utf-8")
+    write_text(folder / f"descriptions_{number}.txt", text)
     columns = ["Folder", "prompt_id", "prompt", "control_model", "after_model", "removed"]
     entries = [(p.folder, p.prompt_id, p.text, p.control, p.after, len(p.removed)) for p in prompts]
-    pd.DataFrame(entries, columns=columns).to_csv(folder / "folders.csv", index=False)
+    write_csv(folder / "folders.csv", pd.DataFrame(entries, columns=columns))
     selected = "".join(f"{_file_name(i)}\n" for prompt in prompts for i in prompt.removed)
-    (folder / "merged_images" / "all_selected_images.txt").write_text(selected, "utf-8")
+    write_text(folder / "merged_images" / "all_selected_images.txt", selected)
 
 
 def _write_results(run: RunResults, prompts: list[_Prompt], folder: Path, number: int) -> None:
@@ -314,17 +313,16 @@ def _write_results(run: RunResults, prompts: list[_Prompt], folder: Path, number
     before = of(dict.fromkeys(texts, SAMPLER))
     control = of({prompt.prompt_id: prompt.control for prompt in done})
     after = of({prompt.prompt_id: prompt.after for prompt in done})
-    folder.mkdir()
     for name, first in (("similarity_results_", before), ("similarity_results_control_", control)):
         table = study_table(first, after, texts)
         table["Folder"] = [*(prompt.folder for prompt in done), ""]
-        table.to_csv(folder / f"{name}_{number}.csv", index=False)
+        write_csv(folder / f"{name}_{number}.csv", table)
 
 
 def _copy_picture(source: Path, k: int, target: Path) -> np.ndarray:
     """Copy the k-th generated picture and return it as uint8 H×W×3."""
-    path = shutil.copyfile(source / f"{k}.png", target / f"{k}.png")
-    return read_picture(path)
+    copy_file(source / f"{k}.png", target / f"{k}.png")
+    return read_picture(target / f"{k}.png")
 
 
 def _file_name(image_id: str) -> str:
