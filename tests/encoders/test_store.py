@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
+from untrain.core import disk
 from untrain.core.cache import entries
 from untrain.core.errors import InputError, is_disk_full
 from untrain.encoders import embedding
@@ -138,14 +139,17 @@ def test_a_full_disk_leaves_a_store_that_goes_on(
     monkeypatch.setattr(embedding, "BATCH", 2)
     catalog, calls = catalog_of(range(12)), [0]
 
-    def full(descriptor: int) -> None:
+    append_at = disk.append_at
+
+    def full(path: Path, start: int, data: memoryview) -> None:
+        append_at(path, start, data)
         calls[0] += 1
         if calls[0] == 3:  # the features of the second block
-            os.ftruncate(descriptor, os.fstat(descriptor).st_size - 5)
+            os.truncate(path, path.stat().st_size - 5)
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(disk, "append_at", full)
         with pytest.raises(OSError, match="No space") as failure:
             FeatureStore(tmp_path, CountingEncoder()).features(catalog, catalog.ids, "embedding")
     assert is_disk_full(failure.value)
