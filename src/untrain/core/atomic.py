@@ -28,11 +28,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
         As `check_file_target`, before the block begins.
     """
     target = check_file_target(path)
-    disk.make_folder(target.parent)
+    durable = not is_passing(target)  # what is in a folder that has no name yet is when it gets it
+    disk.make_folder(target.parent, durable)
     temporary = beside(target)
     try:
         yield temporary
-        disk.publish(temporary, target, durable=not is_passing(target))
+        disk.publish(temporary, target, durable)
     finally:
         _tidy(temporary)
 

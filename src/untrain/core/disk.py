@@ -20,6 +20,9 @@ VARIABLE = "UNTRAIN_FSYNC"
 UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What file systems say that know no ``fsync`` of a file or a folder."""
 
+NO_RENAMES = {errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What those say that cannot rename, or not folders: some of object stores, some of containers."""
+
 
 def is_durable() -> bool:
     """Tell whether what is written must be on the disk before it counts."""
@@ -40,22 +43,32 @@ def publish(temporary: Path, target: Path, durable: bool = True) -> None:
     Raises
     ------
     OSError
-        As ``os.replace``: a folder takes the place of nothing, or of an empty one.
+        As ``os.replace``: a folder takes the place of nothing, or of an empty one. Also where the
+        file system cannot do it.
     """
     durable = durable and is_durable()
     if durable:
         for path in _inside(temporary):
             _sync(path)
-    temporary.replace(target)
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno not in NO_RENAMES:
+            raise
+        raise OSError(
+            error.errno,
+            f"the file system of {target.parent} cannot rename ({error.strerror}), without which "
+            "nothing there is written whole or not at all: choose another place",
+        ) from error
     if durable:
         _sync(target.parent)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, where they are missing."""
+def make_folder(path: Path, durable: bool = True) -> None:
+    """Make a folder and those above it, where they are missing; ``durable`` as in `publish`."""
     missing = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(parents=True, exist_ok=True)
-    if is_durable():
+    if durable and is_durable():
         for each in missing:
             _sync(each.parent)
 
