@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untrain.api.result_pictures import ResultPictures
 from untrain.core.notebook import line_html, notes_html
 from untrain.core.printing import Printer
+from untrain.core.text import html_text
 from untrain.core.vocabulary import ATTRIBUTOR, UNLEARNING
 
 if TYPE_CHECKING:
@@ -300,5 +300,5 @@ class Result(ResultPictures):
             f"{line_html(self.answer)}{notes_html(self.warnings)}"
             f"{rows.to_html(index=False, border=0)}"
             f'<p><img style="max-width: 100%" alt="{words}" title="{words}" src="{picture}"></p>'
-            f"<p>The whole report: <code>{escape(str(self.report))}</code></p>"
+            f"<p>The whole report: <code>{html_text(str(self.report))}</code></p>"
         )

@@ -10,6 +10,7 @@ from untrain.api.effect import check_known
 from untrain.api.result_tables import ResultTables
 from untrain.core.errors import InputError, UntrainError
 from untrain.core.images import open_picture
+from untrain.runs.pictures import picture_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -227,7 +228,7 @@ class ResultPictures(ResultTables):
 
     def _thumbnail(self, image_id: str) -> Path | None:
         folder = (self.folder / "thumbnails").resolve()
-        path = (folder / f"{image_id}.png").resolve()
+        path = picture_path(folder, image_id).resolve()
         return path if path.is_relative_to(folder) and path.is_file() else None
 
     def _training_image(self, image_id: str) -> Image.Image | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from untrain.core.text import html_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -245,14 +246,14 @@ class Traced:
             own = self.found.edited[self.found.edited["query"] == copy.query]
             if len(own):
                 said += f" {copy_sentence(own, self.found.about['edited'])}"
-            rows.append(f"<p>{escape(said)}</p><div>{''.join(cells)}</div>")
+            rows.append(f"<p>{html_text(said)}</p><div>{''.join(cells)}</div>")
         more = f"<p>… {len(self) - SHOWN} more: summary, to_html()</p>" if len(self) > SHOWN else ""
-        return f"<p>{escape(repr(self))}</p>{''.join(rows)}{more}"
+        return f"<p>{html_text(repr(self))}</p>{''.join(rows)}{more}"
 
 
 def _figure(uri: str, words: str) -> str:
     return (
         '<figure style="display: inline-block; margin: 0 8px 8px 0; vertical-align: top">'
-        f'<img src="{uri}" style="height: 110px; background: white" alt="{escape(words)}">'
-        f"<figcaption>{escape(words)}</figcaption></figure>"
+        f'<img src="{uri}" style="height: 110px; background: white" alt="{html_text(words)}">'
+        f"<figcaption>{html_text(words)}</figcaption></figure>"
     )

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from untrain.catalogs.columns import Ids, Texts, fingerprint_of, first_of_equals
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
 from untrain.core.images import decode
+from untrain.core.text import html_text, readable
 
 if TYPE_CHECKING:
     from untrain.catalogs.picture_frame import PictureFrame
@@ -36,6 +36,11 @@ class Skipped:
 
     name: str
     reason: str
+
+    def __post_init__(self) -> None:
+        """Make text of a file's name that is none, which could not be written down."""
+        object.__setattr__(self, "name", readable(self.name))
+        object.__setattr__(self, "reason", readable(self.reason))
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ class Catalog:
         ids = [self.ids[len(self) * i // shown] for i in range(shown)]
         told = {i: f"{i}: {self.captions[self.index[i]]}" for i in ids}
         cells = " ".join(thumbnail_html(self.image(i), told[i]) for i in ids)
-        return f"<p>{escape(repr(self))}</p><p>{cells}</p>"
+        return f"<p>{html_text(repr(self))}</p><p>{cells}</p>"
 
     def frame(self, ids: Iterable[str] | None = None) -> PictureFrame:
         """Return images as a pandas data frame with pictures in it; all of them in memory.

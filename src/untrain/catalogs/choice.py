@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from untrain.core.errors import InputError, did_you_mean
+from untrain.core.text import whole
 
 IDS = ("id", "image_id", "__key__", "key")
 CAPTIONS = ("caption", "captions", "text", "txt", "prompt", "description", "sentences")
@@ -19,10 +20,13 @@ Values = Mapping[str, Any]
 
 
 def as_text(value: Any) -> str:
-    """Return a cell as text without white space around it; a missing one is empty."""
+    """Return a cell as text without white space around it; a missing one is empty.
+
+    Halves of letters, as cut emoji leave behind, become U+FFFD: no file could hold them.
+    """
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    return str(value).strip()
+    return whole(str(value)).strip()
 
 
 def as_texts(value: Any) -> list[str]:

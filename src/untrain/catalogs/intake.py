@@ -31,6 +31,7 @@ from untrain.catalogs.reading import (
 )
 from untrain.core.errors import InputError
 from untrain.core.progress import bar, console
+from untrain.core.text import is_text
 
 Kind = Callable[..., Any]
 Reader = Callable[[Mapping[str, Any]], ReadBytes]
@@ -170,6 +171,8 @@ def _checked(
         captions = choice.texts(row.values)
         if not image_id:
             skipped.append(Skipped(row.id, "empty id"))
+        elif fault := _fault(image_id, row.place):
+            skipped.append(Skipped(image_id, fault))
         elif not captions:
             skipped.append(Skipped(image_id, "empty caption"))
         else:
@@ -181,13 +184,26 @@ def _checked(
         yield row, numbered(image_id, captions, choice.captions), captions, result
 
 
+def _fault(image_id: str, place: tuple[Any, ...]) -> str:
+    """Return why an image cannot be listed by its id and place; empty if it can."""
+    if not is_text(image_id):
+        return "id is not text (UTF-8)"
+    if len(image_id.splitlines()) > 1 or "\0" in image_id:
+        return "id is not one line of text"
+    if not all(is_text(part) for part in place if isinstance(part, str)):
+        return "path is not text (UTF-8)"
+    return ""
+
+
 def _attributes(block: list[Row], columns: list[str], used: set[str]) -> list[str]:
     """Return the columns that are text or numbers wherever they are given."""
     plain = (str, int, float, type(None))
     return [
         name
         for name in columns
-        if name not in used and all(isinstance(row.values.get(name), plain) for row in block)
+        if name not in used
+        and is_text(name)
+        and all(isinstance(row.values.get(name), plain) for row in block)
     ]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from PIL import Image
+
+from untrain.core.text import html_text
 
 if TYPE_CHECKING:
     import datasets
@@ -88,10 +89,10 @@ class PictureFrame(pd.DataFrame):
         cells: dict[Any, Callable[[Any], str]] = {
             name: _picture if str(name) in pictures else _text for name in self.columns
         }
-        shown = pd.DataFrame(self).rename(columns=lambda name: escape(str(name)))
+        shown = pd.DataFrame(self).rename(columns=lambda name: html_text(str(name)))
         with pd.option_context("display.max_colwidth", None):
             table = shown.to_html(
-                formatters={escape(str(name)): cell for name, cell in cells.items()},
+                formatters={html_text(str(name)): cell for name, cell in cells.items()},
                 escape=False,  # every cell is escaped above
                 index=False,
                 border=0,
@@ -100,7 +101,7 @@ class PictureFrame(pd.DataFrame):
                 na_rep="",
             )
         caption = self.attrs.get("caption")
-        return (f"<p>{escape(str(caption))}</p>" if caption else "") + table
+        return (f"<p>{html_text(str(caption))}</p>" if caption else "") + table
 
 
 def thumbnail_html(image: Image.Image, words: str = "", side: int = SIDE) -> str:
@@ -118,7 +119,7 @@ def thumbnail_html(image: Image.Image, words: str = "", side: int = SIDE) -> str
     small.thumbnail((side, side))
     width = round(side * small.width / max(small.size))
     style = f"width: {width}px; max-width: none; background: white"
-    told = escape(words)
+    told = html_text(words)
     return f'<img src="{data_uri(small)}" alt="{told}" title="{told}" style="{style}">'
 
 
@@ -127,7 +128,7 @@ def figure_html(picture: Image.Image | np.ndarray, words: str, side: int = SIDE)
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     return (
         '<figure style="display: inline-block; margin: 0 8px 8px 0; vertical-align: top">'
-        f"{thumbnail_html(image, words, side)}<figcaption>{escape(words)}</figcaption></figure>"
+        f"{thumbnail_html(image, words, side)}<figcaption>{html_text(words)}</figcaption></figure>"
     )
 
 
@@ -143,7 +144,7 @@ def _picture(value: Any) -> str:
 def _text(value: Any) -> str:
     if value is None or value is pd.NA or value != value:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.4g}" if isinstance(value, float) else html_text(str(value))
 
 
 def _png(image: Image.Image) -> bytes:

@@ -153,6 +153,7 @@ def excluded(
     from untrain.catalogs.opt_out import read_opt_out
     from untrain.core.files import write_text
     from untrain.core.targets import check_file_target
+    from untrain.core.text import lines
 
     if out is not None:
         check_file_target(out, [*lists, *([path] if path else [])])
@@ -172,7 +173,7 @@ def excluded(
                 )
         console.print(f"{len(ids):,} of {len(catalog):,} images of {escape(catalog.name)}")
     if out is not None:
-        write_text(out, "".join(f"{image_id}\n" for image_id in ids))
+        write_text(out, lines(ids))
         say(f"ids: {out}", err=as_json)
 
 

@@ -92,12 +92,15 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
         return pd.read_parquet(path, columns=None if columns is None else list(columns))
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a table from CSV, with options of pandas; one that is not whole is `Damaged`."""
+def read_csv(path: Path, exact: bool = False, **options: Any) -> pd.DataFrame:
+    """Read a table that `write_csv` wrote, with options of pandas; else it is `Damaged`."""
     import pandas as pd
 
+    from untrain.core.spreadsheet import from_csv
+
     with opened_whole(path):
-        return pd.read_csv(path, **options)
+        table = pd.read_csv(path, **options)
+    return table if exact else from_csv(table)
 
 
 def map_arrow(path: Path) -> pa.Table:
@@ -150,10 +153,11 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def write_csv(path: Path, table: pd.DataFrame, **options: Any) -> None:
-    """Write a table as CSV without its index, with options of pandas, whole or not at all."""
-    with atomic_file(path) as temporary:
-        table.to_csv(temporary, index=False, **options)
+def write_csv(path: Path, table: pd.DataFrame, exact: bool = False, **options: Any) -> None:
+    """Write a table as CSV without its index, whole or not at all; as `csv_text` makes it."""
+    from untrain.core.spreadsheet import csv_text
+
+    write_text(path, csv_text(table, exact, **options))
 
 
 def fingerprint(*parts: Any) -> str:

@@ -54,11 +54,13 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
 
 
 def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a table in text; `OSError` as `read_table`."""
+    """Read a table in text, perhaps one of ours (`from_csv`); `OSError` as `read_table`."""
     import pandas as pd
 
+    from untrain.core.spreadsheet import from_csv
+
     with open_regular(path, "TABLE") as file, readable():
-        return pd.read_csv(file, **{"encoding": "utf-8-sig", **options})
+        return from_csv(pd.read_csv(file, **{"encoding": "utf-8-sig", **options}))
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import TYPE_CHECKING
+
+from untrain.core.text import html_text, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,18 +17,18 @@ ROWS = 40  # of a table that are shown
 
 def line_html(text: str) -> str:
     """Return a paragraph."""
-    return f"<p>{escape(text)}</p>" if text else ""
+    return f"<p>{html_text(text)}</p>" if text else ""
 
 
 def code_html(text: str) -> str:
     """Return text escaped, with what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html_text(text))
 
 
 def facts_html(facts: Iterable[tuple[str, str]]) -> str:
     """Return terms and what they are, a row each."""
     rows = "".join(
-        f"<tr><th{LEFT}>{escape(term)}</th><td{LEFT}>{escape(what)}</td></tr>"
+        f"<tr><th{LEFT}>{html_text(term)}</th><td{LEFT}>{html_text(what)}</td></tr>"
         for term, what in facts
     )
     return f"<table><tbody>{rows}</tbody></table>"
@@ -44,7 +45,7 @@ def notes_html(notes: Sequence[str]) -> str:
 def table_html(table: pd.DataFrame, columns: Sequence[str] = ()) -> str:
     """Return a table, or some of its columns; numbers with four figures."""
     shown = table[list(columns)] if columns else table
-    return str(
+    return visible(
         shown.to_html(
             index=False,
             border=0,

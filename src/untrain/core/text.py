@@ -12,6 +12,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -79,6 +80,11 @@ def is_text(value: str) -> bool:
     return value.isascii() or not _LONE.search(value)
 
 
+def whole(text: str) -> str:
+    """Return text whose lone surrogates are U+FFFD, the letter that stands for one that is lost."""
+    return text if is_text(text) else _LONE.sub("\ufffd", text)
+
+
 def readable(name: str) -> str:
     r"""Return a name with bytes that are no text as escapes, so that it can be written down.
 
@@ -141,6 +147,11 @@ def from_cell(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
 
 
+def lines(texts: Iterable[str]) -> str:
+    """Return texts as a file with one a line; line breaks within one become blanks."""
+    return "".join(f"{' '.join(text.splitlines())}\n" for text in texts)
+
+
 def markdown(text: Any) -> str:
     r"""Return text on one line in which Markdown and HTML find nothing to act on.
 
@@ -151,7 +162,19 @@ def markdown(text: Any) -> str:
     """
     flat = " ".join(visible(str(text)).split())
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_|\[\]])", r"\\\1", flat)
+    return re.sub(r"([\\`*_|\[\]~$])", r"\\\1", flat)
+
+
+def markdown_prose(text: Any) -> str:
+    """Return a sentence as Markdown: what stands between backticks as code, all else as it is."""
+    parts = re.split(r"`([^`]+)`", str(text))
+    return "".join((markdown_code if n % 2 else _padded)(part) for n, part in enumerate(parts))
+
+
+def _padded(text: str) -> str:
+    """Return a part of a sentence with the blanks at its ends."""
+    first, last = text[:1].isspace(), text[-1:].isspace()
+    return f"{' ' * first}{markdown(text)}{' ' * last}" if text.strip() else " " * bool(text)
 
 
 def markdown_code(text: Any) -> str:
@@ -160,9 +183,9 @@ def markdown_code(text: Any) -> str:
     return f"`{flat.replace('`', chr(39))}`"
 
 
-def markdown_table(lines: list[list[str]]) -> str:
+def markdown_table(rows: Iterable[Sequence[str]]) -> str:
     """Return a table of cells that are Markdown already: heads, alignment, rows."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in rows)
 
 
 # What TeX acts on, and what its usual fonts lack.

@@ -12,6 +12,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from untrain.core.text import markdown as escaped
+from untrain.core.text import markdown_prose
 from untrain.report.arms import arm_words
 from untrain.report.headline import headline
 from untrain.report.tables.effects import overall_table
@@ -98,10 +100,10 @@ def model_card(folder: Path) -> str:
     versions, seeds = meta.get("versions") or {}, meta.get("seeds") or {}
     return MODEL.format(
         front=_front(front),
-        name=name,
-        generator=run.generator.get("name", "of an unknown kind"),
+        name=escaped(name),
+        generator=escaped(run.generator.get("name", "of an unknown kind")),
         images=int(data.get("images", len(run.catalog))),
-        data=data.get("name", "of an unknown name"),
+        data=escaped(data.get("name", "of an unknown name")),
         models=len(run.models),
         warning=_warning(run),
         body=_body(run),
@@ -148,7 +150,7 @@ def dataset_card(folder: Path) -> str:
     }
     return DATASET.format(
         front=_front(front),
-        name=front["pretty_name"],
+        name=escaped(front["pretty_name"]),
         images=images,
         fingerprint=_fingerprint(run),
         facts="\n".join(f"| {what} | {count:,} |" for what, count in facts.items()),
@@ -175,7 +177,8 @@ def _warning(run: RunResults) -> str:
     doubtful = headline(run)
     if run.given or not doubtful:
         return ""
-    return f"\n> **Do not read the figures below as results.** {' '.join(doubtful)}\n"
+    why = " ".join(map(markdown_prose, doubtful))
+    return f"\n> **Do not read the figures below as results.** {why}\n"
 
 
 def _results(run: RunResults) -> list[dict[str, Any]]:
@@ -215,7 +218,10 @@ def _excluded(excluded: list[Any]) -> str:
     if not excluded:
         return "Nothing was excluded by an opt-out list or a reservation.\n"
     # A list is named, not where it lies.
-    lines = [f"- {Path(str(each['source'])).name}: {each['images']:,} images" for each in excluded]
+    lines = [
+        f"- {escaped(Path(str(each['source'])).name)}: {each['images']:,} images"
+        for each in excluded
+    ]
     return "Excluded before training:\n\n" + "\n".join(lines) + "\n"
 
 

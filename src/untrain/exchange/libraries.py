@@ -138,11 +138,13 @@ def _write(write: Write, library: str, given: Path, out: Path, further: Asked | 
         raise InputError(f"two methods would both be called {min(twice)}: rename their files")
     with atomic_folder(target, marked=False) as place:
         said = write(asked, place)
-        write_csv(place / "images.csv", asked.images)
-        write_csv(place / "queries.csv", asked.prompts)
+        write_csv(place / "images.csv", asked.images, exact=True)
+        write_csv(place / "queries.csv", asked.prompts, exact=True)
         if asked.outcomes is not None:
             columns = list(asked.prompts["prompt_id"])
-            write_csv(place / "outcomes.csv", pd.DataFrame(asked.outcomes, columns=columns))
+            write_csv(
+                place / "outcomes.csv", pd.DataFrame(asked.outcomes, columns=columns), exact=True
+            )
         write_text(place / "README.md", _readme(library, asked, said))
     bank = "" if asked.kept is None else f" and a bank of {len(asked.kept)} models"
     return (

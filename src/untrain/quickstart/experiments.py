@@ -11,6 +11,7 @@ from untrain.catalogs import load_catalog
 from untrain.catalogs.base import Catalog
 from untrain.core.files import write_text
 from untrain.core.outside import read_text
+from untrain.core.text import lines
 from untrain.quickstart import budget, trial
 from untrain.quickstart.prompts import draw_prompts
 from untrain.settings.sections import Data
@@ -71,7 +72,7 @@ def write_experiment(
     chosen |= {"prompts.file": PROMPTS, **(further or {})}
     write_template(file, settings["format"], name or file.stem, None, chosen)
     if not own:
-        write_text(prompts, "".join(f"{text}\n" for text in texts))
+        write_text(prompts, lines(texts))
     return size
 
 

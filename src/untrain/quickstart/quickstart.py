@@ -21,6 +21,7 @@ from untrain.core.progress import clock, console
 from untrain.core.steps import Steps
 from untrain.core.targets import check_folder_target
 from untrain.core.terminal import show
+from untrain.core.text import lines
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.plan import plan
 from untrain.experiment.telling import TIMED, Telling, roughly
@@ -192,7 +193,7 @@ class Quickstart:
         size = budget.Size.from_dict(known["size"])
         count = trial.prompts_for(size.images, trial.PROMPTS, len(trial.ARMS))
         texts = draw_prompts(catalog.captions, count, self.seed)
-        write_text(self.out / TINY_PROMPTS, "".join(f"{text}\n" for text in texts))
+        write_text(self.out / TINY_PROMPTS, lines(texts))
         values = trial.tiny_experiment(
             settings, Path(TINY_PROMPTS), len(texts), size, len(catalog), self.seed
         )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from untrain.core.text import markdown, markdown_code
+
 OPEN = "*to be filled in*"
 
 UNKNOWN = {
@@ -73,7 +75,7 @@ def summary_markdown(facts: Mapping[str, Any]) -> str:
     ]
     for number in ("2.1", "2.2", "2.3", "2.4", "2.5", "2.6"):
         of_kind = [s for s in sources if KINDS[s["kind"]] == number]
-        found = [f"{each['format']}: {_code(each['place'])}" for each in of_kind]
+        found = [f"{markdown(each['format'])}: {markdown_code(each['place'])}" for each in of_kind]
         if number == "2.3":
             found += _domains(data["domains"])
         if number == "2.6" and found:
@@ -107,9 +109,9 @@ def _open(number: str, known: Iterable[str] = ()) -> Iterator[str]:
 def _model(model: Mapping[str, Any] | None) -> Iterator[str]:
     if model:
         preset = f", preset {model['preset']}" if model["preset"] else ""
-        yield f"generator: {_code(model['generator'])}{preset}"
+        yield f"generator: {markdown_code(model['generator'])}{preset}"
         for weights in model["weights"]:
-            yield f"made from the given weights {_code(weights)}"
+            yield f"made from the given weights {markdown_code(weights)}"
 
 
 def _size(data: Mapping[str, Any], held_out: int | None) -> Iterator[str]:
@@ -147,11 +149,11 @@ def _domains(domains: Mapping[str, Any] | None) -> Iterator[str]:
         "without one); the tenth with the most content:"
     )
     for each in domains["largest"]:
-        yield f"{_code(each['domain'])}: {each['images']:,} images, {each['bytes']:,} bytes"
+        yield f"{markdown_code(each['domain'])}: {each['images']:,} images, {each['bytes']:,} bytes"
 
 
 def _licences(licences: Mapping[str, int]) -> Iterator[str]:
-    told = ", ".join(f"{name or 'none given'} ({n:,})" for name, n in licences.items())
+    told = ", ".join(f"{markdown(name) or 'none given'} ({n:,})" for name, n in licences.items())
     yield f"licences, by the column of them: {told}"
 
 
@@ -163,8 +165,8 @@ def _measures(data: Mapping[str, Any]) -> Iterator[str]:
         what = f"{each['images']:,} images and {each['copies']:,} byte-identical copies left out"
         if each["sha256"]:
             yield (
-                f"opt-out list {_code(each['source'])} (SHA-256 {each['sha256']}): {what}; of "
-                f"its {each['entries']:,} entries {each['unmatched']:,} name no image here"
+                f"opt-out list {markdown_code(each['source'])} (SHA-256 {each['sha256']}): {what}; "
+                f"of its {each['entries']:,} entries {each['unmatched']:,} name no image here"
             )
         else:
             said = ", ".join(f"{n:,} {word}" for word, n in each["kinds"].items()) or "none"
@@ -173,7 +175,7 @@ def _measures(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _skipped(data: Mapping[str, Any]) -> Iterator[str]:
     for reason, count in data["skipped"].items():
-        yield f"left out as unusable: {count:,} × {reason}"
+        yield f"left out as unusable: {count:,} × {markdown(reason)}"
 
 
 def _processing(data: Mapping[str, Any]) -> Iterator[str]:
@@ -182,9 +184,3 @@ def _processing(data: Mapping[str, Any]) -> Iterator[str]:
         f"byte-identical duplicates that are left in: {duplicates['images']:,} images in "
         f"{duplicates['groups']:,} groups"
     )
-
-
-def _code(text: Any) -> str:
-    """Return text as Markdown code, whatever is in it."""
-    flat = " ".join(str(text).splitlines())
-    return f"`{flat.replace('`', chr(39))}`"

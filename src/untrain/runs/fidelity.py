@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.files import read_json, write_json, write_text
+from untrain.core.files import read_json, write_csv, write_json
 from untrain.core.notes import Note
 from untrain.core.unlearning_tables import DISTANCES, FIDELITY, MEMBERSHIP
 from untrain.evaluation.distances import distances_table
@@ -62,7 +62,7 @@ class LadderResult:
         about["notes"] = [note.to_dict() for note in self.notes]
         about["seconds"] = None if pd.isna(self.seconds) else self.seconds
         write_json(folder / "results" / "fidelity.json", about)
-        write_text(folder / "results" / "fidelity.csv", self.table.to_csv(index=False))
+        write_csv(folder / "results" / "fidelity.csv", self.table)
         for name, table in TABLES.items():
             table.write(folder, getattr(self, name))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.core.errors import InputError
-from untrain.core.files import read_json, read_parquet, write_json, write_parquet, write_text
+from untrain.core.files import read_json, read_parquet, write_csv, write_json, write_parquet
 from untrain.core.notebook import line_html, notes_html, table_html
 from untrain.core.notes import Note
 
@@ -77,7 +77,7 @@ class Leaderboard:
         about["notes"] = [note.to_dict() for note in self.notes]
         results = folder / "results"
         write_json(results / "leaderboard.json", about)
-        write_text(results / "leaderboard.csv", self.table.to_csv(index=False))
+        write_csv(results / "leaderboard.csv", self.table)
         write_parquet(results / "leaderboard.parquet", self.table)
 
 

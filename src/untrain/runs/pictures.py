@@ -11,13 +11,24 @@ import numpy as np
 from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
 from untrain.core.images import read_picture, write_png
+from untrain.core.text import file_name
+
+
+def picture_path(folder: Path, name: str) -> Path:
+    """Return the file of a picture: below its folder, whatever its name is.
+
+    Slashes in a name make folders; a part that cannot name one becomes another that can
+    (`untrain.core.text.file_name`).
+    """
+    *folders, last = map(file_name, name.split("/"))
+    return folder.joinpath(*folders, f"{last}.png")
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, np.ndarray]) -> None:
     """Write pictures (uint8 height × width × 3) as ``folder/<name>.png``: all of them or none."""
     with atomic_folder(folder) as temporary:
         for name, pixels in pictures.items():
-            write_png(temporary / f"{name}.png", pixels)
+            write_png(picture_path(temporary, name), pixels)
 
 
 class PictureFiles(Sequence[np.ndarray]):

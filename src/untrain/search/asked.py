@@ -20,6 +20,7 @@ from untrain.core.errors import InputError
 from untrain.core.given import read_table
 from untrain.core.images import decode
 from untrain.core.outside import read_bytes
+from untrain.core.text import readable
 
 TABLES = (".csv", ".tsv", ".parquet")
 OF_PICTURES = (*IMAGES, "picture")
@@ -156,7 +157,8 @@ def _names(found: Sequence[_Given]) -> list[str]:
         [place.as_posix() for place in places],
         [str(g.picture) if isinstance(g.picture, Path) else g.place for g in found],
     )
-    for names in ways:
+    for way in ways:
+        names = list(map(readable, way))
         if len(set(names)) == len(names):
             return names
     twice = next(name for name in ways[-1] if ways[-1].count(name) > 1)

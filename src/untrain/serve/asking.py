@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from untrain.core.errors import InputError
+from untrain.core.spreadsheet import csv_text
 from untrain.report.page.trace import trace_page
 from untrain.serve.answers import answer_parts, kept_hits
 from untrain.serve.decoding import BYTES, Decoder
@@ -156,7 +157,7 @@ class Asking(Site):
             table.to_parquet(buffer, index=False)
             content = buffer.getvalue()
         else:
-            content = table.to_csv(index=False)
+            content = csv_text(table)
         return Response(content, media_type=DOWNLOADS[kind], headers=headers)
 
     def _ask(self, question: Question) -> Found:

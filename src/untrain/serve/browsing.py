@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from untrain.core.errors import InputError
+from untrain.core.spreadsheet import csv_text
 from untrain.serve.answers import facets_of
 from untrain.serve.responses import PRIVATE, at, attached, picture, wrong
 from untrain.serve.site import Site, page_numbers, shown
@@ -218,7 +219,7 @@ class Browsing(Site):
         """Return the images that a browser remembers as a table."""
         table = pd.DataFrame(self._kept(request), columns=["id", "caption"])
         headers = attached("untrain-kept.csv")
-        return Response(table.to_csv(index=False), media_type="text/csv", headers=headers)
+        return Response(csv_text(table), media_type="text/csv", headers=headers)
 
     def _kept(self, request: Request) -> list[dict[str, Any]]:
         catalog = self.shelf.catalog

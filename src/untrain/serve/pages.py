@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from untrain.core.notebook import code_html
+from untrain.core.text import for_page
 from untrain.report.page.templates import read_asset
 
 ASSETS = {
@@ -24,6 +25,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("untrain.serve", "templates"),
         autoescape=True,
+        finalize=for_page,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

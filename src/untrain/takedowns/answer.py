@@ -15,6 +15,7 @@ from untrain.core.marks import is_leftover
 from untrain.core.progress import console
 from untrain.core.steps import Steps
 from untrain.core.targets import check_folder_target
+from untrain.core.text import lines
 from untrain.core.threads import default_threads, threads_set
 from untrain.experiment.pipeline import run_stages
 from untrain.report.page.takedown import Pictures, takedown_page
@@ -112,7 +113,7 @@ def answer_of_run(folder: Path, config: Config, options: Options) -> Answered:
         whole_data = whole_catalog(config)
         found = _found(steps, request, whole_data, parts, _copies(config, options))
         ids = _removed_ids(found, run.catalog, options)
-        write_text(target / record.IDS, "".join(f"{image_id}\n" for image_id in ids))
+        write_text(target / record.IDS, lines(ids))
         told = _head(request, reference, options, found, ids, run.catalog)
         told["run"] = _about(run)
         if not ids:
@@ -268,7 +269,7 @@ def _about(run: Run) -> dict[str, Any]:
 def _write(target: Path, told: dict[str, Any], request: Request, catalog: Catalog) -> Answered:
     """Write the page, the list and, last, the record, which has the hashes of the others."""
     pictures = Pictures(request, catalog, target)
-    write_text(target / record.IDS, "".join(f"{image_id}\n" for image_id in told["ids"]))
+    write_text(target / record.IDS, lines(told["ids"]))
     write_text(target / record.REPORT, takedown_page(told, pictures))
     files = {name: digest_of(target / name) for name in (record.REPORT, record.IDS)}
     whole = {**told, "files": files}

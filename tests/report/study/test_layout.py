@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -25,9 +24,10 @@ from tests.helpers.places import SHARED
 from tests.helpers.reports import PROMPTS
 from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
+from untrain.core.text import is_file_name
 from untrain.encoders.layout import LayoutEncoder
 from untrain.report.study import layout as study_layout
-from untrain.report.study.layout import export_study, unique_folder_names
+from untrain.report.study.layout import _file_name, export_study, unique_folder_names
 from untrain.search.compare.comparison import compare
 from untrain.search.rank.rules import STUDY_WEIGHTS, study_score
 
@@ -360,15 +360,10 @@ def test_a_run_that_lacks_a_picture_is_refused(finished: Path, catalog: Catalog)
     assert not list(finished.glob("*out*"))
 
 
-def test_an_id_that_is_no_file_name_is_refused(finished: Path, catalog: Catalog) -> None:
-    comparison = pd.read_parquet(finished / "comparison.parquet")
-    comparison.replace({"image_id": {"p00-0000": "../0"}}).to_parquet(
-        finished / "comparison.parquet"
-    )
-    whole = catalog.read
-    outside = replace(catalog, read=lambda i: whole("p00-0000" if i == "../0" else i))
-    with pytest.raises(InputError, match="cannot be a file name"):
-        export_study(finished, outside, LayoutEncoder(), finished / "out")
+@pytest.mark.parametrize("image_id", ["../0", "/tmp/a", "a\0", 300 * "w"])
+def test_a_file_stays_in_its_folder_whatever_its_id(image_id: str) -> None:
+    assert is_file_name(_file_name(image_id))
+    assert _file_name("p00-0000") == "p00-0000.jpg"
 
 
 def test_a_full_folder_is_refused(finished: Path, catalog: Catalog, tmp_path: Path) -> None:

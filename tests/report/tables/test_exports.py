@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from untrain.core.files import write_json
+from untrain.core.text import tex
 from untrain.report.tables import effects as tables
-from untrain.report.tables.exports import ReportTable, escaped, latex, report_tables, save_tables
+from untrain.report.tables.exports import ReportTable, latex, report_tables, save_tables
 from untrain.runs.results import read_results
 
 NAMES = {
@@ -80,13 +81,13 @@ def test_latex_shows_the_words_of_the_page(run: Path) -> None:
         ("two\nlines\tand\x00 more", "two lines and  more"),
     ],
 )
-def test_what_tex_acts_on_is_escaped(text: str, expected: str) -> None:
-    assert escaped(text) == expected
+def test_what_tex_acts_on_is_tex(text: str, expected: str) -> None:
+    assert tex(text) == expected
 
 
 @given(st.text())
 def test_no_text_can_act_in_tex(text: str) -> None:
-    bare = escaped(text).replace("$-$", "").replace(r"$\infty$", "").replace("{}", "")
+    bare = tex(text).replace("$-$", "").replace(r"$\infty$", "").replace("{}", "")
     known = r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|dots)"
     bare = re.sub(known, "", re.sub(r"\\[&%$#_{}]", "", bare))
     assert not re.search(r"[\\&%$#_{}^<>|\"\n\r]", bare)

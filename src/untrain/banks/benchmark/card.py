@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from untrain.core.text import markdown, markdown_code, markdown_table
 from untrain.evaluation.measurement import in_full
 from untrain.report.tables.leaderboard import headings, text_rows
 from untrain.runs.leaderboard import Leaderboard
@@ -96,14 +97,17 @@ was made with; ask its owners before you pass them on."""
 def data_card(benchmark: Benchmark, board: Leaderboard) -> str:
     """Return the ``README.md`` of a benchmark, with its baselines as ``board`` judges them."""
     about, folder = benchmark.about, benchmark.folder
-    heads, lines = headings(board), [[f"`{name}`", *rest] for name, *rest in text_rows(board)]
+    heads, lines = (
+        headings(board),
+        [[markdown_code(name), *rest] for name, *rest in text_rows(board)],
+    )
     cells = [heads, ["---", *["---:"] * (len(heads) - 1)], *lines]
     whole = about["has_images"]
     licence = RENDERED if about["rendered"] else PASSED_ON if whole else NOT_PASSED_ON
     generator, versions = about["generator"], about["versions"]
     known = bool((benchmark.prompts["family"] != "").all())
     return CARD.format(
-        name=about["name"],
+        name=markdown(about["name"]),
         models=board.models,
         images=board.images,
         prompts=board.queries,
@@ -115,7 +119,7 @@ def data_card(benchmark: Benchmark, board: Leaderboard) -> str:
         ),
         unit=in_full(board.unit),
         k=board.k,
-        table="\n".join(f"| {' | '.join(line)} |" for line in cells),
+        table=markdown_table(cells),
         version=versions["untrain"],
         torch=versions.get("torch", "of an unknown version"),
         precision=generator["precision"] or "in a precision of its own",

@@ -80,7 +80,7 @@ class Benchmark:
     @cached_property
     def prompts(self) -> pd.DataFrame:
         """Columns prompt_id, prompt, family (empty where unknown): the rows of scores."""
-        table = read_csv(self.folder / "prompts.csv", dtype=str, keep_default_na=False)
+        table = read_csv(self.folder / "prompts.csv", exact=True, dtype=str, keep_default_na=False)
         return table.assign(role="query")
 
     @cached_property

@@ -133,7 +133,7 @@ def _write_catalog(folder: Path, catalog: Catalog, images: bool) -> None:
 
 
 def _table(table: pd.DataFrame, path: Path) -> None:
-    write_csv(path, table, lineterminator="\n")
+    write_csv(path, table, exact=True)
 
 
 def _write_queries(folder: Path, evidence: Evidence) -> None:

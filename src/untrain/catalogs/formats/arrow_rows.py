@@ -55,6 +55,8 @@ def image_bytes(cell: Any, base: Path, image_id: str) -> bytes:
 
     A path that is not absolute is that of a file beside the data.
     """
+    if isinstance(cell, pa.StructScalar) and cell.is_valid:
+        cell = {"bytes": cell["bytes"].as_py(), "path": _path(cell)}
     cell = cell.as_py() if isinstance(cell, pa.Scalar) else cell
     if isinstance(cell, dict):
         if cell.get("bytes") is None and cell.get("path"):
@@ -68,14 +70,14 @@ def image_bytes(cell: Any, base: Path, image_id: str) -> bytes:
 def stamp_of_cell(cell: pa.Scalar, base: Path, at: str) -> str:
     """Return the stamp of an image: of the file, where the cell holds a path; else ``at``."""
     if isinstance(cell, pa.StructScalar) and cell.is_valid and not cell["bytes"].is_valid:
-        path = cell["path"].as_py()
+        path = _path(cell)
         return stamp_of(os.path.realpath(base / path)) if path else ""
     return at
 
 
 def stem_of(cell: pa.Scalar) -> str:
     """Return the path in a ``{bytes, path}`` cell without its suffix; empty if it has none."""
-    path = cell["path"].as_py() if isinstance(cell, pa.StructScalar) and cell.is_valid else ""
+    path = _path(cell) if isinstance(cell, pa.StructScalar) and cell.is_valid else ""
     return str(PurePosixPath(path).with_suffix("")) if path else ""
 
 
@@ -87,8 +89,39 @@ def records(
         others = [name for name in batch.schema.names if name != image]
         plain = [n for n in others if not _heavy(batch.schema.field(n).type)]
         images = batch.column(image)
-        for number, values in enumerate(batch.select(plain).to_pylist()):
+        for number, values in enumerate(_plain(batch.select(plain))):
             yield values, images[number]
+
+
+def _plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return the rows of a batch; bytes that are no text become surrogates, as in file names."""
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        columns = [_decoded(column) for column in batch.columns]
+        return [
+            dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)
+        ]
+
+
+def _decoded(column: pa.Array) -> list[Any]:
+    is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    kind = column.type.value_type if is_list else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return column.to_pylist()
+    values = column.cast(pa.large_list(pa.large_binary()) if is_list else pa.large_binary())
+    if is_list:
+        return [each and [_text(text) for text in each] for each in values.to_pylist()]
+    return [_text(text) for text in values.to_pylist()]
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode("utf-8", "surrogateescape")
+
+
+def _path(cell: pa.StructScalar) -> str | None:
+    path = cell["path"]
+    return _text(path.cast(pa.large_binary()).as_py())
 
 
 def _heavy(kind: pa.DataType) -> bool:

@@ -11,6 +11,7 @@ from untrain.catalogs.base import Catalog, Skipped
 from untrain.catalogs.reading import FolderReader, check_images, natural_key, refuse_if_unusable
 from untrain.core.errors import InputError
 from untrain.core.outside import read_text
+from untrain.core.text import is_text
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NO_CAPTION = "picture"
@@ -79,9 +80,8 @@ def _list_pairs(folder: Path) -> tuple[dict[str, str], dict[str, str], list[Skip
         found = texts if suffix.lower() == ".txt" else images
         if name.startswith(".") or suffix.lower() not in (*IMAGE_SUFFIXES, ".txt"):
             continue
-        readable = name.encode("utf-8", "backslashreplace").decode()
-        if readable != name:
-            skipped.append(Skipped(readable, "file name is not UTF-8"))
+        if not is_text(name):
+            skipped.append(Skipped(name, "file name is not UTF-8"))
         elif stem in found:
             raise InputError(
                 f"{folder}: id '{stem}' occurs twice, as {found[stem]} and {name}; keep one of them"

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import matplotlib
 import numpy as np
@@ -21,6 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from untrain.core.files import write_bytes
+from untrain.core.text import html_text, visible
 from untrain.report.words import open_ends
 
 INK, FAINT, PAPER = "#1f1d1a", "#8b857c", "#fefefe"
@@ -136,8 +136,8 @@ def plot(figure: Figure, name: str, title: str, caption: str, alt: str) -> Plot:
         with matplotlib.rc_context({"svg.hashsalt": name}):
             FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
         nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
-        FigureCanvasPdf(figure).print_pdf(pdf, metadata={**nothing, "Title": title})
-    words = _tidy(svg.getvalue().decode(), title, alt)
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={**nothing, "Title": visible(title)})
+    words = _tidy(visible(svg.getvalue().decode()), title, alt)
     return Plot(name, title, caption, alt, words, png.getvalue(), pdf.getvalue())
 
 
@@ -146,7 +146,9 @@ def _tidy(svg: str, title: str, alt: str) -> str:
     svg = re.sub(r"<!DOCTYPE.*?>\s*", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
     svg = svg.replace(f"'{FONT}'", f"'{FONT}', system-ui, sans-serif")
-    words = f'<title id="title">{escape(title)}</title>\n <desc id="desc">{escape(alt)}</desc>'
+    words = (
+        f'<title id="title">{html_text(title)}</title>\n <desc id="desc">{html_text(alt)}</desc>'
+    )
     svg = svg.replace("<svg ", '<svg role="img" aria-labelledby="title desc" ', 1)
     end = svg.index(">", svg.index("<svg ")) + 1
     return f"{svg[:end]}\n {words}{svg[end:]}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from untrain.core.vocabulary import SAMPLER
 from untrain.report.copies import copied_from
 from untrain.report.page.embedded import LARGE, LARGEST_SIDE, EmbeddedPictures
+from untrain.runs.pictures import picture_path
 from untrain.runs.results import RunResults
 
 REFERENCE = "reference"
@@ -66,7 +68,8 @@ class Gallery:
         if key not in self.shown:
             picture = ""
             if self.training_images:
-                picture = self.pictures.add(self.run.folder / "thumbnails", f"{image_id}.png")
+                name = str(picture_path(Path(), image_id))
+                picture = self.pictures.add(self.run.folder / "thumbnails", name)
             alt = f"Training image {image_id}: {self.captions.get(image_id, 'no caption')}"
             self._keep(Shown(key, picture, alt, image_id), image_id)
         return self.shown[key]
@@ -95,7 +98,7 @@ class Gallery:
 
     def has_thumbnail(self, image_id: str) -> bool:
         """Return whether a training image can and may be shown."""
-        path = self.run.folder / "thumbnails" / f"{image_id}.png"
+        path = picture_path(self.run.folder / "thumbnails", image_id)
         return self.training_images and path.is_file()
 
     def numbers(self, prompt_id: str) -> list[str]:

@@ -30,8 +30,7 @@ def _strips(
     folder = run.folder / "groups" / key
     if not gallery.training_images or not GROUP_OF_IMAGE.path(folder).is_file():
         return []
-    there = {path.stem for path in (run.folder / "thumbnails").glob("*.png")}
     table = GROUP_OF_IMAGE.read(folder)
-    table = table[table["image_id"].isin(there)].groupby("group").head(PICTURES)
+    table = table[table["image_id"].map(gallery.has_thumbnail)].groupby("group").head(PICTURES)
     members = table.groupby("group")["image_id"].agg(list)
     return [(n, [gallery.training(i) for i in members[n]]) for n in order if n in members]

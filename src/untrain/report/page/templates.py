@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from untrain.core.notebook import code_html
+from untrain.core.text import for_page
 
 
 def render_template(name: str, **values: Any) -> str:
@@ -16,6 +17,7 @@ def render_template(name: str, **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("untrain", "report/page"),
         autoescape=True,
+        finalize=for_page,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -43,6 +43,7 @@ from untrain.core.files import copy_file, read_parquet, write_csv, write_text
 from untrain.core.images import decode, read_picture
 from untrain.core.progress import track
 from untrain.core.targets import check_folder_target
+from untrain.core.text import file_name, lines
 from untrain.core.vocabulary import SAMPLER
 from untrain.encoders.base import Encoder
 from untrain.evaluation.study_table import folder_name, study_table
@@ -107,7 +108,7 @@ def export_study(run_folder: Path, catalog: Catalog, encoder: Encoder, out: Path
     ------
     InputError
         The run is not finished or lacks a file, its catalogue has changed, it removed no targeted
-        set, an id cannot be a file name, or ``out`` is not empty.
+        set, or ``out`` is not empty.
     """
     target = check_folder_target(out)
     run = _finished(run_folder, catalog)
@@ -291,7 +292,7 @@ def _write_outputs(run: RunResults, prompt: _Prompt, folder: Path, number: int) 
 
 def _write_lists(prompts: list[_Prompt], folder: Path, number: int) -> None:
     """Write the prompts, their folders and models, and the images that were removed."""
-    text = "".join(f"{prompt.text}\n" for prompt in prompts)
+    text = lines(prompt.text for prompt in prompts)
     write_text(folder / f"descriptions_{number}.txt", text)
     columns = ["Folder", "prompt_id", "prompt", "control_model", "after_model", "removed"]
     entries = [(p.folder, p.prompt_id, p.text, p.control, p.after, len(p.removed)) for p in prompts]
@@ -327,6 +328,4 @@ def _copy_picture(source: Path, k: int, target: Path) -> np.ndarray:
 
 def _file_name(image_id: str) -> str:
     """Return the study's file name of a training image: always .jpg, as .png means generated."""
-    if Path(image_id).name != image_id or image_id.startswith(".") or "\0" in image_id:
-        raise InputError(f"id {image_id!r} cannot be a file name; rename it in the source data")
-    return f"{image_id}.jpg"
+    return f"{file_name(image_id)}.jpg"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.attribution.registry import is_search_ranking
-from untrain.core.files import write_text
+from untrain.core.files import write_csv, write_text
+from untrain.core.text import tex
 from untrain.evaluation.measurement import in_full
 from untrain.report.arms import arm_label, arm_order
 from untrain.report.ranking import main_ranking, rankings_beside, rows_of
@@ -46,30 +46,6 @@ WORDED = {
 BROKEN = {"Prompt", "Caption"}  # over several lines
 LONG = 40  # rows on a printed page
 
-# What TeX acts on, and what its usual fonts lack.
-LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        '"': "''",
-        "−": "$-$",
-        "∞": r"$\infty$",
-        "\N{NO-BREAK SPACE}": "~",
-        "…": r"\dots{}",
-    }
-)
-
 
 @dataclass(frozen=True)
 class ReportTable:
@@ -95,7 +71,7 @@ class ReportTable:
 
     def save(self, folder: Path) -> None:
         """Write ``<name>.csv`` and ``<name>.tex`` into ``folder``, each whole or not at all."""
-        write_text(folder / f"{self.name}.csv", self.numbers.to_csv(index=False))
+        write_csv(folder / f"{self.name}.csv", self.numbers)
         write_text(folder / f"{self.name}.tex", latex(self))
 
 
@@ -122,8 +98,8 @@ def latex(table: ReportTable) -> str:
     ``\\usepackage{booktabs}`` is needed, and ``longtable`` for the long ones.
     """
     frame = pd.DataFrame(
-        [[escaped(cell) for cell in line] for line in _once(table)],
-        columns=[escaped(head) for head in table.heads],
+        [[tex(cell) for cell in line] for line in _once(table)],
+        columns=[tex(head) for head in table.heads],
     )
     broken = 0.36 if "Caption" not in table.heads else 0.28
     wide = rf"p{{{broken}\linewidth}}"
@@ -134,7 +110,7 @@ def latex(table: ReportTable) -> str:
         index=False,
         escape=False,  # done above, with what pandas does not know
         column_format=columns,
-        caption=escaped(table.caption),
+        caption=tex(table.caption),
         label=f"tab:{table.name}",
         position=None if len(frame) > LONG else "tb",
         longtable=len(frame) > LONG,
@@ -147,14 +123,6 @@ def _once(table: ReportTable) -> list[list[str]]:
     for line in lines if table.heads[0] == "Prompt" else []:
         line[0], last = "" if line[0] == last else line[0], line[0]
     return lines
-
-
-def escaped(text: str) -> str:
-    """Return text on one line that TeX sets as it is."""
-    line = "".join(c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else " " for c in text)
-    line = re.sub(r"(?<![\w-])-(?=[\d.])", "−", line)  # a sign, not a hyphen
-    line = line.translate(LATEX).replace("--", "-{}-")
-    return "{}" + line if line.startswith(("[", "*")) else line  # no option of the row's end
 
 
 def _overall(run: RunResults) -> ReportTable:

@@ -9,6 +9,7 @@ from rich.box import HEAVY_HEAD
 from rich.table import Table
 
 from untrain.core.printing import escape
+from untrain.core.text import markdown, markdown_code, markdown_prose, markdown_table
 from untrain.evaluation.measurement import in_full
 from untrain.runs.leaderboard import Leaderboard, has_leaderboard, read_leaderboard
 from untrain.runs.results import RunResults, rows
@@ -20,14 +21,13 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     """Return the content of ``results/leaderboard.md``."""
     heads = headings(board)
     lines = [list(heads), ["---", *["---:"] * (len(heads) - 1)]]
-    lines += [[f"`{name}`", *cells] for name, *cells in text_rows(board)]
-    cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
+    lines += [[markdown_code(name), *cells] for name, *cells in text_rows(board)]
     parts = [
-        f"# Leaderboard of {board.name}",
+        f"# Leaderboard of {markdown(board.name)}",
         how_to_read(board),
-        "\n".join(f"| {line} |" for line in cells),
+        markdown_table(lines),
         "![LDS and effect of every attributor](figures/leaderboard.svg)",
-        "\n".join(f"- {note}" for note in notes(board)),
+        "\n".join(f"- {markdown_prose(note)}" for note in notes(board)),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from untrain.core.text import markdown as markdown_text
+from untrain.core.text import markdown_table
 from untrain.report.answer import answer
 from untrain.report.copies import copy_words
 from untrain.report.notes import further_warnings
@@ -20,11 +20,13 @@ _WORDS = {"Method", "Compared", "Removed", "Measure", "Prompt", "Verdict"}
 def markdown(run: RunResults) -> str:
     """Return the content of ``results/summary.md``."""
     head = [
-        f"# {_cell(run.meta.get('name') or run.folder.name)}",
-        _cell(answer(run)),
-        "\n".join(f"- {_cell(note)}" for note in further_warnings(run)),
-        *([f"Copy test: {_cell(copy_words(run))}."] if copy_words(run) else []),
-        "\n".join(f"- {term}: {_cell(text)}" for term, text in gate_facts(run.meta.get("quality"))),
+        f"# {markdown_text(run.meta.get('name') or run.folder.name)}",
+        markdown_text(answer(run)),
+        "\n".join(f"- {markdown_text(note)}" for note in further_warnings(run)),
+        *([f"Copy test: {markdown_text(copy_words(run))}."] if copy_words(run) else []),
+        "\n".join(
+            f"- {term}: {markdown_text(text)}" for term, text in gate_facts(run.meta.get("quality"))
+        ),
     ]
     parts = [*head, *(_nearest(run) if run.given else _effects(run)), *_unlearning(run)]
     return "\n\n".join(parts) + "\n"
@@ -40,8 +42,8 @@ def _unlearning(run: RunResults) -> list[str]:
     text = unlearning_text(run)
     if text is None:
         return []
-    said = _cell(" ".join(text["answer"]))
-    how = f"{_cell(text['how'])} More: fidelity.md."
+    said = markdown_text(" ".join(text["answer"]))
+    how = f"{markdown_text(text['how'])} More: fidelity.md."
     return ["## Unlearning", said, how, f"{text['title']}:", _table(text["heads"], text["rows"])]
 
 
@@ -63,16 +65,7 @@ def _effects(run: RunResults) -> list[str]:
     return [*parts, "## Each prompt", _table(PROMPTS, tables.prompt_rows(tables.prompt_table(run)))]
 
 
-def _cell(text: Any) -> str:
-    """Return text on one line in which Markdown and HTML find nothing to act on."""
-    flat = " ".join(str(text).splitlines())
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for special in "\\`*_|[]":
-        flat = flat.replace(special, "\\" + special)
-    return flat
-
-
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     rule = tuple("---" if head in _WORDS else "---:" for head in heads)
-    lines = [heads, rule, *[tuple(_cell(cell) for cell in row) for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [heads, rule, *[tuple(markdown_text(cell) for cell in row) for row in rows]]
+    return markdown_table(lines)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
 from untrain.core.printing import escape
+from untrain.core.text import markdown, markdown_prose, markdown_table
 from untrain.evaluation.measurement import in_full
 from untrain.report.words import interval, number
 from untrain.runs.results import RunResults, rows
@@ -47,9 +47,12 @@ NARROW = (0, 1, 2, 3, 4)  # the columns that others show, and the last where the
 
 def shares_markdown(shares: Shares) -> str:
     """Return the content of ``results/shares-<attribute>.md``."""
-    parts = [f"# Shares of groups by {shares.by} in {shares.name}", how_to_read(shares)]
+    parts = [
+        f"# Shares of groups by {markdown(shares.by)} in {markdown(shares.name)}",
+        how_to_read(shares),
+    ]
     parts += [f"## {_title(scope, shares)}\n\n{_table(shares, scope)}" for scope in _scopes(shares)]
-    parts.append("\n".join(f"- {line}" for line in facts(shares)))
+    parts.append("\n".join(f"- {markdown_prose(line)}" for line in facts(shares)))
     parts.append(f"![Shares of groups](figures/{figure_name(shares)}.svg)")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -182,12 +185,8 @@ def shares_texts(run: RunResults) -> list[dict[str, Any]]:
 
 def _table(shares: Shares, scope: str) -> str:
     lines = [list(heads(shares)), ["---", *["---:"] * (len(heads(shares)) - 1)]]
-    lines += text_rows(shares, scope)
-    return "\n".join(f"| {line} |" for line in map(_joined, lines))
-
-
-def _joined(cells: Iterable[str]) -> str:
-    return " | ".join(cell.replace("|", "\\|") for cell in cells)
+    lines += [[markdown(cell) for cell in cells] for cells in text_rows(shares, scope)]
+    return markdown_table(lines)
 
 
 def _scopes(shares: Shares) -> list[str]:

@@ -21,6 +21,7 @@ from untrain.report.model_pairs import with_and_without
 from untrain.report.notes import warnings
 from untrain.report.ranking import first_images
 from untrain.report.tables import effects as tables
+from untrain.runs.pictures import picture_path
 from untrain.runs.results import RunResults, read_results
 
 COLUMNS = ("trained without", "k", "effect", "95 % interval", "p", "naive", "naive interval")
@@ -116,7 +117,7 @@ def pictures(run: RunResults, prompts: int, training_images: bool = True) -> Ite
         prompt_id = str(prompt.prompt_id)
         named = [("drawn by A", run.folder / "queries" / prompt_id / "0.png")]
         for first in first_images(run, prompt_id, 1) if training_images else ():
-            named.append((f"image {first}", run.folder / "thumbnails" / f"{first}.png"))
+            named.append((f"image {first}", picture_path(run.folder / "thumbnails", first)))
         models = with_and_without(run, prompt_id)
         for model, words in zip(models, ("with", "without"), strict=False):
             path = run.folder / "generations" / model / prompt_id / "0.png"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from untrain.core.text import markdown, markdown_prose, markdown_table
 from untrain.core.vocabulary import Attack, Fidelity, Group, Reference
 from untrain.evaluation.fidelity import GOAL
 from untrain.report.words import number, open_ends
@@ -313,7 +314,7 @@ def fidelity_markdown(result: LadderResult) -> str:
     """Return the content of ``results/fidelity.md``."""
     budget = cheap_budget(result)
     parts = [
-        f"# Unlearning in {_cell(result.name)}",
+        f"# Unlearning in {markdown(result.name)}",
         " ".join(answer(result)),
         how_to_read(result),
         f"## At {share(budget)} of a retraining",
@@ -324,7 +325,7 @@ def fidelity_markdown(result: LadderResult) -> str:
     ]
     for title, heads, lines in details(result):
         parts += [f"## {title}", _table(heads, lines)]
-    parts.append("\n".join(f"- {_cell(note)}" for note in notes(result)))
+    parts.append("\n".join(f"- {markdown_prose(note)}" for note in notes(result)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -361,11 +362,7 @@ def unlearning_text(run: RunResults) -> dict[str, Any] | None:
     }
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
 def _table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
     rule = ("---", *["---:"] * (len(heads) - 1))
-    every = [heads, rule, *[tuple(_cell(cell) for cell in line) for line in lines]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in every)
+    every = [heads, rule, *[tuple(markdown_prose(cell) for cell in line) for line in lines]]
+    return markdown_table(every)
