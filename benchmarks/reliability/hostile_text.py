@@ -108,12 +108,12 @@ def write_catalogue(folder: Path, images: int = 68) -> Path:
     for n in range(images):
         kind = kinds[n % len(kinds)]
         name = f"images/{n}.png"
-        picture(folder / name, n)
+        picture(folder / "data" / name, n)
         image_id = f"{TEXTS[kind][:400]} {n}"
         shade = TEXTS[kinds[(n // 4) % 6]]
         entries.append({"id": image_id, "file_name": name, "shade": shade, "kind": kind})
         annotations.append({"image_id": image_id, "caption": f"{TEXTS[kind]} shirt {n % 5}"})
-    file = folder / "captions.json"
+    file = folder / "data" / "captions.json"
     file.write_text(json.dumps({"images": entries, "annotations": annotations}))
     return file
 
@@ -126,7 +126,7 @@ def write_experiment(folder: Path) -> Path:
     wanted = ("p00", "p06", "p11", "p12", "p19", "p24", "p33")
     settings = {
         "name": "hostile",
-        "data": {"format": "coco", "path": "captions.json", "holdout": 0.05},
+        "data": {"format": "coco", "path": "data/captions.json", "holdout": 0.05},
         "prompts": {"texts": [prompts[key] for key in wanted]},
         "generator": {"preset": "micro"},
         "generations": 2,
@@ -162,7 +162,7 @@ def write_bytes(folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pictures = [folder / "odd" / f"{n}.png" for n in range(3)]
+    pictures = [folder / "data" / "odd" / f"{n}.png" for n in range(3)]
     for n, place in enumerate(pictures):
         picture(place, n)
     data = [place.read_bytes() for place in pictures]
@@ -170,7 +170,9 @@ def write_bytes(folder: Path) -> None:
         {"id": f"{n}\ud800", "file_name": f"odd/{n}.png", "shade": "\udfff"} for n in range(3)
     ]
     said = [{"image_id": each["id"], "caption": "lone \ud83d and \0"} for each in entries]
-    (folder / "captions_lone.json").write_text(json.dumps({"images": entries, "annotations": said}))
+    (folder / "data/captions_lone.json").write_text(
+        json.dumps({"images": entries, "annotations": said})
+    )
     wrong = pa.array([b"a\xff", b"b\x00", b"c\xed\xa0\x80"]).cast(pa.string(), safe=False)
     table = pa.table({"id": wrong, "caption": wrong, "image": pa.array(data)})
     pq.write_table(table, folder / "wrong.parquet")
@@ -184,29 +186,45 @@ def write_bytes(folder: Path) -> None:
 # -- What runs ----------------------------------------------------------------------------------
 
 SETUP = (
-    ("data", "inspect", "captions.json", "--sheet", "out/inspect.png"),
+    ("data", "inspect", "data/captions.json", "--sheet", "out/inspect.png"),
     ("plan", "experiment.yaml"),
     ("run", "experiment.yaml"),
 )
 READS = (
-    ("data", "inspect", "captions.json", "--json"),
-    ("data", "show", "captions.json", "--rows", "40"),
-    ("data", "show", "captions.json", "--rows", "40", "--json"),
-    ("data", "show", "captions.json", "-o", "where.shade=nothing"),
-    ("data", "show", "captions.json", "-o", f"caption={TEXTS['colour']}"),
-    ("data", "excluded", "captions.json", "--list", "ids.txt", "--out", "out/excluded.txt"),
-    ("data", "summary", "captions.json", "--out", "out/summary.md", "--out", "out/summary.json"),
-    ("data", "summary", "captions.json"),
-    ("data", "duplicates", "captions.json", "--csv", "out/copies.csv", "--sheet", "out/copies.png"),
-    ("data", "duplicates", "captions.json", "--json"),
+    ("data", "inspect", "data/captions.json", "--json"),
+    ("data", "show", "data/captions.json", "--rows", "40"),
+    ("data", "show", "data/captions.json", "--rows", "40", "--json"),
+    ("data", "show", "data/captions.json", "-o", "where.shade=nothing"),
+    ("data", "show", "data/captions.json", "-o", f"caption={TEXTS['colour']}"),
+    ("data", "excluded", "data/captions.json", "--list", "ids.txt", "--out", "out/excluded.txt"),
+    (
+        "data",
+        "summary",
+        "data/captions.json",
+        "--out",
+        "out/summary.md",
+        "--out",
+        "out/summary.json",
+    ),
+    ("data", "summary", "data/captions.json"),
+    (
+        "data",
+        "duplicates",
+        "data/captions.json",
+        "--csv",
+        "out/copies.csv",
+        "--sheet",
+        "out/copies.png",
+    ),
+    ("data", "duplicates", "data/captions.json", "--json"),
     *(
-        ("data", "export", "captions.json", f"out/{to}", "--to", to)
+        ("data", "export", "data/captions.json", f"out/{to}", "--to", to)
         for to in ("csv", "coco", "imagefolder", "parquet", "webdataset", "folder")
     ),
     ("data", "inspect", "out/csv/table.csv"),
-    ("data", "inspect", "captions_lone.json"),
-    ("data", "show", "captions_lone.json"),
-    ("data", "export", "captions_lone.json", "out/lone", "--to", "csv"),
+    ("data", "inspect", "data/captions_lone.json"),
+    ("data", "show", "data/captions_lone.json"),
+    ("data", "export", "data/captions_lone.json", "out/lone", "--to", "csv"),
     ("data", "inspect", "wrong.parquet"),
     ("data", "show", "wrong.parquet"),
     ("data", "inspect", "wrong.csv"),
@@ -215,20 +233,28 @@ READS = (
     ("data", "export", "named", "out/named", "--to", "csv"),
     ("data", "inspect", f"no{TEXTS['colour']}where"),
     ("data", "inspect", os.fsdecode(b"no\xffwhere")),
-    ("data", "inspect", f"captions.json{TEXTS['override']}", "--format", TEXTS["title"]),
-    ("index", "captions.json", "--out", "out/index"),
+    ("data", "inspect", f"data/captions.json{TEXTS['override']}", "--format", TEXTS["title"]),
+    ("index", "data/captions.json", "--out", "out/index"),
     ("search", "asked", "--index", "out/index"),
-    ("trace", "letter", "--catalog", "captions.json"),
+    ("trace", "letter", "--catalog", "data/captions.json"),
     *(
-        ("trace", "asked", "--catalog", "captions.json", "--out", f"out/trace{kind}")
+        ("trace", "asked", "--catalog", "data/captions.json", "--out", f"out/trace{kind}")
         for kind in (".csv", ".html", ".json", ".parquet", "")
     ),
-    ("trace", "asked", "--catalog", "captions.json", "--json"),
-    ("trace", "--prompt", TEXTS["colour"], "--catalog", "captions.json", "--out", "out/words.csv"),
-    ("trace", "--prompt", TEXTS["tags"], "--catalog", "captions.json", "--out", "out/words"),
+    ("trace", "asked", "--catalog", "data/captions.json", "--json"),
+    (
+        "trace",
+        "--prompt",
+        TEXTS["colour"],
+        "--catalog",
+        "data/captions.json",
+        "--out",
+        "out/words.csv",
+    ),
+    ("trace", "--prompt", TEXTS["tags"], "--catalog", "data/captions.json", "--out", "out/words"),
     ("trace", "{picture}", "--run", "runs/hostile", "--out", "out/one.html"),
-    ("trace", os.fsdecode(b"asked/latin-\xe9.png"), "--catalog", "captions.json"),
-    ("guard", "asked", "--catalog", "captions.json"),
+    ("trace", os.fsdecode(b"asked/latin-\xe9.png"), "--catalog", "data/captions.json"),
+    ("guard", "asked", "--catalog", "data/captions.json"),
     ("guard", "{picture}", "--run", "runs/hostile", "--json"),
     ("status",),
     ("status", "runs/hostile"),
@@ -241,15 +267,16 @@ READS = (
     ("report", "runs/hostile"),
     ("report", "runs/hostile", "--no-training-images"),
     ("sheet", "runs/hostile", "out/sheet.png"),
-    ("compare", "runs/hostile", "runs/hostile", "--csv", "out/compared.csv"),
+    ("run", "experiment.yaml", "--name", "second", "--seed", "1"),
+    ("compare", "runs/hostile", "runs/second", "--csv", "out/compared.csv"),
     ("plan", "runs/hostile/config.yaml"),
     ("run", "experiment.yaml", "--set", f"name={TEXTS['colour']}"),
     ("run", "experiment.yaml", "--set", f"{TEXTS['title']}=1"),
     ("run", "experiment.yaml", "--set", f"data.path={TEXTS['override']}"),
     ("run", "experiment.yaml", TEXTS["colour"]),
-    ("attribute", "runs/hostile", "--prompt", "p00", "-m", "similarity", "-o", "out/scores.csv"),
-    ("attribute", "runs/hostile", "--prompt", "p00", "-m", "similarity", "-o", "out/scores.html"),
-    ("attribute", "runs/hostile", "--prompt", TEXTS["title"], "-m", "similarity"),
+    ("attribute", "runs/hostile", "--prompt", "p00", "-m", "fusion", "-o", "out/scores.csv"),
+    ("attribute", "runs/hostile", "--prompt", "p00", "-m", "fusion", "-o", "out/scores.html"),
+    ("attribute", "runs/hostile", "--prompt", TEXTS["title"], "-m", "fusion"),
     ("export", "runs/hostile", "out/pairs"),
     ("export", "runs/hostile", "out/study", "--layout", "study"),
     ("export", "runs/hostile", "out/model.md", "--to", "model-card"),
@@ -264,11 +291,11 @@ READS = (
     ("export", "runs/hostile", "out/dattri", "--to", "dattri", "-m", "fusion"),
     ("weights", "runs/hostile", "--out", "out/weights.json"),
     ("unlearn", "runs/hostile", "--ids", "ids.txt", "--budget", "0.2"),
-    ("takedown", "letter", "--catalog", "captions.json"),
+    ("takedown", "letter", "--catalog", "data/captions.json"),
     ("takedown", "letter", "--run", "runs/hostile", "--measure", "none", "--remove", "none"),
-    ("takedown", "letter", "--catalog", "captions.json", "--not-a-copy", TEXTS["title"]),
+    ("takedown", "letter", "--catalog", "data/captions.json", "--not-a-copy", TEXTS["title"]),
     ("verify", "takedowns/*"),
-    ("init", "mine", "--data", "captions.json"),
+    ("init", "mine", "--data", "data/captions.json"),
     ("report", "runs/hostile"),
     ("cache",),
     ("cache", "show", "--json"),
@@ -453,7 +480,9 @@ def hunt(place: Path, commands: tuple[tuple[str, ...], ...], verbose: bool = Fal
         write_asked(place)
         write_bytes(place)
         (place / "out").mkdir(exist_ok=True)
-        ids = [each["id"] for each in json.loads((place / "captions.json").read_text())["images"]]
+        ids = [
+            each["id"] for each in json.loads((place / "data/captions.json").read_text())["images"]
+        ]
         simple = [image_id for image_id in ids if image_id.isprintable()]
         (place / "ids.txt").write_text("".join(f"{image_id}\n" for image_id in simple[:3]))
         given = {path for path in place.rglob("*") if path.is_file()}
