@@ -8,6 +8,7 @@ import pytest
 
 import page
 import storing
+import writing
 
 
 def test_the_page_is_in_step_with_what_is_stored() -> None:
@@ -30,6 +31,15 @@ def test_figures_that_stand_nowhere_are_named(tmp_path: Path) -> None:
     assert "lost.json is not on the page" in next(page.faults("nothing", tmp_path))
     with pytest.raises(ValueError, match="2 cells, the table 3 columns"):
         storing.store("lost", [["a", 1]], heads=["what", "x", "y"], folder=tmp_path)
+
+
+def test_the_cost_of_waiting_for_the_disk_is_a_table_of_medians() -> None:
+    whole = ("fsync", "renames", "seconds in fsync", "CPU seconds", "seconds")
+    runs = [dict.fromkeys(whole, value) | {"results": "same"} for value in (1.0, 3.0, 2.0)]
+    made = writing.rows({"on": runs, "off": runs})
+    assert made[1] == ["fsync", "2", "2"] and made[-1][1:] == ["yes", "yes"]
+    changed = [{**runs[0], "results": "other"}]
+    assert writing.rows({"on": runs, "off": changed})[-1][1:] == ["NO", "NO"]
 
 
 @pytest.mark.slow

@@ -168,7 +168,7 @@ def test_a_full_disk_while_weights_are_written(
         raise FULL[1]
 
     with monkeypatch.context() as patch, pytest.raises(UntrainError, match="disk is full"):
-        patch.setattr(dalle, "save_file", full)
+        patch.setattr(dalle, "write_torch", full)
         run(config())
     assert len(list((folder / "models").iterdir())) == 1
     assert not list(folder.rglob("*.untrain-tmp"))

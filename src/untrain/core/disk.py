@@ -83,6 +83,13 @@ def move(path: Path, target: Path) -> None:
     path.rename(target)
 
 
+def take_place(path: Path, target: Path) -> None:
+    """Rename a file onto another one, whose mode it gets; it need not last."""
+    with suppress(OSError):  # where files have none
+        path.chmod(target.stat().st_mode)
+    path.replace(target)
+
+
 def delete_file(path: Path) -> None:
     """Delete a file; of none there is nothing to do."""
     path.unlink(missing_ok=True)

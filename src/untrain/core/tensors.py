@@ -17,6 +17,7 @@ import numpy as np
 from untrain.core import disk
 from untrain.core.atomic import atomic_file
 from untrain.core.files import opened_whole
+from untrain.core.marks import beside
 
 if TYPE_CHECKING:
     import torch
@@ -53,16 +54,16 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     from safetensors.numpy import save_file
 
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with atomic_file(path) as temporary, _written():
-        save_file(whole, temporary)
+    with _written(path) as passing:
+        save_file(whole, passing)
 
 
 def write_torch(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write tensors by name as safetensors, whole or not at all."""
     from safetensors.torch import save_file
 
-    with atomic_file(path) as temporary, _written():
-        save_file({n: each.detach().cpu().contiguous() for n, each in tensors.items()}, temporary)
+    with _written(path) as passing:
+        save_file({n: each.detach().cpu().contiguous() for n, each in tensors.items()}, passing)
 
 
 def read_array(path: Path, mapped: bool = True) -> np.ndarray:
@@ -96,12 +97,25 @@ class _Plain:
 
 
 @contextmanager
-def _written() -> Iterator[None]:
-    """Turn what safetensors says of a disk into the `OSError` that it was."""
+def _written(path: Path) -> Iterator[Path]:
+    """Yield where safetensors may write; what it says of a disk is the `OSError` that it was.
+
+    It writes under a name of its own beside the file, which it leaves behind when it is killed, and
+    lets nobody else read what it wrote: hence a folder that is known as a leftover, and the mode
+    that other files have.
+    """
     from safetensors import SafetensorError
 
     try:
-        yield
+        with atomic_file(path) as temporary:
+            folder = beside(temporary)
+            disk.make_new_folder(folder)
+            try:
+                yield folder / path.name
+                disk.open_new(temporary).close()
+                disk.take_place(folder / path.name, temporary)
+            finally:
+                disk.delete(folder)
     except SafetensorError as error:
-        number = re.search(r"code: (\d+)", str(error))
+        number = re.search(r"(?:code: |os error )(\d+)", str(error))
         raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
