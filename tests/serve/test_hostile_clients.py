@@ -258,6 +258,17 @@ def test_what_decodes_has_only_the_memory_it_needs() -> None:
     assert codes == [0, 3]
 
 
+def test_what_was_sent_is_listed_without_being_decoded(tmp_path: Path, monkeypatch: Any) -> None:
+    from untrain.serve.requested import Order, Place, Requests, Sent
+
+    requests = Requests(tmp_path / "requests", tmp_path / "takedowns")
+    monkeypatch.setattr(Requests, "work", lambda self, name, order: None)
+    name = requests.take(
+        [Sent("b.png", b"1"), Sent("a.png", b"")], {"reference": "r"}, Order(Place())
+    )
+    assert list(requests.pictures(name)) == ["a.png", "b.png"]
+
+
 def test_requests_are_worked_on_one_after_another(tmp_path: Path) -> None:
     from untrain.serve.working import WAITING, Line
 

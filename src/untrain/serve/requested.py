@@ -24,7 +24,7 @@ from untrain.core.marks import JUNK
 from untrain.core.outside import read_bytes
 from untrain.serve.apart import end_with_parent
 from untrain.serve.working import Line
-from untrain.takedowns.request import LETTERS, as_folder, read_letter, read_request
+from untrain.takedowns.request import LETTERS, as_folder, files_of, read_letter
 
 FORM, LOG, STATE, HOW = "form.json", "log.txt", "state.json", ".work"
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
@@ -243,9 +243,10 @@ class Requests:
         return (Path(place.run) / "takedowns" if place.run else self.out) / name
 
     def pictures(self, name: str) -> dict[str, Path]:
-        """Return the files of the pictures of a request by their names."""
+        """Return the files of the pictures of a request by their names; none is decoded here."""
         self._how(name)
-        return {asked.name: asked.path for asked in read_request(self.folder / name).pictures}
+        folder = self.folder / name
+        return {path.relative_to(folder).as_posix(): path for path in files_of(folder)}
 
     def _steps(self, name: str) -> dict[str, str]:
         """Return the steps that a request has."""

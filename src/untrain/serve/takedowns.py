@@ -77,7 +77,7 @@ class Takedowns(Site):
             Route("/takedowns", self.send, methods=["POST"]),
             at("/takedowns/{name}", self.request, pages),
             at("/takedowns/{name}/state", self.state, pages),
-            at("/takedowns/{name}/sent/{number:number}", self.sent, pages),
+            at("/takedowns/{name}/sent/{number:number}", self.sent, self.lanes.decoding),
             at("/takedowns/{name}/files/{file}", self.file, pages),
             at("/takedowns/{name}/all.zip", self.all_files, pages),
             Route("/takedowns/{name}/work", self.work, methods=["POST"]),

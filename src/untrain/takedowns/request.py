@@ -125,7 +125,7 @@ def read_request(folder: Path) -> Request:
         raise InputError(f"{folder} {what}; expected the folder with the pictures of the request")
     pictures: list[Asked] = []
     unreadable: list[Unreadable] = []
-    for path in _files(folder):
+    for path in files_of(folder):
         name = path.relative_to(folder).as_posix()
         digest = digest_of(path)
         try:
@@ -165,7 +165,7 @@ def as_folder(name: str) -> str:
     return cleaned[:80]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_of(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder in the order of their names; not hidden ones or letters."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
