@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # most commands need none of these to start
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
+    import torch
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
 
@@ -101,6 +102,15 @@ def read_array(path: Path) -> np.ndarray:
     with readable():
         found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return found
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file by name; `OSError` as `read_table`."""
+    from safetensors.torch import load_file
+
+    require_regular(path)
+    with readable():
+        return load_file(path)
 
 
 def read_pickled_tensors(path: Path) -> Any:

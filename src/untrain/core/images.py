@@ -46,9 +46,10 @@ def opened(data: bytes, name: str, formats: Sequence[str] | None = None) -> Iter
         It is in no format that is read, has too many pixels, or is damaged; also what Pillow
         raises inside the block.
     """
+    most = most_pixels()
     try:
         with _open(data, formats) as image:
-            _check_size(image, name)
+            _check_size(image, name, most)
             yield image
     except InputError:
         raise
@@ -83,8 +84,7 @@ def most_pixels() -> int | None:
     return most
 
 
-def _check_size(image: Image.Image, name: str) -> None:
-    most = most_pixels()
+def _check_size(image: Image.Image, name: str, most: int | None) -> None:
     if most is not None and image.width * image.height > most:
         raise InputError(
             f"image '{name}' is too large to be decoded safely ({image.width} × {image.height} "

@@ -154,19 +154,15 @@ def _numpy(path: Path) -> np.ndarray:
 
 
 def _safetensors(path: Path) -> np.ndarray:
-    from safetensors import SafetensorError
-
-    from untrain.core.tensors import read_torch
-
     if PARTITION.fullmatch(path.name):
         raise InputError(
             f"{path}: is one partition of kronfluence's scores: put them together with "
             "analyzer.aggregate_pairwise_scores(name) first"
         )
     try:
-        tensors = read_torch(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
+        tensors = given.read_tensors(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as safetensors ({error.strerror})") from None
     if ALL_MODULES in tensors:
         return _array(tensors[ALL_MODULES])
     if path.name == PAIRWISE or len(tensors) == 1:  # scores of each module: their sum is asked for
