@@ -72,8 +72,8 @@ RAW = re.compile(
 )
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]")
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+|inf)(e[+-]?\d+)?", re.IGNORECASE)
-EXACT = ("table.csv", "data-00000")
-"""Tables that programs train on, which keep every text as it is."""
+EXACT = ("table.csv", "benchmark", "dattri")
+"""Files and folders of tables for programs, which keep every text as it is."""
 
 
 @dataclass
@@ -123,7 +123,7 @@ def write_experiment(folder: Path) -> Path:
     import yaml
 
     prompts = {f"p{n:02}": f"{text[:300]} shirt" for n, text in enumerate(TEXTS.values())}
-    wanted = ("p00", "p06", "p11", "p12", "p19", "p24", "p33")
+    wanted = ("p00", "p06", "p12", "p24", "p33")
     settings = {
         "name": "hostile",
         "data": {"format": "coco", "path": "data/captions.json", "holdout": 0.05},
@@ -131,7 +131,7 @@ def write_experiment(folder: Path) -> Path:
         "generator": {"preset": "micro"},
         "generations": 2,
         "retrieval": {"top": 20},
-        "removal": {"k": [3], "duplicates": "exact"},
+        "removal": {"k": [2], "arms": ["targeted", "random_uniform"], "duplicates": "exact"},
         "design": {"kind": "randomised", "models": 4},
         "evaluation": {"draws": 100},
         "workers": 1,
@@ -368,7 +368,7 @@ def _csv(text: str, path: Path) -> Iterator[tuple[str, str]]:
         return
     if len({len(row) for row in rows}) > 1:
         yield "rows of several lengths", str(rows[:2])
-    if path.name in EXACT:
+    if path.name in EXACT or any(part in EXACT for part in path.parts):
         return
     for row in rows:
         for cell in row:
@@ -418,7 +418,8 @@ class _Tags(html.parser.HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._within = tag
         for name, value in attrs:
-            if name.startswith("on") or "javascript:" in (value or "").lower()[:20]:
+            acts = name in ("href", "src") and "javascript:" in (value or "").lower()
+            if name.startswith("on") or acts:
                 self.faults.append(f"{tag} {name}={value}")
 
     def handle_data(self, data: str) -> None:
@@ -444,7 +445,7 @@ def _svg(text: str, path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _json(text: str, path: Path) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines() if path.suffix == ".jsonl" else [text]:
+    for line in text.strip().split("\n") if path.suffix == ".jsonl" else [text]:
         try:
             json.loads(line, parse_constant=lambda name: (_ for _ in ()).throw(ValueError(name)))
         except ValueError as error:

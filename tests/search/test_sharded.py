@@ -149,7 +149,7 @@ def test_another_catalogue_has_another_folder(catalog: Catalog, whole: Path) -> 
 def test_folders_that_hold_anything_else(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter").write_text("dear")
-    with pytest.raises(InputError, match="holds no index: name a new or empty folder"):
+    with pytest.raises(InputError, match="is not an empty folder"):
         write_shards(catalog, LayoutEncoder(), tmp_path / "mine", MADE_OF)
     with pytest.raises(InputError, match="holds no index in shards"):
         open_shards([tmp_path / "mine"])

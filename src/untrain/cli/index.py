@@ -78,6 +78,10 @@ def index(
     from untrain.encoders import load_encoder
     from untrain.encoders.engines import embedding_on
 
+    if out is not None:
+        from untrain.search.sharded import check_shards_target
+
+        check_shards_target(out)
     start = time.perf_counter()
     encoder_options: dict[str, Any] = {"pooling": pooling} if pooling else {}
     used = threads or (1 if engine == "ray" else default_threads())

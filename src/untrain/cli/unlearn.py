@@ -69,11 +69,14 @@ def unlearn(
 
     Example: untrain unlearn runs/demo --ids takedown.txt --budget 0.05
     """
+    from untrain.core.targets import check_folder_target
     from untrain.runs.find import find_run
     from untrain.runs.inputs import read_lines
     from untrain.runs.run import open_run
     from untrain.runs.unlearned import SHEET, Asked, read_unlearned, unlearn_in_run
 
+    if out is not None:
+        check_folder_target(out)
     wanted = read_lines(ids, "image id")
     opened = open_run(find_run(run))
     asked = Asked(wanted, method, budget, seed=seed, named=model, out=out)

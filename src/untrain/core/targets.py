@@ -9,6 +9,9 @@ from pathlib import Path
 from untrain.core.errors import InputError
 from untrain.core.marks import refuse_foreign
 
+LONGEST = 255
+"""Bytes of a name, on nearly every file system."""
+
 
 def check_file_target(path: Path | str, sources: Iterable[Path] = ()) -> Path:
     """Return the file that writing to ``path`` would make or replace, with links followed.
@@ -28,7 +31,7 @@ def check_file_target(path: Path | str, sources: Iterable[Path] = ()) -> Path:
         There is a folder (also ``.``, ``..`` and an empty path), a device or any other thing that
         is not a plain file; its folder is a file, or may not be written to; or it is a source.
     """
-    target = _resolved(Path(path))
+    target = valid_path(Path(path))
     if target.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; expected the name of a file")
     if target.exists() and not target.is_file():
@@ -55,7 +58,7 @@ def check_folder_target(path: Path | str) -> Path:
     InputError
         ``path`` exists and is anything but an empty folder, or cannot be made where it is.
     """
-    target = _resolved(Path(path))
+    target = valid_path(Path(path))
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{target} exists and is not an empty folder; give a new path")
     _check_parents(target, path)
@@ -64,18 +67,24 @@ def check_folder_target(path: Path | str) -> Path:
 
 def check_own_folder(path: Path) -> None:
     """Raise `InputError` if `atomic_folder` could not write a folder: something else is there."""
+    target = valid_path(path)
     refuse_foreign(path)
-    _check_parents(_resolved(path), path)
+    _check_parents(target, path)
 
 
-def _resolved(path: Path) -> Path:
+def valid_path(path: Path) -> Path:
+    """Return a path with links followed; refuse a link that leads nowhere, and what can be no path."""
     try:
         target = path.expanduser().resolve()
-        looping = target.is_symlink()
+        broken = path.expanduser().is_symlink() and not target.parent.exists()
+        too_long = any(len(os.fsencode(part)) > LONGEST for part in target.parts)
+        if not too_long:
+            target.exists()  # raises what a file system says of the whole path
     except (OSError, RuntimeError, ValueError):
-        looping = True
-    if looping:
-        raise InputError(f"cannot write {path}: it is a broken link, or not a valid path")
+        broken, too_long = True, False
+    if broken or too_long:
+        fault = "a name in it is too long" if too_long else "it is a broken link, or no valid path"
+        raise InputError(f"cannot write {path}: {fault}")
     return target
 
 

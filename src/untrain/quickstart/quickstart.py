@@ -19,7 +19,7 @@ from untrain.core.files import read_json, write_json, write_text
 from untrain.core.printing import escape
 from untrain.core.progress import clock, console
 from untrain.core.steps import Steps
-from untrain.core.targets import check_folder_target
+from untrain.core.targets import check_folder_target, valid_path
 from untrain.core.terminal import show
 from untrain.core.text import lines
 from untrain.experiment.pipeline import run_stages
@@ -160,7 +160,7 @@ class Quickstart:
 
     def _check_target(self) -> None:
         """Refuse a folder that was not begun for the same data."""
-        started = self.out / STARTED
+        started = valid_path(self.out) / STARTED
         if not started.is_file():
             check_folder_target(self.out)
         elif read_json(started) != self._about:

@@ -23,6 +23,7 @@ from untrain.core.atomic import atomic_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_columns, read_json, write_columns, write_json
 from untrain.core.progress import bar
+from untrain.core.targets import check_folder_target, valid_path
 from untrain.core.tensors import read_array, write_array
 from untrain.encoders.base import Encoder, describe, pooled
 from untrain.encoders.embedding import BATCH, Embedding, here
@@ -284,6 +285,12 @@ def _write(path: Path, catalog: Catalog, part: slice, features: np.ndarray) -> N
         write_columns(temporary / "images.parquet", pa.table(arrays))
 
 
+def check_shards_target(folder: Path) -> None:
+    """Raise `InputError` unless shards may be written to a folder: a new one, or an index."""
+    if not (valid_path(folder) / META).is_file():
+        check_folder_target(folder)
+
+
 def _begin(folder: Path, meta: dict[str, Any]) -> None:
     """Write what the index is, or see that it is the one that was begun."""
     if (folder / META).exists():
@@ -299,8 +306,7 @@ def _begin(folder: Path, meta: dict[str, Any]) -> None:
                 "another catalogue, encoder or size of shards: name another folder"
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and holds no index: name a new or empty folder")
+    check_shards_target(folder)
     disk.make_folder(folder)
     write_json(folder / META, meta)
 

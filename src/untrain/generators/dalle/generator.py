@@ -340,7 +340,7 @@ class DalleGenerator(Generator):
     def cost(self, catalog: Catalog) -> Cost:
         """Measure a few steps of the real networks on noise."""
         words = max(len(caption.split()) for caption in catalog.captions[:2000])
-        length = round(1.3 * words)
+        length = min(max(1, round(1.3 * words)), self.preset.text_limit)  # longer ones are cut
         seconds, parameters = seconds_of_pair(self.preset, length, self.precision)
         said = f"{parameters / 1e6:.1f} M parameters, {self.preset.positions} tokens per picture"
         memory = int(bytes_of_one(self.preset, length))
