@@ -124,3 +124,9 @@ def test_names_of_files_stay_and_differ() -> None:
     assert text.file_name("blue-shirt 7") == "blue-shirt 7"
     assert text.file_name("東京 #3") == "東京 #3"
     assert len({text.file_name(each) for each in ("a/b", "a\\b", "a:b", "a-b")}) == 4
+
+
+def test_lists_have_a_line_each_and_lost_letters_a_mark() -> None:
+    assert text.lines(["a\nb", "c"]) == "a b\nc\n"
+    assert text.whole("a\ud83d") == "a\ufffd"
+    assert text.markdown_prose("run `a|b` <now>, [x] ") == r"run `a\|b` &lt;now&gt;, \[x\] "

@@ -73,6 +73,11 @@ def load(source: str | Path | Table, **options: Any) -> Experiment | Result | Ca
         from untrain.api.result import Result
 
         return Result(found)
+    if isinstance(found, Path) and not found.exists() and not set(str(found)) & set("*?["):
+        raise InputError(
+            f"{found} does not exist; expected an experiment file (.yaml), a run folder or its "
+            f"name in {RUNS}, or image–caption data"
+        )
     return catalog_of(found)
 
 

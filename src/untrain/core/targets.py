@@ -73,7 +73,7 @@ def check_own_folder(path: Path) -> None:
 
 
 def valid_path(path: Path) -> Path:
-    """Return a path with links followed; refuse a link that leads nowhere, and what can be no path."""
+    """Return a path with links followed; refuse a link that leads nowhere, and no valid path."""
     try:
         target = path.expanduser().resolve()
         broken = path.expanduser().is_symlink() and not target.parent.exists()

@@ -241,7 +241,7 @@ def coco_folders(path: Path | str, root: Path | str | None = None, **_: Any) -> 
 def _read_coco(file: Path) -> tuple[list[dict[str, Any]], dict[Any, list[str]]]:
     """Return the images, and the captions of each by its id, in the order of their own ids."""
     try:
-        found = parse_json(read_text(file, "TABLE"))
+        found = parse_json(read_text(file, "TABLE"), halves=True)
         images = [i for i in found["images"] if {"id", "file_name"} <= i.keys()]
         said = [a for a in found["annotations"] if {"image_id", "caption"} <= a.keys()]
     except OSError as error:

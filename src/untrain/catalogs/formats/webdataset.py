@@ -195,7 +195,7 @@ def _values(file: BinaryIO, members: Members) -> tuple[dict[str, Any], str]:
             if info.size > LONGEST:
                 raise ValueError(f"{info.size:,} bytes")
             text = file.read(info.size).decode("utf-8-sig")
-            found = parse_json(text) if suffix == "json" else {suffix: text}
+            found = parse_json(text, halves=True) if suffix == "json" else {suffix: text}
             if not isinstance(found, dict):
                 raise ValueError("not a JSON object")
             values |= found
