@@ -35,7 +35,7 @@ class Outcome:
 
     def zero(self, what: str, found: int) -> None:
         """Add a row of what there must be none of."""
-        self.rows.append([what, found])
+        self.rows.append([what, int(found)])  # of NumPy, too
         if found:
             self.faults.append(f"{what}: {found:,}")
 

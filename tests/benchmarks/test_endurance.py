@@ -21,7 +21,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def figures(found: Outcome) -> dict[str, object]:
     assert found.faults == []
-    return {what: figure for what, figure in found.rows}
+    return dict(found.rows)
 
 
 @pytest.mark.slow
