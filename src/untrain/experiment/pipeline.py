@@ -126,8 +126,8 @@ def run_stages(
                     if telling:
                         telling.before(stage.name)
                     _run_stage(run, stage, known[stage.name])
-                    if telling:
-                        telling.after(stage.name)
+                if telling:
+                    telling.after(stage.name)
                 after(stage.name)
     return run.folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,9 @@ COMPARED = 4  # prompts shown with and without their images
 CELL = 96  # pixels of a picture on a sheet
 SHORT = 1.0  # seconds: what is over sooner needs no estimate
 FOLDER = "pictures"
+CATALOGUE, DRAWN, WITH_AND_WITHOUT = "catalogue", "model-a", "with-and-without"
+SHEETS = {"generate": DRAWN, "evaluate": WITH_AND_WITHOUT}
+"""The sheet that is made after a stage."""
 TIMED = "by a few steps timed on this machine, as busy as it is now"
 
 
@@ -73,7 +77,9 @@ class Telling:
             console.print(f"      [dim]about {roughly(seconds)} in all, {self._source()}[/]")
 
     def before(self, stage: str) -> None:
-        """Say why a stage is done and how long it will take."""
+        """Say why a stage is done and how long it will take; discard its pictures of before."""
+        if stage in SHEETS:
+            self._sheet(SHEETS[stage]).unlink(missing_ok=True)
         words = STAGE_WHY[stage]
         if (found := self._expected.get(stage)) and found.seconds > SHORT:
             words += f"; about {roughly(found.seconds)}"
@@ -82,13 +88,19 @@ class Telling:
         console.print(f"      [dim]{escape(words)}[/]", soft_wrap=True)
 
     def after(self, stage: str) -> None:
-        """Show the pictures that a stage has made."""
-        if not self.pictures:
+        """Show the pictures that a stage has made, unless their sheet is there already.
+
+        It may be missing of a stage that was done by an earlier call, which was stopped then.
+        """
+        if not self.pictures or stage not in SHEETS or self._sheet(SHEETS[stage]).exists():
             return
         if stage == "generate" and not self.run.given_pictures:
             self._drawn()
         elif stage == "evaluate":
             self._with_and_without()
+
+    def _sheet(self, name: str) -> Path:
+        return self.run.path(FOLDER, f"{name}.png")
 
     def _source(self) -> str:
         past = sorted({e.run for e in self._expected.values() if e.source == PAST})
@@ -103,7 +115,7 @@ class Telling:
         captions = [catalog.captions[row] for row in rows]
         planted = " (planted ones among them)" if self.run.config.data.plant else ""
         words = f"{len(catalog):,} pictures to learn from{planted}, {count} of them"
-        self._show("catalogue", pictures, captions, 8, words)
+        self._show(CATALOGUE, pictures, captions, 8, words)
 
     def _drawn(self) -> None:
         """Show the first picture of each prompt, as model A has drawn it."""
@@ -112,7 +124,7 @@ class Telling:
         rows = [queries.rows(prompt_id)[0] for prompt_id in wanted]
         pictures = [queries.pictures[row] for row in rows]
         texts = [queries.texts[prompt_id] for prompt_id in wanted]
-        self._show("model-a", pictures, texts, 4, "drawn by model A, one a prompt")
+        self._show(DRAWN, pictures, texts, 4, "drawn by model A, one a prompt")
         if not console.quiet:
             for text in texts:
                 console.print(f"        [dim]{escape(text)}[/]", soft_wrap=True)
@@ -135,7 +147,7 @@ class Telling:
             told = ("drawn by A", "the same noise, with its images", "without them")
             labels = [label for words in told for label in [words, *[""] * (across - 1)]]
             words = "rows: drawn by A; redrawn with the images found; redrawn without them"
-            self._show("with-and-without", pictures, labels, across, words, across)
+            self._show(WITH_AND_WITHOUT, pictures, labels, across, words, across)
 
     def _show(
         self,
@@ -146,6 +158,6 @@ class Telling:
         words: str,
         per_row: int = 0,
     ) -> None:
-        path = self.run.path(FOLDER, f"{name}.png")
+        path = self._sheet(name)
         write_png(path, contact_sheet(pictures, columns, CELL, labels))
         show(pictures, words, path, per_row)
