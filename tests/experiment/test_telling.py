@@ -60,3 +60,9 @@ def test_pictures_come_as_files(micro_copy: Callable[[], Path]) -> None:
     names = ("catalogue", "model-a", "with-and-without")
     sizes = [Image.open(run.path("pictures", f"{name}.png")).size for name in names]
     assert all(width > 300 for width, _ in sizes)
+    run.path("pictures", "model-a.png").unlink()  # as if stopped between the stage and its sheet
+    before = run.path("pictures", "with-and-without.png").stat().st_mtime_ns
+    for name in NAMES:
+        telling.after(name)
+    assert run.path("pictures", "model-a.png").exists()
+    assert run.path("pictures", "with-and-without.png").stat().st_mtime_ns == before

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -40,14 +41,13 @@ from untrain.cli import (
     weights,
 )
 from untrain.cli.group import Main
-from untrain.core.errors import UntrainError, is_disk_full
+from untrain.cli.stops import STOPPED, stopped, stopping_on_signals
+from untrain.core.errors import UntrainError, machine_fault
 from untrain.core.printing import Printer, escape, say
 from untrain.core.progress import console
 from untrain.core.trust import trust_all
 
 NOT_WRITABLE = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
-
-STOPPED = 130  # by Ctrl-C, as shells have it
 
 ABOUT = (
     "Which training images is a generated picture made of, and what happens when they are gone?\n\n"
@@ -137,13 +137,22 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; errors of the user end it with 2, others with 1, Ctrl-C with 130."""
+    """Run the command line; errors of the user end it with 2, others with 1, Ctrl-C with 130.
+
+    Signals that end a process (SIGTERM, SIGHUP) stop it as Ctrl-C does, and end it with 128 more
+    than their number.
+    """
     # Each process trains one model; nested threads would only compete for cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     console.verbose = False
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has not all letters shows "?"
+    with stopping_on_signals():
+        _run()
+
+
+def _run() -> NoReturn:
     try:
         # Typer turns Ctrl-C into a code, and returns codes where it does not end the process.
         code = app(prog_name="untrain", standalone_mode=False)
@@ -154,22 +163,24 @@ def main() -> None:
     except UntrainError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; run the same command again to continue from here", STOPPED)
+        _fail(*stopped())
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         _write_no_more()
         sys.exit(1)
     except Exception as error:
-        if is_disk_full(error):
-            _write_no_more()
-            _fail("the disk is full: free some space and run the same command again", 1)
+        file = getattr(error, "filename", None)
+        if told := machine_fault(error, Path(file).parent if isinstance(file, str) else None):
+            if file is None:  # it may be standard output that cannot be written
+                _write_no_more()
+            _fail(told, 1)
         if isinstance(error, NOT_WRITABLE):
             _fail(f"cannot write {error.filename}: {error.strerror}", 2)
         show_itself = getattr(error, "show", None)  # as errors of usage can
         if show_itself is None:
             _fail(_unexpected(error), 1)
-        told = io.StringIO()
-        show_itself(told)
-        say(told.getvalue().rstrip("\n"), err=True)
+        usage = io.StringIO()
+        show_itself(usage)
+        say(usage.getvalue().rstrip("\n"), err=True)
         sys.exit(getattr(error, "exit_code", 2))
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from untrain.core import disk, trust
-from untrain.core.errors import InputError, UntrainError, is_disk_full
+from untrain.core.errors import InputError, UntrainError, machine_fault
 from untrain.core.outside import read_bytes
 from untrain.core.progress import console
 from untrain.core.threads import cores
@@ -297,15 +297,12 @@ def check_alike(found: dict[str, str], expected: dict[str, str], what: str) -> N
 
 @contextmanager
 def disk_of_node() -> Iterator[None]:
-    """Say which disk it is, if that of a node is full."""
+    """Say which node it is, if its disk is full or it lacks something else."""
     try:
         yield
     except Exception as error:
-        if is_disk_full(error):
-            raise UntrainError(
-                f"the disk of the node '{socket.gethostname()}' is full: free some space in "
-                f"{tempfile.gettempdir()} and run the same command again"
-            ) from None
+        if told := machine_fault(error, tempfile.gettempdir()):
+            raise UntrainError(f"the node '{socket.gethostname()}': {told}") from None
         raise
 
 

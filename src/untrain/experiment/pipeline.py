@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from untrain import __version__
-from untrain.core.errors import InputError, UntrainError, did_you_mean, is_disk_full
+from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
 from untrain.core.progress import console
 from untrain.core.threads import default_threads, threads_set
@@ -104,7 +104,7 @@ def run_stages(
     InputError
         An unknown stage, or a fault in configuration or data.
     UntrainError
-        The disk is full.
+        The disk is full, or the machine lacks something else.
     """
     stages = stages_of(run.config)
     asked = stages[: _position(stages, until) + 1]
@@ -114,6 +114,9 @@ def run_stages(
         if again and asked[-1] not in due:
             due.append(asked[-1])
         if not due:
+            if telling:
+                for stage in asked:
+                    telling.after(stage.name)  # what a stop may have come before
             return run.folder
         (check if stages is STAGES else check_given_pictures)(run, [stage.name for stage in due])
         with tracked(run) as after:
@@ -151,15 +154,7 @@ def _run_stage(run: Run, stage: Stage, key: str) -> None:
     run.stage = stage.name
     run.save_record()
     start = time.perf_counter()
-    try:
-        stage.work(run)
-    except Exception as error:
-        if is_disk_full(error):
-            raise UntrainError(
-                f"the disk is full: free some space where {run.folder} is and run the same "
-                "command again; what is done is kept"
-            ) from None
-        raise
+    stage.work(run)
     seconds = time.perf_counter() - start
     record[stage.name].update(state="done", seconds=round(seconds, 2))
     run.save_record()

@@ -23,7 +23,7 @@ from untrain.catalogs.exclude import notes_of
 from untrain.catalogs.reading import reasons
 from untrain.core import disk
 from untrain.core.atomic import discard_leftovers
-from untrain.core.errors import InputError, is_disk_full
+from untrain.core.errors import InputError, UntrainError, machine_fault, machine_faults_told
 from untrain.core.files import read_json, write_json, write_text
 from untrain.core.notes import Note
 from untrain.core.printing import escape
@@ -267,15 +267,18 @@ class Run:
                 f"another process is running in {self.folder}: wait for it, or choose another name"
             ) from None
         except OSError as error:
-            if is_disk_full(error):
-                raise
+            if told := machine_fault(error, self.folder):
+                raise UntrainError(told) from None
             raise InputError(
                 f"cannot write to the run folder {self.folder} ({error.strerror}); "
                 "choose another place with --runs"
             ) from None
         try:
-            discard_leftovers(self.folder)
-            with log_to(self.path("log.txt"), self.path("run.json")):
+            with (
+                log_to(self.path("log.txt"), self.path("run.json")),
+                machine_faults_told(self.folder),
+            ):
+                discard_leftovers(self.folder)
                 yield
         finally:
             with suppress(OSError):  # the folder may be a link, or gone; what failed is told

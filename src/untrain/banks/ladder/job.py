@@ -11,7 +11,7 @@ import numpy as np
 
 from untrain.banks.ladder.items import Values, read_items
 from untrain.catalogs.base import Catalog
-from untrain.core.errors import InputError, is_disk_full
+from untrain.core.errors import InputError, fault_number
 from untrain.core.files import write_json, write_parquet
 from untrain.core.unlearning_tables import LADDER_OUTCOMES
 from untrain.core.vocabulary import Reference
@@ -128,7 +128,7 @@ def climb(place: Place, rung: Rung) -> None:
             done = unlearn(rung.method, task)
             model, spent, seconds = done.generator, done.spent.share, done.spent.seconds
     except Exception as error:  # the fault of one method must not keep the others from the table
-        if is_disk_full(error):
+        if fault_number(error):
             raise
         told_why = str(error) if isinstance(error, InputError) else f"a fault in it: {error!r}"
         write_json(folder / f"{rung.key}.json", {"method": rung.method, "because": told_why})
