@@ -168,9 +168,9 @@ def _run() -> NoReturn:
         _write_no_more()
         sys.exit(1)
     except Exception as error:
-        file = getattr(error, "filename", None)
-        if told := machine_fault(error, Path(file).parent if isinstance(file, str) else None):
-            if file is None:  # it may be standard output that cannot be written
+        name = getattr(error, "filename", None)
+        if told := machine_fault(error, Path(name).parent if isinstance(name, str) else None):
+            if name is None:  # it may be standard output that cannot be written
                 _write_no_more()
             _fail(told, 1)
         if isinstance(error, NOT_WRITABLE):
