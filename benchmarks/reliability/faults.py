@@ -25,7 +25,6 @@ import errno
 import json
 import mmap
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -123,14 +122,14 @@ def _options() -> argparse.Namespace:
 
 
 def _all(folder: Path, state: State, options: argparse.Namespace) -> dict[str, Any]:
+    from storing import store  # it imports untrain, which must not come before `micro.prepare`
+
     end = time.monotonic() + options.seconds
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
     done: list[dict[str, Any]] = [] if options.fresh else known.get("cases", [])
     whole, calls = _undisturbed(folder, state, options.stages[-1])
     cases = _cases(calls, options)
     found = {
-        "command": "python benchmarks/reliability/faults.py",
-        "machine": f"{platform.system()}, {platform.machine()}, one thread",
         "calls": {stage: len(each) for stage, each in calls.items()},
         "kinds": len({(case.stage, kind(case.call)) for case in cases}),
         "cases": done,
@@ -142,9 +141,9 @@ def _all(folder: Path, state: State, options: argparse.Namespace) -> dict[str, A
         done.append(result)
         if result["fault"]:
             print(json.dumps(result, indent=1), flush=True)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        content = {**found, "rows": _rows(found)}
-        options.out.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        command = f"python benchmarks/reliability/faults.py --count {len(done)}"
+        out = options.out
+        store(out.stem, _rows(found), command=command, folder=out.parent, **found)
     return found
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shutil
 import sys
 import tempfile
@@ -159,14 +158,10 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, trials: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found = {
-        "command": "python benchmarks/reliability/kills.py",
-        "machine": f"{platform.system()}, {platform.machine()}, one thread",
-        "rows": _rows(trials),
-        "trials": trials,
-    }
-    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    from storing import store  # it imports untrain, which must not come before `micro.prepare`
+
+    command = f"python benchmarks/reliability/kills.py --count {len(trials)}"
+    store(path.stem, _rows(trials), command=command, folder=path.parent, trials=trials)
 
 
 if __name__ == "__main__":
