@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from untrain.catalogs.sheet import contact_sheet
+from untrain.core import disk
 from untrain.core.files import rng
 from untrain.core.images import write_png
 from untrain.core.printing import escape
@@ -79,7 +80,7 @@ class Telling:
     def before(self, stage: str) -> None:
         """Say why a stage is done and how long it will take; discard its pictures of before."""
         if stage in SHEETS:
-            self._sheet(SHEETS[stage]).unlink(missing_ok=True)
+            disk.delete_file(self._sheet(SHEETS[stage]))
         words = STAGE_WHY[stage]
         if (found := self._expected.get(stage)) and found.seconds > SHORT:
             words += f"; about {roughly(found.seconds)}"
