@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from storing import DATA, own_command, store
+from storing import DATA, store
 from untrain.core.files import read_json
 from watching import Outcome
 
@@ -96,7 +97,9 @@ def keep(name: str, found: Outcome, folder: Path = DATA) -> None:
     """Store the figures of a step beside those of the others."""
     path = folder / "endurance.json"
     steps = read_json(path)["steps"] if path.is_file() else {}
-    steps[name] = {"command": own_command(), "rows": found.rows}
+    told = [w for w in sys.argv[1:] if not w.startswith("/") and w not in ("--scratch", "--alone")]
+    command = shlex.join(["python", "benchmarks/reliability/endurance.py", *told])
+    steps[name] = {"command": command, "rows": found.rows}
     ordered = {each: steps[each] for each in TITLES if each in steps}
     rows = [
         [f"{TITLES[each]}: {what}", figure]
