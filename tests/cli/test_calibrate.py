@@ -10,12 +10,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.helpers.commands import Untrain
+from tests.helpers.folders import without_checksums
 
 
 @pytest.fixture
 def other(micro_copy: Callable[..., Path]) -> Path:
     """The same run with other queries, so that it counts as a fresh one."""
     folder = micro_copy("other")
+    without_checksums(folder)
     samples = load_file(folder / "queries.safetensors")
     changed = {name: sample[::-1].copy() for name, sample in samples.items()}
     save_file(changed, folder / "queries.safetensors")

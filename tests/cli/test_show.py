@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.commands import Untrain
-from tests.helpers.folders import rewind
+from tests.helpers.folders import rewind, without_checksums
 from untrain.report.page import rewrite as again
 from untrain.report.page import write as page
 from untrain.report.tables.compared_runs import difference
@@ -132,6 +132,7 @@ def test_a_run_without_a_page_gets_none(tmp_path: Path, written: list[bool]) -> 
 
 def other(folder: Path) -> None:
     """Make a copy of a run one of another seed, with larger effects and a changed verdict."""
+    without_checksums(folder)
     config = (folder / "config.yaml").read_text().replace("seed: 0", "seed: 5", 1)
     (folder / "config.yaml").write_text(config)
     effects = pd.read_parquet(folder / "results" / "effects.parquet")

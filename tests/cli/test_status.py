@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.commands import Untrain
 from tests.helpers.folders import rewind
 from tests.helpers.settings import MICRO
+from untrain.core.files import write_json
 from untrain.runs.run import open_run
 
 Copy = Callable[..., Path]
@@ -35,7 +36,7 @@ def test_a_stopped_run_says_how_to_go_on(untrain: Untrain, micro_copy: Copy) -> 
     rewind(folder, "retrain")
     record = json.loads((folder / "run.json").read_text())
     record["stages"]["retrain"] = {"state": "running", "key": "x"}
-    (folder / "run.json").write_text(json.dumps(record))
+    write_json(folder / "run.json", record)
     said = untrain("status", folder)
     assert f"{folder}: stopped" in said.out
     assert "1/5 models" in said.out  # model A

@@ -12,6 +12,7 @@ from tests.helpers.commands import Untrain
 from untrain.core import trust
 from untrain.core.cluster import connected
 from untrain.core.errors import InputError
+from untrain.core.files import write_text
 
 Copy = Callable[..., Path]
 
@@ -40,7 +41,7 @@ def from_elsewhere(folder: Path, **changes: object) -> Path:
     """Let a run folder name code that it brings along."""
     (folder / "evil.py").write_text(CODE)
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | changes))
+    write_text(file, yaml.safe_dump(yaml.safe_load(file.read_text()) | changes))
     return folder
 
 
@@ -108,7 +109,7 @@ def test_what_its_user_named_ran_here_before(
     # Another process: only what is on disk is known.
     monkeypatch.setattr(trust, "_vouched", set())
     file = run / "config.yaml"
-    file.write_text(yaml.safe_dump(settings | {"encoder": str(tmp_path / "mine.py:embed")}))
+    write_text(file, yaml.safe_dump(settings | {"encoder": str(tmp_path / "mine.py:embed")}))
     assert untrain("plan", file).code == 0
     (tmp_path / "mine.py").write_text(CODE + "# changed\n")
     monkeypatch.setattr(trust, "_vouched", set())

@@ -84,7 +84,7 @@ def test_a_changed_evaluation_changes_the_results_alone(
     run(config("evaluation.draws=300"), until="evaluate")
     after = times(folder)
     changed = {Path(p).relative_to(folder).parts[0] for p in after if before.get(p) != after[p]}
-    assert changed <= {"config.yaml", "run.json", "results"}
+    assert changed <= {"config.yaml", "run.json", ".run.json", "checksums.txt", "results"}
     assert not trained
     measures = [pd.read_parquet(f / "results/measures.parquet") for f in (folder, micro_run)]
     pd.testing.assert_frame_equal(*measures, check_exact=True)

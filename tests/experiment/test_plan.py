@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from untrain.core.errors import InputError
+from untrain.core.files import write_json
 from untrain.evaluation import power
 from untrain.experiment.plan import plan
 from untrain.experiment.plan_power import expected_power
@@ -86,7 +87,7 @@ def test_a_trial_is_read_as_it_was_drawn(micro_copy: Copy, tmp_path: Path) -> No
     assert read.seed_offsets == drawn.seed_offsets
     # Its settings may have changed since, and the run not gone on to train the models again.
     record = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**record, "design": "before-after"}))
+    write_json(folder / "run.json", {**record, "design": "before-after"})
     assert read_trial(folder).assignment.is_random
     models = opened.table("models")
     opened.keep("models", models.replace({"model_id": {"B00": "full", "B01": "targeted"}}))

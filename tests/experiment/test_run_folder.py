@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.numpy import load_file
 from tests.helpers.folders import record, rewind
 from tests.helpers.runs import run
 from untrain.core.errors import InputError
+from untrain.core.files import write_json, write_text
 from untrain.core.marks import MARKER
 from untrain.core.tables import EFFECTS
 from untrain.experiment.pipeline import NAMES, run_stages
@@ -142,7 +142,7 @@ def test_no_run_folder(tmp_path: Path) -> None:
 def test_a_folder_of_another_schema_is_refused(micro_copy: Callable[..., Path]) -> None:
     folder = micro_copy()
     text = (folder / "run.json").read_text()
-    (folder / "run.json").write_text(text.replace('"schema_version": 1', '"schema_version": 99'))
+    write_text(folder / "run.json", text.replace('"schema_version": 1', '"schema_version": 99'))
     with pytest.raises(InputError, match=r"schema 99.*choose another name"):
         run_stages(open_run(folder))
 
@@ -183,6 +183,6 @@ def test_strange_pictures_beside_those_of_models_stay(micro_copy: Callable[..., 
     rewind(folder, "evaluate")
     content = record(folder)
     content["stages"].pop("regenerate")
-    (folder / "run.json").write_text(json.dumps(content))
+    write_json(folder / "run.json", content)
     run_stages(open_run(folder), "regenerate")
     assert mine.read_text() == "mine"

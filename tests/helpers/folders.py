@@ -9,10 +9,20 @@ from pathlib import Path
 import pandas as pd
 
 from untrain.experiment.pipeline import NAMES, STAGES
+from untrain.runs.record import write_record
 
 
 def record(folder: Path) -> dict:
     return json.loads((folder / "run.json").read_text())
+
+
+def without_checksums(folder: Path) -> None:
+    """Make a run one of which nothing was recorded, so that a test can write into it by hand."""
+    content = record(folder)
+    content.pop("checksums", None)
+    (folder / "run.json").write_text(json.dumps(content))
+    (folder / ".run.json").unlink(missing_ok=True)
+    (folder / "checksums.txt").unlink(missing_ok=True)
 
 
 def rewind(folder: Path, stage: str) -> None:
@@ -32,7 +42,7 @@ def rewind(folder: Path, stage: str) -> None:
                 _remove(model)
     if first <= NAMES.index("compare"):
         _remove(folder / "features")
-    (folder / "run.json").write_text(json.dumps(content))
+    write_record(folder, content)
 
 
 def _remove(path: Path) -> None:

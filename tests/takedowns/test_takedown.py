@@ -16,6 +16,7 @@ from tests.helpers.experiments import one_thread, quiet  # noqa: F401 - fixtures
 from tests.helpers.requests import pictures_of, stranger, write_request
 from tests.helpers.settings import MICRO
 from untrain.core.errors import InputError
+from untrain.core.files import write_json
 from untrain.runs.inputs import open_inputs
 from untrain.runs.run import open_run
 from untrain.settings.load import load_config
@@ -186,7 +187,7 @@ def test_another_request_of_the_same_reference_is_refused(
 def test_data_that_changed_are_refused(run: Path, letter: Path) -> None:
     record = json.loads((run / "run.json").read_text())
     record["fingerprints"]["catalog"] = "0" * 16
-    (run / "run.json").write_text(json.dumps(record))
+    write_json(run / "run.json", record)
     with pytest.raises(InputError, match="are not what they were"):
         untrain.takedown(letter, run)
 

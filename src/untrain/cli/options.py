@@ -120,6 +120,8 @@ def takes_experiment(
 
 def _read(given: dict[str, Any], file: Path) -> Config:
     """Return the configuration in a file, with what was given beside it."""
+    from untrain.core.manifest import RECORD
+    from untrain.runs.record import CONFIG, COPY, restore
     from untrain.settings.load import load_config
 
     strict, address = given.get("strict"), given.get("address")
@@ -127,6 +129,9 @@ def _read(given: dict[str, Any], file: Path) -> Config:
     engine = given.get("engine")
     # An address without an engine means Ray.
     changes["engine"] = {"name": engine or "ray", "address": address} if address else engine
+    if (file / RECORD).is_file() or (file / COPY).is_file():
+        restore(file)
+        file = file / CONFIG
     config = load_config(file, given.get("settings") or (), **changes)
     if strict:
         config = config.model_copy(update={"data": config.data.model_copy(update={"strict": True})})

@@ -140,7 +140,9 @@ def takedown(
 
 
 def verify(
-    folder: Path = typer.Argument(help="What untrain takedown wrote: RUN/takedowns/REFERENCE."),
+    folder: Path = typer.Argument(
+        help="A run, or what untrain takedown wrote: RUN/takedowns/REFERENCE."
+    ),
     request: Path | None = typer.Option(
         None, "--request", help="The folder with the pictures that were sent."
     ),
@@ -155,16 +157,24 @@ def verify(
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Check the answer to a takedown request: files, pictures, data, models and numbers.
+    """Check a run's files, or the answer to a takedown request: files, data, models and numbers.
+
+    Of a run, or any other folder that untrain wrote, every file is compared with the checksum that
+    was recorded when it was written; nothing is changed.
 
     Ends with 0 if nothing that could be checked is wrong, with 1 if something is, with 2 if there
     is no record. What could not be checked is said.
+
+    Example: untrain verify runs/demo
 
     Example: untrain verify runs/demo/takedowns/letter-17 --request letter-17/ --data retained/
     """
     from untrain.takedowns.verify import TO_REMOVE
     from untrain.takedowns.verify import verify as check
 
+    if _is_run(folder):
+        _verify_files(folder, as_json)
+        return
     found = check(folder, request, _catalogue(data, format) if data else None, model)
     if as_json:
         print_json(found.to_dict())
@@ -180,6 +190,48 @@ def verify(
         console.print(
             f"{made - wrong} of {made} checks passed; {open_} could not be made", soft_wrap=True
         )
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _is_run(folder: Path) -> bool:
+    """Tell whether a folder is a run, or another one whose files have checksums."""
+    from untrain.core.manifest import recorded
+    from untrain.runs.find import RECORD
+    from untrain.takedowns.record import RECORD as ANSWER
+
+    return (folder / RECORD).is_file() or (
+        not (folder / ANSWER).is_file() and folder.is_dir() and bool(recorded(folder))
+    )
+
+
+def _verify_files(folder: Path, as_json: bool) -> None:
+    """Compare the files of a folder with what was recorded, and say what was found."""
+    from untrain.core.manifest import verify as check
+
+    found = check(folder)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        console = Printer()
+        for word, names in (("DAMAGED", found.damaged), ("MISSING", found.missing)):
+            for name in names:
+                console.print(f"[bold red]{word}[/]: {escape(name)}", soft_wrap=True)
+        if found.broken:
+            console.print(
+                f"[bold red]DAMAGED[/]: {found.broken} lines of checksums.txt", soft_wrap=True
+            )
+        said = f"{found.whole:,} files ({found.size / 2**20:,.1f} MiB) are as they were written"
+        console.print(
+            f"{said}; {len(found.damaged)} damaged, {len(found.missing)} missing; of "
+            f"{len(found.unrecorded)} nothing was recorded",
+            soft_wrap=True,
+        )
+        if found.damaged or found.missing:
+            console.print(
+                f"to make again what belongs to stages: [bold]untrain run {escape(str(folder))}[/]",
+                soft_wrap=True,
+            )
     if not found.passed:
         raise typer.Exit(1)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 
-from untrain.core import disk
+from untrain.core import disk, manifest
 from untrain.core.marks import beside, is_leftover, is_passing, mark, refuse_foreign
 from untrain.core.targets import check_file_target
 
@@ -33,7 +33,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = beside(target)
     try:
         yield temporary
-        disk.publish(temporary, target, durable)
+        with manifest.noted(target, temporary):
+            disk.publish(temporary, target, durable)
     finally:
         _tidy(temporary)
 
@@ -63,7 +64,7 @@ def atomic_folder(path: Path, marked: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if marked:
-            mark(temporary)
+            mark(temporary, checksums=not is_passing(path))
         _publish(temporary, path)
     finally:
         _tidy(temporary)
@@ -74,7 +75,8 @@ def _publish(temporary: Path, path: Path) -> None:
     for attempts_left in reversed(range(10)):
         discard_folder(path)
         try:
-            disk.publish(temporary, path, durable=not is_passing(path))
+            with manifest.noted(path, temporary):
+                disk.publish(temporary, path, durable=not is_passing(path))
         except OSError as error:
             if error.errno not in (ENOTEMPTY, EEXIST) or not attempts_left:
                 raise
@@ -94,6 +96,7 @@ def discard_folder(path: Path) -> None:
     aside = beside(path)
     with suppress(FileNotFoundError):  # another process was quicker
         disk.move(path, aside)  # at once, so that nobody finds half of it
+        manifest.note_gone(path)
         disk.delete(aside)
 
 

@@ -23,7 +23,8 @@ from untrain.core import disk
 from untrain.core.atomic import atomic_folder, discard_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
-from untrain.core.marks import is_leftover, is_marked
+from untrain.core.manifest import check_folder
+from untrain.core.marks import MARKER, is_leftover, is_marked, mark
 from untrain.core.notes import Note
 
 VARIABLE = "UNTRAIN_CACHE"
@@ -107,6 +108,7 @@ def cached(
         if useless is not None:
             notes.append(Note("cache-remade", f"{what}: made again ({useless})"))
         try:
+            _mark_own(folder)
             with atomic_folder(folder) as temporary:
                 save(made, temporary / CONTENT)
                 created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -117,6 +119,14 @@ def cached(
             text = f"{what}: not cached, so that the next call makes it again ({error})"
             notes.append(Note("cache-unwritable", text))
     return made, tuple(notes)
+
+
+def _mark_own(folder: Path) -> None:
+    """Give an entry whose list of files was damaged a new one, so that it can be replaced."""
+    if folder.is_dir() and (folder / MARKER).exists() and not is_marked(folder):
+        names = {path.name for path in folder.iterdir()} - {MARKER, META}
+        if all(name.partition(".")[0] == CONTENT for name in names):
+            mark(folder)
 
 
 def _state(folder: Path) -> tuple[int, ...] | None:
@@ -137,6 +147,9 @@ def recall(kind: str, key: str, load: Callable[[Path], T], version: int = 1) -> 
 
 
 def _load(folder: Path, load: Callable[[Path], T], version: int) -> T:
+    if not is_marked(folder):
+        raise InputError("the list of its files is damaged")
+    check_folder(folder)
     meta = read_json(folder / META)
     if meta["version"] != version:
         raise InputError(f"it is of version {meta['version']}, expected {version}")

@@ -165,6 +165,24 @@ def append_at(path: Path, start: int, data: bytes | memoryview) -> None:
             os.fsync(file.fileno())
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line to a file in one go, after what a kill may have left of another one."""
+    with path.open("ab+") as file:
+        if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+            line = b"\n" + line
+        file.write(line)
+
+
+def write_at(path: Path, start: int, data: bytes) -> None:
+    """Write ``data`` over what a file holds at byte ``start``, and see it on the disk."""
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(data)
+        file.flush()
+        if is_durable():
+            os.fsync(file.fileno())
+
+
 def mark_used(path: Path) -> None:
     """Set the time of a file to now; it may be gone, or another user's."""
     with suppress(OSError):

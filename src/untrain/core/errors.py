@@ -30,16 +30,6 @@ class Damaged(InputError, ValueError):
     """
 
 
-def damaged(path: object, fault: object) -> Damaged:
-    """Return the error of a damaged file, with what makes it again."""
-    words = str(fault).strip().splitlines()
-    return Damaged(
-        f"{path} is damaged ({words[0] if words else type(fault).__name__}). What belongs to a run "
-        "is made again if you delete the file, or the folder of the model that it is in, and give "
-        "`untrain run` the run's config.yaml; what belongs to the cache, by itself"
-    )
-
-
 AGAIN = "run the same command again"
 FAULTS = {
     errno.ENOSPC: f"the disk is full: free some space{{at}} and {AGAIN}",

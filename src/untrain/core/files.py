@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from untrain.core import disk
 from untrain.core.atomic import atomic_file
-from untrain.core.errors import InputError, damaged
+from untrain.core.errors import InputError
+from untrain.core.manifest import check, not_as_written
 from untrain.core.outside import parse_json, parse_yaml, read_text, require_regular
 from untrain.core.text import json_text
 
@@ -64,15 +65,16 @@ def opened_whole(path: Path) -> Iterator[None]:
     FileNotFoundError, PermissionError
         As they are.
     Damaged
-        For anything else that reading raises.
+        It is not what was written, or reading raises anything else.
     """
     try:
         require_regular(path)
+        check(path)
         yield
     except (FileNotFoundError, PermissionError, InputError):
         raise
     except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
-        raise damaged(path, getattr(error, "strerror", None) or error) from error
+        raise not_as_written(path, getattr(error, "strerror", None) or error) from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in (
             "pyarrow",
@@ -81,7 +83,7 @@ def opened_whole(path: Path) -> Iterator[None]:
             "yaml",
         ):
             raise
-        raise damaged(path, error) from error
+        raise not_as_written(path, error) from error
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

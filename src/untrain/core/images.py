@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from untrain.core.errors import InputError, damaged
+from untrain.core.errors import Damaged, InputError
 from untrain.core.files import write_bytes
+from untrain.core.manifest import check, not_as_written
 from untrain.core.outside import read_bytes
 
 VARIABLE = "UNTRAIN_MAX_PIXELS"
@@ -143,15 +144,16 @@ def open_picture(path: Path) -> Image.Image:
     FileNotFoundError, PermissionError
         As they are.
     Damaged
-        It is none, or not whole.
+        It is none, or not what was written.
     """
     try:
+        check(path)
         with opened(read_bytes(path), path.name, ["PNG"]) as image:
             return image.convert("RGB")
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError, Damaged):
         raise
     except (OSError, InputError) as error:
-        raise damaged(path, getattr(error, "strerror", None) or error) from error
+        raise not_as_written(path, getattr(error, "strerror", None) or error) from error
 
 
 def read_picture(path: Path) -> np.ndarray:

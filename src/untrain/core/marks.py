@@ -7,16 +7,18 @@ is in it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from untrain.core import disk
 from untrain.core.errors import InputError
-from untrain.core.outside import parse_json, read_text
+from untrain.core.outside import open_regular, parse_json, read_text
 from untrain.core.text import json_text
 
 MARKER = ".untrain"
@@ -26,19 +28,65 @@ JUNK = {MARKER, ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What may lie in a folder beside the files on its list: file managers leave these behind."""
 
 
-def mark(folder: Path, names: Iterable[str] = ()) -> None:
-    """Write the `MARKER` of a folder: all that is in it, and ``names``, count as untrain's."""
-    entries = {path.relative_to(folder).as_posix() for path in folder.rglob("*")} - {MARKER}
-    content = {"written_by": "untrain", "files": sorted(entries | set(names))}
+def mark(folder: Path, names: Iterable[str] = (), checksums: bool = False) -> None:
+    """Write the `MARKER` of a folder: all that is in it, and ``names``, count as untrain's.
+
+    With ``checksums`` it holds the SHA-256 of each file, of what will not change any more.
+    """
+    data = marker_of(folder, names, checksums)
     # Renamed, not written in place: it may be a hard link to the marker of another run's folder.
     temporary = beside(folder / MARKER)
-    disk.write_bytes(temporary, json_text(content).encode())
+    disk.write_bytes(temporary, data)
     disk.publish(temporary, folder / MARKER, durable=not is_passing(folder))
 
 
-def is_marked(folder: Path) -> bool:
-    """Tell whether `atomic_folder` or `mark` wrote a folder, whatever was added to it since."""
-    return _listed(folder) is not None
+def marker_of(folder: Path, names: Iterable[str] = (), checksums: bool = True) -> bytes:
+    """Return what `mark` writes: it follows from what is in the folder."""
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    found.pop(MARKER, None)
+    content: dict[str, Any] = {"written_by": "untrain", "files": sorted({*found, *names})}
+    if checksums:
+        content["sha256"] = {n: digest_of(p) for n, p in sorted(found.items()) if p.is_file()}
+    return json_text(content).encode()
+
+
+def digest_of(path: Path | str) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests_in(folder: Path) -> Mapping[str, str]:
+    """Return the SHA-256 of each file that a marked folder was written with, by name.
+
+    None if there is no marker, or one without checksums, as of earlier versions.
+    """
+    try:
+        state = (folder / MARKER).stat()
+    except OSError:
+        return {}
+    key = (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    known = _read.get(folder)
+    if known is None or known[0] != key:
+        content = _content(folder) or {}
+        listed = content.get("sha256")
+        if len(_read) >= _MOST_READ:
+            _read.clear()
+        known = _read[folder] = (key, dict(listed) if isinstance(listed, dict) else {})
+    return known[1]
+
+
+_read: dict[Path, tuple[tuple[int, ...], dict[str, str]]] = {}
+_MOST_READ = 1000
+
+
+def is_marked(folder: Path, name: str = "") -> bool:
+    """Tell whether `atomic_folder` or `mark` wrote a folder, whatever was added to it since.
+
+    With ``name``, whether that is on its list too.
+    """
+    listed = _listed(folder)
+    return listed is not None and (not name or name in listed)
 
 
 def refuse_foreign(path: Path) -> None:
@@ -96,10 +144,16 @@ def _entries(folder: Path) -> list[Path]:
 
 def _listed(folder: Path) -> frozenset[str] | None:
     """Return the names that the marker of a folder lists; None if there is no marker."""
+    content = _content(folder)
+    return None if content is None else frozenset(content["files"])
+
+
+def _content(folder: Path) -> dict[str, Any] | None:
+    """Return what the marker of a folder says; None if there is none."""
     try:
         content = parse_json(read_text(folder / MARKER, "TABLE", "utf-8"))
-        if content["written_by"] == "untrain":
-            return frozenset(content["files"])
+        if content["written_by"] == "untrain" and all(isinstance(n, str) for n in content["files"]):
+            return dict(content)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None

@@ -16,16 +16,18 @@ from untrain.core import disk
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.digests import WORDS, DigestTable, digests_of
 from untrain.core.errors import InputError
-from untrain.core.files import read_json, write_json
+from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.growing import append_at, bytes_in
-from untrain.core.marks import is_marked, mark
+from untrain.core.marks import MARKER, is_marked, mark
 from untrain.core.progress import bar, console
+from untrain.core.row_sums import BYTES, Looked, sums_of
+from untrain.core.row_sums import FILE as SUMS
 from untrain.core.tensors import map_numbers, read_numbers
 from untrain.encoders.base import Encoder, describe
 from untrain.encoders.embedding import Embedding, here
 from untrain.encoders.float16 import widen
 
-FILES = ("features.bin", "hashes.bin", "meta.json", "lock")
+FILES = ("features.bin", "hashes.bin", SUMS, "meta.json", "lock")
 VERSION = 2  # of the files; a store of an earlier one is made anew
 BLOCK = 256  # images written at a time: what a kill can lose
 
@@ -57,6 +59,7 @@ class FeatureStore:
         self.embed = embed
         self._meta: dict[str, Any] | None = None  # of the files that the table is of
         self._table = DigestTable()
+        self._looked = Looked()
 
     def features(self, catalog: Catalog, ids: Iterable[str], label: str) -> np.ndarray:
         """Return features, float32 (n, d), of the images ``ids``, embedding those not yet stored.
@@ -100,15 +103,43 @@ class FeatureStore:
         self, catalog: Catalog, ids: Sequence[str], digests: np.ndarray, label: str
     ) -> np.ndarray:
         self._refresh()
-        rows = self._table.find(digests)
+        rows = self._find(digests)
         while (rows < 0).any():  # again only if somebody deletes the store meanwhile
             missing = np.flatnonzero(rows < 0)
             first = np.unique(digests[missing], axis=0, return_index=True)[1]
             once = missing[np.sort(first)]
             self._embed(catalog, [ids[row] for row in once], digests[once], label)
-            rows = self._table.find(digests)
+            rows = self._find(digests)
         mark_used(self.folder)
         return rows
+
+    def _find(self, digests: np.ndarray) -> np.ndarray:
+        """Return the row of each digest, −1 where there is none, or one that is damaged."""
+        rows = self._table.find(digests)
+        if not self._is_summed or not len(self._table) or not (rows >= 0).any():
+            return rows
+        count = len(self._table)
+        columns = [
+            map_numbers(self.folder / "hashes.bin", np.uint64, (count, WORDS)),
+            self._mapped(),
+        ]
+        bad = self._looked.bad(rows, columns, map_numbers(self.folder / SUMS, np.uint64, (count,)))
+        for row in bad:  # struck out: nobody finds it any more
+            disk.write_at(self.folder / "hashes.bin", int(row) * 8 * WORDS, bytes(8 * WORDS))
+        if len(bad):
+            console.print(
+                f"feature store: {len(bad)} damaged rows in {self.folder}; computed again",
+                markup=False,
+            )
+            self._meta = None
+            self._refresh()
+            rows = self._table.find(digests)
+        return rows
+
+    @property
+    def _is_summed(self) -> bool:
+        """Whether rows have checksums, which those of earlier versions have not."""
+        return self._meta is not None and self._meta.get("sums") == SUMS
 
     def _embed(self, catalog: Catalog, ids: list[str], digests: np.ndarray, label: str) -> None:
         """Embed and store images that differ from each other, those of the catalogue ``ids``."""
@@ -130,12 +161,14 @@ class FeatureStore:
         """Take notice of rows that were added since, by this process or another."""
         meta = self._read_meta()
         if meta != self._meta:
-            self._meta, self._table = meta, DigestTable()
+            self._meta, self._table, self._looked = meta, DigestTable(), Looked()
         if meta is None:
             return
         known, size = len(self._table), 8 * WORDS
         hashes, features = self.folder / "hashes.bin", self.folder / "features.bin"
         rows = min(bytes_in(hashes) // size, bytes_in(features) // (2 * meta["d"]))
+        if self._is_summed:
+            rows = min(rows, bytes_in(self.folder / SUMS) // BYTES)
         if rows > known:
             added = read_numbers(hashes, np.uint64, (rows - known) * WORDS, known * size)
             self._table.extend(added.reshape(-1, WORDS))
@@ -153,6 +186,8 @@ class FeatureStore:
                 f"this one reads {VERSION}); upgrade, or delete that folder "
                 "to compute the features again"
             )
+        if meta.get("whole", fingerprint(d)) != fingerprint(d):  # a flipped bit is another width
+            return None
         return meta if version == VERSION and d > 0 else None
 
     def _append(self, digests: np.ndarray, features: np.ndarray) -> None:
@@ -169,19 +204,23 @@ class FeatureStore:
             new = self._table.find(digests) < 0  # others may have been quicker
             rows = len(self._table)
             append_at(self.folder / "features.bin", rows * features[:1].nbytes, features[new])
+            if self._is_summed:
+                sums = sums_of(digests[new], np.asarray(features[new], np.float16))
+                append_at(self.folder / SUMS, rows * BYTES, sums)
             append_at(self.folder / "hashes.bin", rows * digests[:1].nbytes, digests[new])
             self._refresh()
 
     def _begin(self, d: int) -> None:
         """Make an empty store, in place of one that cannot be read if there is one."""
-        if not is_marked(self.folder):
-            if found := {path.name for path in self.folder.iterdir()} - {"lock"}:
+        if not is_marked(self.folder, SUMS):
+            known = {"lock"} if not (self.folder / MARKER).exists() else {*FILES, MARKER}
+            if found := {path.name for path in self.folder.iterdir()} - known:
                 raise InputError(
                     f"feature store: {self.folder} holds {min(found)}, which untrain did not write "
                     "or no longer knows; move that folder elsewhere"
                 )
             mark(self.folder, FILES)
-        for name in ("features.bin", "hashes.bin"):
+        for name in ("features.bin", "hashes.bin", SUMS):
             if (self.folder / name).exists():
                 console.print(
                     f"feature store: {self.folder} cannot be read; its features are computed again"
@@ -190,6 +229,7 @@ class FeatureStore:
         created = datetime.now(UTC).isoformat()
         description = describe(self.encoder)
         meta = {"version": VERSION, "d": d, "description": description, "created": created}
+        meta |= {"sums": SUMS, "whole": fingerprint(d)}
         write_json(self.folder / "meta.json", meta)
         self._refresh()
 

@@ -10,6 +10,7 @@ from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
 from untrain.core.progress import console
 from untrain.core.threads import default_threads, threads_set
+from untrain.experiment import mending
 from untrain.experiment.checks import check, check_given_pictures
 from untrain.experiment.stages import (
     compare,
@@ -70,10 +71,14 @@ def keys(run: Run) -> dict[str, str]:
 
 
 def is_done(run: Run, stage: Stage, key: str) -> bool:
-    """Tell whether the stage was finished with these settings and its files are still there."""
+    """Tell whether the stage was finished with these settings and its files are as it left them."""
     entry = run.record["stages"].get(stage.name, {})
-    here = all(_is_here(run, output) for output in stage.outputs)
-    return entry.get("state") == "done" and entry.get("key") == key and here
+    if entry.get("state") != "done" or entry.get("key") != key:
+        return False
+    if found := mending.faults(run, stage):
+        mending.tell(stage, found)
+        return False
+    return all(_is_here(run, output) for output in stage.outputs)
 
 
 def _is_here(run: Run, output: str) -> bool:
@@ -123,14 +128,23 @@ def run_stages(
             run.describe()
             if telling:
                 telling.start([stage.name for stage in due])
+            altered: set[str] = set()
             for number, stage in enumerate(asked, 1):
-                if stage in due:
+                # What was made again because it was damaged may have come out otherwise, as with
+                # another version of a library: then what was made of it is made again as well.
+                before = None
+                if stage in due or altered.intersection(stage.after):
+                    before = mending.digests(run, stage)
                     console.print(f"[bold]{number:>2}/{len(stages)} {stage.name}[/]  {stage.help}")
                     if telling:
                         telling.before(stage.name)
                     _run_stage(run, stage, known[stage.name])
                 if telling:
                     telling.after(stage.name)
+                if before is not None:
+                    mending.tidy(run, stage)
+                    if before and before != mending.digests(run, stage):
+                        altered.add(stage.name)
                 after(stage.name)
     return run.folder
 

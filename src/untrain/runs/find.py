@@ -7,7 +7,9 @@ from pathlib import Path
 
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import read_json
+from untrain.core.manifest import NAME as CHECKSUMS
 from untrain.core.marks import JUNK
+from untrain.runs.record import COPY, is_record
 
 RUNS = Path("runs")
 RECORD = "run.json"
@@ -55,11 +57,11 @@ def has_model(folder: Path) -> bool:
 
 def refuse_foreign(folder: Path) -> None:
     """Raise `InputError` if a folder is not empty and not the folder of a run."""
-    if not folder.exists() or _is_record(folder / RECORD):
+    if not folder.exists() or is_record(folder / RECORD) or is_record(folder / COPY):
         return
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; the run needs a folder there: choose another name")
-    passing = {LOCK, *JUNK}
+    passing = {LOCK, CHECKSUMS, *JUNK}
     inside = sorted(path.name for path in folder.iterdir() if path.name not in passing)
     if inside:
         raise InputError(
@@ -75,14 +77,6 @@ def _check_readable(record: Path) -> None:
         read_json(record)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {record}: {error}") from None
-
-
-def _is_record(path: Path) -> bool:
-    """Tell whether a file is the record of a run of any version."""
-    try:
-        return {"schema_version", "stages"} <= read_json(path).keys()
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _of_file(file: Path) -> Path:

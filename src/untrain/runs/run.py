@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-import yaml
 from filelock import FileLock, Timeout
 
 import untrain
@@ -24,7 +23,8 @@ from untrain.catalogs.reading import reasons
 from untrain.core import disk
 from untrain.core.atomic import discard_leftovers
 from untrain.core.errors import InputError, UntrainError, machine_fault, machine_faults_told
-from untrain.core.files import read_json, write_json, write_text
+from untrain.core.files import read_json, write_text
+from untrain.core.manifest import NAME as CHECKSUMS
 from untrain.core.notes import Note
 from untrain.core.printing import escape
 from untrain.core.progress import console, log_to
@@ -37,6 +37,7 @@ from untrain.generators.spec import GeneratorSpec
 from untrain.runs import inputs
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
+from untrain.runs.record import as_yaml, restore, write_record
 from untrain.settings.config import Config
 from untrain.training.engines import open_engine
 from untrain.training.index import read_index
@@ -174,7 +175,8 @@ class Run:
                     f"this untrain writes {SCHEMA_VERSION}: choose another name"
                 )
             return found
-        return {"schema_version": SCHEMA_VERSION, "name": self.config.name, "stages": {}}
+        begun = {"schema_version": SCHEMA_VERSION, "name": self.config.name, "stages": {}}
+        return {**begun, "checksums": CHECKSUMS}  # of all that is written from the beginning
 
     def save_record(self) -> None:
         """Write run.json."""
@@ -182,14 +184,14 @@ class Run:
         self.record["warnings"] = [
             {"stage": stage, **note} for stage, part in parts.items() for note in _warnings(part)
         ]
-        write_json(self.path("run.json"), self.record)
+        write_record(self.folder, self.record)
 
     def describe(self) -> None:
         """Record configuration, versions, machine and data, as they are now."""
         self.save_record()  # first: it marks the folder as that of a run
         measured = self.measured_precision
         notes = [*self._changed_data(), *_about_data(self.catalog)]
-        write_text(self.path("config.yaml"), yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+        write_text(self.path("config.yaml"), as_yaml(self.config.to_dict()))
         self.record.update(
             versions=_versions(),
             machine=_machine(self.generator.precision),
@@ -216,6 +218,7 @@ class Run:
                 "warnings": [note.to_dict() for note in notes],
             },
             fingerprints={"catalog": self.catalog.fingerprint},
+            config=self.config.to_dict(),
         )
         if self.given_pictures:
             self.record["given"] = len(self.given_pictures.catalog)
@@ -279,6 +282,9 @@ class Run:
                 machine_faults_told(self.folder),
             ):
                 discard_leftovers(self.folder)
+                for name in restore(self.folder):
+                    self.__dict__.pop("record", None)
+                    console.print(f"[yellow]{name} was damaged[/]: put back from its copy")
                 yield
         finally:
             with suppress(OSError):  # the folder may be a link, or gone; what failed is told

@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from untrain.core import trust
-from untrain.core.errors import InputError
+from untrain.core.errors import Damaged, InputError
+from untrain.core.manifest import RECORD, check
 from untrain.core.outside import parse_yaml, read_text
 from untrain.core.registry import is_own
 from untrain.settings.config import Config
@@ -46,6 +47,12 @@ def load_config(path: Path | str, settings: Sequence[str] = (), **changes: Any) 
     for setting in settings:
         given[tuple(_replace(values, setting))] = f"--set {setting}"
     config = _checked(values, path, node, given)
+    if _is_of_run(path):  # which may have been moved since
+        here = path.resolve().parent
+        moved = {"runs": here.parent, "name": here.name}
+        config = config.model_copy(
+            update={key: value for key, value in moved.items() if (key,) not in given}
+        )
     _trust(config, path, {key[0] for key in given})
     return config
 
@@ -103,6 +110,8 @@ def _checked(
 
 def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     """Return a YAML file as nodes, which know their lines, and as values."""
+    if _is_of_run(path):
+        _check_unchanged(path)
     try:
         text = read_text(path, encoding="utf-8")
     except OSError as error:
@@ -127,6 +136,25 @@ def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
         found = "nothing" if values is None else shown(values)
         raise InputError(f"{path} must hold settings such as 'name: demo', found {found}")
     return node, values
+
+
+def _is_of_run(path: Path) -> bool:
+    """Tell whether a file holds the settings that a run was written with."""
+    return path.name == "config.yaml" and (path.parent / RECORD).is_file()
+
+
+def _check_unchanged(path: Path) -> None:
+    """Raise `InputError` if a run's own settings are not what was written."""
+    try:
+        check(path)
+    except Damaged:
+        raise InputError(
+            f"{path} is not what untrain wrote. `untrain run {path.parent}` puts back what it was. "
+            "If you changed it, save it outside of the run folder: there it is an experiment of "
+            "its own"
+        ) from None
+    except OSError:  # that it cannot be read is told where it is read
+        return
 
 
 def _replace(values: dict[str, Any], setting: str) -> list[str]:

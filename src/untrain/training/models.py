@@ -14,6 +14,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, write_json
 from untrain.core.hardware import platform
+from untrain.core.manifest import check_folder
 from untrain.core.notes import Note
 from untrain.core.progress import bar
 from untrain.generators.base import Generator
@@ -156,6 +157,7 @@ class Trainer:
 
     def load(self, path: str) -> Any:
         """Return a fresh generator with the weights of a model, by its path in the run folder."""
+        check_folder(self.store.folder / path)
         generator = self.spec.make()
         generator.prepare(self.catalog, self.shared, lambda n: None)
         return generator.load(self.store.folder / path)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from untrain.core import disk
-from untrain.core.atomic import atomic_folder
+from untrain.core.atomic import atomic_folder, discard_folder
 from untrain.core.files import read_json
+from untrain.core.manifest import is_whole
+from untrain.core.progress import console
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,25 @@ class ModelStore:
 
     def has_model(self, key: str) -> bool:
         """Tell whether a model is trained, taking it over from another run if necessary."""
-        return (self.model(key) / "removed.json").exists() or self._adopt("models", key)
+        whole = self._is_whole(self.model(key)) and (self.model(key) / "removed.json").exists()
+        return whole or self._adopt("models", key)
 
     def has_shared(self, key: str) -> bool:
         """Tell whether frozen parts are fitted, taking them over likewise."""
-        return self.shared(key).exists() or self._adopt("shared", key)
+        return self._is_whole(self.shared(key)) or self._adopt("shared", key)
+
+    def _is_whole(self, folder: Path) -> bool:
+        """Tell whether a folder is there and as it was written; one that is not is discarded."""
+        if not folder.exists() or is_whole(folder):
+            return folder.exists()
+        name = folder.relative_to(self.folder).as_posix()
+        console.print(f"[yellow]{name} is damaged[/]: it is made again", soft_wrap=True)
+        discard_folder(folder)
+        return False
 
     def _adopt(self, kind: str, key: str) -> bool:
         for other in sorted(self.beside.glob(f"*/{kind}/{key}")):
-            if other.parent.parent != self.folder:
+            if other.parent.parent != self.folder and is_whole(other):
                 with atomic_folder(self.folder / kind / key) as temporary:
                     disk.copy_folder(other, temporary, linked=True)
                 return True

@@ -34,6 +34,8 @@ class Stage:
         The stages whose results it reads.
     outputs : tuple of str
         Files or folders that it writes into the run folder.
+    others : tuple of str
+        Further ones, some of which are not always there.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Stage:
     settings: Callable[[Run], Any]
     after: tuple[str, ...]
     outputs: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 def section(run: Run, name: str) -> dict[str, Any]:

@@ -222,4 +222,9 @@ STAGE = Stage(
     settings=settings,
     after=("judge", "regenerate"),
     outputs=("results/measures.parquet", "results/effects.parquet", "results/summary.json"),
+    others=(
+        *("results/groups.parquet", "results/verdicts.parquet"),
+        *("results/similarity_results.csv", "results/similarity_results_naive.csv"),
+        "pictures/with-and-without.png",
+    ),
 )

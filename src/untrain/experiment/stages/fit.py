@@ -32,4 +32,5 @@ STAGE = Stage(
     settings=settings,
     after=(),
     outputs=("model_a.parquet", "shared"),
+    others=("catalog.parquet", "pictures/catalogue.png"),
 )

@@ -37,4 +37,5 @@ STAGE = Stage(
     settings=settings,
     after=("fit",),
     outputs=("queries.safetensors", "queries", "prompts.csv"),
+    others=("pictures/model-a.png",),
 )

@@ -80,5 +80,9 @@ STAGE = Stage(
     settings=lambda run: None,
     after=("evaluate", "rank"),
     outputs=("report.html", "results/summary.md"),
+    others=(
+        *("captions.parquet", "thumbnails", "report-public.html"),
+        *("results/page.json", "results/figures", "results/tables"),
+    ),
 )
 STAGE_OF_GIVEN_PICTURES = replace(STAGE, work=report_given, after=("judge", "rank"))

@@ -1,0 +1,394 @@
+"""Checksums of what untrain wrote: noted as it is written, compared when it is read.
+
+Two records hold a SHA-256 of every file:
+
+- the marker of a folder that was written at once (`untrain.core.marks.MARKER`) that of each file
+  in it;
+- ``checksums.txt`` of a run folder that of each file written below it one by one, and of the
+  marker of each such folder: the checksum of this one file stands for the whole run.
+
+What writes a file notes it (`noted`), so that no command can forget to. A line says what is about
+to be written before it takes its place, and another one that it has: after a kill between the two
+the file is either of them, and both are whole. Nothing is rewritten, and each line has a checksum
+of its own: one that is cut or damaged is passed over. Where nothing was recorded, as in folders
+of earlier versions, nothing is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from untrain.core import disk
+from untrain.core.errors import Damaged
+from untrain.core.marks import MARKER, beside, digest_of, digests_in, is_passing, marker_of
+from untrain.core.outside import open_regular
+
+NAME = "checksums.txt"
+RECORD = "run.json"
+"""What makes a folder that of a run: what is written below it is noted there."""
+UNCHECKED = {NAME, "log.txt", ".lock"}
+"""What grows while a run works, or holds nothing."""
+DEEPEST = 6
+"""Levels below the folder of a run that files of it may lie."""
+COMING, WRITTEN, GONE = "?", "=", "-"
+MOST_KNOWN = 100_000
+MAKERS = (
+    ("bank/", "untrain bank {run}"),
+    ("groups/", "untrain bank {run} --by ATTRIBUTE"),
+    ("results/shares-", "untrain shares {run} --by ATTRIBUTE"),
+    ("results/leaderboard", "untrain leaderboard {run}"),
+    ("ladder/", "untrain ladder {run}"),
+    ("results/fidelity", "untrain ladder {run}"),
+    ("results/membership", "untrain ladder {run}"),
+    ("results/distances", "untrain ladder {run}"),
+    ("unlearned/", "untrain unlearn {run} …"),
+    ("takedowns/", "untrain takedown … --run {run}"),
+)
+"""The commands that make other things than stages, by where they put them."""
+
+_logs: dict[Path, _Log] = {}
+_known: dict[str, tuple[tuple[int, ...], frozenset[str]]] = {}
+
+
+@dataclass
+class _Log:
+    """What ``checksums.txt`` of a folder says, read as far as it goes."""
+
+    path: Path
+    written: dict[str, str] = field(default_factory=dict)
+    coming: dict[str, str] = field(default_factory=dict)
+    broken: int = 0
+    _inode: int = 0
+    _end: int = 0
+
+    def refresh(self) -> bool:
+        """Read what was added; False if there is no such file."""
+        try:
+            state = os.stat(self.path)  # noqa: PTH116 - asked for every file that is opened
+        except OSError:
+            return False
+        if state.st_ino != self._inode or state.st_size < self._end:
+            self.written, self.coming, self.broken = {}, {}, 0
+            self._inode, self._end = state.st_ino, 0
+        if state.st_size > self._end:
+            with open_regular(self.path) as file:
+                file.seek(self._end)
+                added = file.read()
+            whole = added.rfind(b"\n") + 1
+            for line in added[:whole].splitlines():
+                self._take(line)
+            self._end += whole
+        return True
+
+    def _take(self, line: bytes) -> None:
+        sum_, _, words = line.partition(b" ")
+        try:
+            if int(sum_, 16) != zlib.crc32(words):
+                raise ValueError
+            state, digest, name = json.loads(words)
+        except ValueError:
+            self.broken += bool(line)
+            return
+        if state == COMING:
+            self.coming[name] = digest
+            return
+        self.coming.pop(name, None)
+        self.written.pop(name, None)
+        if name.endswith(f"/{MARKER}"):  # the folder was replaced, and all that was in it
+            inside = name.removesuffix(MARKER)
+            for known in (self.written, self.coming):
+                for each in [each for each in known if each.startswith(inside)]:
+                    del known[each]
+        if state == WRITTEN:
+            self.written[name] = digest
+
+    def digests(self, name: str) -> frozenset[str]:
+        """Return the checksums that a file may have; none if nothing was recorded."""
+        found = (self.written.get(name), self.coming.get(name))
+        return frozenset(each for each in found if each)
+
+
+def begin(folder: Path) -> None:
+    """Note from now on what is written below a folder that is none of a run."""
+    if _log(folder) is None:
+        disk.append_line(folder / NAME, b"")
+
+
+@contextmanager
+def noted(target: Path, temporary: Path) -> Iterator[None]:
+    """Note that a file or a marked folder takes the place of ``target`` in the block."""
+    target, name = _absolute(target), ""
+    root = None if target.name in UNCHECKED or is_passing(target) else _root(target)
+    if root is None:
+        yield
+        return
+    content = temporary
+    name = target.relative_to(root).as_posix()
+    if temporary.is_dir():
+        content, name = temporary / MARKER, f"{name}/{MARKER}"
+        if not content.is_file():  # an export, which is the user's from now on
+            yield
+            return
+    digest = digest_of(content)
+    _add(root, COMING, digest, name)
+    yield
+    with suppress(OSError):  # what was about to be is known
+        _add(root, WRITTEN, digest, name)
+    with suppress(OSError):
+        _remember(root / name, frozenset([digest]))
+
+
+def note_gone(target: Path) -> None:
+    """Note that untrain deleted a file, or a folder that it had written."""
+    target = _absolute(target)
+    if is_passing(target) or (root := _root(target)) is None:
+        return
+    log, name = _log(root), target.relative_to(root).as_posix()
+    for each in (name, f"{name}/{MARKER}"):
+        if log is not None and log.digests(each):
+            _add(root, GONE, "", each)
+
+
+def expected(path: Path) -> frozenset[str]:
+    """Return the checksums that a file may have; none if nothing was recorded.
+
+    There are two while it is being replaced.
+    """
+    path = _absolute(path)
+    if path.name in UNCHECKED:
+        return frozenset()
+    marked: frozenset[str] = frozenset()
+    for folder in list(path.parents)[:DEEPEST]:
+        name = path.relative_to(folder).as_posix()
+        if log := _log(folder):
+            return log.digests(name) or marked
+        if not marked and (found := digests_in(folder).get(name)):
+            marked = frozenset([found])
+        if (folder / RECORD).is_file():
+            break
+    return marked
+
+
+def check(path: Path) -> None:
+    """Raise `Damaged` if a file is not what was written; once for a state that it is in."""
+    for last in (False, True):  # it may be replaced while this looks
+        wanted = expected(path)
+        if not wanted:
+            return
+        state = _state(path)
+        if _known.get(str(_absolute(path))) == (state, wanted):
+            return
+        if digest_of(path) in wanted:
+            _remember(path, wanted, state)
+            return
+        if last:
+            raise not_as_written(path, "its checksum is not that of what was written")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `Damaged` if a file in a marked folder is missing or not what was written."""
+    for name in digests_in(folder):
+        path = folder / name
+        if not path.is_file():
+            raise not_as_written(path, "it is missing")
+        check(path)
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether all of a marked folder is as it was written, as far as that was recorded.
+
+    A marker that is damaged itself is put back if all else is whole: it follows from that.
+    """
+    marker = folder / MARKER
+    try:
+        check(marker)
+    except (FileNotFoundError, Damaged):
+        data = marker_of(folder)
+        if hashlib.sha256(data).hexdigest() not in expected(marker):
+            return False
+        temporary = beside(marker)
+        disk.write_bytes(temporary, data)
+        disk.publish(temporary, marker)
+    try:
+        check_folder(folder)
+    except (OSError, Damaged):
+        return False
+    return True
+
+
+def not_as_written(path: Path, fault: object) -> Damaged:
+    """Return the error of a damaged file of untrain's, with what makes it again."""
+    words = str(fault).strip().splitlines()
+    said = words[0] if words else type(fault).__name__
+    return Damaged(f"{path} is damaged ({said}). {_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    path = _absolute(path)
+    root = _root(path)
+    if root is None:
+        return (
+            "What belongs to the cache is made again by itself, what belongs to a run by "
+            "`untrain run` and the run's folder"
+        )
+    name = path.relative_to(root).as_posix()
+    maker = next((made for start, made in MAKERS if name.startswith(start)), "untrain run {run}")
+    return f"`{maker.format(run=root)}` makes it again; `untrain verify {root}` checks all files"
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of everything that was recorded of a folder, by name, in order."""
+    log = _log(folder)
+    found = dict(log.written) if log else {}
+    markers = [name.removesuffix(MARKER) for name in found if name.endswith(f"/{MARKER}")]
+    for start in ["", *markers]:
+        for name, digest in digests_in(folder / start).items():
+            found.setdefault(f"{start}{name}", digest)
+    return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found of the files of a folder.
+
+    Attributes
+    ----------
+    folder : Path
+    whole : int
+        Files whose checksum is that of what was written.
+    size : int
+        Bytes of these.
+    damaged, missing : tuple of str
+        Files that are not what was written, and recorded ones that are not there.
+    unrecorded : tuple of str
+        Files of which nothing was recorded: of earlier versions of untrain, or somebody else's.
+    broken : int
+        Lines of ``checksums.txt`` that are damaged themselves.
+    """
+
+    folder: Path
+    whole: int
+    size: int
+    damaged: tuple[str, ...]
+    missing: tuple[str, ...]
+    unrecorded: tuple[str, ...]
+    broken: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether all that was recorded is as it was written."""
+        return not (self.damaged or self.missing or self.broken)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what JSON can hold."""
+        lists = {name: list(getattr(self, name)) for name in ("damaged", "missing", "unrecorded")}
+        counts = {"whole": self.whole, "bytes": self.size, "broken_lines": self.broken}
+        return {"folder": str(self.folder), "passed": self.passed, **counts, **lists}
+
+
+def verify(folder: Path) -> Verified:
+    """Compare every file of a folder with what was recorded; nothing is changed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run, or any other that untrain wrote.
+    """
+    known = recorded(folder)
+    damaged, missing, unrecorded, whole, size = [], [], [], 0, 0
+    for name in known:
+        if not (folder / name).is_file():
+            missing.append(name)
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name not in known:
+            if path.name not in (*UNCHECKED, MARKER):
+                unrecorded.append(name)
+            continue
+        try:
+            check(path)
+            whole, size = whole + 1, size + path.stat().st_size
+        except FileNotFoundError:
+            missing.append(name)
+        except (OSError, Damaged):
+            damaged.append(name)
+    log = _log(folder)
+    return Verified(
+        folder, whole, size, tuple(damaged), tuple(missing), tuple(unrecorded),
+        log.broken if log else 0,
+    )  # fmt: skip
+
+
+def recorded_below(root: Path, places: Iterable[str]) -> dict[str, str]:
+    """Return what `recorded` does, of some files and folders of a run, by their names in it."""
+    wanted = tuple(places)
+    return {
+        name: digest
+        for name, digest in recorded(root).items()
+        if any(name == place or name.startswith(f"{place}/") for place in wanted)
+    }
+
+
+def faults_below(root: Path, places: Iterable[str]) -> dict[str, str]:
+    """Return what is damaged or missing of files and folders of a run, and which of the two."""
+    found = {}
+    for name in recorded_below(root, places):
+        try:
+            check(root / name)
+        except FileNotFoundError:
+            found[name] = "missing"
+        except (OSError, Damaged):
+            found[name] = "damaged"
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if not is_passing(path) and path.is_file():
+            yield path
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
+
+
+def _root(path: Path) -> Path | None:
+    """Return the folder whose record has what is written at a path."""
+    if path.name == RECORD:
+        return path.parent
+    for folder in list(path.parents)[:DEEPEST]:
+        if (folder / RECORD).is_file() or (folder / NAME).is_file():
+            return folder
+    return None
+
+
+def _log(folder: Path) -> _Log | None:
+    log = _logs.get(folder) or _Log(folder / NAME)
+    if not log.refresh():
+        _logs.pop(folder, None)
+        return None
+    _logs[folder] = log
+    return log
+
+
+def _add(root: Path, state: str, digest: str, name: str) -> None:
+    words = json.dumps([state, digest, name]).encode()
+    disk.append_line(root / NAME, b"%08x %s\n" % (zlib.crc32(words), words))
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    state = path.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _remember(path: Path, wanted: frozenset[str], state: tuple[int, ...] | None = None) -> None:
+    if len(_known) >= MOST_KNOWN:
+        _known.clear()
+    _known[str(_absolute(path))] = (state or _state(path), wanted)
