@@ -14,6 +14,7 @@ from untrain.core.errors import InputError
 from untrain.core.images import opened, write_png
 from untrain.core.outside import read_bytes
 from untrain.core.targets import check_file_target
+from untrain.core.text import visible
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 SOFTWARE = "untrain sheet"
@@ -128,8 +129,9 @@ def _fitted(image: Image.Image | np.ndarray, cell: int) -> Image.Image:
 def _fitting(label: str, font: Font, width: int, wrap: int) -> list[str]:
     """Return the lines of a label, each broken between words into at most ``wrap``."""
     lines: list[str] = []
-    for text in label.split("\n"):
-        words = text.split(" ")
+    for text in visible(label).split("\n"):
+        # Letters are a pixel wide at least: of a caption as long as a page no more can be seen.
+        words = text[: wrap * (width + 1)].split(" ")
         for _ in range(wrap - 1):
             lengths = range(len(words), 0, -1)
             fits = next((n for n in lengths if font.getlength(" ".join(words[:n])) <= width), 1)
