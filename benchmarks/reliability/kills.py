@@ -8,8 +8,9 @@ the moments are drawn uniformly over the whole duration, the others within one s
 other, so that short ones are hit too; every tenth run trains in two processes and is killed while
 they work, alternately with them and without (they must end by themselves, or do no harm).
 
-Not compared are ``log.txt``, which says when things were done, locks, which are empty, ``seconds``
-and ``created`` in JSON, and seconds on the page. Further files, missing ones and such as were
+Not compared are ``log.txt`` and ``checksums.txt``, which say when things were done, locks, which
+are empty, ``seconds`` and ``created`` in JSON, and seconds on the page; all files must be as
+``checksums.txt`` has them (`untrain verify`). Further files, missing ones and such as were
 being written when the run was killed count as differences; in the cache such leftovers may stay
 until ``untrain cache prune``, and are counted.
 

@@ -8,6 +8,7 @@ it left is compared, file by file, with what an undisturbed run left.
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
 import json
 import os
@@ -40,8 +41,9 @@ TIMES = {"seconds", "created"}
 """What may differ in JSON: how long a stage took, and when something in the cache was made."""
 SECONDS = re.compile(rb"\d+(\.\d)? s\b")
 """What may differ on the page: how long the stages took."""
-UNLIKE = re.compile(r"(^|/)(log\.txt|\.lock|lock|\.[^/]*\.lock)$")
-"""Files that say when something was done (the log), and locks, which are empty."""
+UNLIKE = re.compile(r"(^|/)(log\.txt|checksums\.txt|\.lock|lock|\.[^/]*\.lock)$")
+"""Files that say when something was done (two logs), and locks, which are empty."""
+MARKER = ".untrain"
 LEFTOVER = re.compile(r"\.untrain-tmp(/|$)")
 
 
@@ -195,13 +197,29 @@ def contents(folder: Path) -> dict[str, bytes]:
         name = path.relative_to(folder).as_posix()
         if path.is_dir() or UNLIKE.search(name) or LEFTOVER.search(name):
             continue
-        data = path.read_bytes()
-        if path.suffix == ".json":
-            data = json.dumps(_timeless(json.loads(data)), indent=1).encode()
-        elif path.suffix == ".html":
-            data = SECONDS.sub(b"some time", data)
-        found[name] = data
+        found[name] = _checksums(path) if path.name == MARKER else _content(path)
     return found
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.suffix == ".json":
+        return json.dumps(_timeless(json.loads(data)), indent=1).encode()
+    return SECONDS.sub(b"some time", data) if path.suffix == ".html" else data
+
+
+def _checksums(marker: Path) -> bytes:
+    """Return a marker with a checksum of what is compared in the place of each that is right."""
+    content = json.loads(marker.read_bytes())
+    for name, digest in content.get("sha256", {}).items():
+        path = marker.parent / name
+        if path.is_file() and _sha256(path.read_bytes()) == digest:
+            content["sha256"][name] = _sha256(_content(path))
+    return json.dumps(content, indent=1).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _timeless(value: Any) -> Any:
@@ -222,4 +240,15 @@ def differences(place: Place, whole: Mapping[str, bytes]) -> list[str]:
     words += [f"further: {name}" for name in sorted(ours - theirs)]
     words += [f"unlike: {name}" for name in sorted(ours & theirs) if found[name] != whole[name]]
     left = [path for path in place.run.rglob("*") if LEFTOVER.search(path.as_posix())]
-    return words + [f"left behind: {path.relative_to(place.folder)}" for path in left]
+    words += [f"left behind: {path.relative_to(place.folder)}" for path in left]
+    return words + _faults(place.run)
+
+
+def _faults(run: Path) -> list[str]:
+    """Return what `untrain verify` finds in a run: its checksums are the history of its files."""
+    from untrain.core.manifest import verify
+
+    found = verify(run)
+    words = [f"not as recorded: {name}" for name in (*found.damaged, *found.missing)]
+    words += [f"not recorded: {name}" for name in found.unrecorded]
+    return words + [f"broken lines of checksums: {found.broken}"] * bool(found.broken)
