@@ -33,6 +33,7 @@ from untrain.cli import (
     serve,
     shares,
     show,
+    sign,
     status,
     takedown,
     trace,
@@ -86,7 +87,7 @@ serve.add_to(app)
 attribute.add_to(app)
 guard.add_to(app)
 takedown.add_to(app)
-for room in (status, show, report, compare):
+for room in (status, show, report, compare, sign):
     room.add_to(app)
 for room in (bank, shares, leaderboard, weights, calibrate):
     room.add_to(app)

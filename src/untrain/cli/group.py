@@ -22,7 +22,7 @@ class Group(TyperGroup):
 PANELS = {
     "Start": ("quickstart", "demo", "init", "plan", "run"),
     "Ask about pictures": ("trace", "serve", "attribute", "guard"),
-    "Look at a run": ("status", "show", "report", "sheet", "compare"),
+    "Look at a run": ("status", "show", "report", "sheet", "compare", "sign"),
     "Your data": ("data", "index", "search", "export"),
     "Answer a takedown request": ("takedown", "verify"),
     "Unlearn": ("unlearn", "ladder"),

@@ -10,11 +10,13 @@ import typer
 from untrain.cli import completion
 from untrain.cli.options import JSON
 from untrain.cli.output import print_json
+from untrain.cli.sign import SIGNERS, lines_of, signature_of
 from untrain.core.printing import Printer, escape
 from untrain.core.vocabulary import ATTRIBUTOR
 
 if TYPE_CHECKING:
     from untrain.catalogs import Catalog
+    from untrain.runs.signing import Signed
     from untrain.takedowns.verify import Check
 
 PANEL = "Answer a takedown request"
@@ -155,6 +157,7 @@ def verify(
     model: Path | None = typer.Option(
         None, "--model", help="Folder of the model that is in use; default: the one in the run."
     ),
+    signers: Path | None = SIGNERS,
     as_json: bool = JSON,
 ) -> None:
     """Check a run's files, or the answer to a takedown request: files, data, models and numbers.
@@ -163,7 +166,8 @@ def verify(
     was recorded when it was written; nothing is changed.
 
     Ends with 0 if nothing that could be checked is wrong, with 1 if something is, with 2 if there
-    is no record. What could not be checked is said.
+    is no record. What could not be checked is said. A signature that untrain sign wrote is
+    checked as well.
 
     Example: untrain verify runs/demo
 
@@ -172,14 +176,17 @@ def verify(
     from untrain.takedowns.verify import TO_REMOVE
     from untrain.takedowns.verify import verify as check
 
+    signed = signature_of(folder, signers)
     if _is_run(folder):
-        _verify_files(folder, as_json)
+        _verify_files(folder, signed, as_json)
         return
     found = check(folder, request, _catalogue(data, format) if data else None, model)
     if as_json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "signature": signed and signed.to_dict()})
     else:
         console = Printer()
+        for line in lines_of(signed) if signed else ():
+            console.print(line, soft_wrap=True)
         for each in found.checks:
             console.print(_line(each), soft_wrap=True)
         console.print(f"SHA-256 of record.json: {found.sha256}", soft_wrap=True)
@@ -190,7 +197,7 @@ def verify(
         console.print(
             f"{made - wrong} of {made} checks passed; {open_} could not be made", soft_wrap=True
         )
-    if not found.passed:
+    if not found.passed or (signed and not signed.passed):
         raise typer.Exit(1)
 
 
@@ -205,15 +212,17 @@ def _is_run(folder: Path) -> bool:
     )
 
 
-def _verify_files(folder: Path, as_json: bool) -> None:
+def _verify_files(folder: Path, signed: Signed | None, as_json: bool) -> None:
     """Compare the files of a folder with what was recorded, and say what was found."""
     from untrain.core.manifest import verify as check
 
     found = check(folder)
     if as_json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "signature": signed and signed.to_dict()})
     else:
         console = Printer()
+        for line in lines_of(signed) if signed else ():
+            console.print(line, soft_wrap=True)
         for word, names in (("DAMAGED", found.damaged), ("MISSING", found.missing)):
             for name in names:
                 console.print(f"[bold red]{word}[/]: {escape(name)}", soft_wrap=True)
@@ -232,7 +241,7 @@ def _verify_files(folder: Path, as_json: bool) -> None:
                 f"to make again what belongs to stages: [bold]untrain run {escape(str(folder))}[/]",
                 soft_wrap=True,
             )
-    if not found.passed:
+    if not found.passed or (signed and not signed.passed):
         raise typer.Exit(1)
 
 

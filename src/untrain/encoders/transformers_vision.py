@@ -163,6 +163,7 @@ class TransformersEncoder:
             padding="max_length",
             max_length=length,
             truncation=True,
+            return_token_type_ids=False,  # some tokenizers have them; models of both do not
             return_tensors="pt",
         )
         with torch.inference_mode():
