@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+comma := ,
 
-.PHONY: help install install-dev demo unit test test-slow test-all browser docs reference lint format clean results wheel
+.PHONY: help install install-dev demo unit test test-slow test-all test-lowest lowest audit browser docs reference lint format clean results wheel
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,24 @@ test-slow: install-dev  ## only the slow tests
 
 test-all: install-dev  ## every test
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+# Wherever torch has no CPU build on PyPI, UV_TORCH_BACKEND=cpu in front of it saves gigabytes.
+LOWEST := .venv-lowest
+EXTRAS := encoders,ray,gpus,diffusion,datasets,c2pa,serve,tracking,docs,test
+
+test-lowest:  ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python -c constraints-lowest.txt -e '.[$(EXTRAS)]'
+	$(LOWEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+lowest:  ## constraints-lowest.txt anew, after a bound in pyproject.toml was changed
+	uv pip compile --quiet pyproject.toml $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) --resolution lowest-direct \
+	  --python-version 3.11 --python-platform linux --no-annotate --output-file constraints-lowest.txt
+
+audit: install-dev  ## known vulnerabilities of what is installed, by pip-audit (asks PyPI)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 browser: install-dev  ## a browser for the tests of the report page, where the system has none
 	command -v chromium chromium-browser google-chrome || $(BIN)/playwright install --with-deps chromium

@@ -40,7 +40,7 @@ def test_the_version_stands_in_one_place_and_what_is_unreleased_is_cited_so() ->
 def test_every_extra_is_explained() -> None:
     page = (ROOT / "docs" / "how-to" / "install.md").read_text(encoding="utf-8")
     for extra, packages in PROJECT["project"]["optional-dependencies"].items():
-        if extra in ("dev", "docs"):
+        if extra in ("dev", "docs", "test"):
             continue
         row = re.search(rf"^\| `{extra}` \|.*$", page, re.MULTILINE)
         assert row, extra
@@ -51,3 +51,15 @@ def test_every_extra_is_explained() -> None:
 def test_the_page_of_the_package_names_a_file_that_is_there() -> None:
     assert (ROOT / PROJECT["project"]["readme"]).is_file()
     assert Path(untrain.__file__).parent == PACKAGE
+
+
+def test_the_lowest_versions_tried_are_those_that_are_promised() -> None:
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    tried = dict(line.split("==") for line in lines if "==" in line)
+    project, wrong = PROJECT["project"], []
+    asked = {k: v for k, v in project["optional-dependencies"].items() if k != "dev"}
+    for need in [*project["dependencies"], *(need for needs in asked.values() for need in needs)]:
+        name, version = re.fullmatch(r"([\w.-]+)(?:\[\w,]+\])?>=([\d.]+)", need).groups()
+        if not re.fullmatch(rf"{re.escape(version)}(\.0)*", tried.get(name, "")):
+            wrong.append(f"{need}: tried with {tried.get(name)}")
+    assert not wrong, f"{'; '.join(wrong)}. Run `make lowest`, then `make test-lowest`"

@@ -20,6 +20,7 @@ from untrain.runs.find import RUNS, runs_in
 OK, NOTE, BROKEN = "ok", "note", "broken"
 LITTLE_DISK = 2e9  # bytes, of features of a large catalogue and a run
 LITTLE_MEMORY = 4e9
+UNASKED = ("dev", "test")  # extras of who works on untrain itself
 WHOLE = ("config.json", "preprocessor_config.json")  # of a vision model, beside its weights
 
 
@@ -88,7 +89,7 @@ def _extras() -> Iterator[Finding]:
     for requirement in _requirements():
         for extra in _extra_names():
             here = requirement.marker and requirement.marker.evaluate({"extra": extra})
-            elsewhere = extra == "dev" or requirement.name in {"ray", *TRACKERS, *named}
+            elsewhere = extra in UNASKED or requirement.name in {"ray", *TRACKERS, *named}
             if here and not requirement.marker.evaluate({"extra": ""}) and not elsewhere:
                 named.add(requirement.name)
                 found = _installed("optional", requirement, NOTE)
