@@ -52,7 +52,7 @@ test-lowest:  ## the fast tests with the lowest versions that pyproject.toml all
 
 lowest:  ## constraints-lowest.txt anew, after a bound in pyproject.toml was changed
 	uv pip compile --quiet pyproject.toml $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) --resolution lowest-direct \
-	  --python-version 3.11 --python-platform linux --no-annotate --output-file constraints-lowest.txt
+	  --python-version 3.11 --python-platform linux --no-annotate --upgrade --output-file constraints-lowest.txt
 
 audit: install-dev  ## known vulnerabilities of what is installed, by pip-audit (asks PyPI)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

@@ -43,7 +43,8 @@ def has_fast_bfloat16() -> bool:
         return forced != "0"
     if device().type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # since PyTorch 2.6
+    return any(getattr(torch.cpu, name, bool)() for name in asked)
 
 
 def steps_in_graphs() -> bool:
