@@ -59,7 +59,9 @@ def test_the_lowest_versions_tried_are_those_that_are_promised() -> None:
     project, wrong = PROJECT["project"], []
     asked = {k: v for k, v in project["optional-dependencies"].items() if k != "dev"}
     for need in [*project["dependencies"], *(need for needs in asked.values() for need in needs)]:
-        name, version = re.fullmatch(r"([\w.-]+)(?:\[\w,]+\])?>=([\d.]+)", need).groups()
+        found = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+)", need)
+        assert found, need
+        name, version = found.groups()
         if not re.fullmatch(rf"{re.escape(version)}(\.0)*", tried.get(name, "")):
             wrong.append(f"{need}: tried with {tried.get(name)}")
     assert not wrong, f"{'; '.join(wrong)}. Run `make lowest`, then `make test-lowest`"
