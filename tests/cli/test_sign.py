@@ -26,7 +26,7 @@ def test_signing_and_verifying(tmp_path: Path, untrain: Untrain) -> None:
         make_key(keys, name)
     assert untrain("sign", run, "--key", keys / "ben").code == 0
     said = untrain("verify", run, "--signers", keys / "ben.txt", "--json")
-    assert said.code == 0 and json.loads(said.out)["signer"] == "ben@example.org"
+    assert said.code == 0 and json.loads(said.out)["signature"]["signer"] == "ben@example.org"
     said = untrain("verify", run, "--signers", keys / "anna.txt")
     assert said.code == 1 and "not on the list" in said.out
     (run / SIGNATURE).unlink()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.signing import make_key
 from untrain.core.errors import InputError
+from untrain.core.files import write_json
 from untrain.runs.signing import SIGNATURE, SUMS, sign, sums_of, verify_signature
 
 pytestmark = pytest.mark.skipif(
@@ -93,4 +94,12 @@ def test_sums_that_are_none_are_refused(run: Path, line: str) -> None:
 def test_names_that_would_hide_others_are_not_signed(run: Path, keys: Path) -> None:
     (run / "a\nb.txt").write_text("two lines")
     with pytest.raises(InputError, match="no name that can be signed"):
+        sign(run, keys / "anna")
+
+
+def test_a_damaged_run_is_not_signed(run: Path, keys: Path) -> None:
+    write_json(run / "results" / "summary.json", {"effect": 1})
+    assert sign(run, keys / "anna")[0] == 4
+    (run / "results" / "summary.json").write_text("{}")
+    with pytest.raises(InputError, match=r"not as it was written \(results/summary.json\)"):
         sign(run, keys / "anna")

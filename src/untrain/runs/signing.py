@@ -25,6 +25,7 @@ from typing import Any
 
 from untrain.core.errors import InputError
 from untrain.core.files import write_text
+from untrain.core.manifest import verify as verify_files
 from untrain.core.outside import open_regular, read_bytes
 from untrain.core.text import one_line
 
@@ -91,11 +92,19 @@ def sign(folder: Path, key: Path) -> tuple[int, str]:
     Raises
     ------
     InputError
-        There is nothing to sign, or `ssh-keygen` cannot sign with this key.
+        There is nothing to sign, a file is not as untrain wrote it, or `ssh-keygen` cannot sign
+        with this key.
     """
     if not any((folder / name).is_file() for name in ("run.json", "record.json")):
         raise InputError(f"{folder} has neither run.json nor record.json: nothing to sign")
     _require_readable(key, "the key")
+    checked = verify_files(folder)
+    wrong = [name for name in (*checked.damaged, *checked.missing) if name not in (SUMS, SIGNATURE)]
+    if wrong or checked.broken:
+        named = one_line(", ".join(wrong[:3]) or "checksums.txt")
+        raise InputError(
+            f"{folder} is not as it was written ({named}): see `untrain verify {folder}`"
+        )
     sums = sums_of(folder)
     text = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
     made = _ssh_keygen("sign", "-n", NAMESPACE, "-f", key.absolute(), data=text.encode())
