@@ -19,7 +19,7 @@ from untrain.banks.ladder.results import keep_fidelity, own_queries
 from untrain.banks.ladder.rungs import rung_path
 from untrain.banks.ladder.sets import read_sets, sets_of_run
 from untrain.core.errors import InputError
-from untrain.core.files import read_json, write_json
+from untrain.core.files import read_json, write_json, write_text
 from untrain.core.vocabulary import Group
 from untrain.generators.base import Generator
 from untrain.runs.run import Run, open_run
@@ -161,9 +161,7 @@ def test_a_kill_costs_the_rung_in_the_making(
 
 
 def test_other_pictures_are_measured_again(climbed_copy: Path) -> None:
-    (climbed_copy / "prompts.csv").write_text(
-        (climbed_copy / "prompts.csv").read_text() + "\n", encoding="utf-8"
-    )
+    write_text(climbed_copy / "prompts.csv", (climbed_copy / "prompts.csv").read_text() + "\n")
     with pytest.raises(InputError, match="have changed since"):
         read_ladder(climbed_copy)
     assert plan_ladder(open_run(climbed_copy), SMALL).due == 12

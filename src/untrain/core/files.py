@@ -44,9 +44,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json_text(value, 2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; one that holds no JSON is `Damaged`."""
-    with opened_whole(path):
+def read_json(path: Path, checked: bool = True) -> Any:
+    """Read a JSON file; one that holds no JSON is `Damaged`.
+
+    So is one that is not what was written; not so if it is not ``checked``, for those who say what
+    was changed.
+    """
+    with opened_whole(path, checked):
         return parse_json(read_text(path, "TABLE", "utf-8"))
 
 
@@ -57,7 +61,7 @@ def read_yaml(path: Path) -> Any:
 
 
 @contextmanager
-def opened_whole(path: Path) -> Iterator[None]:
+def opened_whole(path: Path, checked: bool = True) -> Iterator[None]:
     """Turn what a library says of a broken file into `Damaged`, which names it.
 
     Raises
@@ -69,7 +73,8 @@ def opened_whole(path: Path) -> Iterator[None]:
     """
     try:
         require_regular(path)
-        check(path)
+        if checked:
+            check(path)
         yield
     except (FileNotFoundError, PermissionError, InputError):
         raise

@@ -147,13 +147,15 @@ def record_in(folder: Path) -> Path:
     return saved[0]
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path, checked: bool = True) -> dict[str, Any]:
     """Read the record of a takedown.
 
     Parameters
     ----------
     folder : Path
         The folder of the takedown, or its ``record.json``; see `record_in`.
+    checked : bool
+        Whether it must be what was written.
 
     Raises
     ------
@@ -162,7 +164,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = record_in(folder)
     try:
-        found = read_json(path)
+        found = read_json(path, checked)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a record ({error})") from None
     if not isinstance(found, dict) or found.get("kind") != KIND or found.get("format") != FORMAT:

@@ -114,7 +114,7 @@ def verify(
         There is no record, or a folder that was named is not there.
     """
     file = record_in(folder)
-    record, folder = read_record(file), file.parent
+    record, folder = read_record(file, checked=False), file.parent
     saved = file.name.removesuffix(RECORD) if file.name.endswith(RECORD) else ""
     run = folder.resolve().parent.parent
     inside = run if (run / RUN_RECORD).is_file() else None

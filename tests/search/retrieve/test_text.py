@@ -18,6 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.helpers.captions import captions
 from untrain.core.errors import InputError
+from untrain.core.marks import mark
 from untrain.search.retrieve import inverted, postings
 from untrain.search.retrieve.inverted import best
 from untrain.search.retrieve.postings import words
@@ -246,6 +247,7 @@ def test_what_is_damaged_absent_or_of_another_version_is_said(tmp_path: Path) ->
         (folder / f"{name}.npy").write_bytes(whole)
     meta = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps({**meta, "version": 99}))
+    mark(folder, checksums=True)  # as another version would have written it
     with pytest.raises(InputError, match="version 99"):
         TfidfRetriever.load(folder)
     (folder / "meta.json").write_text("{")

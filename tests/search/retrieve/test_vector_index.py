@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from untrain.core.errors import InputError
+from untrain.core.marks import mark
 from untrain.search.retrieve import faiss_index, vectors
 from untrain.search.retrieve.indexes import VECTOR_INDEXES
 from untrain.search.retrieve.vector_index import ExactIndex, VectorIndex
@@ -243,6 +244,7 @@ def test_what_is_damaged_of_another_version_or_of_other_features_is_said(
     largest.write_bytes(whole)
     meta = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps({**meta, "version": 0}))
+    mark(folder, checksums=True)  # as another version would have written it
     with pytest.raises(InputError, match="version 0; expected"):
         load(folder, features)
 
