@@ -18,6 +18,7 @@ from untrain.banks import leaderboard
 from untrain.banks.bank import Bank
 from untrain.banks.leaderboard import keep_leaderboard
 from untrain.core.errors import InputError
+from untrain.core.files import write_text
 from untrain.core.notes import Note
 from untrain.runs.examples import read_examples
 from untrain.runs.leaderboard import COLUMNS, read_leaderboard
@@ -180,7 +181,7 @@ def test_what_cannot_be(run: Run, bank: Bank) -> None:
         leaderboard.leaderboard(run, lacking)
     with pytest.raises(InputError, match="k is 0"):
         leaderboard.leaderboard(run, bank, k=0)
-    run.path("prompts.csv").write_text("prompt_id,prompt\np00,something else\n")
+    write_text(run.path("prompts.csv"), "prompt_id,prompt\np00,something else\n")
     with pytest.raises(InputError, match="other data or prompts"):
         leaderboard.leaderboard(run, bank)
     run.path("prompts.csv").unlink()
