@@ -23,6 +23,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core import disk
 from untrain.core.cache import entries
 from untrain.core.errors import InputError, is_disk_full
+from untrain.core.marks import MARKER, beside
 from untrain.encoders import embedding
 from untrain.encoders import store as module
 from untrain.encoders.store import FeatureStore
@@ -287,3 +288,16 @@ def test_somebodys_files_in_the_place_of_a_store_are_left_alone(tmp_path: Path) 
     with pytest.raises(InputError, match=r"holds features\.bin, which untrain did not write"):
         FeatureStore(tmp_path, CountingEncoder()).index(catalog_of([10]), "embedding")
     assert (tmp_path / "counting" / "features.bin").read_text() == "mine"
+
+
+def test_a_store_whose_first_mark_was_being_written_at_a_kill_is_begun_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "counting").mkdir()
+    left = beside(tmp_path / "counting" / MARKER)
+    left.write_text('{"written_by": ')
+    catalog = catalog_of([10, 20])
+    found = FeatureStore(tmp_path, CountingEncoder()).features(catalog, catalog.ids, "embedding")
+    np.testing.assert_array_equal(found, expected(catalog, catalog.ids))
+    assert not left.exists()
+    assert left.name not in (tmp_path / "counting" / MARKER).read_text()

@@ -36,14 +36,17 @@ def mark(folder: Path, names: Iterable[str] = (), checksums: bool = False) -> No
     data = marker_of(folder, names, checksums)
     # Renamed, not written in place: it may be a hard link to the marker of another run's folder.
     temporary = beside(folder / MARKER)
-    disk.write_bytes(temporary, data)
-    disk.publish(temporary, folder / MARKER, durable=not is_passing(folder))
+    try:
+        disk.write_bytes(temporary, data)
+        disk.publish(temporary, folder / MARKER, durable=not is_passing(folder))
+    finally:
+        disk.delete_file(temporary)
 
 
 def marker_of(folder: Path, names: Iterable[str] = (), checksums: bool = True) -> bytes:
     """Return what `mark` writes: it follows from what is in the folder."""
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
-    found.pop(MARKER, None)
+    found = {n: path for n, path in found.items() if n != MARKER and not is_passing(Path(n))}
     content: dict[str, Any] = {"written_by": "untrain", "files": sorted({*found, *names})}
     if checksums:
         content["sha256"] = {n: digest_of(p) for n, p in sorted(found.items()) if p.is_file()}

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from untrain.catalogs.base import Catalog
 from untrain.core import disk
+from untrain.core.atomic import discard_leftovers
 from untrain.core.cache import cache_folder, mark_used
 from untrain.core.digests import WORDS, DigestTable, digests_of
 from untrain.core.errors import InputError
@@ -213,6 +214,7 @@ class FeatureStore:
     def _begin(self, d: int) -> None:
         """Make an empty store, in place of one that cannot be read if there is one."""
         if not is_marked(self.folder, SUMS):
+            discard_leftovers(self.folder)  # of a process that was killed: this one has the lock
             known = {"lock"} if not (self.folder / MARKER).exists() else {*FILES, MARKER}
             if found := {path.name for path in self.folder.iterdir()} - known:
                 raise InputError(
