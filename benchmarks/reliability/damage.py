@@ -239,6 +239,7 @@ def _figures(rows: dict[str, list[dict[str, Any]]], cases: int) -> dict[str, Any
         ["the same bytes after `untrain run`", sum(row["same"] for row in run)],
         ["damaged files of the cache: cases", len(cache)],
         ["the same results of the next run", sum(row["same"] for row in cache)],
+        ["cases that there are, of which these were drawn", cases],
         *cost(),
     ]
     return {
