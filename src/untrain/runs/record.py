@@ -38,9 +38,12 @@ def restore(folder: Path) -> list[str]:
     if not is_record(record) and is_record(copy):
         write_json(record, read_json(copy))
         back.append(RECORD)
-    elif copy.exists() and not is_record(copy) and is_record(record):
-        write_json(copy, read_json(record))
-        back.append(COPY)
+    elif copy.exists() and is_record(record):
+        damaged = not is_record(copy)
+        # A stop between the two writes leaves an older copy, which is nobody's damage.
+        if damaged or read_json(copy) != read_json(record):
+            write_json(copy, read_json(record))
+        back += [COPY] * damaged
     config = None
     with suppress(OSError, ValueError):
         config = read_json(folder / RECORD).get("config")

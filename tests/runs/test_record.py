@@ -1,0 +1,40 @@
+"""The record of a run is there twice, and what the one lost the other has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from untrain.core.files import read_json, write_json
+from untrain.runs.record import COPY, RECORD, restore, write_record
+
+OLDER: dict[str, Any] = {"schema_version": 1, "stages": {"fit": {"state": "running"}}}
+RECORDED: dict[str, Any] = {"schema_version": 1, "stages": {"fit": {"state": "done"}}}
+
+
+@pytest.mark.parametrize("name", [RECORD, COPY])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"stages": {}}'])
+def test_either_is_made_again_from_the_other(tmp_path: Path, name: str, damage: bytes) -> None:
+    write_record(tmp_path, RECORDED)
+    (tmp_path / name).write_bytes(damage)
+    assert restore(tmp_path) == [name]
+    assert json.loads((tmp_path / RECORD).read_text()) == RECORDED
+    assert (tmp_path / RECORD).read_bytes() == (tmp_path / COPY).read_bytes()
+
+
+def test_an_older_copy_is_brought_up_to_date_and_called_no_damage(tmp_path: Path) -> None:
+    write_json(tmp_path / COPY, OLDER)
+    write_json(tmp_path / RECORD, RECORDED)
+    assert restore(tmp_path) == []
+    assert read_json(tmp_path / COPY) == RECORDED
+    assert restore(tmp_path) == []
+
+
+def test_a_whole_record_is_left_as_it_is(tmp_path: Path) -> None:
+    write_record(tmp_path, RECORDED)
+    before = [(tmp_path / name).stat().st_mtime_ns for name in (RECORD, COPY)]
+    assert restore(tmp_path) == []
+    assert [(tmp_path / name).stat().st_mtime_ns for name in (RECORD, COPY)] == before
