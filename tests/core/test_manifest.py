@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -90,6 +91,19 @@ def test_damaged_lines_are_passed_over_and_said(run: Path) -> None:
     assert found.broken == 1 and not found.passed
     write_text(run / "late.txt", "said")  # on a line of its own
     assert recorded(run)["late.txt"]
+
+
+def test_a_run_made_anew_in_the_place_of_another_is_read_anew(run: Path) -> None:
+    before, after = run / "results" / "a.json", run / "results" / "other.json"
+    assert verify(run).passed
+    number = (run / NAME).stat().st_ino
+    lines = (run / NAME).read_text().replace("a.json", "other.json").splitlines(keepends=True)
+    renamed = [line.partition(" ")[2].rstrip() for line in lines]
+    whole = "".join(f"{crc32(words.encode()):08x} {words}\n" for words in renamed)
+    (run / NAME).write_text(whole + whole)  # longer than what was read of the other one
+    before.rename(after)
+    assert (run / NAME).stat().st_ino == number
+    assert verify(run).passed and "results/a.json" not in recorded(run)
 
 
 def test_where_nothing_was_recorded_nothing_is_checked(tmp_path: Path) -> None:

@@ -65,8 +65,9 @@ class _Log:
     written: dict[str, str] = field(default_factory=dict)
     coming: dict[str, str] = field(default_factory=dict)
     broken: int = 0
-    _inode: int = 0
+    _state: tuple[int, ...] = (0, 0, 0)
     _end: int = 0
+    _last: bytes = b""
 
     def refresh(self) -> bool:
         """Read what was added; False if there is no such file."""
@@ -74,27 +75,32 @@ class _Log:
             state = os.stat(self.path)  # noqa: PTH116 - asked for every file that is opened
         except OSError:
             return False
-        if state.st_ino != self._inode or state.st_size < self._end:
-            self.written, self.coming, self.broken = {}, {}, 0
-            self._inode, self._end = state.st_ino, 0
-        if state.st_size > self._end:
-            with open_regular(self.path) as file:
-                file.seek(self._end)
-                added = file.read()
-            whole = added.rfind(b"\n") + 1
-            for line in added[:whole].splitlines():
-                self._take(line)
-            self._end += whole
+        if (now := (state.st_ino, state.st_size, state.st_mtime_ns)) == self._state:
+            return True
+        with open_regular(self.path) as file:
+            file.seek(self._end - len(self._last))
+            if now[0] != self._state[0] or file.read(len(self._last)) != self._last:
+                # Another file, be it of the same number, which systems use again.
+                self.written, self.coming, self.broken = {}, {}, 0
+                self._end, self._last = 0, b""
+            file.seek(self._end)
+            added = file.read()
+        whole = added.rfind(b"\n") + 1
+        lines = added[:whole].splitlines(keepends=True)
+        for line in lines:
+            self._take(line)
+        self._state, self._end = now, self._end + whole
+        self._last = lines[-1] if lines else self._last
         return True
 
     def _take(self, line: bytes) -> None:
-        sum_, _, words = line.partition(b" ")
+        sum_, _, words = line.rstrip(b"\n").partition(b" ")
         try:
             if int(sum_, 16) != zlib.crc32(words):
                 raise ValueError
             state, digest, name = json.loads(words)
         except ValueError:
-            self.broken += bool(line)
+            self.broken += bool(line.strip())
             return
         if state == COMING:
             self.coming[name] = digest
