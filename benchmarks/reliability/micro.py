@@ -143,7 +143,8 @@ def start(
         os.environ.update({"UNTRAIN_CACHE": str(place.cache), **(variables or {})})
         sys.argv = ["untrain", "run", "experiment.yaml", "--runs", "runs", *further]
         code = _untrain(first)
-        (place.folder / "modules.json").write_text(json.dumps(list(sys.modules)))
+        with suppress(OSError):  # where files may not be large
+            (place.folder / "modules.json").write_text(json.dumps(list(sys.modules)))
     except BaseException:
         traceback.print_exc()
         code = 99

@@ -23,6 +23,7 @@ from untrain.core import disk
 from untrain.core.atomic import atomic_folder, discard_folder
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
+from untrain.core.locks import locked
 from untrain.core.manifest import check_folder
 from untrain.core.marks import MARKER, is_leftover, is_marked, mark
 from untrain.core.notes import Note
@@ -161,13 +162,11 @@ def _load(folder: Path, load: Callable[[Path], T], version: int) -> T:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time make a folder; any, where no lock can be had."""
-    from filelock import FileLock  # what only reads need not wait for it
-
     lock = folder.with_name(f".{folder.name}.lock")
     with ExitStack() as stack:
         with suppress(OSError):
             disk.make_folder(folder.parent)
-            stack.enter_context(FileLock(lock))
+            stack.enter_context(locked(lock))
             stack.callback(_unlink, lock)  # while it is held; who waits for it takes another
         yield
 

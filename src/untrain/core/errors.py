@@ -42,6 +42,8 @@ FAULTS = {
     f"well and {AGAIN}",
     errno.EFBIG: "a file{of} may not become as large as it must: raise the limit (ulimit -f) or "
     f"choose another file system, and {AGAIN}",
+    errno.ENOLCK: "the file system{of} cannot lock files, as some network file systems cannot: "
+    f"choose one that can (--runs for runs, UNTRAIN_CACHE for the cache), and {AGAIN}",
     errno.EMFILE: f"too many files are open: raise the limit (ulimit -n) and {AGAIN}",
     errno.ENFILE: f"too many files are open on this machine: close some programs and {AGAIN}",
     errno.ENOMEM: "out of memory: close other programs or ask for less at once (fewer workers, "
@@ -99,6 +101,9 @@ def machine_faults_told(place: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        name = getattr(error, "filename", None)
+        if isinstance(name, str) and not Path(name).absolute().is_relative_to(place.absolute()):
+            place = Path(name).parent  # the cache, for example
         if told := machine_fault(error, place):
             raise UntrainError(f"{told}; what is done is kept") from error
         raise

@@ -18,6 +18,7 @@ from untrain.core import disk
 from untrain.core.cache import mark_used
 from untrain.core.digests import WORDS, DigestTable
 from untrain.core.files import read_json, write_json
+from untrain.core.locks import locked
 from untrain.core.marks import is_marked, mark
 from untrain.core.row_sums import BYTES, Looked, sums_of
 from untrain.core.row_sums import FILE as SUMS
@@ -116,10 +117,8 @@ class GrowingTable:
         digests : ndarray of uint64, (n, 4)
         columns : mapping of str to ndarray, (n, numbers)
         """
-        from filelock import FileLock  # what only reads need not wait for it
-
         disk.make_folder(self.folder)
-        with FileLock(self.folder / LOCK):
+        with locked(self.folder / LOCK):
             self._refresh()
             if self._meta is None:
                 self._begin()

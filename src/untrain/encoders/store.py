@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from untrain.catalogs.base import Catalog
 from untrain.core import disk
@@ -19,6 +18,7 @@ from untrain.core.digests import WORDS, DigestTable, digests_of
 from untrain.core.errors import InputError
 from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.growing import append_at, bytes_in
+from untrain.core.locks import locked
 from untrain.core.marks import MARKER, is_marked, mark
 from untrain.core.progress import bar, console
 from untrain.core.row_sums import BYTES, Looked, sums_of
@@ -193,7 +193,7 @@ class FeatureStore:
 
     def _append(self, digests: np.ndarray, features: np.ndarray) -> None:
         disk.make_folder(self.folder)
-        with FileLock(self.folder / "lock"):
+        with locked(self.folder / "lock"):
             self._refresh()
             if self._meta is None:
                 self._begin(features.shape[1])

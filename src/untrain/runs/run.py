@@ -24,6 +24,7 @@ from untrain.core import disk
 from untrain.core.atomic import discard_leftovers
 from untrain.core.errors import InputError, UntrainError, machine_fault, machine_faults_told
 from untrain.core.files import read_json, write_text
+from untrain.core.locks import acquire
 from untrain.core.manifest import NAME as CHECKSUMS
 from untrain.core.notes import Note
 from untrain.core.printing import escape
@@ -35,6 +36,7 @@ from untrain.generators.base import Generator, unit_of
 from untrain.generators.pictures_only import PicturesOnly
 from untrain.generators.spec import GeneratorSpec
 from untrain.runs import inputs
+from untrain.runs.deleted import deletions_told
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.runs.record import as_yaml, restore, write_record
@@ -253,6 +255,9 @@ class Run:
             known.append(note.to_dict())
             _tell(note)
 
+    def _is_begun(self) -> bool:
+        return bool(self.__dict__.get("record", {}).get("stages"))
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the run folder; a second run in it at the same time is refused.
@@ -264,7 +269,7 @@ class Run:
         lock = FileLock(self.path(".lock"))
         try:
             disk.make_folder(self.folder)
-            lock.acquire(timeout=0.2)  # `untrain status` holds the lock for a moment
+            acquire(lock, timeout=0.2)  # `untrain status` holds the lock for a moment
         except Timeout:
             raise InputError(
                 f"another process is running in {self.folder}: wait for it, or choose another name"
@@ -280,6 +285,7 @@ class Run:
             with (
                 log_to(self.path("log.txt"), self.path("run.json")),
                 machine_faults_told(self.folder),
+                deletions_told(self.folder, self._is_begun, self.save_record),
             ):
                 discard_leftovers(self.folder)
                 for name in restore(self.folder):

@@ -13,10 +13,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
@@ -85,10 +86,12 @@ def _run_in_processes(
         initializer=_start,
         initargs=(counter, os.getpid(), threads),
     )
+    started: list[BaseProcess] = []
     try:
         # The workers, started here, ignore Ctrl-C too: the parent ends them.
         with _deaf_to_ctrl_c(), _without_main():
             pending: set[Future] = {pool.submit(job, *a) for a in arguments}
+        started = list((pool._processes or {}).values())
         with bar(label, work) as advance:
             shown = 0
             while pending:
@@ -103,12 +106,26 @@ def _run_in_processes(
             process.terminate()
         if isinstance(error, BrokenProcessPool):
             raise UntrainError(
-                "a training process died (out of memory?); run the same command again to "
+                f"a training process {_end_of(started)}; run the same command again to "
                 "continue, with fewer workers if it happens again"
             ) from None
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_of(processes: Iterable[BaseProcess]) -> str:
+    """Return what one of some processes died of; the others were then ended by `SIGTERM`."""
+    codes = [process.exitcode for process in processes]
+    died = [code for code in codes if code not in (None, 0, -signal.SIGTERM)]
+    if not died or died[0] == -signal.SIGKILL:
+        return "was killed (out of memory?)"
+    if died[0] > 0:
+        return f"ended with exit code {died[0]}"
+    try:
+        return f"died ({signal.Signals(-died[0]).name})"
+    except ValueError:  # a signal without a name
+        return f"died (signal {-died[0]})"
 
 
 @contextmanager
