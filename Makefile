@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 comma := ,
 
-.PHONY: help install install-dev demo unit test test-slow test-all test-lowest lowest audit browser docs reference lint format clean results wheel
+.PHONY: help install install-dev demo unit test test-slow test-all fuzz test-lowest lowest audit browser docs reference lint format clean results wheel
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ lowest:  ## constraints-lowest.txt anew, after a bound in pyproject.toml was cha
 audit: install-dev  ## known vulnerabilities of what is installed, by pip-audit (asks PyPI)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --skip-editable
+
+fuzz: install-dev  ## every reader on damaged samples, for SECONDS=600; what is found is kept
+	$(BIN)/python benchmarks/reliability/fuzz.py --seconds $(or $(SECONDS),600)
 
 browser: install-dev  ## a browser for the tests of the report page, where the system has none
 	command -v chromium chromium-browser google-chrome || $(BIN)/playwright install --with-deps chromium

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from tests.helpers.commands import Untrain, command_line, write_experiment
-from tests.helpers.hostile import SECONDS, Meet, met
+from tests.helpers.hostile import PATIENCE, Meet, met
 from untrain.catalogs import export_folder, rendered
 from untrain.core.progress import console
 
@@ -21,7 +21,7 @@ def _nothing_is_waited_for() -> Iterator[None]:
     """Let a test that hangs fail, not wait for ever."""
     signal = pytest.importorskip("signal")
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.alarm(2 * SECONDS)
+    signal.alarm(PATIENCE)
     yield
     signal.alarm(0)
 
@@ -81,3 +81,11 @@ def file(untrain: Untrain, tmp_path: Path) -> Path:
 def settle(untrain: Untrain, file: Path) -> Meet:
     """Return a function as `meet`, without pictures."""
     return lambda case: met(untrain, case, file.parent)
+
+
+@pytest.fixture
+def here(untrain: Untrain, tmp_path: Path, _photos: Path) -> Path:
+    """A folder with one picture, ``photos/000000.png``."""
+    (tmp_path / "photos").mkdir()
+    shutil.copy(_photos / "000000.png", tmp_path / "photos")
+    return tmp_path

@@ -11,6 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from untrain.core.annotations import check_options
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.registry import Registry
 from untrain.search.compare.metrics import METRICS
@@ -53,8 +54,8 @@ ATTRIBUTORS: Registry[Make] = Registry(
         "encoder": "untrain.attribution.encoders:EncoderCosine",
         "nda": "untrain.attribution.nda:NDA",
         **GRADIENTS,
-        ENSEMBLE: lambda name, **options: ensemble_of(name, **options),
-        SHARP: lambda name, **options: sharpened(name, **options),
+        ENSEMBLE: lambda name, /, **options: ensemble_of(name, **options),
+        SHARP: lambda name, /, **options: sharpened(name, **options),
         "random": "untrain.attribution.references:Random",
         "family": "untrain.attribution.references:Family",
     },
@@ -105,22 +106,23 @@ def check_ranking(name: str) -> None:
         check_ranking(argument)
 
 
-def ensemble_of(name: str, **options: Any) -> Attributor:
+def ensemble_of(name: str, /, **options: Any) -> Attributor:
     """Return an ensemble of the method after the colon, which gets the options."""
     from untrain.attribution.ensemble import Ensemble
 
     return Ensemble(name, partial(make_attributor, **options))
 
 
-def sharpened(name: str, sharpness: float | None = None, **options: Any) -> Attributor:
+def sharpened(name: str, /, sharpness: float | None = None, **options: Any) -> Attributor:
     """Return the sharpened scores of the method after the colon, which gets the other options."""
     from untrain.attribution.sharpened import SHARPNESS, Sharpened
 
+    check_options(f"the attributor '{name}'", {"sharpness": sharpness}, (sharpened,))
     inner = partial(make_attributor, **options)
     return Sharpened(name, inner, SHARPNESS if sharpness is None else sharpness)
 
 
-def make_attributor(name: str, **options: Any) -> Attributor:
+def make_attributor(name: str, /, **options: Any) -> Attributor:
     """Return the attributor of a name, such as ``fusion``, ``metric:pixel_mse``, ``bm25``.
 
     Parameters
@@ -140,21 +142,26 @@ def make_attributor(name: str, **options: Any) -> Attributor:
         if known is not None and option not in known:
             hint = did_you_mean(option, known) if known else "; it has none"
             raise InputError(f"the attributor '{name}' has no option '{option}'{hint}")
+    check_options(f"the attributor '{name}'", options, _makers(make))
     return make(name, **options)
 
 
 def _options(make: Make) -> list[str] | None:
     """Return the options of an attributor; None where it passes all on to another."""
-    makers: list[Callable[..., Any]] = [make]
-    if isinstance(make, type):
-        makers = [vars(kind)["__init__"] for kind in make.__mro__ if "__init__" in vars(kind)]
     names: list[str] = []
-    for function in makers:
+    for function in _makers(make):
         parameters = inspect.signature(function).parameters.values()
         names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return [name for name in dict.fromkeys(names) if name not in ("self", "name")]
     return None
+
+
+def _makers(make: Make) -> list[Callable[..., Any]]:
+    """Return the functions that options go to: of a class, those of the classes that it is too."""
+    if isinstance(make, type):
+        return [vars(kind)["__init__"] for kind in make.__mro__ if "__init__" in vars(kind)]
+    return [make]
 
 
 def option_keys(name: str) -> list[str]:

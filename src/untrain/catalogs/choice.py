@@ -14,6 +14,7 @@ IDS = ("id", "image_id", "__key__", "key")
 CAPTIONS = ("caption", "captions", "text", "txt", "prompt", "description", "sentences")
 SEVERAL = ("first", "all", "join")
 LIMITS = ("min", "max", "not")
+LISTED = 50  # columns that a message lists
 SHOWN = 12  # values of a column that a message lists
 
 Values = Mapping[str, Any]
@@ -274,7 +275,8 @@ def require(name: str, columns: Iterable[str], whose: str, what: str = "column")
 def there_are(columns: Iterable[str]) -> str:
     """Return columns in words."""
     known = sorted(columns)
-    return f"there are: {', '.join(known)}" if known else "there are none"
+    more = f", and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    return f"there are: {', '.join(known[:LISTED])}{more}" if known else "there are none"
 
 
 def numbered(image_id: str, captions: Sequence[str], several: str) -> list[str]:

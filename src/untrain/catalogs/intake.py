@@ -38,6 +38,8 @@ Reader = Callable[[Mapping[str, Any]], ReadBytes]
 
 BLOCK = 256  # rows in hand: their images may all be in memory
 BATCH = 16384  # rows written at a time
+BROKEN = (OSError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
+"""What the readers of formats raise where data are not what their heading says."""
 PLACE, ATTRIBUTE = "place.", "attribute."  # before the names of columns
 TEXT = pa.large_string()
 
@@ -124,7 +126,7 @@ def take_in(rows: Iterable[Row], source: Source, choice: Choice, strict: bool) -
     skipped: list[Skipped] = []
     spill = Spill(source.fields)
     known: set[str] = set()
-    remaining = iter(rows)
+    remaining = _read(rows, source.where)
     with bar(source.label, source.total) as advance, bombs_refused():
         while block := list(islice(remaining, BLOCK)):
             if not spill.started:
@@ -158,6 +160,20 @@ def take_in(rows: Iterable[Row], source: Source, choice: Choice, strict: bool) -
             "name a column that has them (id)"
         )
     return catalog_of(table, places, source.name, source.reader, source.kind, tuple(skipped))
+
+
+def _read(rows: Iterable[Row], where: str) -> Iterator[Row]:
+    """Yield rows; what a library raises of data that are broken inside becomes a message here."""
+    try:
+        yield from rows
+    except InputError:
+        raise
+    except (*BROKEN, pa.ArrowException) as error:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"{where} cannot be read to its end ({words[0][:300]}); it is damaged, or of a kind "
+            "that untrain does not read"
+        ) from None
 
 
 def _checked(

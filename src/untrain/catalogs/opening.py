@@ -21,6 +21,7 @@ from untrain.catalogs.reading import refuse_if_unusable
 from untrain.catalogs.rendered.catalog import rendered
 from untrain.catalogs.rendered.drawing import remembered_drawing
 from untrain.catalogs.reservations import respect as without_reserved
+from untrain.core.annotations import check_options
 from untrain.core.errors import InputError, did_you_mean
 from untrain.core.outside import resolved
 from untrain.core.registry import Registry
@@ -115,6 +116,9 @@ def load_catalog(
         build = partial(_with_choice, build)
         known |= {name: Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in OF_ROWS}
     options = {name: value for name, value in options.items() if value is not None}
+    own = {"resize": resize, "exclude": exclude, "respect": respect}
+    for names, takers in ((options, (CATALOGS[format], Choice)), (own, (load_catalog,))):
+        check_options(f"catalogue format '{format}'", names, takers)
     later = {n: options.pop(n) for n in OF_ANY if n in options and n not in known}
     for option in options:
         if option not in known and not open_ended:

@@ -29,7 +29,15 @@ AT_ONCE = 4096  # images checked at a time
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Return a sort key that counts digits as numbers: ``"a2" < "a10"``, ``"9" < "10" < "a"``."""
     parts = [p for p in re.split(r"([0-9]+)", name) if p]
-    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in parts], name
+    return [_piece(part) for part in parts], name
+
+
+def _piece(part: str) -> tuple[int, int, str]:
+    """Return the key of digits, which may be more than Python makes a number of, or of others."""
+    if part[0] not in "0123456789":
+        return 1, 0, part
+    digits = part.lstrip("0")
+    return 0, len(digits), digits
 
 
 def natural_bytes(name: str) -> bytes:

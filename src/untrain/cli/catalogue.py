@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 TEXTS = ("caption", "empty_caption", "id", "image")
 """Settings that are text, whatever they look like."""
+ELSEWHERE = {
+    "format": "give --format",
+    "strict": "give --strict",
+    "fresh": "give --fresh",
+    "path": "give it as the path of the data",
+}
+"""What options of the command line say, and how."""
 
 
 def open_catalogue(
@@ -109,6 +116,10 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
         key, equals, text = option.partition("=")
         if not equals or not all(key.split(".")):
             raise InputError(f"--option '{option}': expected KEY=VALUE, such as caption=title")
+        if key in ELSEWHERE:
+            raise InputError(
+                f"--option {option}: {key} is no setting of the data; {ELSEWHERE[key]}"
+            )
         try:
             value = text if text.startswith("{") else parse_yaml(text)[1]
         except yaml.YAMLError:

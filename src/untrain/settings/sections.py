@@ -105,6 +105,13 @@ class Data(Section):
         from untrain.catalogs.choice import Choice
         from untrain.catalogs.opening import takes_path
 
+        for name in self.options:
+            if name in {*type(self).model_fields, "fresh"}:
+                raise Fault(
+                    f"data.options.{name}",
+                    f"'{name}' is no option of a format: "
+                    + ("leave it out" if name == "fresh" else f"write it as data.{name}"),
+                )
         for name in ("caption", "where"):
             try:
                 Choice(**{name: getattr(self, name)})

@@ -71,14 +71,15 @@ def stamp_of_cell(cell: pa.Scalar, base: Path, at: str) -> str:
     """Return the stamp of an image: of the file, where the cell holds a path; else ``at``."""
     if isinstance(cell, pa.StructScalar) and cell.is_valid and not cell["bytes"].is_valid:
         path = _path(cell)
-        return stamp_of(os.path.realpath(base / path)) if path else ""
+        return stamp_of(os.path.realpath(base / path)) if path and "\0" not in path else ""
     return at
 
 
 def stem_of(cell: pa.Scalar) -> str:
     """Return the path in a ``{bytes, path}`` cell without its suffix; empty if it has none."""
     path = _path(cell) if isinstance(cell, pa.StructScalar) and cell.is_valid else ""
-    return str(PurePosixPath(path).with_suffix("")) if path else ""
+    named = PurePosixPath(path or "")
+    return str(named.with_suffix("")) if named.name else ""
 
 
 def records(

@@ -174,7 +174,8 @@ def _row(values: dict[str, Any], name: str, folder: Path, image_id: str) -> Row:
     if "://" in name:
         fault = "image is a URL (download it first; untrain fetches no images)"
         return Row(image_id or name, values, (name,), partial(refuse, fault))
-    stem = image_id or str(PurePosixPath(name.replace("\\", "/")).with_suffix("")) if name else ""
+    path = PurePosixPath(name.replace("\\", "/"))
+    stem = image_id or (str(path.with_suffix("")) if path.name else name)
     if not name:
         return Row(stem or "row without path", values, (name,), partial(refuse, "no path"))
     return Row(
@@ -244,6 +245,9 @@ def _read_coco(file: Path) -> tuple[list[dict[str, Any]], dict[Any, list[str]]]:
         found = parse_json(read_text(file, "TABLE"), halves=True)
         images = [i for i in found["images"] if {"id", "file_name"} <= i.keys()]
         said = [a for a in found["annotations"] if {"image_id", "caption"} <= a.keys()]
+        texts: dict[Any, list[str]] = {i["id"]: [] for i in images}
+        for item in sorted(said, key=_annotation_order):
+            texts.setdefault(item["image_id"], []).append(str(item["caption"]))
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -256,9 +260,6 @@ def _read_coco(file: Path) -> tuple[list[dict[str, Any]], dict[Any, list[str]]]:
             f"{file} has {len(images)} images and {len(said)} captions; expected annotations with "
             "a caption, as in captions_*.json of COCO (instances_*.json has none)"
         )
-    texts: dict[Any, list[str]] = {}
-    for item in sorted(said, key=_annotation_order):
-        texts.setdefault(item["image_id"], []).append(str(item["caption"]))
     return images, texts
 
 
