@@ -30,10 +30,10 @@ from hypothesis import strategies as st
 
 from storing import store
 from untrain.catalogs import load_catalog, rendered
-from untrain.catalogs.base import read_image
 from untrain.catalogs.export import export
 from untrain.catalogs.opt_out import read_opt_out
 from untrain.core.errors import UntrainError
+from untrain.core.images import read_image
 from untrain.core.progress import console
 from untrain.search.rank.arrays import read_array
 from untrain.settings.load import load_config
@@ -185,7 +185,6 @@ def fuzz(name: str, reader: Reader, folder: Path, kept: Path, seconds: float, st
     end = time.monotonic() + seconds
     number = start
     while time.monotonic() < end:
-        last: list[bytes] = []
 
         @seed(number)
         @settings(
@@ -196,13 +195,12 @@ def fuzz(name: str, reader: Reader, folder: Path, kept: Path, seconds: float, st
             phases=(Phase.generate, Phase.shrink),
         )
         @given(CHANGES)
-        def attempt(changes: list[Change], last: list[bytes] = last) -> None:
+        def attempt(changes: list[Change]) -> None:
             nonlocal count
             if time.monotonic() > end:
                 return
             count += 1
             data = changed(reader[1], changes)
-            last[:] = [data]
             try:
                 tried(reader, data, folder)
             except Find as error:
