@@ -6,8 +6,9 @@ tried first the next time, and from where they become cases of ``tests/hostile``
 
     python benchmarks/reliability/fuzz.py --seconds 600
 
-With ``--engine atheris`` (``pip install atheris``) coverage of the code guides the changes of one
-reader (``--only``); otherwise `hypothesis` draws them, and shrinks what it finds.
+Hypothesis draws the changes; one find of each kind is kept, as it was found. With ``--engine
+atheris`` (``pip install atheris``) coverage of the code guides the changes of one reader
+(``--only``), and the first find ends it.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ def fuzz(name: str, reader: Reader, folder: Path, kept: Path, seconds: float, st
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate, Phase.shrink),
+            phases=(Phase.generate,),
         )
         @given(CHANGES)
         def attempt(changes: list[Change]) -> None:
