@@ -1,4 +1,4 @@
-"""The fuzzer finds a reader that breaks, keeps what broke it, and tries that first the next time."""
+"""The fuzzer finds a reader that breaks, keeps what broke it, and tries that first next time."""
 
 from __future__ import annotations
 
