@@ -92,6 +92,7 @@ def test_no_option_of_a_format_ends_in_a_traceback(
         held(untrain, ("data", "summary", "mine.yaml"), code=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("format", "option"), CASES)
 def test_no_option_on_the_command_line_ends_in_a_traceback(
     untrain: Untrain, samples: Path, format: str, option: str
@@ -142,7 +143,7 @@ def test_no_option_of_an_attributor_ends_in_a_traceback(
     untrain: Untrain, file: Path, name: str, option: str
 ) -> None:
     kept = file.read_text()
-    for text in VALUES[:8] + VALUES[11:16]:
+    for text in VALUES[:8]:
         given = f"ranking: {{also: ['{name}']}}\n"
         given += f"attribution: {{models: 2, options: {{'{name}': {{{option}: {text}}}}}}}\n"
         file.write_text(kept + given)
