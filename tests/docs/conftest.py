@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
 
 from tests.helpers.commands import Untrain, command_line
 from tests.helpers.places import ROOT
@@ -22,6 +21,7 @@ from untrain.banks.groups import bank as groups
 from untrain.catalogs import export_folder, rendered
 from untrain.core.progress import console
 from untrain.core.tables import EFFECTS
+from untrain.core.tensors import read_arrays, write_arrays
 from untrain.experiment.stages import judge
 from untrain.report.page import write as page
 from untrain.settings import load as config_module
@@ -136,9 +136,9 @@ def prepared(small: Path) -> Path:
             effects = EFFECTS.read(Path("runs", name))
             effects["effect"] *= 1 + number / 100  # else they are seen to be one run given twice
             EFFECTS.write(Path("runs", name), effects)
-            samples = load_file(f"runs/{name}/queries.safetensors")
-            other = {key: np.roll(sample, number, -1) for key, sample in samples.items()}
-            save_file(other, f"runs/{name}/queries.safetensors")
+            tokens = Path("runs", name, "queries.safetensors")
+            samples = read_arrays(tokens)
+            write_arrays(tokens, {k: np.roll(each, number, -1) for k, each in samples.items()})
     return small
 
 
