@@ -12,14 +12,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "reliability" / "a
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["process", "deleted", "two runs", "same folder", "Ctrl-C", "SIG", "clock", "lock", "limit",
-     "tmpfs"],
-)  # fmt: skip
+@pytest.mark.parametrize("kind", ["process", "deleted", "two runs", "same folder"])
 def test_an_accident_costs_no_bytes(kind: str) -> None:
     command = [sys.executable, str(SCRIPT), "--only", kind]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    if not done.stdout.strip():
-        pytest.skip("needs the right to mount a file system")

@@ -45,7 +45,7 @@ def deletions_told(
     try:
         yield
     except FileNotFoundError as error:
-        gone = _gone(folder, before) if begun() else None
+        gone = _gone(folder, before, error.filename) if begun() else None
         if gone is None:
             raise
         raise UntrainError(
@@ -58,12 +58,20 @@ def deletions_told(
                 _tidy(folder, save)
 
 
-def _gone(folder: Path, before: set[str]) -> str | None:
-    """Return what is no longer there of a run; None if all is that was there."""
+def _gone(folder: Path, before: set[str], wanted: object) -> str | None:
+    """Return what is no longer there of a run; None if all is that was there.
+
+    ``wanted`` is the file that was not found: where the folder was deleted and the run has begun
+    it anew since, nothing else is known of what was in it.
+    """
     if not (folder / RECORD).exists():
         return f"the folder {folder}"
     name = next((name for name in _missing(folder) if name not in before), None)
-    return None if name is None else f"{folder / name}"
+    if name is not None:
+        return f"{folder / name}"
+    if isinstance(wanted, str | Path) and Path(wanted).absolute().is_relative_to(folder.absolute()):
+        return f"{wanted}"
+    return None
 
 
 def _missing(folder: Path) -> Iterator[str]:
