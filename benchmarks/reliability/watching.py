@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from untrain.core.files import write_text
+
 RESULTS = (
     *("*.parquet", "prompts.csv", "queries.safetensors", "queries/**/*.png"),
     *("generations/**/*.png", "models/**/*.safetensors", "shared/**/*.safetensors"),
     *("results/*.parquet", "results/*.csv", "bank/*"),
 )
 """The files of a run that do not say when or where it ran."""
-COPIED = {"run.json", "config.yaml", "log.txt"}
+COPIED = {"run.json", ".run.json", "config.yaml", "log.txt", "checksums.txt"}
 
 
 @dataclass
@@ -92,5 +94,5 @@ def copied_run(run: Path, to: Path) -> Path:
         ("run.json", f'"name": "{run.name}"', f'"name": "{to.name}"'),
     ):
         text = (to / name).read_text(encoding="utf-8")
-        (to / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+        write_text(to / name, text.replace(old, new, 1))  # which notes its checksum
     return to
