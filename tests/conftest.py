@@ -1,4 +1,4 @@
-"""What all tests share: no network, ever, and one finished run of the `micro` preset."""
+"""What all tests share: no network, ever; a finished run of `micro`; the command line."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 
 from tests.helpers.settings import MICRO
+
+if TYPE_CHECKING:
+    from tests.helpers.commands import Untrain
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -119,3 +123,40 @@ def micro_copy(micro_run: Path, tmp_path: Path) -> Callable[..., Path]:
         return Path(shutil.copytree(micro_run, tmp_path / "runs" / name, ignore=without))
 
     return copy
+
+
+@pytest.fixture
+def untrain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Untrain]:
+    """Return a function that calls the command line in ``tmp_path``."""
+    from tests.helpers.commands import command_line
+    from untrain.core.progress import console
+
+    monkeypatch.chdir(tmp_path)
+    quiet = console.quiet
+    yield command_line(monkeypatch, capsys)
+    console.quiet = quiet
+
+
+@pytest.fixture(scope="session")
+def _photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from untrain.catalogs import export_folder, rendered
+
+    folder = tmp_path_factory.mktemp("photos") / "photos"
+    export_folder(rendered(families=8, size_of_family=4, resolution=16), [], folder)
+    return folder
+
+
+@pytest.fixture
+def photos(_photos: Path, tmp_path: Path) -> Path:
+    """A folder catalogue of 32 pictures, to be spoilt."""
+    return Path(shutil.copytree(_photos, tmp_path / "photos"))
+
+
+@pytest.fixture
+def experiment(photos: Path, tmp_path: Path) -> Path:
+    """An experiment on that folder, which would run if nothing were wrong."""
+    from tests.helpers.commands import write_experiment
+
+    return write_experiment(tmp_path)

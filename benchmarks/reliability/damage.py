@@ -97,7 +97,7 @@ def content(folder: Path) -> dict[str, str]:
 def damaged_run(whole: Path, place: Path, name: str, damage: str) -> dict[str, Any]:
     """Damage a file of a copy of a run, and return what came of it."""
     from untrain.core.errors import UntrainError
-    from untrain.core.manifest import verify
+    from untrain.core.verifying import verify
 
     folder = place / "runs" / whole.name
     shutil.rmtree(place / "runs", ignore_errors=True)

@@ -247,7 +247,7 @@ def differences(place: Place, whole: Mapping[str, bytes]) -> list[str]:
 
 def _faults(run: Path) -> list[str]:
     """Return what `untrain verify` finds in a run: its checksums are the history of its files."""
-    from untrain.core.manifest import verify
+    from untrain.core.verifying import verify
 
     found = verify(run)
     words = [f"not as recorded: {name}" for name in (*found.damaged, *found.missing)]

@@ -14,9 +14,10 @@ from untrain.core.cache import cached
 from untrain.core.errors import Damaged
 from untrain.core.files import read_json, write_json, write_text
 from untrain.core.growing import GrowingTable
-from untrain.core.manifest import NAME, check, expected, is_whole, noted, recorded, verify
+from untrain.core.manifest import NAME, check, expected, is_whole, noted, recorded
 from untrain.core.marks import MARKER, digest_of
 from untrain.core.row_sums import sums_of
+from untrain.core.verifying import verify
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ from untrain.cli import (
     trace,
     trust,
     unlearn,
+    verify,
     weights,
 )
 from untrain.cli.group import Main
@@ -87,6 +88,7 @@ serve.add_to(app)
 attribute.add_to(app)
 guard.add_to(app)
 takedown.add_to(app)
+verify.add_to(app)
 for room in (status, show, report, compare, sign):
     room.add_to(app)
 for room in (bank, shares, leaderboard, weights, calibrate):

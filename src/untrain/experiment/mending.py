@@ -8,10 +8,11 @@ from contextlib import suppress
 from untrain.core import disk
 from untrain.core.atomic import discard_folder
 from untrain.core.errors import Damaged
-from untrain.core.manifest import RECORD, faults_below, is_whole, note_gone, recorded_below
+from untrain.core.manifest import RECORD, is_whole, note_gone
 from untrain.core.marks import MARKER, is_marked
 from untrain.core.printing import escape
 from untrain.core.progress import console
+from untrain.core.verifying import faults_below, recorded_below
 from untrain.experiment.stages.base import Stage
 from untrain.runs.run import Run
 

@@ -25,9 +25,9 @@ from typing import Any
 
 from untrain.core.errors import InputError
 from untrain.core.files import write_text
-from untrain.core.manifest import verify as verify_files
 from untrain.core.outside import open_regular, read_bytes
 from untrain.core.text import one_line
+from untrain.core.verifying import verify as verify_files
 
 SUMS = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
