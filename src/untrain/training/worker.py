@@ -105,6 +105,7 @@ def _run_in_processes(
         for process in list((pool._processes or {}).values()):
             process.terminate()
         if isinstance(error, BrokenProcessPool):
+            pool.shutdown(wait=True, cancel_futures=True)  # its thread asks for exit codes as well
             raise UntrainError(
                 f"a training process {_end_of(started)}; run the same command again to "
                 "continue, with fewer workers if it happens again"
