@@ -196,6 +196,7 @@ def test_a_run_goes_as_far_as_asked(tmp_path: Path) -> None:
     assert set(result.catalog["image_id"]) == set(experiment.catalog.ids)
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     """Models are trained in processes that would otherwise run the script once more, each."""
     script = tmp_path / "script.py"

@@ -165,6 +165,7 @@ def photos(catalog: Catalog, tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_exit_codes_of_the_command(call: Untrain, photos: Path, catalog: Catalog) -> None:
     new, old = photos.parent / "new.png", photos.parent / "old.jpg"
     assert call("guard", new, "-c", photos).code == 0

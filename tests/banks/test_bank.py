@@ -271,6 +271,7 @@ def test_the_plan_counts_what_is_missing_and_trains_nothing(
     assert after.megabytes == after.megabytes_per_model > 0
 
 
+@pytest.mark.slow
 def test_equivalent_removal_is_kept_where_there_are_several_shares(
     config: Make, micro_copy: Copy
 ) -> None:

@@ -30,6 +30,7 @@ def at(tmp_path: Path) -> Setting:
     return Setting(tmp_path / "out", tmp_path / "work", time.monotonic() + 1200, miniature=True)
 
 
+@pytest.mark.slow
 def test_all_stages_work_in_miniature(at: Setting) -> None:
     """Every stage of the usual call but the first, in this process."""
     pytest.importorskip("peft", reason="the stage lora needs untrain[diffusion]")

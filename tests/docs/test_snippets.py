@@ -36,6 +36,7 @@ NOT_RUN = {
 BENCHMARK = re.compile(r"python (benchmarks/\w+\.py) ?(.*)")
 
 SLOW = {
+    "docs/how-to/benchmark.md",
     "docs/how-to/diffusion.md",
     "docs/how-to/groups.md",
     "docs/how-to/opt-out.md",
@@ -44,7 +45,9 @@ SLOW = {
     "docs/how-to/own-generator.md",
     "docs/how-to/own-model.md",
     "docs/how-to/reproduce-study.md",
+    "docs/how-to/takedown.md",
     "docs/how-to/trace.md",
+    "docs/how-to/unlearning.md",
     "docs/results/README.md",
     "docs/results/diffusion.md",
 }

@@ -104,6 +104,7 @@ def test_main_effects_of_increments_add_to_the_whole_set_without_additivity():
     assert pick(effects, k=10, prompt_id="p0")["effect"] == pytest.approx(2.0 + 3.5)
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline  # simulates many trials
 def test_sums_of_increments_are_unbiased_and_covered():
     covered, estimates = [], []

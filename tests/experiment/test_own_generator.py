@@ -201,6 +201,7 @@ def test_without_likelihood_pictures_are_compared(mute_run: Path) -> None:
     assert json.loads((mute_run / "run.json").read_text())["generator"]["margin"] == 0.02
 
 
+@pytest.mark.slow
 def test_workers_find_it(own_run: Path, config: Make) -> None:
     """Two processes give the same models, trained on pictures that they open themselves."""
     done = run(config("workers=2", f"generator={OWN}"), "retrain")

@@ -222,6 +222,7 @@ def test_mlflow_reads_it_back(finished: Callable[..., Run], tmp_path: Path) -> N
     assert {a.path for a in client.list_artifacts(found.info.run_id)} >= {"summary.md", "redrawn"}
 
 
+@pytest.mark.slow
 def test_wandb_keeps_it_offline(finished: Callable[..., Run]) -> None:
     wandb = pytest.importorskip("wandb")
     run = finished("{name: wandb, options: {mode: offline}}")

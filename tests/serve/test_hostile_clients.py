@@ -245,6 +245,7 @@ def _greedy(size: int, most: int) -> None:
         sys.exit(3)
 
 
+@pytest.mark.slow
 def test_what_decodes_has_only_the_memory_it_needs() -> None:
     pytest.importorskip("resource", reason="this system limits no memory")
     import multiprocessing
@@ -500,6 +501,7 @@ def test_where_all_are_busy_the_next_is_told(server: tuple[str, int]) -> None:
     assert b"200" in ask(server, SMALL)[:12]
 
 
+@pytest.mark.slow
 def test_the_server_ends_while_somebody_does_not_read(monkeypatch: Any) -> None:
     pytest.importorskip("uvicorn", reason="needs untrain[serve]")
     from starlette.applications import Starlette

@@ -280,6 +280,7 @@ def test_nothing_to_train_starts_nothing(
     RayEngine().train(batch(tell, models=0))
 
 
+@pytest.mark.slow
 def test_a_training_whose_process_dies_is_started_again(
     ray: Any, batch: Callable[..., Batch]
 ) -> None:
@@ -327,6 +328,7 @@ def test_ctrl_c_ends_the_trainings(ray: Any, batch: Callable[..., Batch]) -> Non
     assert not (trained.folder / "models").exists()
 
 
+@pytest.mark.slow
 def test_a_node_with_other_libraries_is_refused(
     ray: Any, batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,7 +364,7 @@ def models_of(made: Config, where: Path) -> dict[tuple[str, str], bytes]:
     }
 
 
-@pytest.mark.parametrize("stack", [1, 3])
+@pytest.mark.parametrize("stack", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_ray_trains_the_same_models(
     ray: Any, config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: int
 ) -> None:

@@ -78,6 +78,7 @@ def files(run: Run, table: pd.DataFrame) -> list[bytes]:
     return [(run.folder / path / "model.safetensors").read_bytes() for path in table["path"]]
 
 
+@pytest.mark.slow
 def test_stacked_models_are_those_trained_alone_up_to_rounding(
     opened: Opened, stacks: Callable[[int], None], groups: list[Group]
 ) -> None:

@@ -135,6 +135,7 @@ def test_few_models_are_said_to_be_few(result: LadderResult, outcomes: pd.DataFr
     assert "other seed" not in fidelity_markdown(one)
 
 
+@pytest.mark.slow
 def test_the_page_and_the_summary_have_a_section(result: LadderResult, run: Path) -> None:
     before = write_report(run).read_text()
     assert 'id="unlearning"' not in before
