@@ -94,6 +94,18 @@ def test_damaged_lines_are_passed_over_and_said(run: Path) -> None:
     assert recorded(run)["late.txt"]
 
 
+def test_a_folder_that_came_while_there_was_no_record_has_that_of_its_marker(run: Path) -> None:
+    (run / NAME).unlink()
+    (run / "run.json").rename(run / "aside")
+    with atomic_folder(run / "shared" / "s") as folder:
+        (folder / "parts.bin").write_bytes(bytes(10))
+    (run / "aside").rename(run / "run.json")
+    write_text(run / "late.txt", "said")
+    assert "shared/s/parts.bin" not in verify(run).unrecorded
+    flip(run / "shared" / "s" / "parts.bin")
+    assert verify(run).damaged == ("shared/s/parts.bin",)
+
+
 def test_a_run_made_anew_in_the_place_of_another_is_read_anew(run: Path) -> None:
     before, after = run / "results" / "a.json", run / "results" / "other.json"
     assert verify(run).passed

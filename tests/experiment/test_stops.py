@@ -47,8 +47,8 @@ MOMENTS = [  # stage, a part of the path that is about to appear when the run is
     ("regenerate", "generations/B02"),
     ("evaluate", "results/measures.parquet"),
     ("evaluate", "results/summary.json"),
-    ("report", "thumbnails"),
-    ("report", "report.html"),
+    pytest.param("report", "thumbnails", marks=pytest.mark.slow),
+    pytest.param("report", "report.html", marks=pytest.mark.slow),
 ]
 
 

@@ -259,8 +259,11 @@ def recorded(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of everything that was recorded of a folder, by name, in order."""
     log = _log(folder)
     found = dict(log.written) if log else {}
-    markers = [name.removesuffix(MARKER) for name in found if name.endswith(f"/{MARKER}")]
-    for start in ["", *markers]:
+    markers = {name for name in found if name.endswith(f"/{MARKER}")}
+    if log:  # also of folders that came while there was no record: they are checked by these
+        others = (path for path in folder.rglob(f"*/{MARKER}") if not is_passing(path))
+        markers.update(path.relative_to(folder).as_posix() for path in others)
+    for start in ["", *sorted(name.removesuffix(MARKER) for name in markers)]:
         for name, digest in digests_in(folder / start).items():
             found.setdefault(f"{start}{name}", digest)
     return dict(sorted(found.items()))
