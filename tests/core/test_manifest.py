@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from zlib import crc32
@@ -9,6 +10,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from untrain.core import disk
 from untrain.core.atomic import atomic_file, atomic_folder, discard_folder
 from untrain.core.cache import cached
 from untrain.core.errors import Damaged
@@ -70,6 +72,25 @@ def test_a_marker_that_is_damaged_itself_is_put_back(run: Path, text: str) -> No
     marker.write_text(text)
     assert not verify(run).passed
     assert is_whole(marker.parent) and marker.read_bytes() == before and verify(run).passed
+
+
+def test_a_file_whose_second_line_could_not_be_written_is_recorded(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_line, lines = disk.append_line, 0
+
+    def failing(path: Path, line: bytes) -> None:
+        nonlocal lines
+        lines += 1
+        if lines == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        append_line(path, line)
+
+    monkeypatch.setattr(disk, "append_line", failing)
+    write_json(run / "results" / "b.json", {"value": 2})
+    assert verify(run).passed and not verify(run).unrecorded
+    flip(run / "results" / "b.json")
+    assert verify(run).damaged == ("results/b.json",)
 
 
 def test_a_kill_between_note_and_rename_leaves_either_file_whole(run: Path) -> None:

@@ -266,6 +266,9 @@ def recorded(folder: Path) -> dict[str, str]:
     for start in ["", *sorted(name.removesuffix(MARKER) for name in markers)]:
         for name, digest in digests_in(folder / start).items():
             found.setdefault(f"{start}{name}", digest)
+    for name, digest in log.coming.items() if log else ():  # only its second line was not written
+        if (folder / name).is_file():
+            found.setdefault(name, digest)
     return dict(sorted(found.items()))
 
 
