@@ -67,6 +67,12 @@ class Place:
             return (self.folder / "said.txt").read_text(errors="replace")
         return ""
 
+    @property
+    def log(self) -> str:
+        with suppress(OSError):
+            return (self.run / "log.txt").read_text(errors="replace")
+        return ""
+
     def stage(self) -> str:
         """Return which stage is running, by the record; or `BEFORE`, `AFTER`."""
         stages = self.stages()

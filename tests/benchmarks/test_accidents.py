@@ -12,8 +12,15 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "reliability" / "a
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 
-@pytest.mark.parametrize("kind", ["process", "deleted", "two runs", "same folder"])
-def test_an_accident_costs_no_bytes(kind: str) -> None:
-    command = [sys.executable, str(SCRIPT), "--only", kind]
+@pytest.mark.parametrize(
+    ("count", "kinds"),
+    [
+        (3, ["the run's folder is deleted", "models/ is deleted", "cache is deleted"]),
+        (1, ["a training process"]),
+        (1, ["SIGTERM", "SIGHUP", "two runs", "same folder", "ENOLCK"]),
+    ],
+)
+def test_an_accident_costs_no_bytes(count: int, kinds: list[str]) -> None:
+    command = [sys.executable, str(SCRIPT), "--count", str(count), "--only", *kinds]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

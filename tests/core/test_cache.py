@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from untrain.core.cache import META, cached, entries, recall, remove
+from untrain.core.cache import META, cached, deletion_told, entries, recall, remove
 from untrain.core.errors import InputError
 from untrain.core.notes import Note
 
@@ -153,3 +153,12 @@ def test_an_entry_with_somebodys_file_in_it_stays(cache: Path) -> None:
     made, notes = number(lambda: 8, fresh=True)
     assert made == 8 and [note.code for note in notes] == ["cache-unwritable"]
     assert (cache / "indexes" / "key" / "notes.txt").read_text() == "mine"
+
+
+def test_what_is_gone_from_the_cache_is_told(cache: Path) -> None:
+    words = "No such file or directory"
+    told = deletion_told(FileNotFoundError(errno.ENOENT, words, str(cache / "a" / "hashes.bin")))
+    assert told is not None and "was deleted from the cache" in told
+    elsewhere = FileNotFoundError(errno.ENOENT, words, str(cache.parent / "photo.png"))
+    for error in (elsewhere, FileNotFoundError(), ValueError()):
+        assert deletion_told(error) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 from zlib import crc32
 
@@ -13,10 +14,10 @@ import pytest
 from untrain.core import disk
 from untrain.core.atomic import atomic_file, atomic_folder, discard_folder
 from untrain.core.cache import cached
-from untrain.core.errors import Damaged
+from untrain.core.errors import Damaged, InputError
 from untrain.core.files import read_json, write_json, write_text
 from untrain.core.growing import GrowingTable
-from untrain.core.manifest import NAME, check, expected, is_whole, noted, recorded
+from untrain.core.manifest import NAME, check, expected, is_whole, lost_from, noted, recorded
 from untrain.core.marks import MARKER, digest_of
 from untrain.core.row_sums import sums_of
 from untrain.core.verifying import verify
@@ -209,3 +210,28 @@ def test_any_flipped_bit_changes_the_checksum() -> None:
         seen.add(int(sums_of(changed)[0]))
     assert len(seen) == 1 + rows.size * 8
     assert json.dumps(int(sums_of(np.zeros((1, 8), np.uint8))[0])) == "1"
+
+
+def test_that_the_record_was_deleted_is_known_also_after_a_new_one_was_begun(run: Path) -> None:
+    assert recorded(run) and lost_from(run) is None
+    shutil.rmtree(run)
+    write_json(run / "run.json", {"stages": {}})
+    assert lost_from(run) == {"run.json", "results/a.json", "models/m/.untrain"}
+    assert lost_from(run) is None  # since it was asked
+
+
+def test_what_is_left_of_a_folder_without_its_list_is_replaced(run: Path) -> None:
+    model = run / "models" / "m"
+
+    def write() -> None:
+        with atomic_folder(model) as folder:
+            (folder / "weights.bin").write_bytes(bytes(2000))
+
+    (model / MARKER).unlink()
+    write()
+    assert (model / "weights.bin").stat().st_size == 2000 and verify(run).passed
+    (model / MARKER).unlink()
+    (model / "notes.txt").touch()
+    with pytest.raises(InputError):
+        write()
+    assert (model / "notes.txt").exists()

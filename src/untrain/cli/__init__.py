@@ -44,6 +44,7 @@ from untrain.cli import (
 )
 from untrain.cli.group import Main
 from untrain.cli.stops import STOPPED, stopped, stopping_on_signals
+from untrain.core.cache import deletion_told
 from untrain.core.errors import UntrainError, machine_fault
 from untrain.core.printing import Printer, escape, say
 from untrain.core.progress import console
@@ -175,6 +176,8 @@ def _run() -> NoReturn:
         if told := machine_fault(error, Path(name).parent if isinstance(name, str) else None):
             if name is None:  # it may be standard output that cannot be written
                 _write_no_more()
+            _fail(told, 1)
+        if told := deletion_told(error):
             _fail(told, 1)
         if isinstance(error, NOT_WRITABLE):
             _fail(f"cannot write {error.filename}: {error.strerror}", 2)

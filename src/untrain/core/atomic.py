@@ -55,9 +55,12 @@ def atomic_folder(path: Path, marked: bool = True) -> Iterator[Path]:
     Raises
     ------
     InputError
-        ``path`` is anything else; this is checked before the block begins and again after it.
+        ``path`` is anything else; this is checked before the block begins and again after it. What
+        is left of a folder that was written here once is replaced, if nothing else is in it.
     """
-    refuse_foreign(path)
+    partial = manifest.is_partial(path)
+    if not partial:
+        refuse_foreign(path)
     disk.make_folder(path.parent)
     temporary = beside(path)
     disk.make_new_folder(temporary)
@@ -65,6 +68,8 @@ def atomic_folder(path: Path, marked: bool = True) -> Iterator[Path]:
         yield temporary
         if marked:
             mark(temporary, checksums=not is_passing(path))
+        if partial:
+            _discard_rest(path, temporary)
         _publish(temporary, path)
     finally:
         _tidy(temporary)
@@ -98,6 +103,14 @@ def discard_folder(path: Path) -> None:
         disk.move(path, aside)  # at once, so that nobody finds half of it
         manifest.note_gone(path)
         disk.delete(aside)
+
+
+def _discard_rest(path: Path, temporary: Path) -> None:
+    """Delete what is left of a folder that somebody deleted, if all of it is replaced now."""
+    names = [each.relative_to(path) for each in path.rglob("*")]
+    if all((temporary / name).exists() for name in names):
+        disk.delete(path)
+        manifest.note_gone(path)
 
 
 def _tidy(temporary: Path) -> None:

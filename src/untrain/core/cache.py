@@ -122,6 +122,22 @@ def cached(
     return made, tuple(notes)
 
 
+def deletion_told(error: BaseException) -> str | None:
+    """Return what to do about a file of the cache that is gone, if that is behind a failure.
+
+    Somebody has deleted it while it was in use.
+    """
+    name = error.filename if isinstance(error, FileNotFoundError) else None
+    if not isinstance(name, str | Path):
+        return None
+    if not Path(name).absolute().is_relative_to(cache_folder().absolute()):
+        return None
+    return (
+        f"{name} was deleted from the cache while untrain was at work: run the same command again, "
+        "which makes it again"
+    )
+
+
 def _mark_own(folder: Path) -> None:
     """Give an entry whose list of files was damaged a new one, so that it can be replaced."""
     if folder.is_dir() and (folder / MARKER).exists() and not is_marked(folder):

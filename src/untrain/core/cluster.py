@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from untrain.core import disk, trust
 from untrain.core.errors import InputError, UntrainError, machine_fault
+from untrain.core.last_words import last_words
 from untrain.core.outside import read_bytes
 from untrain.core.progress import console
 from untrain.core.threads import cores
@@ -32,6 +33,11 @@ CANCEL_SECONDS = 10.0  # for tasks to clean up before they are killed
 CLIENT_PORT = 10001  # of ray://host
 CONNECTIONS = 3  # tries to connect to a cluster elsewhere
 PAUSE_SECONDS = 5.0  # between them
+
+LAST_WORDS = (
+    "untrain: the process that used Ray has ended (Ray ends it where its node on this machine is "
+    "lost; or was it out of memory?): run the same command again to continue"
+)
 
 AHEAD = 2  # short tasks with the cluster for each that can run
 
@@ -88,18 +94,24 @@ def connected(address: str, threads: int) -> Iterator[tuple[Any, bool]]:
     else:
         trust.check("the Ray cluster", address)
         _reach(address)
-    try:
+    with last_words(LAST_WORDS):
         try:
-            connect(ray.init, address, options)
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise InputError(
-                f"cannot use Ray at the address '{address}': {error}\nStart a cluster with `ray "
-                "start --head`, with the same Ray and Python on all its nodes, or leave the "
-                "address out to use only this machine"
-            ) from None
-        yield ray, address == LOCAL
-    finally:
-        ray.shutdown()
+            yield _init(ray, address, options), address == LOCAL
+        finally:
+            ray.shutdown()
+
+
+def _init(ray: Any, address: str, options: dict[str, Any]) -> Any:
+    """Connect, and return the module."""
+    try:
+        connect(ray.init, address, options)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise InputError(
+            f"cannot use Ray at the address '{address}': {error}\nStart a cluster with `ray "
+            "start --head`, with the same Ray and Python on all its nodes, or leave the "
+            "address out to use only this machine"
+        ) from None
+    return ray
 
 
 def connect(
@@ -243,7 +255,7 @@ def _result(ray: Any, reference: Any, what: str) -> Any:
         if isinstance(error.cause, UntrainError):
             raise error.cause from None
         raise
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.RayError, ConnectionError) as error:
         raise UntrainError(
             f"{what} on the Ray cluster: {error}\nWhere a process dies (out of memory?) the task "
             f"is tried {RETRIES} more times; run the same command again to continue, with fewer "

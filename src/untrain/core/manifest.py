@@ -54,6 +54,7 @@ MAKERS = (
 """The commands that make other things than stages, by where they put them."""
 
 _logs: dict[Path, _Log] = {}
+_lost: dict[Path, set[str]] = {}
 _known: dict[str, tuple[tuple[int, ...], frozenset[str]]] = {}
 
 
@@ -77,10 +78,16 @@ class _Log:
             return False
         if (now := (state.st_ino, state.st_size, state.st_mtime_ns)) == self._state:
             return True
-        with open_regular(self.path) as file:
+        try:
+            file = open_regular(self.path)
+        except FileNotFoundError:  # deleted in this moment
+            return False
+        with file:
             file.seek(self._end - len(self._last))
             if now[0] != self._state[0] or file.read(len(self._last)) != self._last:
                 # Another file, be it of the same number, which systems use again.
+                if self._end:
+                    self.lose()
                 self.written, self.coming, self.broken = {}, {}, 0
                 self._end, self._last = 0, b""
             file.seek(self._end)
@@ -115,6 +122,10 @@ class _Log:
         if state == WRITTEN:
             self.written[name] = digest
 
+    def lose(self) -> None:
+        """Note that it is gone, and of what it was."""
+        _lost.setdefault(self.path.parent, set()).update(self.written, self.coming)
+
     def digests(self, name: str) -> frozenset[str]:
         """Return the checksums that a file may have; none if nothing was recorded."""
         found = (self.written.get(name), self.coming.get(name))
@@ -123,7 +134,7 @@ class _Log:
 
 def begin(folder: Path) -> None:
     """Note from now on what is written below a folder that is none of a run."""
-    if _log(folder) is None:
+    if _log(_absolute(folder)) is None:
         disk.append_line(folder / NAME, b"")
 
 
@@ -207,6 +218,20 @@ def check_folder(folder: Path) -> None:
         check(path)
 
 
+def is_partial(folder: Path) -> bool:
+    """Tell whether a folder lacks the list of its files that it was written with: it was deleted.
+
+    What is in it may be what is left, or somebody else's.
+    """
+    marker = folder / MARKER
+    return (
+        folder.is_dir()
+        and not folder.is_symlink()
+        and not marker.exists()
+        and bool(expected(marker))
+    )
+
+
 def is_whole(folder: Path) -> bool:
     """Tell whether all of a marked folder is as it was written, as far as that was recorded.
 
@@ -251,18 +276,19 @@ def _remedy(path: Path) -> str:
 
 def broken_lines(folder: Path) -> int:
     """Return how many lines of a folder's ``checksums.txt`` are damaged themselves."""
-    log = _log(folder)
+    log = _log(_absolute(folder))
     return log.broken if log else 0
 
 
 def recorded(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of everything that was recorded of a folder, by name, in order."""
-    log = _log(folder)
+    log = _log(_absolute(folder))
     found = dict(log.written) if log else {}
     markers = {name for name in found if name.endswith(f"/{MARKER}")}
     if log:  # also of folders that came while there was no record: they are checked by these
-        others = (path for path in folder.rglob(f"*/{MARKER}") if not is_passing(path))
-        markers.update(path.relative_to(folder).as_posix() for path in others)
+        walked = (Path(here, MARKER) for here, _, names in os.walk(folder) if MARKER in names)
+        others = (path.relative_to(folder) for path in walked if not is_passing(path))
+        markers.update(path.as_posix() for path in others if len(path.parts) > 1)
     for start in ["", *sorted(name.removesuffix(MARKER) for name in markers)]:
         for name, digest in digests_in(folder / start).items():
             found.setdefault(f"{start}{name}", digest)
@@ -270,6 +296,16 @@ def recorded(folder: Path) -> dict[str, str]:
         if (folder / name).is_file():
             found.setdefault(name, digest)
     return dict(sorted(found.items()))
+
+
+def lost_from(folder: Path) -> frozenset[str] | None:
+    """Return what ``checksums.txt`` of a folder had, if it was deleted while this process knew it.
+
+    That is so too where a new one was begun since. Each call asks about the time since the last.
+    """
+    folder = _absolute(folder)
+    _log(folder)
+    return frozenset(_lost.pop(folder)) if folder in _lost else None
 
 
 def _absolute(path: Path) -> Path:
@@ -289,7 +325,8 @@ def _root(path: Path) -> Path | None:
 def _log(folder: Path) -> _Log | None:
     log = _logs.get(folder) or _Log(folder / NAME)
     if not log.refresh():
-        _logs.pop(folder, None)
+        if folder in _logs:
+            _logs.pop(folder).lose()
         return None
     _logs[folder] = log
     return log
@@ -298,6 +335,7 @@ def _log(folder: Path) -> _Log | None:
 def _add(root: Path, state: str, digest: str, name: str) -> None:
     words = json.dumps([state, digest, name]).encode()
     disk.append_line(root / NAME, b"%08x %s\n" % (zlib.crc32(words), words))
+    _log(root)  # is it the file that it was?
 
 
 def _state(path: Path) -> tuple[int, ...]:

@@ -117,6 +117,14 @@ def log_to(path: Path, witness: Path) -> Iterator[None]:
         _log = before
 
 
+def note(text: str) -> None:
+    """Write something to the log of the run that is at work, if one is; with --verbose say it."""
+    if console.verbose and text:
+        console.print(text, markup=False, soft_wrap=True)
+    elif _log is not None:
+        _log.write(text)
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(_rate(task.finished_speed or task.speed or 0), style="progress.percentage")

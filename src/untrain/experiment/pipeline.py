@@ -113,7 +113,7 @@ def run_stages(
     """
     stages = stages_of(run.config)
     asked = stages[: _position(stages, until) + 1]
-    with run.lock(), threads_set(run.config.threads or default_threads()):
+    with run.lock() as deletions, threads_set(run.config.threads or default_threads()):
         known = keys(run)
         due = [stage for stage in asked if not is_done(run, stage, known[stage.name])]
         if again and asked[-1] not in due:
@@ -146,6 +146,7 @@ def run_stages(
                     if before and before != mending.digests(run, stage):
                         altered.add(stage.name)
                 after(stage.name)
+            deletions.check()
     return run.folder
 
 
@@ -163,13 +164,10 @@ def _position(stages: tuple[Stage, ...], name: str) -> int:
 
 
 def _run_stage(run: Run, stage: Stage, key: str) -> None:
-    record = run.record["stages"]
-    record[stage.name] = {"state": "running", "key": key}
-    run.stage = stage.name
-    run.save_record()
+    run.start(stage.name, key)
     start = time.perf_counter()
     stage.work(run)
     seconds = time.perf_counter() - start
-    record[stage.name].update(state="done", seconds=round(seconds, 2))
+    run.record["stages"][stage.name].update(state="done", seconds=round(seconds, 2))
     run.save_record()
     console.print(f"      done in {seconds:.1f} s")

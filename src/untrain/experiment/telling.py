@@ -12,6 +12,7 @@ from untrain.catalogs.sheet import contact_sheet
 from untrain.core import disk
 from untrain.core.files import rng
 from untrain.core.images import write_png
+from untrain.core.manifest import note_gone
 from untrain.core.printing import escape
 from untrain.core.progress import console
 from untrain.core.terminal import Picture, show
@@ -80,7 +81,8 @@ class Telling:
     def before(self, stage: str) -> None:
         """Say why a stage is done and how long it will take; discard its pictures of before."""
         if stage in SHEETS:
-            disk.delete_file(self._sheet(SHEETS[stage]))
+            disk.delete_file(sheet := self._sheet(SHEETS[stage]))
+            note_gone(sheet)
         words = STAGE_WHY[stage]
         if (found := self._expected.get(stage)) and found.seconds > SHORT:
             words += f"; about {roughly(found.seconds)}"

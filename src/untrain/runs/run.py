@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +13,6 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-import untrain
 from untrain.catalogs.base import Catalog
 from untrain.catalogs.exclude import notes_of
 from untrain.catalogs.reading import reasons
@@ -36,9 +32,10 @@ from untrain.generators.base import Generator, unit_of
 from untrain.generators.pictures_only import PicturesOnly
 from untrain.generators.spec import GeneratorSpec
 from untrain.runs import inputs
-from untrain.runs.deleted import deletions_told
+from untrain.runs.deleted import Deletions
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
+from untrain.runs.machine import machine, versions
 from untrain.runs.record import as_yaml, restore, write_record
 from untrain.settings.config import Config
 from untrain.training.engines import open_engine
@@ -68,6 +65,8 @@ class Run:
 
     config: Config
     stage: str = ""
+    _is_saved: bool = field(default=False, init=False, repr=False)
+    _started: set[str] = field(default_factory=set, init=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -187,6 +186,7 @@ class Run:
             {"stage": stage, **note} for stage, part in parts.items() for note in _warnings(part)
         ]
         write_record(self.folder, self.record)
+        self._is_saved = True
 
     def describe(self) -> None:
         """Record configuration, versions, machine and data, as they are now."""
@@ -195,8 +195,8 @@ class Run:
         notes = [*self._changed_data(), *_about_data(self.catalog)]
         write_text(self.path("config.yaml"), as_yaml(self.config.to_dict()))
         self.record.update(
-            versions=_versions(),
-            machine=_machine(self.generator.precision),
+            versions=versions(),
+            machine=machine(self.generator.precision),
             threads={"model_a": torch.get_num_threads(), "paired_models": 1},
             seeds={"a": self.config.seed, "b": self.config.b_seed, "data": self.config.data.seed},
             design=self.config.design.kind,
@@ -255,12 +255,27 @@ class Run:
             known.append(note.to_dict())
             _tell(note)
 
+    def start(self, stage: str, key: str) -> None:
+        """Record that a stage is running."""
+        self.record["stages"][stage] = {"state": "running", "key": key}
+        self.stage = stage
+        self._started.add(stage)
+        self.save_record()
+
+    def _forget(self) -> None:
+        """Record of no stage of this call that it is done: what they read may have been deleted."""
+        for stage in self._started:
+            self.record["stages"].pop(stage, None)
+        self.save_record()
+
     def _is_begun(self) -> bool:
-        return bool(self.__dict__.get("record", {}).get("stages"))
+        return self._is_saved or bool(self.__dict__.get("record", {}).get("stages"))
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[Deletions]:
         """Lock the run folder; a second run in it at the same time is refused.
+
+        Yields what tells of files that somebody deletes.
 
         What an interrupted run left incomplete is discarded at the start, and at the end a folder
         that stayed empty. A folder that holds anything but a run is refused.
@@ -285,13 +300,13 @@ class Run:
             with (
                 log_to(self.path("log.txt"), self.path("run.json")),
                 machine_faults_told(self.folder),
-                deletions_told(self.folder, self._is_begun, self.save_record),
+                Deletions(self.folder, self._is_begun, self._forget) as deletions,
             ):
                 discard_leftovers(self.folder)
                 for name in restore(self.folder):
                     self.__dict__.pop("record", None)
                     console.print(f"[yellow]{name} was damaged[/]: put back from its copy")
-                yield
+                yield deletions
         finally:
             with suppress(OSError):  # the folder may be a link, or gone; what failed is told
                 if [path.name for path in self.folder.iterdir()] == [".lock"]:
@@ -323,24 +338,3 @@ def _about_data(catalog: Catalog) -> list[Note]:
         "see `untrain data inspect`, or refuse it with --strict"
     )
     return [Note("data-skipped", text), *excluded]
-
-
-def _versions() -> dict[str, str]:
-    names = ("torch", "numpy", "pandas", "scikit-learn", "scikit-image", "transformers")
-    found = {"untrain": untrain.__version__, "python": platform.python_version()}
-    for name in names:
-        with suppress(PackageNotFoundError):  # transformers is optional
-            found[name] = version(name)
-    return found
-
-
-def _machine(precision: str | None) -> dict[str, Any]:
-    from untrain.core.hardware import device
-
-    return {
-        "platform": sys.platform,
-        "processor": platform.machine(),
-        "cores": torch.get_num_threads(),
-        "device": str(device()),
-        "precision": precision,
-    }

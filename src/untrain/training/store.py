@@ -8,8 +8,12 @@ from pathlib import Path
 from untrain.core import disk
 from untrain.core.atomic import atomic_folder, discard_folder
 from untrain.core.files import read_json
-from untrain.core.manifest import is_whole
+from untrain.core.manifest import is_partial, is_whole, note_gone
+from untrain.core.marks import MARKER
 from untrain.core.progress import console
+
+OURS = {".safetensors", ".json"}
+"""What generators of untrain's leave in the folder of a model."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +53,35 @@ class ModelStore:
 
     def _is_whole(self, folder: Path) -> bool:
         """Tell whether a folder is there and as it was written; one that is not is discarded."""
-        if not folder.exists() or is_whole(folder):
-            return folder.exists()
+        if not folder.exists():
+            return False
+        if _is_marked_whole(folder):
+            return True
         name = folder.relative_to(self.folder).as_posix()
         console.print(f"[yellow]{name} is damaged[/]: it is made again", soft_wrap=True)
-        discard_folder(folder)
+        if is_partial(folder) and all(path.suffix in OURS for path in folder.rglob("*")):
+            disk.delete(folder)
+            note_gone(folder)
+        else:
+            discard_folder(folder)
         return False
 
     def _adopt(self, kind: str, key: str) -> bool:
         for other in sorted(self.beside.glob(f"*/{kind}/{key}")):
-            if other.parent.parent != self.folder and is_whole(other):
+            if (
+                other.parent.parent != self.folder
+                and is_whole(other)
+                and (other / MARKER).is_file()
+            ):
                 with atomic_folder(self.folder / kind / key) as temporary:
                     disk.copy_folder(other, temporary, linked=True)
                 return True
         return False
+
+
+def _is_marked_whole(folder: Path) -> bool:
+    """Tell whether a folder is whole; one without a list of its files is part of one at most."""
+    return is_whole(folder) and (folder / MARKER).is_file()
 
 
 def read_losses(model: Path) -> list[float]:

@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
 from untrain.core.errors import UntrainError
-from untrain.core.progress import bar
+from untrain.core.progress import bar, console, note
 from untrain.core.threads import cores
+from untrain.training.hearing import NO_MEMORY, heard_in, kept_aside, words_of
 
 Job = Callable[..., object]
 
@@ -78,6 +80,8 @@ def _run_here(job: Job, arguments: Sequence[tuple], threads: int, label: str, wo
 def _run_in_processes(
     job: Job, arguments: Sequence[tuple], workers: int, threads: int, label: str, work: int
 ) -> None:
+    with _held_back(signal.SIGHUP):  # a terminal that closes must not end the tracker before us
+        resource_tracker.ensure_running()
     context = mp.get_context("spawn")
     counter = context.Value("q", 0)
     pool = ProcessPoolExecutor(
@@ -87,42 +91,54 @@ def _run_in_processes(
         initargs=(counter, os.getpid(), threads),
     )
     started: list[BaseProcess] = []
-    try:
-        # The workers, started here, ignore Ctrl-C too: the parent ends them.
-        with _deaf_to_ctrl_c(), _without_main():
-            pending: set[Future] = {pool.submit(job, *a) for a in arguments}
-        started = list((pool._processes or {}).values())
-        with bar(label, work) as advance:
-            shown = 0
-            while pending:
-                done, pending = wait(pending, timeout=0.3, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                now = counter.value
-                advance(now - shown)
-                shown = now
-    except BaseException as error:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        if isinstance(error, BrokenProcessPool):
-            pool.shutdown(wait=True, cancel_futures=True)  # its thread asks for exit codes as well
-            raise UntrainError(
-                f"a training process {_end_of(started)}; run the same command again to "
-                "continue, with fewer workers if it happens again"
-            ) from None
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with kept_aside() as said:
+        try:
+            # The workers, started here, ignore Ctrl-C too: the parent ends them.
+            with _held_back(signal.SIGINT), _without_main(), heard_in(said):
+                pending: set[Future] = {pool.submit(job, *a) for a in arguments}
+            started = list((pool._processes or {}).values())
+            with bar(label, work) as advance:
+                shown = 0
+                while pending:
+                    done, pending = wait(pending, timeout=0.3, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+                    now = counter.value
+                    advance(now - shown)
+                    shown = now
+        except BaseException as error:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            # Its thread asks for exit codes as well.
+            pool.shutdown(wait=True, cancel_futures=True)
+            words = words_of(said)
+            note(words)
+            if isinstance(error, BrokenProcessPool):
+                raise UntrainError(
+                    f"a training process {_end_of(started, words)}; run the same command again to "
+                    "continue, with fewer workers if it happens again"
+                ) from None
+            raise
+        pool.shutdown(wait=True)
+        if words := words_of(said):
+            console.print(words, markup=False, soft_wrap=True)
 
 
-def _end_of(processes: Iterable[BaseProcess]) -> str:
-    """Return what one of some processes died of; the others were then ended by `SIGTERM`."""
+def _end_of(processes: Iterable[BaseProcess], said: str = "") -> str:
+    """Return what one of some processes died of; the others were then ended by `SIGTERM`.
+
+    ``said`` is what they printed.
+    """
+    if NO_MEMORY.search(said):
+        return "ran out of memory"
     codes = [process.exitcode for process in processes]
     died = [code for code in codes if code not in (None, 0, -signal.SIGTERM)]
     if not died or died[0] == -signal.SIGKILL:
         return "was killed (out of memory?)"
     if died[0] > 0:
         return f"ended with exit code {died[0]}"
+    if died[0] == -signal.SIGABRT:  # as C++ does where it cannot even say why
+        return "died (SIGABRT; out of memory?)"
     try:
         return f"died ({signal.Signals(-died[0]).name})"
     except ValueError:  # a signal without a name
@@ -130,13 +146,13 @@ def _end_of(processes: Iterable[BaseProcess]) -> str:
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back until the block ends; processes started in it ignore it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _held_back(number: int) -> Iterator[None]:
+    """Hold a signal back until the block ends; processes started in it ignore it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
 
 
 @contextmanager
