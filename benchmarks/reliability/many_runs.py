@@ -15,15 +15,18 @@ from watching import Outcome, copied_run
 
 FEW = 10
 FILES_OF_AN_ENTRY = 3
+MODELS = 6
+"""Of the bank that a leaderboard is made of."""
 
 
 def runs(place: Path, count: int) -> Outcome:
     """Finish a run of the preset ``micro``, copy it under other names, ask beside the copies."""
     folder = place / "runs"
     micro_run(folder, "micro-0000", 0)
-    _copies(folder, 1, min(FEW, count))
+    _copies(folder / "micro-0000", 1, min(FEW, count))
+    _said("bank", *_banked(folder))
     few = _measured(folder)
-    _copies(folder, min(FEW, count), count)
+    _copies(folder / "micro-0001", min(FEW, count), count)  # without the bank
     many = _measured(folder)
     outcome = Outcome()
     outcome.rows.append(["runs", f"{min(FEW, count)} and {count}"])
@@ -72,9 +75,14 @@ def micro_run(runs: Path, name: str, seed: int) -> Path:
     return run_stages(Run(config), "report")
 
 
-def _copies(folder: Path, first: int, last: int) -> None:
+def _copies(run: Path, first: int, last: int) -> None:
     for number in range(first, last):
-        copied_run(folder / "micro-0000", folder / f"micro-{number:04d}")
+        copied_run(run, run.parent / f"micro-{number:04d}")
+
+
+def _banked(folder: Path) -> list[object]:
+    """Return how the run that has a bank, and how large that is, are named on a command line."""
+    return [folder / "micro-0000" / "config.yaml", "--runs", folder, "--models", MODELS]
 
 
 def _measured(folder: Path) -> dict[str, float]:
@@ -91,6 +99,7 @@ def _measured(folder: Path) -> dict[str, float]:
         "untrain status": _seconds(lambda: _said("status", "--runs", folder)),
         "untrain status --json": _seconds(lambda: _said("status", "--runs", folder, "--json")),
         "untrain compare": _seconds(lambda: _said("compare", first, last)),
+        "untrain leaderboard": _seconds(lambda: _said("leaderboard", *_banked(folder)[:3])),
         "untrain show": _seconds(lambda: _said("show", last)),
         "a run that continues where all is done": _seconds(lambda: _again(last)),
         "a model looked for in the other runs, 64 of them": _seconds(lambda: _looked_for(first)),

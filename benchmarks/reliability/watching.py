@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Iterable
@@ -44,9 +47,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Held:
-    """Memory in MiB, open files, threads and Python objects of a process."""
+    """Memory in MiB, open files, threads and Python objects of a process.
+
+    ``given`` is what malloc has given out and not had back; what it has had back and keeps for
+    later counts to ``memory`` only. NaN where nobody says.
+    """
 
     memory: float
+    given: float
     files: int
     threads: int
     objects: int
@@ -59,7 +67,36 @@ def held() -> Held:
     known = dict(line.split(":", 1) for line in lines)
     memory, threads = (int(known[name].split()[0]) for name in ("VmRSS", "Threads"))
     files = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    return Held(memory / 1024, files, threads, len(gc.get_objects()))
+    return Held(memory / 1024, given_out(), files, threads, len(gc.get_objects()))
+
+
+class _Mallinfo(ctypes.Structure):
+    """``struct mallinfo2`` of GNU libc: blocks mapped by themselves, and those of the heaps."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def given_out() -> float:
+    """Return the MiB that malloc has given out and not had back."""
+    try:
+        ask = ctypes.CDLL(None).mallinfo2
+    except AttributeError:  # another libc, or one before 2.33
+        return math.nan
+    ask.restype = _Mallinfo
+    found = ask()
+    return (found.hblkhd + found.uordblks) / 2**20
+
+
+def give_back() -> None:
+    """Have malloc give back to the system what nothing is in."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def digests(folder: Path, patterns: Iterable[str] = RESULTS) -> dict[str, str]:

@@ -64,6 +64,11 @@ def serve(
         help="Word to be known (16 characters or more); made up if left out and --host is not "
         "this machine's own.",
     ),
+    public: str = typer.Option(
+        "",
+        help="Address at which a web server with TLS shows the page, such as "
+        "https://untrain.example.org; needs a token.",
+    ),
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the page."),
 ) -> None:
     """Open a page to ask which training images a picture is made of, and to look at runs.
@@ -113,4 +118,4 @@ def serve(
             webbrowser.open(address.partition("#")[0])
 
     shelf = Shelf(opening, folder, runs, index, place, requests, told)
-    start(shelf, host, listening, token or None, opened)
+    start(shelf, host, listening, token or None, opened, public or None)

@@ -7,6 +7,7 @@ measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -75,6 +76,7 @@ def copy_words(copies: pd.DataFrame) -> str:
     )
 
 
+@cache
 def finds(mode: str) -> str:
     """Return how many copies of each kind are found, and how often something else is called one."""
     rates = rates_by_kind(mode).to_dict("records")

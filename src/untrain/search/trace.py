@@ -24,6 +24,7 @@ from untrain.search.copy_detector.detector import MODES, no_copies
 from untrain.search.rank.ranking import check_method, parse_method
 from untrain.search.retrieve.candidates import open_text
 from untrain.search.retrieve.text import Retriever
+from untrain.search.trace_pictures import SeenPictures
 from untrain.search.trace_search import WORDS, Search, Words, timed
 from untrain.search.traced import Trace
 
@@ -131,6 +132,7 @@ class Tracer:
         self.encoder = encoder or LayoutEncoder()
         self.opened = open_index(catalog, self.encoder, index, fresh)
         self.calibration, self._uncalibrated = open_calibration(self.opened, fresh)
+        self._pictures = SeenPictures(catalog)
         self._opening, self._detectors = Lock(), dict[str, CopyDetector]()
 
     @cached_property
@@ -176,7 +178,8 @@ class Tracer:
             return said[prompts.get(name, "")]
 
         search = Search(
-            *(opened, self.encoder, self.calibration, words, count, ranking, top, seconds, own)
+            *(opened, self.encoder, self.calibration, words, count, ranking, top, seconds, own),
+            self._pictures,
         )
         names = list(images)
         copies_of = [no_copies()]
@@ -290,6 +293,8 @@ def _read(
 def _in_order(parts: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
     """Return tables as one, their queries in the order in which they were asked."""
     table = pd.concat(parts, ignore_index=True)
+    if len(names) == 1:
+        return table
     place = {name: at for at, name in enumerate(names)}
     return table.sort_values(
         "query", key=lambda query: query.map(place), kind="stable", ignore_index=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class SeenPictures:
     """Pictures by position: near pictures share candidates, which are decoded and hashed once.
 
     Those used last are kept, up to a number of bytes, so that memory does not grow with what is
-    asked for.
+    asked for. Threads may share it; they read at the same time.
 
     Parameters
     ----------
@@ -49,23 +50,25 @@ class SeenPictures:
         self.budget = BUDGET if budget is None else budget
         self._kept: OrderedDict[int, Seen] = OrderedDict()
         self._size = 0
+        self._one = Lock()
 
     def of(self, positions: np.ndarray) -> dict[int, Seen]:
         """Return the pictures at different positions of the catalogue, int64 (n,)."""
         wanted = positions.tolist()
-        missing = [at for at in wanted if at not in self._kept]
+        with self._one:
+            found = {at: self._kept[at] for at in wanted if at in self._kept}
+        missing = [at for at in wanted if at not in found]
         parts = [missing[i : i + TOGETHER] for i in range(0, len(missing), TOGETHER)]
-        new = {at: seen for part in in_threads(self._read, parts) for at, seen in part.items()}
-        found = {}
-        for at in wanted:
-            found[at] = new[at] if at in new else self._kept[at]
-        for at, seen in found.items():
-            if at in new:
-                self._kept[at] = seen
-                self._size += seen.size
-            self._kept.move_to_end(at)
-        while self._size > self.budget and self._kept:
-            self._size -= self._kept.popitem(last=False)[1].size
+        for part in in_threads(self._read, parts) if parts else ():
+            found |= part
+        with self._one:
+            for at in wanted:
+                if at not in self._kept:
+                    self._kept[at] = found[at]
+                    self._size += found[at].size
+                self._kept.move_to_end(at)
+            while self._size > self.budget and self._kept:
+                self._size -= self._kept.popitem(last=False)[1].size
         return found
 
     def _read(self, positions: Sequence[int]) -> dict[int, Seen]:

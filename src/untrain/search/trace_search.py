@@ -41,8 +41,8 @@ class Words:
 class Search:
     """Pictures asked about some at a time, and what was found for all so far.
 
-    Memory grows by the tables alone: the pictures of the catalogue that were decoded are kept up
-    to a number of bytes. ``words`` gives what the prompt of a picture finds, by its name;
+    Memory grows by the tables alone: ``pictures`` keeps those of the catalogue that were decoded
+    up to a number of bytes. ``words`` gives what the prompt of a picture finds, by its name;
     ``themselves`` the positions of pictures that are images of the catalogue, which are left out of
     what is found for them.
     """
@@ -58,13 +58,14 @@ class Search:
         top: int,
         seconds: dict[str, float],
         themselves: Mapping[str, int],
+        pictures: SeenPictures,
     ) -> None:
         self.opened, self.encoder, self.calibration = opened, encoder, calibration
         self.words, self.count, self.ranking, self.top = words, count, ranking, top
         self.seconds, self.themselves = seconds, themselves
         self.found: tuple[list[pd.DataFrame], ...] = [], [], []
         self.most = 0
-        self._pictures = SeenPictures(opened.catalog)
+        self._pictures = pictures
         self._store = FeatureStore(None, encoder)
         self._pairs = 0
         self._undefined: Counter[str] = Counter()

@@ -165,10 +165,10 @@ def _image(image_id: str, question: Question, catalog: Catalog) -> dict[str, Any
         "id": image_id,
         "position": position,
         "caption": catalog.captions[position],
-        "without": question.excluding(image_id).query,
+        "without": question.excluding(image_id),
         "like": urlencode({"p": f"image:{image_id}"}),
         "facets": [
-            (column, value, question.only_of(f"{column}:{value}").query)
+            (column, value, question.only_of(f"{column}:{value}"))
             for column, value in facets_of(catalog, position)
         ],
     }

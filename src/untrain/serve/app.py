@@ -24,7 +24,9 @@ from untrain.serve.site import Lanes
 from untrain.serve.takedowns import Takedowns
 
 
-def make_app(shelf: Shelf, hosts: Collection[str], token: str | None = None) -> Safety:
+def make_app(
+    shelf: Shelf, hosts: Collection[str], token: str | None = None, public: str | None = None
+) -> Safety:
     """Return the application; its ``app`` has the routes.
 
     Parameters
@@ -32,7 +34,7 @@ def make_app(shelf: Shelf, hosts: Collection[str], token: str | None = None) -> 
     shelf : Shelf
         Begins to open when the application starts.
     hosts : collection of str
-        As `untrain.serve.safety.Safety` takes them, and the token.
+        As `untrain.serve.safety.Safety` takes them, the token and the public address.
     """
     lanes = Lanes()
     asking = Asking(shelf, lanes)
@@ -60,7 +62,7 @@ def make_app(shelf: Shelf, hosts: Collection[str], token: str | None = None) -> 
     for gone in (Gone, ClientDisconnect):  # nobody is there to be told
         handlers[gone] = _nobody
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
-    return Safety(app, hosts, token)
+    return Safety(app, hosts, token, public)
 
 
 async def _nobody(request: Request, error: Exception) -> Response:

@@ -21,7 +21,7 @@ from untrain.serve.answers import answer_parts, kept_hits
 from untrain.serve.decoding import BYTES, Decoder
 from untrain.serve.lanes import Busy
 from untrain.serve.questions import INFLUENCE, PICTURES, TOP, Question
-from untrain.serve.responses import PRIVATE, at, attached, body_of, picture, wrong
+from untrain.serve.responses import PRIVATE, at, attached, body_of, encoded, picture, wrong
 from untrain.serve.shelf import Found, Shelf
 from untrain.serve.site import Lanes, Site
 
@@ -77,11 +77,11 @@ class Asking(Site):
         )
 
     def state(self, request: Request) -> Response:
-        """Say how far opening is."""
-        state = self.shelf.state
+        """Say how far opening is, and how many ask."""
+        state, lanes = self.shelf.state, self.lanes
         return JSONResponse(
             {"ready": state.ready, "what": state.what, "done": state.done, "total": state.total,
-             "error": state.error}
+             "error": state.error, "asking": lanes.searches.inside + lanes.influence.inside}
         )  # fmt: skip
 
     async def upload(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class Asking(Site):
             asked = self.shelf.picture(request.path_params["key"])
         except KeyError:
             return wrong("this picture is not kept any more", 404)
-        return picture(Image.fromarray(asked.pixels), PRIVATE)
+        return picture(encoded(Image.fromarray(asked.pixels)), PRIVATE)
 
     def answer(self, request: Request) -> Response:
         """Show the training images behind pictures."""

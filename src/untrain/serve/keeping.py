@@ -25,6 +25,7 @@ class Latest(Generic[V]):
     def __init__(self, most: int, weigh: Callable[[V], int] = lambda value: 0, limit: int = 1):
         self._values: OrderedDict[Hashable, V] = OrderedDict()
         self._one, self._most, self._weigh, self._limit = threading.Lock(), most, weigh, limit
+        self._size = 0
 
     def get(self, key: Hashable) -> V | None:
         """Return a value, or None if it is not kept."""
@@ -36,13 +37,14 @@ class Latest(Generic[V]):
     def keep(self, key: Hashable, value: V) -> None:
         """Keep a value."""
         with self._one:
+            if key in self._values:
+                self._size -= self._weigh(self._values.pop(key))
             self._values[key] = value
-            self._values.move_to_end(key)
+            self._size += self._weigh(value)
             while len(self._values) > 1 and (
-                len(self._values) > self._most
-                or sum(map(self._weigh, self._values.values())) > self._limit
+                len(self._values) > self._most or self._size > self._limit
             ):
-                self._values.popitem(last=False)
+                self._size -= self._weigh(self._values.popitem(last=False)[1])
 
 
 @dataclass

@@ -39,6 +39,11 @@ class Lane:
         self._turn: anyio.Semaphore | None = None
         self._threads: anyio.CapacityLimiter | None = None
 
+    @property
+    def inside(self) -> int:
+        """How much work is done or waits."""
+        return self._inside
+
     async def run(self, work: Callable[[], T], request: Request | None = None) -> T:
         """Return what work returns, in its turn.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -80,21 +81,38 @@ class Question:
     @property
     def query(self) -> str:
         """The question as the part of an address after the question mark."""
+        return self._filtered(self._only, self._without)
+
+    @cached_property
+    def _asked(self) -> str:
         pairs = [("p", each) for each in self.pictures]
         pairs += [("prompt", self.prompt)] if self.prompt else []
         pairs += [("by", self.by)] if self.by != LIKENESS else []
         pairs += [("top", str(self.top))] if self.top != TOP else []
-        pairs += [("only", each) for each in self.only]
-        pairs += [("without", each) for each in self.without]
         return urlencode(pairs)
 
-    def excluding(self, image_id: str) -> Question:
-        """Return the same question without an image."""
-        return replace(self, without=tuple(dict.fromkeys([*self.without, image_id])))
+    @cached_property
+    def _only(self) -> str:
+        return urlencode([("only", each) for each in self.only])
 
-    def only_of(self, value: str) -> Question:
-        """Return the same question for ``column:value`` only."""
-        return replace(self, only=(value,))
+    @cached_property
+    def _without(self) -> str:
+        return urlencode([("without", each) for each in self.without])
+
+    def _filtered(self, only: str, without: str) -> str:
+        """Return the query with other filters: an answer has a link for each of hundreds."""
+        return "&".join(part for part in (self._asked, only, without) if part)
+
+    def excluding(self, image_id: str) -> str:
+        """Return the query of the same question without an image."""
+        if image_id in self.without:
+            return self.query
+        own = urlencode([("without", image_id)])
+        return self._filtered(self._only, f"{self._without}&{own}" if self.without else own)
+
+    def only_of(self, value: str) -> str:
+        """Return the query of the same question for ``column:value`` only."""
+        return self._filtered(urlencode([("only", value)]), self._without)
 
     def unfiltered(self) -> Question:
         """Return the same question with all images."""

@@ -6,7 +6,7 @@ import functools
 import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from PIL import Image
@@ -125,13 +125,24 @@ def file_of(folder: Path, path: Path, kind: str, headers: dict[str, str]) -> Res
     return FileResponse(inside, media_type=kind, headers=headers)
 
 
-def picture(image: Image.Image, headers: dict[str, str] | None = None) -> Response:
-    """Return a picture: PNG where it is small, else JPEG."""
+class Encoded(NamedTuple):
+    """A picture as browsers take it: bytes of a file, and their media type."""
+
+    content: bytes
+    kind: str
+
+
+def encoded(image: Image.Image) -> Encoded:
+    """Return a picture as PNG where it is small, else as JPEG."""
     buffer = io.BytesIO()
     small = max(image.size) <= 96
     image.save(buffer, "PNG" if small else "JPEG", **({} if small else {"quality": 88}))
-    kind = "image/png" if small else "image/jpeg"
-    return Response(buffer.getvalue(), media_type=kind, headers=headers)
+    return Encoded(buffer.getvalue(), "image/png" if small else "image/jpeg")
+
+
+def picture(found: Encoded, headers: dict[str, str] | None = None) -> Response:
+    """Return a picture."""
+    return Response(found.content, media_type=found.kind, headers=headers)
 
 
 def attached(name: str) -> dict[str, str]:

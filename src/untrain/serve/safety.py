@@ -8,25 +8,24 @@ what sends neither is no browser, and no page of another site has sent it).
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
-import secrets
+import math
 from collections.abc import Collection
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from untrain.serve.entering import Door
 from untrain.serve.pages import page
 from untrain.serve.responses import body_of
 
-COOKIE = "untrain"
-ENTER, OPEN = "/enter", ("/static/", "/favicon.ico")
-"""Where the token is given, and what can be had without it."""
+ENTER, LEAVE, OPEN = "/enter", "/leave", ("/static/", "/favicon.ico")
+"""Where the token is given, where a browser leaves, and what can be had without either."""
+INSIDE = "untrain.inside"
+"""In the scope of a request: it comes from a browser that can leave."""
 READS = ("GET", "HEAD")
 LONGEST = 255
 """Bytes of a part of a path: no file has a longer name."""
@@ -67,15 +66,24 @@ class Safety:
         What the header ``Host`` may be, such as ``127.0.0.1:8000``; ``any address:8000`` stands for
         every address that is a number.
     token : str, optional
-        What has to be known: given in a form once, then shown as a cookie that is made of it and
-        ends with this process; or sent as ``Authorization: Bearer``. None: nothing.
+        What has to be known: given in a form once (see `untrain.serve.entering.Door`), or sent as
+        ``Authorization: Bearer``. None: nothing.
+    public : str, optional
+        Where others find the page behind a proxy, such as ``https://untrain.example.org``. Only
+        then something of what a proxy adds is believed: the last of ``X-Forwarded-For``.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], token: str | None = None) -> None:
-        self.app, self.hosts, self.token = app, frozenset(hosts), token
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        token: str | None = None,
+        public: str | None = None,
+    ) -> None:
+        self.app, self.public = app, public
+        self.hosts = frozenset(hosts) | ({urlsplit(public).netloc} if public else set())
+        self.door = Door(token, public) if token else None
         self._ports = {host.removeprefix(f"{ANY}:") for host in hosts if host.startswith(ANY)}
-        own = secrets.token_bytes(32)
-        self._shown = hmac.new(own, (token or "").encode(), hashlib.sha256).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -98,8 +106,8 @@ class Safety:
 
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
-        if refusal is None and self.token and not self._knows(headers):
-            refusal = await self._asked_for_token(scope, receive)
+        if refusal is None and self.door:
+            refusal = await self._refused(scope, receive, headers)
         # Parts of files are asked for by nobody, and putting many together takes long.
         kept = [(name, value) for name, value in scope["headers"] if name.lower() != b"range"]
         try:
@@ -140,50 +148,44 @@ class Safety:
             return False
         return True
 
-    def _knows(self, headers: Headers) -> bool:
-        """Tell whether a request shows the token, or the cookie that stands for it."""
-        assert self.token
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _same(given.strip(), self.token):
-            return True
-        try:
-            cookie: SimpleCookie = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        name = _cookie(headers)
-        return name in cookie and _same(cookie[name].value, self._shown)
-
-    async def _asked_for_token(self, scope: Scope, receive: Receive) -> Response | None:
-        """Return what somebody gets who has not shown the token."""
-        assert self.token
-        path, wrong = scope["path"], False
+    async def _refused(self, scope: Scope, receive: Receive, headers: Headers) -> Response | None:
+        """Return what somebody gets who has not shown the token; None: go on."""
+        assert self.door
+        path, peer, wait = scope["path"], self._peer(scope, headers), 0.0
+        posts = scope["method"] == "POST"
+        if posts and path == LEAVE:
+            return self.door.leave(headers)
+        if self.door.inside(headers):
+            scope[INSIDE] = True
+            return None
         if scope["method"] in READS and path.startswith(OPEN):
             return None
-        if path == ENTER and scope["method"] == "POST":
+        given = self.door.bearer(headers)
+        enters = given is None and posts and path == ENTER
+        if enters:
             content = await body_of(Request(scope, receive), 4096) or b""
-            given = parse_qs(content.decode("utf-8", "replace"), max_num_fields=8)
-            if _same(given.get("token", [""])[0].strip(), self.token):
-                answer = RedirectResponse("/", 303)
-                name = _cookie(Headers(scope=scope))
-                answer.set_cookie(name, self._shown, httponly=True, samesite="strict")
-                return answer
-            wrong = True
+            fields = parse_qs(content.decode("utf-8", "replace"), max_num_fields=8)
+            given = fields.get("token", [""])[0].strip()
+        if given is not None:
+            tried = self.door.tried(given, peer)
+            if tried is None:
+                return self.door.enter(headers) if enters else None
+            wait = tried
         query = scope["query_string"].decode("latin-1")
         raw = scope.get("raw_path", b"/").decode("latin-1")
         here = raw + ("?" + query if query else "")
         if raw == ENTER or not raw.startswith("/") or raw[1:2] in ("/", "\\"):
             here = "/"  # no address of another site
-        return HTMLResponse(page("enter", wrong=wrong, here=here), 403)
+        shown = page("enter", wrong=given is not None, wait=math.ceil(wait), here=here)
+        later = {"Retry-After": str(math.ceil(wait))} if wait else None
+        return HTMLResponse(shown, 429 if wait else 403, later)
 
-
-def _cookie(headers: Headers) -> str:
-    """Return the name of the cookie: browsers share cookies among the ports of a machine."""
-    return f"{COOKIE}-{headers.get('host', '').rpartition(':')[2]}"
-
-
-def _same(given: str, known: str) -> bool:
-    """Compare in a time that says nothing of where two texts differ."""
-    return hmac.compare_digest(given.encode("utf-8", "replace"), known.encode())
+    def _peer(self, scope: Scope, headers: Headers) -> str:
+        """Return the address that asks: where a proxy is known to be there, the one that it saw."""
+        seen = headers.getlist("x-forwarded-for") if self.public else []
+        if seen:  # what stands before the last may be made up
+            return seen[-1].rpartition(",")[2].strip()
+        return (scope.get("client") or ("",))[0]
 
 
 def _is_plain(path: str) -> bool:

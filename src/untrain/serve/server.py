@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -27,6 +28,7 @@ from untrain.serve.shelf import Shelf
 SHORTEST = 16
 """Characters of a token that somebody chose."""
 HEAD_BYTES = 65_536
+EXAMPLE = "untrain.example.org"
 PATIENCE = 5
 """Seconds that an answer has to come to its end after somebody stopped the server."""
 
@@ -37,6 +39,7 @@ def serve(
     listening: socket.socket,
     token: str | None,
     opened: Callable[[str], None],
+    public: str | None = None,
 ) -> None:
     """Serve until it is stopped.
 
@@ -46,14 +49,16 @@ def serve(
     listening : socket
         As `untrain.serve.listening.listen` returns it.
     token : str, optional
-        Needed where the socket can be reached from elsewhere; made then, if left out.
+        Needed where others can reach the page; made then, if left out.
     opened : callable
         Told the address when it answers: with the token behind ``#``, which no browser sends.
+    public : str, optional
+        Where others find the page behind a proxy.
 
     Raises
     ------
     InputError
-        The token can be guessed.
+        The token can be guessed, or the public address is none.
     """
     address, port = listening.getsockname()[:2]
     here = ipaddress.ip_address(address.partition("%")[0]).is_loopback
@@ -61,11 +66,13 @@ def serve(
         raise InputError(
             f"the token has {len(token)} characters; expected at least {SHORTEST}, or leave it out"
         )
-    if not here and token is None:
+    if public is not None:
+        public = origin_of(public)
+    if token is None and (public or not here):
         token = secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
-    app = make_app(shelf, names_of(host, address, port), token)
-    opened(f"http://{shown}:{port}/" + (f"#token={token}" if token else ""))
+    app = make_app(shelf, names_of(host, address, port), token, public)
+    opened(f"{public or f'http://{shown}:{port}'}/" + (f"#token={token}" if token else ""))
     try:
         with listening:
             make_server(app).run(sockets=[listening])
@@ -97,6 +104,31 @@ def make_server(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Server:
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
     return uvicorn.Server(config)
+
+
+def origin_of(address: str) -> str:
+    """Return scheme, name and port of an address, as browsers send them in ``Origin``.
+
+    Raises
+    ------
+    InputError
+        It is no address of a whole site.
+    """
+    try:
+        parts = urlsplit(address)
+        name, port = parts.hostname, parts.port
+    except ValueError:
+        name = port = None
+    if not name or parts.scheme not in ("http", "https") or parts.username is not None:
+        raise InputError(f"the public address is {address}; expected one such as https://{EXAMPLE}")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise InputError(
+            f"the public address is {address}; expected a name of its own, such as "
+            f"https://{EXAMPLE}: the page does not work below a path"
+        )
+    shown = f"[{name}]" if ":" in name else name
+    usual = port in (None, {"http": 80, "https": 443}[parts.scheme])
+    return f"{parts.scheme}://{shown}" + ("" if usual else f":{port}")
 
 
 def names_of(host: str, address: str, port: int) -> set[str]:

@@ -23,6 +23,7 @@ from untrain.encoders.base import Encoder
 from untrain.search.trace import Trace, Tracer
 from untrain.serve.keeping import Copies, Latest, State
 from untrain.serve.requested import Place, Requests
+from untrain.serve.responses import Encoded, encoded
 
 if TYPE_CHECKING:
     from untrain.attribution.calibration import Calibration
@@ -36,6 +37,8 @@ OF_CATALOG = "image:"
 """Begins the key of a picture that is an image of the catalogue; its id follows."""
 ANSWERS, ANSWER_BYTES = 50, 2**28
 """Answers that are kept, by number and by the bytes of their pictures."""
+THUMBNAILS, THUMBNAIL_BYTES = 10_000, 2**26
+"""Small images that are kept, by number and by bytes."""
 WIDE = 200
 """Hits that are looked through where a filter leaves some out."""
 
@@ -120,6 +123,9 @@ class Shelf:
         self._pictures: Latest[Asked] = Latest(
             PICTURES, lambda asked: asked.pixels.nbytes + len(asked.content), PICTURE_BYTES
         )
+        self._thumbnails: Latest[Encoded] = Latest(
+            THUMBNAILS, lambda found: len(found.content), THUMBNAIL_BYTES
+        )
         self._answers: Latest[Found] = Latest(ANSWERS, _weight, ANSWER_BYTES)
 
     def start(self) -> threading.Thread:
@@ -199,11 +205,18 @@ class Shelf:
             raise KeyError(key)
         return found
 
-    def thumbnail(self, position: int, side: int) -> Image.Image:
-        """Return an image of the catalogue, at most ``side`` pixels a side."""
-        image = self.catalog.image(self.catalog.ids[position])
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        return image
+    def thumbnail(self, position: int, side: int) -> Encoded:
+        """Return an image of the catalogue, at most ``side`` pixels a side, as browsers take it.
+
+        The latest are kept: of pictures that are alike, the answers show the same images.
+        """
+        found = self._thumbnails.get((position, side))
+        if found is None:
+            image = self.catalog.image(self.catalog.ids[position])
+            image.thumbnail((side, side), Image.Resampling.LANCZOS)
+            found = encoded(image)
+            self._thumbnails.keep((position, side), found)
+        return found
 
     # Answers -----------------------------------------------------------------------------------
 

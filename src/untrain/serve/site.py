@@ -13,6 +13,7 @@ from untrain.catalogs.base import Catalog
 from untrain.core.errors import UntrainError
 from untrain.serve.lanes import Busy, Lane
 from untrain.serve.pages import page
+from untrain.serve.safety import INSIDE
 from untrain.serve.shelf import Shelf
 
 
@@ -51,6 +52,7 @@ class Site:
             "images": len(shelf.catalog) if shelf.ready else 0,
             "has_model": shelf.has_model,
             "run": shelf.run.name if shelf.run else "",
+            "can_leave": INSIDE in request.scope,
             "state": shelf.state,
         }
         here = request.url.path

@@ -22,7 +22,7 @@ from untrain.report.takedown import KINDS, PARTS, Told, in_short
 from untrain.runs.find import has_model
 from untrain.serve.decoding import BYTES, Decoder
 from untrain.serve.requested import Order, Place, Sent
-from untrain.serve.responses import at, attached, file_of, form_of, picture, wrong
+from untrain.serve.responses import at, attached, encoded, file_of, form_of, picture, wrong
 from untrain.serve.runs import run_folders
 from untrain.serve.safety import REPORT_POLICY
 from untrain.serve.shelf import Shelf
@@ -199,7 +199,7 @@ class Takedowns(Site):
             return wrong("there is no such picture", 404)
         image = Image.fromarray(self.decoder(read_bytes(paths[number])))
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        return picture(image)
+        return picture(encoded(image))
 
     def file(self, request: Request) -> Response:
         """Return the report, the record or the list of ids."""

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from untrain.search.copy_detector.placements import SIDE
-from untrain.search.copy_detector.structure import sized, structure
+from untrain.search.copy_detector.structure import over_channels, sized, structure
 
 FINE = 128  # most pixels of the longer side of what is compared
 COARSE = 32  # least
@@ -204,7 +204,7 @@ def compare(picture: Picture, image: Picture, warp: np.ndarray, correlation: flo
 def _as_blurred(under: np.ndarray, own: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return what an image shows, blurred as the picture seems to be."""
     ways = [cv2.GaussianBlur(under, (0, 0), blur) if blur else under for blur in BLURS]
-    off = [float((np.abs(own - way).sum(-1) * counts).sum()) for way in ways]
+    off = [float((over_channels(np.abs(own - way)) * counts).sum()) for way in ways]
     return ways[int(np.argmin(off))]
 
 
@@ -247,7 +247,7 @@ def _agreement(
     a: np.ndarray, b: np.ndarray, counts: np.ndarray
 ) -> tuple[float, float, float, float, np.ndarray]:
     """Return agreement, best, share, detail and blocks of `Overlay` of fields where they count."""
-    both, own, other = (_blocks((x * y).sum(-1) * counts) for x, y in ((a, b), (a, a), (b, b)))
+    both, own, other = (_blocks(over_channels(x * y) * counts) for x, y in ((a, b), (a, a), (b, b)))
     total = math.sqrt(own.sum() * other.sum())
     weight = np.maximum(own, other)
     blocks = (both > AGREES * np.sqrt(own * other)) | (weight <= FLAT * weight.max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -224,20 +224,23 @@ class CopyDetector:
             best[part] = agreement.argmax(axis=1)
             scores[part] = agreement.max(axis=1)
             whole[part] = agreement[:, as_whole].max(axis=1)
-        order = np.argsort(-scores, kind="stable")[: CHECKED[self.mode]]
+        order = _highest(scores, CHECKED[self.mode])
         # Of many images that are nearly the same, parts can agree better than the very same whole.
-        nearest = np.argsort(-whole, kind="stable")[:WHOLE]
+        nearest = _highest(whole, WHOLE)
         order = np.concatenate([order, nearest[~np.isin(nearest, order)]])
         return order, best, ways
 
     def _open(self, rows: np.ndarray) -> dict[int, Picture]:
         """Return images, read anew if they are not in hand."""
+        wanted, known = rows.tolist(), self._images
+        if all(row in known for row in wanted):
+            return {row: known[row] for row in wanted}
 
         def read(row: int) -> Picture:
-            return self._images.get(row) or Picture(self._pixels(int(self.first[row])))
+            return known.get(row) or Picture(self._pixels(int(self.first[row])))
 
-        images = dict(zip(rows.tolist(), in_threads(read, rows.tolist()), strict=True))
-        self._images = {**(self._images if len(self._images) < KEPT else {}), **images}
+        images = dict(zip(wanted, in_threads(read, wanted), strict=True))
+        self._images = {**(known if len(known) < KEPT else {}), **images}
         return images
 
     def _pixels(self, position: int) -> np.ndarray:
@@ -271,6 +274,14 @@ class CopyDetector:
         return digests_of(self.catalog.hashes)
 
 
+def _highest(scores: np.ndarray, n: int) -> np.ndarray:
+    """Return where the ``n`` highest scores are, highest first, equal ones in their order."""
+    n = min(n, len(scores))
+    least = np.partition(scores, len(scores) - n)[len(scores) - n]
+    among = np.flatnonzero(scores >= least)
+    return among[np.argsort(-scores[among], kind="stable")[:n]]
+
+
 def _row(position: int, match: Match | None, kinds: tuple[str, ...]) -> tuple:
     """Return a row of the table of `CopyDetector.find`, without query and id."""
     if match is None:  # the very same file
@@ -283,6 +294,7 @@ def _row(position: int, match: Match | None, kinds: tuple[str, ...]) -> tuple:
     return position, match.verdict, " ".join(kinds), *numbers
 
 
+@cache
 def no_copies() -> pd.DataFrame:
     """Return the table of `CopyDetector.find` without any."""
     return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)

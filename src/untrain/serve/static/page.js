@@ -11,6 +11,7 @@ if (asking) {
   const files = $("files");
   const tell = (words) => ($("problem").textContent = words);
   const said = $("ask").textContent;
+  let waiting; // while an answer is on its way
   const ids = $("ids");
   const count = () =>
     ($("ask").disabled =
@@ -103,9 +104,15 @@ if (asking) {
   asking.addEventListener("submit", () => {
     $("ask").textContent = asking.dataset.busy;
     asking.classList.add("busy");
+    waiting = setInterval(async () => {
+      const others = (await (await fetch("/state")).json()).asking - 1;
+      const many = others > 1 ? ` ${others} others are asking, too` : "";
+      $("ask").textContent = asking.dataset.busy + many;
+    }, 1500);
   });
   window.addEventListener("pageshow", () => {
     asking.classList.remove("busy");
+    clearInterval(waiting);
     $("ask").textContent = said;
     count();
   });
