@@ -15,7 +15,9 @@ from tests.helpers.places import REAL
 from untrain.catalogs import Catalog, from_fashion, rendered
 from untrain.core.errors import InputError
 from untrain.search.copy_detector import KINDS, CopyDetector
+from untrain.search.copy_detector.detector import highest
 from untrain.search.copy_detector.edits import EDITS, Edit
+from untrain.search.copy_detector.structure import over_channels
 
 CATALOG = {"families": 12, "size_of_family": 2, "resolution": 96}
 FLAGGED = ("copy", "copy_or_variant")
@@ -150,3 +152,15 @@ def test_copies_of_photos_are_found() -> None:
 
 def frame(n: int) -> pd.DataFrame:
     return pd.DataFrame(index=range(n))
+
+
+def test_quicker_ways_give_the_same_to_the_last_bit() -> None:
+    chance = np.random.default_rng(0)
+    for channels in (2, 3):
+        values = chance.normal(size=(40, 30, channels)).astype(np.float32)
+        values[0] = -0.0
+        for laid in (values, values.transpose(1, 0, 2), values[:, ::-1]):
+            assert over_channels(laid).tobytes() == laid.sum(axis=-1).tobytes()
+    scores = chance.integers(0, 40, 500).astype(np.float32)
+    for n in (1, 10, 60, 499, 500, 900):
+        assert highest(scores, n).tolist() == np.argsort(-scores, kind="stable")[:n].tolist()

@@ -224,9 +224,9 @@ class CopyDetector:
             best[part] = agreement.argmax(axis=1)
             scores[part] = agreement.max(axis=1)
             whole[part] = agreement[:, as_whole].max(axis=1)
-        order = _highest(scores, CHECKED[self.mode])
+        order = highest(scores, CHECKED[self.mode])
         # Of many images that are nearly the same, parts can agree better than the very same whole.
-        nearest = _highest(whole, WHOLE)
+        nearest = highest(whole, WHOLE)
         order = np.concatenate([order, nearest[~np.isin(nearest, order)]])
         return order, best, ways
 
@@ -274,7 +274,7 @@ class CopyDetector:
         return digests_of(self.catalog.hashes)
 
 
-def _highest(scores: np.ndarray, n: int) -> np.ndarray:
+def highest(scores: np.ndarray, n: int) -> np.ndarray:
     """Return where the ``n`` highest scores are, highest first, equal ones in their order."""
     n = min(n, len(scores))
     least = np.partition(scores, len(scores) - n)[len(scores) - n]
