@@ -39,6 +39,7 @@ DEEPEST = 6
 """Levels below the folder of a run that files of it may lie."""
 COMING, WRITTEN, GONE = "?", "=", "-"
 MOST_KNOWN = 100_000
+MOST_LOGS = 100
 MAKERS = (
     ("bank/", "untrain bank {run}"),
     ("groups/", "untrain bank {run} --by ATTRIBUTE"),
@@ -328,6 +329,8 @@ def _log(folder: Path) -> _Log | None:
         if folder in _logs:
             _logs.pop(folder).lose()
         return None
+    if folder not in _logs and len(_logs) >= MOST_LOGS:
+        _logs.clear()
     _logs[folder] = log
     return log
 

@@ -220,12 +220,14 @@ class Table:
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table as JSON holds them; what is missing is None."""
-    columns = [_plain(table.iloc[:, at]) for at in range(table.shape[1])]
+    columns = [_plain(column) for _, column in table.items()]
     return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _plain(column: pd.Series) -> list[Any]:
-    """Return a column as Python's own values; column by column that takes a fifth of the time."""
+    """Return a column as Python's own values: by itself, which takes a fraction of the time."""
+    if column.dtype in ("int64", "bool"):  # of which none are missing
+        return list(column.tolist())
     missing = column.isna().tolist()
     values = column.astype(object).tolist()
     return [None if gone else value for value, gone in zip(values, missing, strict=True)]

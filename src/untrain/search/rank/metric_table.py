@@ -100,6 +100,8 @@ def complete(method: str, scores: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Not
     InputError
         If a prompt has no metric left.
     """
+    if not scores.isna().to_numpy().any():
+        return scores, ()
     incomplete = scores.isna().groupby(level="prompt_id").any()
     prompts: dict[tuple[str, ...], list[str]] = {}
     for prompt, row in incomplete[incomplete.any(axis=1)].iterrows():
