@@ -12,7 +12,7 @@ from PIL import Image
 
 from many_runs import micro_run
 from untrain.core.progress import console
-from watching import Held, Outcome, give_back, held
+from watching import Held, Outcome, held
 
 MEMORY_SHARE = 0.1
 """How much more memory a process may hold at the end than when two thirds were done."""
@@ -97,9 +97,6 @@ def _steady(once: Callable[[int], object], count: int, what: str) -> Outcome:
     outcome.rows.append(["memory (RSS), MiB", " → ".join(f"{each.memory:,.0f}" for each in seen)])
     given = " → ".join(f"{each.given:,.0f}" for each in seen)
     outcome.rows.append(["of that given out by malloc and not given back, MiB", given])
-    give_back()
-    left = f"{held().memory:,.0f}"
-    outcome.rows.append(["memory after malloc_trim at the end, MiB", left])
     for name, label in (("files", "open files"), ("threads", "threads"), ("objects", "objects")):
         counted = [getattr(each, name) for each in seen]
         outcome.rows.append([label, " → ".join(f"{each:,}" for each in counted)])

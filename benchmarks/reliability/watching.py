@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import hashlib
@@ -91,12 +90,6 @@ def given_out() -> float:
     ask.restype = _Mallinfo
     found = ask()
     return (found.hblkhd + found.uordblks) / 2**20
-
-
-def give_back() -> None:
-    """Have malloc give back to the system what nothing is in."""
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def digests(folder: Path, patterns: Iterable[str] = RESULTS) -> dict[str, str]:
