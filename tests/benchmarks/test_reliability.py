@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import page
 import storing
+import supply
 import writing
 
 
@@ -64,3 +66,16 @@ def test_a_few_people_use_the_page_at_once(
     asked = next(line for line in lines if "asking, with the upload" in line).split("  ")
     assert int(asked[1]) > 0 and asked[-1] == "0"
     assert sum(line.startswith("all of it") and line.endswith("  0") for line in lines) == 2
+
+
+def test_tests_are_counted_once_each_by_environment(tmp_path: Path) -> None:
+    case = '<testcase classname="tests.a" name="{}">{}</testcase>'
+    parts = {
+        "one": [case.format("x", ""), case.format("y", "<failure/>"), case.format("z", "<error/>")],
+        "two": [case.format("y", ""), case.format("w", "<skipped/>")],
+    }
+    for at, (name, cases) in enumerate(parts.items()):
+        path = tmp_path / f"{name}.xml"
+        path.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+        os.utime(path, (at, at))
+    assert supply.rows([tmp_path]) == [[tmp_path.name, 4, 2, 1, 1]]

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from untrain.core.errors import UntrainError, machine_faults_told
 from untrain.core.growing import GrowingTable
 from untrain.core.locks import acquire, locked
+from untrain.runs.status import is_running
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -47,3 +48,14 @@ def test_other_faults_of_a_lock_are_what_they_are(
     refuse(monkeypatch, PermissionError(errno.EACCES, "not yours"))
     with pytest.raises(PermissionError), locked(tmp_path / "lock"):
         pass
+
+
+def test_a_lock_that_is_a_link_leaves_its_target_as_it_is(tmp_path: Path) -> None:
+    """A run folder of a stranger may have one; filelock emptied the target before 3.20.1."""
+    mine = tmp_path / "mine.txt"
+    mine.write_text("my words")
+    (tmp_path / ".lock").symlink_to(mine)
+    with pytest.raises(OSError, match=r"\.lock"), locked(tmp_path / ".lock"):
+        pass
+    assert not is_running(tmp_path)
+    assert mine.read_text() == "my words"

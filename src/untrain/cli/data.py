@@ -101,13 +101,11 @@ def show(
     from untrain.catalogs.reading import reasons
 
     catalog = data.open(path, strict, fresh)
+    known = catalog.attributes.head(rows).astype(str)  # perhaps without columns
     pairs = [
-        {"id": image_id, "caption": caption, **row}
-        for image_id, caption, row in zip(
-            catalog.ids[:rows],
-            catalog.captions[:rows],
-            catalog.attributes.head(rows).astype(str).to_dict("records"),
-            strict=True,
+        {"id": image_id, "caption": caption, **{name: known[name].iat[row] for name in known}}
+        for row, (image_id, caption) in enumerate(
+            zip(catalog.ids[:rows], catalog.captions[:rows], strict=True)
         )
     ]
     if as_json:
@@ -115,8 +113,8 @@ def show(
         return
     print_nested({f"{number + 1}": pair for number, pair in enumerate(pairs)})
     console = Printer()
-    known = f"{catalog.name}: {len(catalog):,} pairs, fingerprint {catalog.fingerprint}"
-    console.print(escape(known), soft_wrap=True)
+    told = f"{catalog.name}: {len(catalog):,} pairs, fingerprint {catalog.fingerprint}"
+    console.print(escape(told), soft_wrap=True)
     if catalog.skipped:
         console.print(escape(f"skipped: {reasons(catalog.skipped)}"), soft_wrap=True)
     for note in notes_of(catalog):

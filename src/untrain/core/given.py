@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # most commands need none of these to start
     import torch
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
+SAFE_TORCH = "2.10"
+"""Files of ``torch.save`` can have older versions run code, in spite of ``weights_only``."""
 
 
 def unreadable(error: object) -> OSError:
@@ -122,10 +124,19 @@ def read_pickled_tensors(path: Path) -> Any:
         As `read_table`.
     pickle.UnpicklingError
         It holds more, and would run code.
+    InputError
+        PyTorch is older than `SAFE_TORCH` (CVE-2025-32434, CVE-2026-24747).
     """
     import torch
+    from packaging.version import Version
 
     require_regular(path)
+    if Version(torch.__version__) < Version(SAFE_TORCH):
+        raise InputError(
+            f"{path}: files of torch.save are read with PyTorch {SAFE_TORCH} or newer only (here: "
+            f"{torch.__version__}), as older ones can be made to run a stranger's code by them; "
+            "install a newer one, or save the numbers with numpy.save or safetensors"
+        )
     with readable(pickle.UnpicklingError):
         return torch.load(path, map_location="cpu", weights_only=True)
 

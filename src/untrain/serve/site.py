@@ -55,7 +55,7 @@ class Site:
             "can_leave": INSIDE in request.scope,
             "state": shelf.state,
         }
-        here = request.url.path
+        here = request.scope["path"]  # request.url is made of the Host header, too
         return HTMLResponse(page(template, about=about, here=here, **values), code)
 
     def missing(self, request: Request, what: str) -> Response:
@@ -67,7 +67,8 @@ class Site:
         if isinstance(error, UntrainError):
             words = f"{error}."
             words = words[:1].upper() + words[1:]
-            told = {"title": "That does not work", "words": words, "back": _back(request.url.path)}
+            back = _back(request.scope["path"])
+            told = {"title": "That does not work", "words": words, "back": back}
             return self.page("error", request, 422, **told)
         if isinstance(error, Busy):
             words = "More people ask at the same time than this machine can answer. Ask again soon."

@@ -13,6 +13,7 @@ import torch
 from numpy.lib.format import open_memmap
 from safetensors.torch import save_file
 
+from untrain.core import given
 from untrain.core.errors import InputError
 from untrain.search.rank.arrays import read_array
 from untrain.search.rank.scores import read_scores
@@ -27,6 +28,12 @@ PROMPTS = pd.DataFrame(
         "role": ["control", *["query"] * 3],
     }
 )
+
+
+@pytest.fixture(autouse=True)
+def any_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read here was written here: a PyTorch that is not safe for others' files may."""
+    monkeypatch.setattr(given, "SAFE_TORCH", "0")
 
 
 def trak(folder: Path, finished: tuple[str, ...] = ("mine",)) -> Path:
@@ -138,6 +145,16 @@ def several(folder: Path) -> Path:
     return folder / "s.pt"
 
 
+def sparse(folder: Path) -> Path:
+    torch.save(TENSOR.to_sparse(), folder / "s.pt")
+    return folder / "s.pt"
+
+
+def without_numbers(folder: Path) -> Path:
+    torch.save(TENSOR.to("meta"), folder / "s.pt")
+    return folder / "s.pt"
+
+
 def wrong_shape(folder: Path) -> Path:
     np.save(folder / "s.npy", VALUES[:, :5])
     return folder / "s.npy"
@@ -156,6 +173,8 @@ def partitions(folder: Path) -> Path:
         (plain_pickle, r"more than tensors|cannot be read as a tensor"),
         (objects, r"array of numbers.*numpy\.save"),
         (several, r"holds a dict"),
+        (sparse, r"holds a sparse tensor"),
+        (without_numbers, r"holds a meta tensor"),
         (wrong_shape, r"shape \(3, 5\); expected \(3, 7\)"),
         (partitions, "aggregate_pairwise_scores"),
         (lambda folder: folder, r"no scores in this folder; expected TRAK's"),
@@ -170,3 +189,13 @@ def test_what_is_no_array_of_scores_is_refused_and_runs_nothing(
     with pytest.raises(InputError, match=message):
         read_array(write(tmp_path), 3, 7)
     assert "ran" not in capsys.readouterr().out
+
+
+def test_files_of_torch_are_not_opened_by_a_version_that_they_can_have_run_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(given, "SAFE_TORCH", "99")
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
+    for write in (dattri, quanda):
+        with pytest.raises(InputError, match=r"with PyTorch 99 or newer.*numpy\.save"):
+            read_array(write(tmp_path), 3, 7)

@@ -208,6 +208,9 @@ def read_torch(path: Path) -> np.ndarray:
         (found,) = found.values()
     if not isinstance(found, torch.Tensor):
         raise InputError(f"{path}: holds a {type(found).__name__}; {remedy}")
+    if found.layout is not torch.strided or found.is_quantized or found.is_meta:
+        kind = "meta" if found.is_meta else "quantized" if found.is_quantized else "sparse"
+        raise InputError(f"{path}: holds a {kind} tensor; save it with all its numbers: {remedy}")
     return _array(found)
 
 
