@@ -6,8 +6,9 @@
 Not a timing, but minutes: a virtual environment is made and everything that untrain needs is
 installed into it (with ``constraints.txt``, so torch is the build that pip finds by that version:
 on Linux from PyPI the one for CUDA, gigabytes larger; ``--find-links`` may name another). There
-``untrain --help``, ``untrain doctor`` and ``untrain trace`` (twelve pictures drawn here) must work,
-and every file of the package that is not Python must be in the wheel. ``pip install build`` first.
+``untrain --help``, ``untrain doctor``, ``untrain trace`` (twelve pictures drawn here), a run of the
+``micro`` preset and ``untrain verify`` must work, and every file of the package must be in the
+wheel; the sdist is installed after it and must bring the same files. ``pip install build`` first.
 
 Sizes are those of the files that each distribution has installed, MiB, largest first; of the torch
 that was installed.
@@ -47,6 +48,16 @@ for n in range(12):
     Image.fromarray(picture).save(folder / f"{n:02d}.png")
     (folder / f"{n:02d}.txt").write_text(f"picture number {n}")
 """
+MICRO = """
+from importlib.resources import files
+print(files("untrain.settings") / "micro.yaml")
+"""
+BROUGHT = """
+import hashlib, json
+from importlib.metadata import files
+own = [each for each in files("untrain") if each.suffix != ".pyc" and each.parts[0] == "untrain"]
+print(json.dumps({str(each): hashlib.sha256(each.read_binary()).hexdigest() for each in own}))
+"""
 
 
 def call(*command: object, cwd: Path | None = None) -> str:
@@ -83,6 +94,9 @@ def use(python: Path, place: Path) -> None:
     if "03" not in json.dumps(first):
         sys.exit(f"a traced picture of the catalogue was not found: {said[:500]}")
     print("trace: the picture was found")
+    micro = call(python, "-c", MICRO, cwd=place).strip()
+    call(untrain, "run", micro, "--runs", place / "runs", "--workers", 1, cwd=place)
+    print(call(untrain, "verify", place / "runs" / "micro", cwd=place).strip().splitlines()[-1])
 
 
 def weigh(python: Path) -> dict[str, tuple[str, int]]:
@@ -130,6 +144,12 @@ def main() -> None:
         print(f"{wheel.name}: {wheel.stat().st_size / 2**20:.1f} MiB, installed")
         use(python, place)
         sizes = weigh(python)
+        brought = json.loads(call(python, "-c", BROUGHT, cwd=place))
+        sdist = max(out.glob("untrain-*.tar.gz"), key=lambda path: path.stat().st_mtime)
+        call(*pip, "--no-deps", "--force-reinstall", sdist)
+        if json.loads(call(python, "-c", BROUGHT, cwd=place)) != brought:
+            sys.exit(f"{sdist.name} brings other files than {wheel.name}")
+        print(f"{sdist.name}: {sdist.stat().st_size / 2**20:.1f} MiB, brings the same files")
     print(table(sizes))
     if args.json:
         args.json.write_text(json.dumps(sizes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
