@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -42,7 +43,9 @@ def one_folder(bench: Bench, case: Case) -> None:
     aside.folder.mkdir()
     (aside.folder / "experiment.yaml").write_bytes((place.folder / "experiment.yaml").read_bytes())
     (aside.folder / "runs").symlink_to(place.folder / "runs")
+    os.killpg(pid, signal.SIGSTOP)  # it is still at work then, however long the other one takes
     code = micro.run(aside, variables={"UNTRAIN_CACHE": str(place.cache)})
+    os.killpg(pid, signal.SIGCONT)
     case.ended(aside, code, (2,), "another process is running")
     said = case.said
     case.ended(place, micro.wait(pid), (0,))

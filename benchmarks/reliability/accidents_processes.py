@@ -47,14 +47,14 @@ def _worker(happens: Callable[[int], None], words: str, importing: bool = False)
 
     def accident(bench: Bench, case: Case) -> None:
         code: int | None = 0
-        for _ in range(TRIES):  # the process may have been done already
+        for attempt in range(TRIES):  # the process may have been done already
             place = bench.place(2)
             pid = micro.start(place)
             wait_for(place, pid, "retrain")
             before = models(place)
             workers = workers_of(pid)
             if importing:
-                time.sleep(case.draw())
+                time.sleep(case.draw() / 2**attempt)
             while not importing and models(place) <= before and not has_ended(pid):
                 time.sleep(0.002)
             if workers and not has_ended(pid):
