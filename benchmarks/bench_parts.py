@@ -27,7 +27,8 @@ import numpy as np
 import pyarrow as pa
 
 from bench_index import Memory, draw_captions, draw_vectors, opened, real
-from parts import ADDED, PARTS, TEXT, Data
+from drawn import ADDED, Data
+from parts import PARTS, TEXT
 from untrain.core.files import read_json, write_json
 from untrain.core.progress import console
 from untrain.search.retrieve.text import TEXT_RETRIEVERS

@@ -28,13 +28,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from ladder_tables import GOAL, at_goal, by_kind, curve, markdown
 from untrain.banks.ladder.asked import BUDGETS, Asked
 from untrain.banks.ladder.ladder import climb_ladder, read_ladder
 from untrain.banks.ladder.results import keep_fidelity, own_queries
 from untrain.core.atomic import atomic_file
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json
-from untrain.core.vocabulary import Fidelity, Group
 from untrain.evaluation.fidelity import fidelity_table
 from untrain.evaluation.measurement import BITS
 from untrain.experiment.pipeline import run_stages
@@ -47,7 +47,6 @@ from untrain.settings.load import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "results" / "unlearning.md"
-GOAL = 0.05
 INTRO = """# Unlearning, held against exact retraining
 
 How near each method of unlearning comes to the exact paired retraining without the forget set, by
@@ -170,99 +169,6 @@ def outcomes_of(part: Part, runs: Path, own: bool = False) -> pd.DataFrame | Non
     return pd.concat(found, ignore_index=True) if found else None
 
 
-def curve(table: pd.DataFrame, groups: Sequence[Group] = (Group.FORGET, Group.QUERY)) -> list[str]:
-    """Return rho on forgotten images and queries over all sets, a row a method, in Markdown."""
-    overall = table[table["kind"].isna()]
-    budgets = sorted(overall[overall["budget"] < 1]["budget"].unique())
-    lines = ["| method | " + " | ".join(f"{b:.1%}" for b in budgets) + " |"]
-    lines.append("|---|" + "--:|" * len(budgets))
-    rho = overall.set_index(["method", "group", "budget"])["rho"]
-    for method in _order(overall):
-        if not (overall[overall["method"] == method]["budget"] < 1).any():
-            continue
-        cells = [
-            " / ".join(_number(rho.get((method, group.value, budget))) for group in groups)
-            for budget in budgets
-        ]
-        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
-    return lines
-
-
-def at_goal(table: pd.DataFrame, own_prompt: pd.DataFrame, budget: float) -> list[str]:
-    """Return all that is known of each method at one budget, in Markdown."""
-    of_prompt = own_prompt[own_prompt["kind"].isna()].set_index(["method", "budget"])
-    overall = table[table["kind"].isna()]
-    overall = overall[(overall["budget"] == budget) | (overall["budget"] == 1)]
-    lines = [
-        "| method | forgotten images | all queries | the set's own prompt "
-        "| retained: moved, of the twin's move | held out | spent | s |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for method in _order(overall):
-        own = overall[overall["method"] == method].set_index("group")
-        cells = [_with_interval(own, group) for group in (Group.FORGET, Group.QUERY)]
-        cells.append(_interval(of_prompt.loc[(method, own["budget"].iloc[0])]))
-        cells += [_number(_of(own, group, "moved")) for group in (Group.RETAINED, Group.HELD_OUT)]
-        first = own.iloc[0]
-        cells += [f"{first['spent']:.1%}", _number(first["seconds"], ".1f")]
-        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
-    return lines
-
-
-def by_kind(table: pd.DataFrame, budget: float) -> list[str]:
-    """Return rho at one budget by the kind of set, in Markdown; nothing where there is one kind."""
-    kinds = list(table["kind"].dropna().unique())
-    if len(kinds) < 2:
-        return []
-    own = table[(table["budget"] == budget) | (table["budget"] == 1)]
-    rho = own.set_index(["method", "kind", "group"])["rho"]
-    lines = ["| method | " + " | ".join(f"{kind} sets" for kind in kinds) + " |"]
-    lines.append("|---|" + "--:|" * len(kinds))
-    for method in _order(own):
-        cells = [
-            " / ".join(
-                _number(rho.get((method, kind, group.value)))
-                for group in (Group.FORGET, Group.QUERY)
-            )
-            for kind in kinds
-        ]
-        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
-    return lines
-
-
-def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---", *["--:"] * (len(heads) - 1)]
-    return [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)]
-
-
-def _order(table: pd.DataFrame) -> list[str]:
-    """Return the methods, the best on forgotten images first."""
-    forget = table[table["kind"].isna() & (table["group"] == Group.FORGET)]
-    best = forget.groupby("method")["rho"].max().sort_values(ascending=False)
-    return [str(name) for name in best.index]
-
-
-def _of(own: pd.DataFrame, group: Group, column: str) -> float | None:
-    return float(own.loc[group.value, column]) if group.value in own.index else None
-
-
-def _with_interval(own: pd.DataFrame, group: Group) -> str:
-    return _interval(own.loc[group.value]) if group.value in own.index else "–"
-
-
-def _interval(row: pd.Series) -> str:
-    """Return rho with its limits, and whether the method harms."""
-    harms = " **harms**" if row["verdict"] == Fidelity.HARMS else ""
-    limits = f" [{_number(row['low'])}, {_number(row['high'])}]" if row["low"] == row["low"] else ""
-    return f"{_number(row['rho'])}{limits}{harms}"
-
-
-def _number(value: float | None, form: str = ".2f") -> str:
-    if value is None or value != value:
-        return "–"
-    return format(value, form) if abs(value) < 100 else f"{value:.0f}"
-
-
 def write_tables(
     parts: dict[str, Part], runs: Path, page: Path, timed: bool, told: bool = True
 ) -> None:
@@ -302,7 +208,7 @@ def write_tables(
             lines += ["", "By the kind of set, forgotten images / queries:", "", *kinds]
         if attacks := attack_rows(result, GOAL):
             title = f"What a membership attacker still finds out at {GOAL:.0%}:"
-            lines += ["", title, "", *_markdown(ATTACK_HEADS, attacks)]
+            lines += ["", title, "", *markdown(ATTACK_HEADS, attacks)]
         if timed and (took := times(part, runs)):
             lines += ["", *took]
         text = _between_marks(text, name, part.title, lines)

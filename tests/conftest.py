@@ -80,6 +80,16 @@ def tier_of(item: pytest.Item) -> str:
     return "unit"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick_pdf() -> Iterator[None]:
+    """Spare the tests the thinning of fonts, half of what a small figure takes."""
+    from untrain.report.figures.style import STYLE
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STYLE, "pdf.fonttype", 3)
+        yield
+
+
 @pytest.fixture(scope="session")
 def micro_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run; tests that change anything take a copy (`micro_copy`).

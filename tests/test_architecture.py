@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -57,9 +58,22 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return everything in a module: reading them all takes longer than any of the tests."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nodes_go_with_this_module() -> Iterator[None]:
+    """Free the hundreds of megabytes before other tests run."""
+    yield
+    nodes.cache_clear()
+
+
+def imported(path: Path, known: set[str]) -> Iterator[str]:
     """Yield what a module imports of untrain, wherever it does."""
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -80,8 +94,7 @@ def graph() -> dict[str, set[str]]:
     known = set(paths)
     edges = {}
     for name, path in paths.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        edges[name] = {each for each in imported(tree, known) if each in known} - {name}
+        edges[name] = {each for each in imported(path, known) if each in known} - {name}
     return edges
 
 
@@ -130,7 +143,7 @@ def test_no_code_reads_a_message() -> None:
     """
     found = []
     for name, path in modules().items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             texts: list[ast.expr] = []
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 texts = node.args[:1] if node.func.attr in READERS else []
@@ -164,7 +177,7 @@ def test_all_that_is_printed_goes_through_one_module() -> None:
     """There nothing in a text acts on the terminal: see `untrain.core.printing`."""
     found = []
     for name, path in modules().items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call):
                 said = ast.unparse(node.func)
                 prints = said in ("print", "typer.echo", "click.echo", "typer.secho")
@@ -289,7 +302,7 @@ def test_files_are_opened_and_written_at_the_border() -> None:
     found, unused = [], {(n, call) for n, calls in ELSEWHERE.items() for call in calls}
     for whole, path in modules().items():
         name = whole.removeprefix("untrain.")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             call = reaches_disk(node) if isinstance(node, ast.Call) else None
             if call is None or name in BORDER:
                 continue

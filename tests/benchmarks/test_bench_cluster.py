@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench_cluster import MEASURED, Figures, Machine, on_paper, paper
+from cluster_on_paper import MEASURED, Figures, Machine, on_paper, paper
 
 FIGURES = Figures(0.036, 0.0, 0.0036, 1000, 1e-7, 0.01, 0.0)
 

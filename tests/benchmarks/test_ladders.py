@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import ladder_tables
 import ladders
 from tests.helpers.ladders import drawn_outcomes
 from untrain.banks.ladder.asked import Asked
@@ -19,14 +20,14 @@ def table():
 
 
 def test_the_curve_has_a_row_a_method_and_a_column_a_budget(table) -> None:
-    lines = ladders.curve(table)
+    lines = ladder_tables.curve(table)
     assert lines[0] == "| method | 1.0% | 5.0% |"
     assert lines[2].startswith("| `good` | 0.51 / 0.51 | 1.00 / 1.00 |")
     assert lines[3].startswith("| `bad` | – / – | -3.")
 
 
 def test_what_harms_is_named_so_and_the_best_comes_first(table) -> None:
-    lines = ladders.at_goal(table, table[table["group"] == "query"], 0.05)
+    lines = ladder_tables.at_goal(table, table[table["group"] == "query"], 0.05)
     names = [line.split("|")[1].strip() for line in lines[2:]]
     assert names == ["`good`", "`other seed`", "`bad`"]
     assert lines[-1].count("**harms**") == 3
@@ -34,7 +35,7 @@ def test_what_harms_is_named_so_and_the_best_comes_first(table) -> None:
 
 
 def test_kinds_stand_beside_each_other(table) -> None:
-    lines = ladders.by_kind(table, 0.05)
+    lines = ladder_tables.by_kind(table, 0.05)
     assert lines[0] == "| method | random sets | targeted sets |"
 
 

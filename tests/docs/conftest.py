@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,11 +143,23 @@ def prepared(small: Path) -> Path:
     return small
 
 
+LINKED = (".png", ".parquet", ".safetensors", ".svg", ".pdf")
+"""Files that are only ever written anew under another name, never changed."""
+
+
+def _taken_over(source: str, target: str) -> None:
+    """Link what is never changed in place, copy the rest."""
+    if source.endswith(LINKED):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
 @pytest.fixture
 def here(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the prepared folder for one page, as the working folder."""
     folder = tmp_path / "here"
-    shutil.copytree(prepared, folder, symlinks=True)
+    shutil.copytree(prepared, folder, symlinks=True, copy_function=_taken_over)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     return folder

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
 
 from untrain.cli import main
 
@@ -22,9 +24,14 @@ class Said:
 
 Untrain = Callable[..., Said]
 
+_built = cache(typer.main.get_command)
+"""Typer's function, which builds the commands once: that takes longer than most of them do."""
+
 
 def command_line(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Untrain:
     """Return a function that calls the command line, in the working folder."""
+
+    patch.setattr("typer.main.get_command", _built)
 
     def call(*arguments: object) -> Said:
         patch.setattr("sys.argv", ["untrain", *map(str, arguments)])

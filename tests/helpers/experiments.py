@@ -13,6 +13,7 @@ from tests.helpers.settings import MICRO
 from untrain.core.progress import console
 from untrain.experiment.stages import judge
 from untrain.generators.dalle import autoencoder
+from untrain.report.page import write as page
 from untrain.settings.config import Config
 from untrain.settings.load import load_config
 from untrain.training.base import Group
@@ -39,6 +40,14 @@ def quiet() -> Iterator[None]:
 def no_quality_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the seconds of a run this small; `micro_run` has it."""
     monkeypatch.setattr(judge, "judge_pictures", lambda *arguments: None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_figures() -> Iterator[None]:
+    """Most of what is left of those seconds; the page of `micro_run` has its figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "figures", lambda run: [])
+        yield
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.helpers.commands import Said, Untrain
 
@@ -45,6 +48,22 @@ class Case:
 
 
 Meet = Callable[[Case], Said]
+
+
+def dumped(values: Any) -> str:
+    """Return values as YAML, by the library in C where there is one."""
+    return str(yaml.dump(values, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
+
+
+def loaded(text: str) -> Any:
+    """Return the values of YAML, likewise."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def write_anew(file: Path, text: str) -> None:
+    """Write a file that may be there: cutting one to nothing first makes a disk work."""
+    file.unlink(missing_ok=True)
+    file.write_text(text)
 
 
 def met(untrain: Untrain, case: Case, folder: Path) -> Said:

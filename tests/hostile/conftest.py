@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
-import typer
 
 from tests.helpers.commands import Untrain, write_experiment
 from tests.helpers.hostile import PATIENCE, Meet, met
@@ -22,15 +20,6 @@ def _nothing_is_waited_for() -> Iterator[None]:
     signal.alarm(PATIENCE)
     yield
     signal.alarm(0)
-
-
-_command = cache(typer.main.get_command)
-
-
-@pytest.fixture(autouse=True)
-def _commands_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Build the commands once for all cases: it takes ten times as long as to refuse one."""
-    monkeypatch.setattr("typer.main.get_command", _command)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.helpers.commands import Untrain
-from tests.helpers.hostile import held
+from tests.helpers.hostile import dumped, held, write_anew
 from untrain.attribution.registry import ATTRIBUTORS, GRADIENTS, _options
 from untrain.catalogs import CATALOGS, rendered
 from untrain.catalogs.export import export
@@ -88,7 +88,7 @@ def test_no_option_of_a_format_ends_in_a_traceback(
     for text in VALUES:
         value = yaml.safe_load(text)
         settings = {"data": {"format": format, "path": str(where), "options": {option: value}}}
-        Path("mine.yaml").write_text(yaml.safe_dump({**settings, "prompts": {"texts": ["a"]}}))
+        write_anew(Path("mine.yaml"), dumped({**settings, "prompts": {"texts": ["a"]}}))
         held(untrain, ("data", "summary", "mine.yaml"), code=None)
 
 
@@ -127,7 +127,7 @@ def test_no_setting_of_a_model_ends_in_a_traceback(
     kept = "".join(line for line in file.read_text().splitlines(True) if "generator" not in line)
     for text in VALUES:
         value = "{" + f"name: {name}, preset: {preset}, settings: {{{setting}: {text}}}" + "}"
-        file.write_text(f"{kept}generator: {value}\n")
+        write_anew(file, f"{kept}generator: {value}\n")
         held(untrain, ("status", "mine.yaml"))
 
 
@@ -146,5 +146,5 @@ def test_no_option_of_an_attributor_ends_in_a_traceback(
     for text in VALUES[:8]:
         given = f"ranking: {{also: ['{name}']}}\n"
         given += f"attribution: {{models: 2, options: {{'{name}': {{{option}: {text}}}}}}}\n"
-        file.write_text(kept + given)
+        write_anew(file, kept + given)
         held(untrain, ("status", "mine.yaml"))

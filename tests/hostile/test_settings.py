@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import BaseModel
 
 from tests.helpers.commands import Untrain
-from tests.helpers.hostile import Case, Meet, held
+from tests.helpers.hostile import Case, Meet, dumped, held, loaded, write_anew
 from untrain.settings.config import Config
 
 VALUES = {
@@ -60,9 +59,9 @@ NUMBERS = [key for key, kind in KEYS.items() if "int" in str(kind) or "float" in
 HERE = "@here"
 
 
-def write(experiment: Path, key: str, text: str) -> None:
-    """Give a key of the experiment file a value, as YAML."""
-    values = yaml.safe_load(experiment.read_text())
+def write(experiment: Path, key: str, text: str, whole: str = "") -> None:
+    """Give a key of the experiment file a value, as YAML; ``whole`` is what it holds otherwise."""
+    values = loaded(whole or experiment.read_text())
     *sections, last = key.split(".")
     place = values
     for section in sections:
@@ -70,7 +69,7 @@ def write(experiment: Path, key: str, text: str) -> None:
             place[section] = {}
         place = place[section]
     place[last] = HERE
-    experiment.write_text(yaml.safe_dump(values).replace(f"'{HERE}'", text))
+    write_anew(experiment, dumped(values).replace(f"'{HERE}'", text))
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -78,8 +77,7 @@ def test_no_type_of_value_ends_in_a_traceback(untrain: Untrain, file: Path, key:
     whole = file.read_text()
     for kind, text in VALUES.items():
         if kind not in SELDOM:
-            file.write_text(whole)
-            write(file, key, text)
+            write(file, key, text, whole)
             held(untrain, ("status", "mine.yaml"), ("mine.yaml",))  # it reads settings, no data
 
 
@@ -100,8 +98,7 @@ def test_what_is_no_number_is_not_taken_for_one(
     if key == "removal.k":
         text = f"[{text}]"
     write(file, key, text)
-    held(untrain, ("status", "mine.yaml"), (f"{key.partition('.k')[0]}",))
-    said = held(untrain, ("status", "mine.yaml"))
+    said = held(untrain, ("status", "mine.yaml"), (f"{key.partition('.k')[0]}",))
     assert "has not been run" not in said.err
 
 

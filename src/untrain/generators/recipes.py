@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -52,13 +53,19 @@ def changed(recipe: T, changes: Mapping[str, Any]) -> T:
         if key not in known:
             raise InputError(f"preset has no setting '{key}'{did_you_mean(key, known)}")
     try:
-        return TypeAdapter(type(recipe)).validate_python({**asdict(recipe), **changes})
+        return _checker(type(recipe)).validate_python({**asdict(recipe), **changes})
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(map(str, first["loc"]))
         raise InputError(
             f"{setting}: {first['msg'].replace('valid tuple', 'list')}, found {first['input']!r}"
         ) from None
+
+
+@cache
+def _checker(kind: type[T]) -> TypeAdapter[T]:
+    """Return what checks the settings of a recipe; making it takes longer than checking."""
+    return TypeAdapter(kind)
 
 
 def check_limits(recipe: DataclassInstance, limits: Limits) -> None:
