@@ -12,8 +12,17 @@ import pytest
 UNTRAIN = [sys.executable, "-c", "from untrain.cli import main; main()"]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-@pytest.mark.parametrize("arguments", [("run", "--help"), ("show", "nowhere…")])
+HELP, WRONG = ("run", "--help"), ("show", "nowhere…")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "arguments"),
+    [
+        *(("ascii", HELP), ("ascii", WRONG), ("cp1252", HELP)),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in [("cp1252", WRONG)]),
+        *(pytest.param("latin-1", each, marks=pytest.mark.slow) for each in (HELP, WRONG)),
+    ],
+)
 def test_a_terminal_without_all_letters(encoding: str, arguments: tuple[str, ...]) -> None:
     environment = os.environ | {"PYTHONIOENCODING": encoding, "LANG": "C", "COLUMNS": "80"}
     said = subprocess.run(

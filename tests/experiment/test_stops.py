@@ -30,23 +30,25 @@ from untrain.settings.config import Config
 Make = Callable[..., Config]
 Copy = Callable[..., Path]
 
-MOMENTS = [  # stage, a part of the path that is about to appear when the run is killed
+# Stage, a part of the path that is about to appear when the run is killed; of a stage that takes
+# long, one moment is fast, the others are slow, as are the random ones of `kills.py`.
+MOMENTS = [
     ("fit", "shared"),
     ("fit", "models/"),
-    ("fit", "model_a.parquet"),
+    pytest.param("fit", "model_a.parquet", marks=pytest.mark.slow),
     ("generate", "queries.safetensors"),
     ("generate", "queries"),
     ("generate", "prompts.csv"),
     ("retrieve", "retrieval.parquet"),
     ("compare", "comparison.parquet"),
-    ("compare", "copies.parquet"),
+    pytest.param("compare", "copies.parquet", marks=pytest.mark.slow),
     ("rank", "ranking.parquet"),
     ("remove", "forget_sets.parquet"),
     ("retrain", "models/"),
-    ("retrain", "removals.parquet"),
+    pytest.param("retrain", "removals.parquet", marks=pytest.mark.slow),
     ("regenerate", "generations/B02"),
     ("evaluate", "results/measures.parquet"),
-    ("evaluate", "results/summary.json"),
+    pytest.param("evaluate", "results/summary.json", marks=pytest.mark.slow),
     pytest.param("report", "thumbnails", marks=pytest.mark.slow),
     pytest.param("report", "report.html", marks=pytest.mark.slow),
 ]

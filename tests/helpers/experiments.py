@@ -36,10 +36,12 @@ def quiet() -> Iterator[None]:
     console.quiet = before
 
 
-@pytest.fixture(autouse=True)
-def no_quality_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def no_quality_gate() -> Iterator[None]:
     """Half of the seconds of a run this small; `micro_run` has it."""
-    monkeypatch.setattr(judge, "judge_pictures", lambda *arguments: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "judge_pictures", lambda *arguments: None)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -49,11 +49,9 @@ class Effect:
     @property
     def words(self) -> str:
         """What it means, as the end of a sentence, with its numbers."""
-        from untrain.report.words import effect_in_words
+        from untrain.report.words import Estimate, effect_in_words
 
-        return effect_in_words(
-            self.effect, self.low, self.high, self.p_value, self.unit, self.alpha
-        )
+        return effect_in_words(Estimate.of(self, self.unit, self.alpha))
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the effect in words, and whose it is."""

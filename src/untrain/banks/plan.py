@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +9,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from untrain.banks.bank import depends_on, known_models, remembered
+from untrain.banks.costs import Costs, costs
 from untrain.banks.subsets import check_bank, copy_groups, requested_subsets
-from untrain.experiment.plan import existing_folder
-from untrain.experiment.planned import in_words
 from untrain.runs.run import Run
-from untrain.training.worker import default_workers
 
 
-@dataclass(frozen=True)
-class BankPlan:
-    """What `train_bank` would train, for how long and on how much disk.
+@dataclass(frozen=True, kw_only=True)
+class BankPlan(Costs):
+    """What `train_bank` would train, and its `Costs`.
 
     Attributes
     ----------
@@ -28,36 +25,10 @@ class BankPlan:
     models : dict of float to int
         How many models there will be for each share of the data removed; 0 is the model trained on
         everything.
-    missing : int
-        How many of them are still to be trained.
-    workers : int
-        How many are trained at once.
-    seconds_per_model : float or None
-        None if the generator does not say.
-    megabytes_per_model : float or None
-    free_megabytes : float
-        Free on the disk of the run folder.
     """
 
     pairs: int
     models: dict[float, int]
-    missing: int
-    workers: int
-    seconds_per_model: float | None
-    megabytes_per_model: float | None
-    free_megabytes: float
-
-    @property
-    def seconds(self) -> float | None:
-        """Of all training together; None if unknown."""
-        if self.seconds_per_model is None:
-            return None
-        return -(-self.missing // self.workers) * self.seconds_per_model
-
-    @property
-    def megabytes(self) -> float | None:
-        """Disk space that the new models take; None if unknown."""
-        return None if self.megabytes_per_model is None else self.missing * self.megabytes_per_model
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the plan for people: what, and how much of it."""
@@ -65,20 +36,10 @@ class BankPlan:
             f"{n} without {share:.3g} of the data" for share, n in self.models.items() if share
         ]
         words += ["1 on all data"] * (0.0 in self.models)
-        lines = [
+        return [
             ("training pairs", str(self.pairs)),
             ("models", f"{sum(self.models.values())}: {', '.join(words)}"),
-        ]
-        training = f"{self.missing}, {self.workers} at a time"
-        each, size = self.seconds_per_model, self.megabytes_per_model
-        if each is None or size is None or self.seconds is None or self.megabytes is None:
-            return [*lines, ("to be trained", f"{training}, for an unknown time")]
-        disk = f"about {self.megabytes:.0f} MB ({size:.1f} MB per model); "
-        return [
-            *lines,
-            ("to be trained", f"{training}, each {in_words(each)}"),
-            ("time", f"about {in_words(self.seconds)} of training"),
-            ("disk", f"{disk}{self.free_megabytes:.0f} MB are free"),
+            *self.cost_lines(),
         ]
 
 
@@ -98,15 +59,11 @@ def plan_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> B
     check_bank(run.catalog, models, shares, seed)
     known = _trained(run)
     asked = requested_subsets(known, models, shares, copy_groups(run.catalog), seed)
-    cost = run.generator.cost(run.catalog)
     return BankPlan(
         pairs=len(run.catalog),
         models=dict(Counter(subset.share for subset in asked)),
         missing=len(asked) - len(known),
-        workers=run.config.workers or default_workers(),
-        seconds_per_model=cost.seconds if cost else None,
-        megabytes_per_model=4 * cost.parameters / 1e6 if cost else None,
-        free_megabytes=shutil.disk_usage(existing_folder(run)).free / 1e6,
+        **costs(run),
     )
 
 

@@ -99,20 +99,14 @@ def model_card(folder: Path) -> str:
         ]
     versions, seeds = meta.get("versions") or {}, meta.get("seeds") or {}
     return MODEL.format(
-        front=_front(front),
-        name=escaped(name),
+        **_common(run, front, name),
         generator=escaped(run.generator.get("name", "of an unknown kind")),
-        images=int(data.get("images", len(run.catalog))),
         data=escaped(data.get("name", "of an unknown name")),
-        models=len(run.models),
-        warning=_warning(run),
-        body=_body(run),
         untrain=versions.get("untrain", "of an unknown version"),
         torch=versions.get("torch", "of an unknown version"),
         seed_a=seeds.get("a", "?"),
         seed_b=seeds.get("b", "?"),
         design=meta.get("design", "none"),
-        fingerprint=_fingerprint(run),
         unit=run.unit,
     )
 
@@ -132,7 +126,7 @@ def dataset_card(folder: Path) -> str:
     """
     run = read_results(folder)
     data = run.meta.get("catalog") or {}
-    images = int(data.get("images", len(run.catalog)))
+    images = _images(run)
     front = {
         "pretty_name": str(data.get("name", folder.name)),
         "task_categories": ["text-to-image"],
@@ -149,27 +143,29 @@ def dataset_card(folder: Path) -> str:
         "files that could not be read": int(data.get("skipped", 0)),
     }
     return DATASET.format(
-        front=_front(front),
-        name=escaped(front["pretty_name"]),
-        images=images,
-        fingerprint=_fingerprint(run),
+        **_common(run, front, str(front["pretty_name"])),
         facts="\n".join(f"| {what} | {count:,} |" for what, count in facts.items()),
         excluded=_excluded(data.get("excluded") or []),
         prompts=len(run.prompts),
-        models=len(run.models),
-        warning=_warning(run),
-        body=_body(run),
     )
 
 
-def _front(values: dict[str, Any]) -> str:
-    told = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    return f"---\n{LICENCE}{told}---\n"
+def _common(run: RunResults, front: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what both cards say."""
+    told = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    return {
+        "front": f"---\n{LICENCE}{told}---\n",
+        "name": escaped(name),
+        "images": _images(run),
+        "models": len(run.models),
+        "fingerprint": (run.meta.get("fingerprints") or {}).get("catalog", "unknown"),
+        "warning": _warning(run),
+        "body": markdown(run).partition("\n")[2].strip() + "\n",  # the card has a title already
+    }
 
 
-def _body(run: RunResults) -> str:
-    """Return the run's summary; its title is that of the card already."""
-    return markdown(run).partition("\n")[2].strip() + "\n"
+def _images(run: RunResults) -> int:
+    return int((run.meta.get("catalog") or {}).get("images", len(run.catalog)))
 
 
 def _warning(run: RunResults) -> str:
@@ -223,10 +219,6 @@ def _excluded(excluded: list[Any]) -> str:
         for each in excluded
     ]
     return "Excluded before training:\n\n" + "\n".join(lines) + "\n"
-
-
-def _fingerprint(run: RunResults) -> str:
-    return str((run.meta.get("fingerprints") or {}).get("catalog", "unknown"))
 
 
 def _slug(data: dict[str, Any]) -> str:

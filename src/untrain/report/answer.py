@@ -26,7 +26,7 @@ from untrain.report.tables.effects import (
 )
 from untrain.report.words import (
     NOTHING,
-    direction,
+    Estimate,
     effect_in_words,
     in_numbers,
     number,
@@ -149,21 +149,18 @@ def _first_sentence(
     if together:
         words = words.replace("for a prompt", "for each prompt, of all prompts together,")
         whose = "a prompt’s pictures"
-    said = plainly(*_figures(main), unit, alpha, whose)
+    found = Estimate.of(main, unit, alpha)
+    said = plainly(found, whose)
     start = f"For models trained without {words}, {said}"
     random = others[(others["arm"] == Arm.RANDOM_UNIFORM) & others["effect"].notna()]
     if random.empty:
         return f"{start}."
     row = random.iloc[0]
     beside = arm_words(row["arm"], row["k"]) + (" for each" if together else "")
-    told = direction(row["low"], row["high"], row["p_value"], alpha)
-    if told == direction(main["low"], main["high"], main["p_value"], alpha) == NOTHING:
+    control = Estimate.of(row, unit, alpha)
+    if control.direction == found.direction == NOTHING:
         return f"{start}, nor for models trained without {beside}."
-    return f"{start}; without {beside}, {plainly(*_figures(row), unit, alpha, whose)}."
-
-
-def _figures(row: pd.Series) -> tuple[float, float, float, float]:
-    return row["effect"], row["low"], row["high"], row["p_value"]
+    return f"{start}; without {beside}, {plainly(control, whose)}."
 
 
 def _numbers_sentence(main: pd.Series, others: pd.DataFrame, unit: str, alpha: float) -> str:
@@ -177,7 +174,7 @@ def _numbers_sentence(main: pd.Series, others: pd.DataFrame, unit: str, alpha: f
 
 
 def _numbers(row: pd.Series, unit: str, alpha: float) -> str:
-    return in_numbers(*_figures(row), unit, alpha)
+    return in_numbers(Estimate.of(row, unit, alpha))
 
 
 def _equivalent_sentence(main: pd.Series, equivalent: Sequence[Mapping[str, Any]]) -> str:
@@ -193,7 +190,7 @@ def _control_sentence(measured: pd.DataFrame, main: pd.Series, unit: str, alpha:
     control = measured[(measured["arm"] == Arm.FAMILY) & (main["arm"] != Arm.FAMILY)]
     if control.empty:
         return ""
-    said = effect_in_words(*_figures(control.iloc[0]), unit, alpha, "its pictures")
+    said = effect_in_words(Estimate.of(control.iloc[0], unit, alpha), "its pictures")
     return f"Positive control: without {arm_words(Arm.FAMILY)}, {said}."
 
 

@@ -16,7 +16,7 @@ from untrain.report.headline import headline
 from untrain.report.notes import by_gravity, warnings
 from untrain.report.tables.differences import difference_sentence
 from untrain.report.tables.effects import overall_table, split_controls, verdict_counts
-from untrain.report.words import effect_in_words, number
+from untrain.report.words import Estimate, effect_in_words, number
 from untrain.runs.results import RunResults
 
 NO_CAPTIONS, TOO_FEW, NO_TIME, REFUSED = "no-captions", "too-few", "no-time", "refused"
@@ -173,8 +173,7 @@ def _overall(run: RunResults) -> dict[str, pd.Series]:
 
 
 def _effect(run: RunResults, row: pd.Series) -> str:
-    figures = (row["effect"], row["low"], row["high"], row["p_value"])
-    return effect_in_words(*figures, run.unit, run.alpha, "its pictures")
+    return effect_in_words(Estimate.of(row, run.unit, run.alpha), "its pictures")
 
 
 def _control_sentence(run: RunResults) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from untrain.evaluation.measurement import amount, is_bits
 
@@ -80,21 +80,41 @@ _PARTS = {"token": "token", "dim": "value"}
 """What a measure in bits is counted in, as people say it."""
 
 
-def direction(low: float, high: float, p: float, alpha: float = 0.05) -> int:
-    """Return what an effect tells: `WORSE`, `BETTER`, or `NOTHING` that can be told from zero.
+class Estimate(NamedTuple):
+    """An effect with what is known of it.
 
-    Parameters
+    Attributes
     ----------
-    low, high : float
-        Its 95 % interval; NaN or infinite where it has no end.
+    effect, low, high : float
+        With its 95 % interval; NaN or infinite where that has no end.
     p : float
-        One-sided, against effects above zero. Where there is none, the interval decides.
+        One-sided, against effects above zero; NaN where nothing was tested.
+    unit : str
     alpha : float
         The level of the run's tests.
     """
-    if p <= alpha or (math.isnan(p) and low > 0):
-        return WORSE
-    return BETTER if high < 0 else NOTHING
+
+    effect: float
+    low: float
+    high: float
+    p: float
+    unit: str
+    alpha: float = 0.05
+
+    @classmethod
+    def of(cls, row: Any, unit: str, alpha: float = 0.05) -> Self:
+        """Return that of a row of effects."""
+        return cls(row.effect, row.low, row.high, row.p_value, unit, alpha)
+
+    @property
+    def direction(self) -> int:
+        """`WORSE`, `BETTER`, or `NOTHING` that can be told from zero.
+
+        Where there is no p, the interval decides.
+        """
+        if self.p <= self.alpha or (math.isnan(self.p) and self.low > 0):
+            return WORSE
+        return BETTER if self.high < 0 else NOTHING
 
 
 def likelier(bits: float) -> str:
@@ -128,65 +148,49 @@ def _rounded(factor: float) -> str:
     )
 
 
-def plainly(
-    effect: float,
-    low: float,
-    high: float,
-    p: float,
-    unit: str,
-    alpha: float = 0.05,
-    of: str = "the picture",
-) -> str:
+def plainly(found: Estimate, of: str = "the picture") -> str:
     """Return what an effect means as a sentence's end, without its numbers.
 
     "Without these images, " + it: "each token of the picture is about 14 times less likely".
+    Probabilities are only known of effects in bits.
 
     Parameters
     ----------
-    effect, low, high, p : float
-        As of `direction`.
-    unit : str
-        Of the effect; probabilities are only known of bits.
-    alpha : float
+    found : Estimate
     of : str
         Whose pictures.
     """
-    told = direction(low, high, p, alpha)
-    if math.isnan(effect):
+    if math.isnan(found.effect):
         return "the effect could not be measured"
-    if told == NOTHING:
+    if found.direction == NOTHING:
         return "there is no difference that this run can tell"
-    if is_bits(unit):
-        kind = unit.partition("/")[2]
-        return f"each {_PARTS.get(kind, kind)} of {of} is {likelier(effect)}"
-    return f"models are {'worse' if told == WORSE else 'better'} at {of}"
+    if is_bits(found.unit):
+        kind = found.unit.partition("/")[2]
+        return f"each {_PARTS.get(kind, kind)} of {of} is {likelier(found.effect)}"
+    return f"models are {'worse' if found.direction == WORSE else 'better'} at {of}"
 
 
-def briefly(
-    effect: float, low: float, high: float, p: float, unit: str, alpha: float = 0.05
-) -> str:
+def briefly(found: Estimate) -> str:
     """Return what an effect means in a few words, for under a picture or in a cell.
 
     Examples
     --------
-    >>> briefly(3.84, 3.58, 4.10, 0.0005, "bits/token")
+    >>> briefly(Estimate(3.84, 3.58, 4.10, 0.0005, "bits/token"))
     'about 14 times less likely'
-    >>> briefly(0.02, -0.09, 0.13, 0.35, "bits/token")
+    >>> briefly(Estimate(0.02, -0.09, 0.13, 0.35, "bits/token"))
     'no difference seen'
     """
-    if math.isnan(effect):
+    if math.isnan(found.effect):
         return "not measured"
-    told = direction(low, high, p, alpha)
-    if told == NOTHING:
+    if found.direction == NOTHING:
         return "no difference seen"
-    if is_bits(unit):
-        return likelier(effect)
-    return f"{number(abs(effect))} {'worse' if told == WORSE else 'better'}"
+    if is_bits(found.unit):
+        return likelier(found.effect)
+    way = "worse" if found.direction == WORSE else "better"
+    return f"{number(abs(found.effect))} {way}"
 
 
-def in_numbers(
-    effect: float, low: float, high: float, p: float, unit: str, alpha: float = 0.05
-) -> str:
+def in_numbers(found: Estimate) -> str:
     """Return the numbers of an effect with its unit: what `plainly` leaves out.
 
     An effect that cannot be told from zero is given as the range that it lies in, because its
@@ -194,41 +198,31 @@ def in_numbers(
 
     Examples
     --------
-    >>> in_numbers(0.02, -0.09, 0.13, 0.35, "bits/token")
+    >>> in_numbers(Estimate(0.02, -0.09, 0.13, 0.35, "bits/token"))
     'between −0.090 and 0.13 bits/token, p = 0.35'
     """
-    known = open_ends(low, high)
-    p_part = f", {p_value(p)}" if p_value(p) else ""
-    finite = all(map(math.isfinite, known))
-    if direction(low, high, p, alpha) == NOTHING and finite:
-        return amount(f"between {number(low)} and {number(high)}", unit) + p_part
+    low, high = open_ends(found.low, found.high)
+    p_part = f", {p_value(found.p)}" if p_value(found.p) else ""
+    if found.direction == NOTHING and math.isfinite(low) and math.isfinite(high):
+        return amount(f"between {number(low)} and {number(high)}", found.unit) + p_part
     ends = interval(low, high)
     ends_part = f", 95\N{NO-BREAK SPACE}% interval {ends}" if ends != "—" else ""
-    return amount(number(effect), unit) + ends_part + p_part
+    return amount(number(found.effect), found.unit) + ends_part + p_part
 
 
-def effect_in_words(
-    effect: float,
-    low: float,
-    high: float,
-    p: float,
-    unit: str,
-    alpha: float = 0.05,
-    of: str = "the picture",
-) -> str:
+def effect_in_words(found: Estimate, of: str = "the picture") -> str:
     """Return an effect in words that people have, its numbers in brackets after them.
 
     The one place where an effect becomes text: of the page, the terminal, the server and Python.
 
     Examples
     --------
-    >>> effect_in_words(3.84, 3.58, 4.10, 0.0005, "bits/token").replace("\\N{NO-BREAK SPACE}", " ")
+    >>> told = effect_in_words(Estimate(3.84, 3.58, 4.10, 0.0005, "bits/token"))
+    >>> told.replace("\\N{NO-BREAK SPACE}", " ")
     'each token of the picture is about 14 times less likely (3.84 bits/token, 95 % interval \
 3.58–4.10, p = 0.0005)'
-    >>> effect_in_words(0.02, -0.09, 0.13, 0.35, "bits/token")
+    >>> effect_in_words(Estimate(0.02, -0.09, 0.13, 0.35, "bits/token"))
     'there is no difference that this run can tell (between −0.090 and 0.13 bits/token, p = 0.35)'
     """
-    said = plainly(effect, low, high, p, unit, alpha, of)
-    if math.isnan(effect):
-        return said
-    return f"{said} ({in_numbers(effect, low, high, p, unit, alpha)})"
+    said = plainly(found, of)
+    return said if math.isnan(found.effect) else f"{said} ({in_numbers(found)})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -61,6 +62,19 @@ class State:
         """Take what a progress bar says."""
         self.what, self.done, self.total = what, done, total
 
+    @contextmanager
+    def until_ready(self) -> Iterator[None]:
+        """Watch the work of the block: at its end this is ready, or has the error."""
+        try:
+            with watched(self.told):
+                yield
+            self.ready = True
+        except UntrainError as error:
+            self.error = str(error)
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}"
+            raise
+
 
 class Copies:
     """The copies in a catalogue: equal files at once, near copies once somebody asks for them.
@@ -88,12 +102,5 @@ class Copies:
                 threading.Thread(target=self._look, daemon=True, name="near copies").start()
 
     def _look(self) -> None:
-        try:
-            with watched(self.state.told):
-                self.near = duplicate_groups(self._catalog)
-            self.state.ready = True
-        except UntrainError as error:
-            self.state.error = str(error)
-        except Exception as error:
-            self.state.error = f"{type(error).__name__}: {error}"
-            raise
+        with self.state.until_ready():
+            self.near = duplicate_groups(self._catalog)

@@ -6,12 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from untrain.core.notebook import code_html
-from untrain.core.text import for_page
-from untrain.report.page.templates import read_asset
+from untrain.report.page.templates import environment, read_asset
 
 ASSETS = {
     "style.css": "text/css",
@@ -20,23 +15,13 @@ ASSETS = {
 }
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("untrain.serve", "templates"),
-        autoescape=True,
-        finalize=for_page,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["with_code"] = lambda text: Markup(code_html(str(text)))
-    return environment
-
-
 def page(template: str, **values: Any) -> str:
     """Return a page filled in; a missing value is an error."""
-    return _environment().get_template(f"{template}.html.j2").render(**values)
+    return (
+        environment("untrain.serve", "templates")
+        .get_template(f"{template}.html.j2")
+        .render(**values)
+    )
 
 
 @cache

@@ -16,9 +16,8 @@ import numpy as np
 from PIL import Image
 
 from untrain.catalogs.base import Catalog
-from untrain.core.errors import InputError, UntrainError
+from untrain.core.errors import InputError
 from untrain.core.notes import Note
-from untrain.core.progress import watched
 from untrain.encoders.base import Encoder
 from untrain.search.trace import Trace, Tracer
 from untrain.serve.keeping import Copies, Latest, State
@@ -135,20 +134,13 @@ class Shelf:
         return thread
 
     def _open(self) -> None:
-        try:
-            with watched(self.state.told):
-                catalog, encoder = self._opening()
-                tracer = Tracer(catalog, encoder, self._index)
-                if len(catalog):
-                    tracer.trace({"": np.full((8, 8, 3), 255, np.uint8)}, top=1)  # wakes everything
-                tracer.words  # noqa: B018
+        with self.state.until_ready():
+            catalog, encoder = self._opening()
+            tracer = Tracer(catalog, encoder, self._index)
+            if len(catalog):
+                tracer.trace({"": np.full((8, 8, 3), 255, np.uint8)}, top=1)  # wakes everything
+            tracer.words  # noqa: B018
             self._tracer = tracer
-            self.state.ready = True
-        except UntrainError as error:
-            self.state.error = str(error)
-        except Exception as error:
-            self.state.error = f"{type(error).__name__}: {error}"
-            raise
 
     @property
     def ready(self) -> bool:

@@ -27,6 +27,7 @@ from untrain.report.ranking import (
 )
 from untrain.report.tables import effects as tables
 from untrain.report.words import (
+    Estimate,
     bare_p,
     briefly,
     in_numbers,
@@ -225,8 +226,8 @@ def own_words(line: Any, run: RunResults) -> dict[str, str]:
     if not math.isfinite(line.effect):
         return {"words": "", "figures": ""}
     what = "the images of its family" if line.arm == "family" else "the images found for it"
-    numbers = (line.effect, line.low, line.high, line.p_value, run.unit, run.alpha)
-    return {"words": f"Without {what}, {plainly(*numbers)}.", "figures": tied(in_numbers(*numbers))}
+    own = Estimate.of(line, run.unit, run.alpha)
+    return {"words": f"Without {what}, {plainly(own)}.", "figures": tied(in_numbers(own))}
 
 
 def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
@@ -240,10 +241,9 @@ def _arm_bars(run: RunResults) -> dict[str, list[dict[str, Any]]]:
     cards: dict[str, list[dict[str, Any]]] = {}
     for line, bar in zip(rows(found), bars, strict=True):
         images = held.get((line.prompt_id, line.arm, line.k), line.k)
-        numbers = (line.effect, line.low, line.high, line.p_value, run.unit, run.alpha)
         entry = {
             "arm": arm_label(line.arm) + (f", {images:g}" if images > 0 else ""),
-            "says": briefly(*numbers),
+            "says": briefly(Estimate.of(line, run.unit, run.alpha)),
             "note": _why(line, images),
             "effect": number(line.effect, 3),
             "interval": interval(line.low, line.high, 3),

@@ -12,7 +12,7 @@ from untrain.report.page.cards import own_words
 from untrain.report.page.gallery import Gallery
 from untrain.report.ranking import main_ranking
 from untrain.report.tables.effects import prompt_table
-from untrain.report.words import briefly
+from untrain.report.words import Estimate, briefly
 from untrain.runs.results import RunResults, rows
 
 IMAGES = 10  # training images of an example
@@ -107,9 +107,7 @@ def every_prompt(run: RunResults, gallery: Gallery) -> list[dict[str, Any]]:
                 "control": line.role == "control",
                 "verdict": line.verdict,
                 "pictures": list(zip(shown, ("with", "without"), strict=False)),
-                "words": briefly(
-                    line.effect, line.low, line.high, line.p_value, run.unit, run.alpha
-                ),
+                "words": briefly(Estimate.of(line, run.unit, run.alpha)),
             }
         )
     return found

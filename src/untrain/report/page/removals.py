@@ -9,7 +9,7 @@ import numpy as np
 
 from untrain.report.arms import arm_words
 from untrain.report.tables.effects import overall_table, single_effects
-from untrain.report.words import briefly, in_numbers, number, open_ends, tied
+from untrain.report.words import Estimate, briefly, in_numbers, number, open_ends, tied
 from untrain.runs.results import RunResults, rows
 
 MOST_DOTS = 60  # prompts drawn as dots of their own
@@ -48,14 +48,14 @@ def removals(run: RunResults) -> dict[str, Any]:
 
     lines = []
     for line, low, high, dots in found:
-        numbers = (line.effect, line.low, line.high, line.p_value, run.unit, run.alpha)
+        own = Estimate.of(line, run.unit, run.alpha)
         measured = math.isfinite(line.effect)
         lines.append(
             {
                 "what": arm_words(line.arm, line.k),
                 "arm": line.arm,
-                "words": briefly(*numbers) if measured else "nothing was removed",
-                "figures": tied(in_numbers(*numbers)) if measured else "",
+                "words": briefly(own) if measured else "nothing was removed",
+                "figures": tied(in_numbers(own)) if measured else "",
                 "naive": number(line.naive) if math.isfinite(line.naive) else "",
                 "at": place(line.effect),
                 "start": place(line.effect if math.isnan(low) else low),
