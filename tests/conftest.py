@@ -81,12 +81,11 @@ def tier_of(item: pytest.Item) -> str:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def quick_pdf() -> Iterator[None]:
-    """Spare the tests the thinning of fonts, half of what a small figure takes."""
-    from untrain.report.figures.style import STYLE
+def quick_figures() -> Iterator[None]:
+    """Draw figures as pages show them; `tests/report/figures` has them in all formats."""
+    from tests.helpers.figures import blank_figures
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(STYLE, "pdf.fonttype", 3)
+    with blank_figures():
         yield
 
 

@@ -42,27 +42,53 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+class Tabs:
+    """Tabs of the browser, one for each way of looking at a page: a new one takes longer."""
+
+    def __init__(self, chromium: Any) -> None:
+        self._chromium, self._tabs = chromium, {}
+        self.wrong: list[str] = []
+        self._address = ""
+
+    def open(self, address: str, link: str, width: int, options: dict[str, Any]) -> Any:
+        """Open a page in a tab that looks at pages in this way, from its top."""
+        ways = tuple(sorted(options.items()))
+        if ways not in self._tabs:
+            self._tabs[ways] = self._chromium.new_context(**options).new_page()
+            self._listen(self._tabs[ways])
+        tab = self._tabs[ways]
+        self._address = ""
+        tab.goto("about:blank")  # else a link within the page that is open would not load it anew
+        self._address = address
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.emulate_media(media="screen")
+        tab.mouse.move(0, 0)
+        tab.goto(address + link)
+        return tab
+
+    def _listen(self, tab: Any) -> None:
+        tab.on("console", lambda said: self.wrong.append(said.text))
+        tab.on("pageerror", lambda error: self.wrong.append(str(error)))
+        tab.on("request", lambda asked: self._note(asked.url))
+
+    def _note(self, url: str) -> None:
+        if not url.startswith(("data:", "about:", self._address or "about:")):
+            self.wrong.append(url)
+
+
+@pytest.fixture(scope="session")
+def tabs(chromium: Any) -> Tabs:
+    """The tabs in which reports are opened, test after test."""
+    return Tabs(chromium)
+
+
 @pytest.fixture
-def open_page(chromium: Any, folder: Path) -> Iterator[Open]:
+def open_page(tabs: Tabs, folder: Path) -> Iterator[Open]:
     """Return a function that opens a page; afterwards nothing was asked for, and nothing failed."""
-    contexts, wrong = [], []
+    tabs.wrong.clear()
 
     def opened(path: Path | None = None, link: str = "", width: int = 1280, **options: Any) -> Any:
-        view = {"width": width, "height": 900}
-        contexts.append(chromium.new_context(viewport=view, **options))
-        page = contexts[-1].new_page()
-        address = (path or folder / "report.html").as_uri()
-        page.on("console", lambda said: wrong.append(said.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda asked: wrong.append(asked.url) if foreign(asked.url) else None)
-
-        def foreign(url: str) -> bool:
-            return not url.startswith(("data:", address))
-
-        page.goto(address + link)
-        return page
+        return tabs.open((path or folder / "report.html").as_uri(), link, width, options)
 
     yield opened
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    assert tabs.wrong == []

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from safetensors.numpy import save_file
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
+from tests.helpers.figures import FONTS, real_figures
 from tests.helpers.reports import PROMPTS, make_run
 from untrain.report.figures import FIGURES, INLINE, Plot, drawn, figures
-from untrain.report.figures.effects import prompt_effects
+from untrain.report.figures.effects import effects_by_arm, prompt_effects
 from untrain.report.figures.embedding import Projection, projection, unpack
 from untrain.report.figures.search import agreement, score_table
 from untrain.report.figures.style import styled
@@ -30,6 +32,13 @@ from untrain.runs.results import read_results
 pytestmark = pytest.mark.pipeline  # whole reports
 
 LEVELS = [8, 5, 5, 5]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def all_formats() -> Iterator[None]:
+    """Everywhere else PNG and PDF are blank."""
+    with real_figures():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +103,13 @@ def test_a_figure_is_saved_in_three_formats(plots: list[Plot], tmp_path: Path) -
     starts = {path.name: path.read_bytes()[:4] for path in tmp_path.iterdir()}
     name = "effects-by-arm"
     assert starts == {f"{name}.svg": b"<?xm", f"{name}.png": b"\x89PNG", f"{name}.pdf": b"%PDF"}
+
+
+def test_letters_of_a_pdf_stay_letters(whole: Path) -> None:
+    with styled({"pdf.fonttype": FONTS}):
+        found = effects_by_arm(read_results(whole))
+    assert isinstance(found, Plot)
+    assert b"/FontFile2" in found.pdf and b"/Type3" not in found.pdf
 
 
 def test_figures_are_valid_svg_with_text_as_text(plots: list[Plot]) -> None:
