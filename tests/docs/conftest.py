@@ -112,7 +112,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="package")  # what it changes must not reach other tests
-def prepared(small: Path) -> Path:
+def prepared(small: Path) -> Iterator[Path]:
     """A folder such as the pages speak of: photos, prompts, an experiment, finished runs."""
     import untrain
 
@@ -140,19 +140,28 @@ def prepared(small: Path) -> Path:
             tokens = Path("runs", name, "queries.safetensors")
             samples = read_arrays(tokens)
             write_arrays(tokens, {k: np.roll(each, number, -1) for k, each in samples.items()})
-    return small
+    before = _linked(small)
+    yield small
+    assert _linked(small) == before, "a page changed a file in place that all pages share"
 
 
 LINKED = (".png", ".parquet", ".safetensors", ".svg", ".pdf")
 """Files that are only ever written anew under another name, never changed."""
 
 
+def _linked(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return size and time of the files that pages share."""
+    files = [path for path in folder.rglob("*") if path.suffix in LINKED]
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
 def _taken_over(source: str, target: str) -> None:
     """Link what is never changed in place, copy the rest."""
     if source.endswith(LINKED):
-        os.link(source, target)
-    else:
-        shutil.copy2(source, target)
+        with contextlib.suppress(OSError):  # not every file system can
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
 
 
 @pytest.fixture
