@@ -39,6 +39,13 @@ VALUES = (
     "{}",
     "2001-01-01",
 )
+SELDOM = ("3", "-1", "''", "'{}'", "text", '"\\n"', "[]", "{}")
+"""What is tried only in the slow tests: each has another beside it that is refused alike."""
+OFTEN = tuple(text for text in VALUES if text not in SELDOM)
+ALL = pytest.mark.parametrize(
+    "values",
+    [pytest.param(OFTEN, id="often"), pytest.param(SELDOM, id="seldom", marks=pytest.mark.slow)],
+)
 INSIDE = (
     "strict",
     "fresh",
@@ -80,12 +87,13 @@ def options_of(format: str) -> list[str]:
 CASES = [(format, option) for format in SAMPLES for option in options_of(format)]
 
 
+@ALL
 @pytest.mark.parametrize(("format", "option"), CASES)
 def test_no_option_of_a_format_ends_in_a_traceback(
-    untrain: Untrain, samples: Path, format: str, option: str
+    untrain: Untrain, samples: Path, format: str, option: str, values: tuple[str, ...]
 ) -> None:
     where = samples / SAMPLES[format]
-    for text in VALUES:
+    for text in values:
         value = yaml.safe_load(text)
         settings = {"data": {"format": format, "path": str(where), "options": {option: value}}}
         write_anew(Path("mine.yaml"), dumped({**settings, "prompts": {"texts": ["a"]}}))
@@ -120,12 +128,13 @@ RECIPES = [
 ]
 
 
+@ALL
 @pytest.mark.parametrize(("name", "preset", "setting"), RECIPES)
 def test_no_setting_of_a_model_ends_in_a_traceback(
-    untrain: Untrain, file: Path, name: str, preset: str, setting: str
+    untrain: Untrain, file: Path, name: str, preset: str, setting: str, values: tuple[str, ...]
 ) -> None:
     kept = "".join(line for line in file.read_text().splitlines(True) if "generator" not in line)
-    for text in VALUES:
+    for text in values:
         value = "{" + f"name: {name}, preset: {preset}, settings: {{{setting}: {text}}}" + "}"
         write_anew(file, f"{kept}generator: {value}\n")
         held(untrain, ("status", "mine.yaml"))
