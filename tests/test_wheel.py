@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from packaging.metadata import Metadata
 
 import untrain
 from tests.helpers.places import ROOT
@@ -39,6 +38,7 @@ def files_of(wheel: Path) -> dict[str, bytes]:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is built, so that no build is left in the checkout."""
     pytest.importorskip("setuptools", "77")
+    pytest.importorskip("packaging", "24.2")
     copy = tmp_path_factory.mktemp("source")
     without = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", copy / "src", ignore=without)
@@ -69,6 +69,8 @@ def test_the_wheel_holds_the_package_and_the_sdist_builds_it(source: Path, tmp_p
     }
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     assert files_of(built("wheel", unpacked, tmp_path / "again")) == wheel
+
+    from packaging.metadata import Metadata
 
     told = Metadata.from_email(wheel[info + "METADATA"])  # refuses what is not valid
     assert told.name == "untrain" and str(told.version) == untrain.__version__ == version("untrain")
