@@ -131,3 +131,21 @@ def test_a_runs_own_files_are_not_written_over(untrain: Untrain, micro_copy: Cop
         said = untrain(*command)
         assert said.code == 2 and "one of the files to be read" in " ".join(said.err.split())
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("weights", "weights.json"), ("calibrate", "calibration.json")]
+)
+def test_a_default_output_replaces_only_what_the_command_wrote(
+    untrain: Untrain,
+    tmp_path: Path,
+    micro_copy: Copy,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text('{"weights": "mine"}')
+    said = untrain(command, micro_copy())
+    assert said.code == 2 and "--out" in said.err
+    assert (tmp_path / name).read_text() == '{"weights": "mine"}'

@@ -9,7 +9,15 @@ import pytest
 
 from untrain.core.errors import InputError
 from untrain.core.schema import Kind
-from untrain.core.tables import EFFECTS, FORGET_SETS, MEASURES, PROMPTS, TABLES, VERDICTS
+from untrain.core.tables import (
+    EFFECTS,
+    FORGET_SETS,
+    MEASURES,
+    MODELS,
+    PROMPTS,
+    TABLES,
+    VERDICTS,
+)
 from untrain.core.vocabulary import Arm, Baseline, Design, Verdict
 
 ROWS = [
@@ -76,6 +84,23 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], message: str) -
     assert len(MEASURES.conform(pd.DataFrame([row]))) == 1
     with pytest.raises(InputError, match=message):
         MEASURES.conform(pd.DataFrame([row | change]))
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc", "..", "a/b", "a\\\\b"])
+def test_an_id_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "prompts.csv").write_text(f"prompt_id,prompt,family,role\n{name},a,,query\n")
+    with pytest.raises(InputError, match="leads out of the folder"):
+        PROMPTS.read(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../other/models/m", "/models/m", "models/../../m"])
+def test_a_model_elsewhere_is_refused(tmp_path: Path, path: str) -> None:
+    row = {"model_id": "B00", "seed": 1, "fingerprint": "f"}
+    MODELS.write(tmp_path, MODELS.of([{**row, "path": "models/m"}]))
+    assert MODELS.read(tmp_path)["path"].tolist() == ["models/m"]
+    MODELS.write(tmp_path, MODELS.of([{**row, "path": path}]))
+    with pytest.raises(InputError, match="leads out of the folder"):
+        MODELS.read(tmp_path)
 
 
 def test_a_word_that_is_none_of_the_known_ones_is_refused() -> None:

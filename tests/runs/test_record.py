@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from untrain.core.files import read_json, write_json
+from untrain.core.errors import Damaged
+from untrain.core.files import read_json, read_yaml, write_json
 from untrain.runs.record import COPY, RECORD, restore, write_record
 
 OLDER: dict[str, Any] = {"schema_version": 1, "stages": {"fit": {"state": "running"}}}
@@ -38,3 +40,17 @@ def test_a_whole_record_is_left_as_it_is(tmp_path: Path) -> None:
     before = [(tmp_path / name).stat().st_mtime_ns for name in (RECORD, COPY)]
     assert restore(tmp_path) == []
     assert [(tmp_path / name).stat().st_mtime_ns for name in (RECORD, COPY)] == before
+
+
+def test_paths_that_are_not_utf_8_are_read_again(tmp_path: Path) -> None:
+    record = {**RECORDED, "config": {"data": {"path": os.fsdecode(b"/data/caf\xe9")}}}
+    write_record(tmp_path, record)
+    assert read_json(tmp_path / RECORD) == record
+    restore(tmp_path)
+    assert read_yaml(tmp_path / "config.yaml") == record["config"]
+
+
+def test_other_halves_of_letters_are_no_record(tmp_path: Path) -> None:
+    (tmp_path / RECORD).write_text('{"schema_version": 1, "stages": {}, "name": "\\ud83d"}')
+    with pytest.raises(Damaged, match="half of a letter"):
+        read_json(tmp_path / RECORD)

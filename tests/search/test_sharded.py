@@ -116,6 +116,23 @@ def test_what_is_missing_is_made_and_nothing_else(
     assert write_shards(catalog, LayoutEncoder(), again, MADE_OF, rows=16) == 0
 
 
+@pytest.mark.parametrize(
+    "name", ["index.json", "shard-000001/features.npy", "shard-000001/scale.npy"]
+)
+def test_what_is_damaged_is_noticed_and_made_again(
+    catalog: Catalog, whole: Path, tmp_path: Path, name: str
+) -> None:
+    again = Path(shutil.copytree(whole, tmp_path / "again"))
+    data = bytearray((again / name).read_bytes())
+    data[len(data) * 3 // 4] ^= 1
+    (again / name).write_bytes(data)
+    with pytest.raises(InputError, match="untrain index"):
+        open_shards([again])
+    write_shards(catalog, LayoutEncoder(), again, MADE_OF, rows=16)
+    assert pack(again) == pack(whole)
+    len(open_shards([again]))
+
+
 def test_a_stop_keeps_what_is_finished(catalog: Catalog, whole: Path, tmp_path: Path) -> None:
     def stopped(encoder: LayoutEncoder, catalog: Catalog, ids: Sequence[str]) -> Features:
         for count, features in enumerate(here(encoder, catalog, ids)):

@@ -9,6 +9,7 @@ import pytest
 from untrain.core.errors import InputError
 from untrain.serve import listening
 from untrain.serve.listening import listen
+from untrain.serve.server import shown_of
 
 HERE = "127.0.0.1"
 
@@ -31,6 +32,13 @@ def test_without_a_wish_another_port_is_taken(monkeypatch: pytest.MonkeyPatch) -
 def test_an_address_of_another_machine_is_told() -> None:
     with pytest.raises(InputError, match=r"192\.0\.2\.1 port 8808: .*assign"):
         listen("192.0.2.1", None)
+
+
+def test_what_is_printed_can_be_opened() -> None:
+    assert shown_of("127.0.0.1", "127.0.0.1") == ["127.0.0.1"]
+    assert shown_of("::1", "::1") == ["[::1]"]
+    every = shown_of("0.0.0.0", "0.0.0.0")
+    assert every[0] == "127.0.0.1" and "0.0.0.0" not in every
 
 
 def test_small_answers_are_sent_at_once() -> None:

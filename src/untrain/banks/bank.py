@@ -37,6 +37,7 @@ from untrain.core.files import fingerprint, read_json, write_json
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
 from untrain.core.tensors import read_arrays, write_arrays
+from untrain.core.verifying import clear
 from untrain.evaluation import measures as ms
 from untrain.evaluation.equivalent import equivalent_table
 from untrain.experiment.pipeline import run_stages
@@ -99,6 +100,7 @@ def train_bank(run: Run, models: int = 64, shares: Sequence[float] = (0.5,)) -> 
     run_stages(run, "generate")
     with run.lock():
         run.trainer.prepare()
+        clear(run.path("bank"))
         _renew(run)
         groups = copy_groups(run.catalog)
         subsets = requested_subsets(known_models(run), models, shares, groups, run.config.seed)
@@ -185,7 +187,8 @@ def _renew(run: Run) -> None:
     if before:
         console.print("  bank: settings or pictures have changed; the bank is updated")
     disk.delete_file(run.path("bank", "outcomes.parquet"))
-    if now["models"] != before.get("models"):
+    # Where nothing is remembered, the fingerprints of the models tell which are of other settings.
+    if before and now["models"] != before.get("models"):
         disk.delete_file(run.path("bank", "models.parquet"))
     write_json(run.path("bank", "bank.json"), now)
 

@@ -15,9 +15,9 @@ from untrain.attribution.fitting import check_unseen
 from untrain.attribution.registry import check_ranking, every_attributor, is_search_ranking
 from untrain.banks.judging import Truth, judge, limits
 from untrain.core.errors import InputError
-from untrain.core.files import read_csv
 from untrain.core.notes import Note
 from untrain.core.progress import console
+from untrain.core.tables import PROMPTS
 from untrain.evaluation.lds import LEAST_MODELS, Estimate
 from untrain.runs.evidence import (
     CANDIDATES,
@@ -171,7 +171,7 @@ def _check(run: Run, k: int, candidates: int) -> None:
                 f"{run.folder} has no {name}: there are no generated pictures to be attributed. "
                 "Run the experiment first: `untrain run FILE`, then `untrain bank FILE`"
             )
-    drawn = read_csv(run.path("prompts.csv"), dtype=str, keep_default_na=False)
+    drawn = PROMPTS.read(run.folder)
     known = run.record.get("fingerprints", {}).get("catalog")
     asked = run.prompts[["prompt_id", "prompt"]].astype(str).to_numpy().tolist()
     if drawn[["prompt_id", "prompt"]].to_numpy().tolist() != asked or (

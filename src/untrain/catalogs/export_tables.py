@@ -21,6 +21,7 @@ from untrain.catalogs.choice import as_text
 from untrain.catalogs.formats import arrow_rows, tables, webdataset
 from untrain.core import disk
 from untrain.core.progress import track
+from untrain.core.text import json_line
 
 SHARD = 2**28  # bytes of images in a file, about
 GROUP = 256  # rows of a row group
@@ -48,7 +49,7 @@ def write_imagefolder(catalog: Catalog, folder: Path) -> None:
     with text_file(folder / "metadata.jsonl") as file:
         for image, (image_id, caption, _, attributes) in _with_files(catalog, folder):
             row = {"file_name": image, "id": image_id, "caption": caption, **attributes}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json_line(row) + "\n")
 
 
 def write_coco(catalog: Catalog, folder: Path) -> None:
@@ -60,7 +61,7 @@ def write_coco(catalog: Catalog, folder: Path) -> None:
         images.append({"id": image_id, "file_name": image, **attributes})
         annotations.append({"id": number, "image_id": image_id, "caption": caption})
     content = {"images": images, "annotations": annotations}
-    text = json.dumps(content, ensure_ascii=False)
+    text = json_line(content)
     disk.write_bytes(folder / "captions.json", text.encode())
 
 
@@ -80,7 +81,7 @@ def write_webdataset(catalog: Catalog, folder: Path) -> None:
                 more = attributes if named else {webdataset.OWN_ID: image_id, **attributes}
                 files = {_suffix(data): data, "txt": caption.encode()}
                 if more:
-                    files["json"] = json.dumps(more, ensure_ascii=False).encode()
+                    files["json"] = json_line(more).encode()
                 for suffix, content in files.items():
                     info = tarfile.TarInfo(f"{key}.{suffix}")
                     info.size = len(content)

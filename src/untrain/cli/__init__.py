@@ -44,6 +44,7 @@ from untrain.cli import (
 )
 from untrain.cli.group import Main
 from untrain.cli.stops import STOPPED, stopped, stopping_on_signals
+from untrain.core import commands
 from untrain.core.cache import deletion_told
 from untrain.core.errors import UntrainError, machine_fault
 from untrain.core.printing import Printer, escape, say
@@ -152,8 +153,12 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has not all letters shows "?"
-    with stopping_on_signals():
-        _run()
+    commands.typed(sys.argv[1:])
+    try:
+        with stopping_on_signals():
+            _run()
+    finally:
+        commands.typed(())
 
 
 def _run() -> NoReturn:

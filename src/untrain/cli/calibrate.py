@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from untrain.attribution.calibration import Calibration
 
 
+DEFAULT = Path("calibration.json")
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
     app.command("calibrate", rich_help_panel="Compare attributors")(calibrate)
@@ -35,7 +38,9 @@ def calibrate(
     method: str = typer.Option(
         ATTRIBUTOR, "--method", "-m", help="The attributor.", autocompletion=completion.attributors
     ),
-    out: Path = typer.Option(Path("calibration.json"), "--out", "-o", help="JSON file to write."),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help=f"JSON file to write (default: {DEFAULT})."
+    ),
     source: str = typer.Option(
         "", help="trial (forget sets; default where there is one) or bank (random halves)."
     ),
@@ -61,20 +66,24 @@ def calibrate(
     from untrain.api.calibration import coverage_on
     from untrain.attribution.calibration import Calibration
     from untrain.core.errors import InputError
-    from untrain.core.targets import check_file_target
+    from untrain.core.targets import check_default_target, check_file_target
     from untrain.runs.find import find_run
 
-    check_file_target(out)
+    file = out or DEFAULT
+    check_file_target(file)
     folders = [find_run(run) for run in runs or []]
     checked = [find_run(run) for run in check]
     if not folders and not checked:
         raise InputError("name runs to fit a calibration on, or with --check one to check it on")
     if folders:
-        check_file_target(out, [*folders, *checked])
+        sources = [*folders, *checked]
+        if out is None:
+            check_default_target(file, Calibration.load, sources)
+        check_file_target(file, sources)
         found = fit(folders, method, source or None, scale or None)
-        found.save(out)
+        found.save(file)
     else:
-        found = Calibration.load(out)
+        found = Calibration.load(file)
     covered = coverage_on(found, checked, source or None) if checked else None
     if as_json:
         print_json({**vars(found), "coverage": vars(covered) if covered else None})
@@ -85,7 +94,7 @@ def calibrate(
     if covered is not None:
         console.print(_coverage(covered, found.unit, checked))
     if folders:
-        say(f"calibration: {out}")
+        say(f"calibration: {file}")
 
 
 def _summary(found: Calibration) -> list[str]:

@@ -112,8 +112,10 @@ def serve(
             return opened, given or own
         return data.named(catalog), given
 
-    def opened(address: str) -> None:
+    def opened(address: str, *others: str) -> None:
         say(f"open {address} (Ctrl-C ends it)")
+        for other in others:
+            say(f"  or {other}")
         if browser:  # without the token: others see what programs are started with
             webbrowser.open(address.partition("#")[0])
 

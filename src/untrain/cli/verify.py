@@ -92,6 +92,8 @@ def _is_run(folder: Path) -> bool:
 
 def _of_files(found: Files) -> Iterator[str]:
     """Yield what is said of the files of a folder, each line with markup."""
+    from untrain.core.manifest import command_for
+
     for word, names in (("DAMAGED", found.damaged), ("MISSING", found.missing)):
         for name in names:
             yield f"[bold red]{word}[/]: {escape(name)}"
@@ -102,9 +104,12 @@ def _of_files(found: Files) -> Iterator[str]:
         f"{len(found.damaged)} damaged, {len(found.missing)} missing; of "
         f"{len(found.unrecorded)} nothing was recorded"
     )
-    if found.damaged or found.missing:
-        run = escape(str(found.folder))
-        yield f"to make again what belongs to stages: [bold]untrain run {run}[/]"
+    makers: dict[str, list[str]] = {}
+    for name in (*found.damaged, *found.missing):
+        makers.setdefault(command_for(found.folder, name), []).append(name)
+    for command, names in makers.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"to make {escape(names[0])}{more} again: [bold]{escape(command)}[/]"
 
 
 def _of_answer(found: Answer) -> Iterator[str]:

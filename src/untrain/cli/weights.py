@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from untrain.core.printing import Printer, escape, say
 if TYPE_CHECKING:
     from untrain.search.rank.weights import Weights
 
+DEFAULT = Path("weights.json")
 USEFUL = 0.1  # of the variance of effects, least; weights fitted on noise have about nothing
 
 
@@ -26,7 +28,9 @@ def weights(
     runs: list[Path] = typer.Argument(
         help="Folders of finished runs, or their names in ./runs.", autocompletion=completion.runs
     ),
-    out: Path = typer.Option(Path("weights.json"), help="JSON file to write."),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help=f"JSON file to write (default: {DEFAULT})."
+    ),
 ) -> None:
     """Fit weights of the metrics to the measured effects of forget sets.
 
@@ -36,20 +40,27 @@ def weights(
     Example: untrain weights runs/seed-1 runs/seed-2 --out weights.json
     """
     from untrain.attribution.fitting import fit_weights
-    from untrain.core.targets import check_file_target
+    from untrain.core.targets import check_default_target, check_file_target
     from untrain.runs.examples import read_examples
     from untrain.runs.find import find_run
+    from untrain.search.rank.weights import Weights
 
-    check_file_target(out)
+    def check(sources: Sequence[Path] = ()) -> None:
+        if out is None:
+            check_default_target(DEFAULT, Weights.load, sources)
+        else:
+            check_file_target(out, sources)
+
+    check()
     folders = [find_run(run) for run in runs]
-    check_file_target(out, folders)
+    check(folders)
     fitted = fit_weights([read_examples(folder) for folder in folders])
-    fitted.save(out)
+    fitted.save(out or DEFAULT)
     console = Printer()
     console.print(_table(fitted))
     for line in _summary(fitted):
         console.print(escape(line), soft_wrap=True)
-    say(f"weights: {out}")
+    say(f"weights: {out or DEFAULT}")
 
 
 def _table(fitted: Weights) -> Table:

@@ -41,7 +41,12 @@ def copy_file(source: Path, target: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON, whole or not at all."""
-    write_text(path, json_text(value, 2) + "\n")
+    write_bytes(path, json_file(value))
+
+
+def json_file(value: Any) -> bytes:
+    """Return what `write_json` writes."""
+    return (json_text(value, 2) + "\n").encode()
 
 
 def read_json(path: Path, checked: bool = True) -> Any:
@@ -51,13 +56,13 @@ def read_json(path: Path, checked: bool = True) -> Any:
     was changed.
     """
     with opened_whole(path, checked):
-        return parse_json(read_text(path, "TABLE", "utf-8"))
+        return parse_json(read_text(path, "TABLE", "utf-8"), names=True)
 
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file of untrain's own; one that holds none is `Damaged`."""
     with opened_whole(path):
-        return parse_yaml(read_text(path))[1]
+        return parse_yaml(read_text(path), names=True)[1]
 
 
 @contextmanager

@@ -24,8 +24,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from untrain.core import disk
+from untrain.core import commands, disk
 from untrain.core.errors import Damaged
 from untrain.core.marks import MARKER, beside, digest_of, digests_in, is_passing, marker_of
 from untrain.core.outside import open_regular
@@ -40,19 +41,6 @@ DEEPEST = 6
 COMING, WRITTEN, GONE = "?", "=", "-"
 MOST_KNOWN = 100_000
 MOST_LOGS = 100
-MAKERS = (
-    ("bank/", "untrain bank {run}"),
-    ("groups/", "untrain bank {run} --by ATTRIBUTE"),
-    ("results/shares-", "untrain shares {run} --by ATTRIBUTE"),
-    ("results/leaderboard", "untrain leaderboard {run}"),
-    ("ladder/", "untrain ladder {run}"),
-    ("results/fidelity", "untrain ladder {run}"),
-    ("results/membership", "untrain ladder {run}"),
-    ("results/distances", "untrain ladder {run}"),
-    ("unlearned/", "untrain unlearn {run} …"),
-    ("takedowns/", "untrain takedown … --run {run}"),
-)
-"""The commands that make other things than stages, by where they put them."""
 
 _logs: dict[Path, _Log] = {}
 _lost: dict[Path, set[str]] = {}
@@ -66,6 +54,7 @@ class _Log:
     path: Path
     written: dict[str, str] = field(default_factory=dict)
     coming: dict[str, str] = field(default_factory=dict)
+    made: dict[str, list[commands.Words]] = field(default_factory=dict)
     broken: int = 0
     _state: tuple[int, ...] = (0, 0, 0)
     _end: int = 0
@@ -89,7 +78,7 @@ class _Log:
                 # Another file, be it of the same number, which systems use again.
                 if self._end:
                     self.lose()
-                self.written, self.coming, self.broken = {}, {}, 0
+                self.written, self.coming, self.made, self.broken = {}, {}, {}, 0
                 self._end, self._last = 0, b""
             file.seek(self._end)
             added = file.read()
@@ -106,7 +95,7 @@ class _Log:
         try:
             if int(sum_, 16) != zlib.crc32(words):
                 raise ValueError
-            state, digest, name = json.loads(words)
+            state, digest, name, *made = json.loads(words)
         except ValueError:
             self.broken += bool(line.strip())
             return
@@ -122,6 +111,8 @@ class _Log:
                     del known[each]
         if state == WRITTEN:
             self.written[name] = digest
+            # What a stage wrote anew is that of the stage.
+            self.made[name] = commands.remembered(self.made.get(name, ()), made[0]) if made else []
 
     def lose(self) -> None:
         """Note that it is gone, and of what it was."""
@@ -143,7 +134,7 @@ def begin(folder: Path) -> None:
 def noted(target: Path, temporary: Path) -> Iterator[None]:
     """Note that a file or a marked folder takes the place of ``target`` in the block."""
     target, name = _absolute(target), ""
-    root = None if target.name in UNCHECKED or is_passing(target) else _root(target)
+    root = None if target.name in UNCHECKED or is_passing(target) else root_of(target)
     if root is None:
         yield
         return
@@ -166,7 +157,7 @@ def noted(target: Path, temporary: Path) -> Iterator[None]:
 def note_gone(target: Path) -> None:
     """Note that untrain deleted a file, or a folder that it had written."""
     target = _absolute(target)
-    if is_passing(target) or (root := _root(target)) is None:
+    if is_passing(target) or (root := root_of(target)) is None:
         return
     log, name = _log(root), target.relative_to(root).as_posix()
     for each in (name, f"{name}/{MARKER}"):
@@ -264,15 +255,27 @@ def not_as_written(path: Path, fault: object) -> Damaged:
 
 def _remedy(path: Path) -> str:
     path = _absolute(path)
-    root = _root(path)
+    root = root_of(path)
     if root is None:
         return (
             "What belongs to the cache is made again by itself, what belongs to a run by "
             "`untrain run` and the run's folder"
         )
-    name = path.relative_to(root).as_posix()
-    maker = next((made for start, made in MAKERS if name.startswith(start)), "untrain run {run}")
-    return f"`{maker.format(run=root)}` makes it again; `untrain verify {root}` checks all files"
+    command = command_for(root, path.relative_to(root).as_posix())
+    return f"To make it again: {command}; `untrain verify {root}` checks all files"
+
+
+def command_for(root: Path, name: str) -> str:
+    """Return what makes a file of a folder again, for people."""
+    log, run = _log(root), (root / RECORD).is_file()
+    known: list[commands.Words] = []
+    if log and (not run or commands.is_beside_stages(name)):
+        folders = list(Path(name).parents)[:-1]
+        places = (name, *(f"{folder.as_posix()}/{MARKER}" for folder in folders))
+        known = next((made for place in places if (made := log.made.get(place))), [])
+    if run and not (root / "takedowns").is_dir():  # the trial of one is a run like others
+        known = [words for words in known if words[0] != "takedown"]
+    return commands.told(known, name, root, run)
 
 
 def broken_lines(folder: Path) -> int:
@@ -313,7 +316,7 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
 
 
-def _root(path: Path) -> Path | None:
+def root_of(path: Path) -> Path | None:
     """Return the folder whose record has what is written at a path."""
     if path.name == RECORD:
         return path.parent
@@ -336,7 +339,10 @@ def _log(folder: Path) -> _Log | None:
 
 
 def _add(root: Path, state: str, digest: str, name: str) -> None:
-    words = json.dumps([state, digest, name]).encode()
+    line: list[Any] = [state, digest, name]
+    if state == WRITTEN and (made := commands.noted()):
+        line.append(made)
+    words = json.dumps(line).encode()
     disk.append_line(root / NAME, b"%08x %s\n" % (zlib.crc32(words), words))
     _log(root)  # is it the file that it was?
 

@@ -154,7 +154,7 @@ def _listed(folder: Path) -> frozenset[str] | None:
 def _content(folder: Path) -> dict[str, Any] | None:
     """Return what the marker of a folder says; None if there is none."""
     try:
-        content = parse_json(read_text(folder / MARKER, "TABLE", "utf-8"))
+        content = parse_json(read_text(folder / MARKER, "TABLE", "utf-8"), names=True)
         if content["written_by"] == "untrain" and all(isinstance(n, str) for n in content["files"]):
             return dict(content)
     except (OSError, ValueError, KeyError, TypeError):

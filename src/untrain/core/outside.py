@@ -141,15 +141,17 @@ def read_text(path: Path | str, kind: str = "TEXT", encoding: str = "utf-8-sig")
     return read_bytes(path, kind).decode(encoding)
 
 
-def parse_json(text: str | bytes, halves: bool = False) -> Any:
+def parse_json(text: str | bytes, halves: bool = False, names: bool = False) -> Any:
     """Return what JSON says; `ValueError` also where it nests too deeply, or is no text.
 
-    With ``halves``, halves of letters are taken: who asks for it deals with each of them.
+    With ``halves``, halves of letters are taken: who asks for it deals with each of them. With
+    ``names``, those that stand for bytes of a file's name that are not UTF-8 (`os.fsdecode`).
     """
     try:
         found = json.loads(text)
         if not halves and isinstance(text, str) and HALF_ESCAPED.search(text):
-            json.dumps(found, ensure_ascii=False).encode()
+            errors = "surrogateescape" if names else "strict"
+            json.dumps(found, ensure_ascii=False).encode(errors=errors)
     except RecursionError:
         raise ValueError("it nests too deeply") from None
     except UnicodeEncodeError as error:
@@ -185,8 +187,9 @@ def inflate(data: bytes, kind: str = "IMAGE") -> bytes:
 class _Strict(yaml.SafeLoader):
     """Plain YAML: no key twice, no alias inside what it stands for, nothing beyond reason."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, names: bool = False) -> None:
         super().__init__(stream)
+        self.errors = "surrogateescape" if names else "strict"
         self._within: list[str | None] = []  # the anchors of the nodes that are being read
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -206,7 +209,7 @@ class _Strict(yaml.SafeLoader):
     def construct_scalar(self, node: Any) -> Any:
         found = super().construct_scalar(node)
         try:
-            found.encode()
+            found.encode(errors=self.errors)
         except UnicodeEncodeError as error:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{half_letter(error)} is half of a letter", node.start_mark
@@ -256,15 +259,15 @@ def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
-    """Return YAML as nodes, which know their lines, and as values.
+def parse_yaml(text: str, names: bool = False) -> tuple[yaml.Node | None, Any]:
+    """Return YAML as nodes, which know their lines, and as values; ``names`` as `parse_json`.
 
     Raises
     ------
     yaml.YAMLError
         It is not valid; a key is there twice; an alias stands inside itself; it nests too deeply.
     """
-    loader = _Strict(text)
+    loader = _Strict(text, names)
     try:
         node = loader.get_single_node()
         if _size(node, {}) > MOST_NODES:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_csv, read_parquet, write_csv, write_parquet
+from untrain.core.text import is_part
 
 if TYPE_CHECKING:  # commands that read no table need not import it
     import pandas as pd
+
+FILE, BELOW = "file", "below"
 
 
 class Kind(StrEnum):
@@ -47,6 +50,9 @@ class Column:
         All that a text may be; any if empty.
     was : str
         The name that files written before had for it: `Table.read` takes them, nothing else does.
+    names : str
+        What its values name in the run folder: `FILE`, a file or folder by one part of a path, or
+        `BELOW`, one by a whole path. `Table.read` takes no others: the folder may be anybody's.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Column:
     optional: bool = False
     values: tuple[str, ...] = ()
     was: str = ""
+    names: str = ""
 
     @property
     def dtype(self) -> Any:
@@ -101,6 +108,18 @@ class Column:
                 f"{where}: {self.name} is '{other}'; expected {' or '.join(self.values)}"
             )
         return found
+
+    def check_names(self, values: pd.Series, where: str) -> None:
+        """Raise `InputError` for a value that leads out of the folder of a run."""
+        if not self.names:
+            return
+        for value in values.dropna().unique():
+            parts = str(value).split("/") if self.names == BELOW else [str(value)]
+            if not all(map(is_part, parts)):
+                raise InputError(
+                    f"{where}: {self.name} is '{value}', which leads out of the folder it should "
+                    "be in; expected a plain name"
+                )
 
 
 @dataclass(frozen=True)
@@ -209,7 +228,11 @@ class Table:
             table = read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
         else:
             table = read_parquet(path)
-        return self.conform(self._renamed(table), str(path))
+        found = self.conform(self._renamed(table), str(path))
+        for column in self.columns:
+            if column.names and column.name in found:
+                column.check_names(found[column.name], str(path))
+        return found
 
     def _renamed(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose columns have their present names."""

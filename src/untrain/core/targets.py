@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from untrain.core.errors import InputError
@@ -48,6 +48,37 @@ def check_file_target(path: Path | str, sources: Iterable[Path] = ()) -> Path:
             )
     _check_parents(target, path)
     return target
+
+
+def check_default_target(
+    path: Path, read: Callable[[Path], object], sources: Iterable[Path] = ()
+) -> Path:
+    """Return the file that a command writes if nobody names one: only over one of its own.
+
+    Parameters
+    ----------
+    path : Path
+        The default.
+    read : callable
+        Raises `InputError` or `OSError` for a file that the command did not write.
+    sources : iterable of Path
+        As of `check_file_target`.
+
+    Raises
+    ------
+    InputError
+        There is another file, or nothing can be written there.
+    """
+    target = check_file_target(path, sources)
+    if target.exists():
+        try:
+            read(target)
+        except (InputError, OSError):
+            raise InputError(
+                f"{path} is there already, and this command did not write it: name the file to "
+                f"write with --out (`--out {path}` replaces it)"
+            ) from None
+    return path
 
 
 def check_folder_target(path: Path | str) -> Path:

@@ -119,6 +119,21 @@ def json_text(value: Any, indent: int | None = None) -> str:
     return _ESCAPED_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], told)
 
 
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+
+
+def json_line(value: Any) -> str:
+    r"""Return JSON in letters on one line, whatever its reader takes for the end of a line.
+
+    Examples
+    --------
+    >>> print(json_line({"caption": "é\u2028!"}))
+    {"caption": "é\u2028!"}
+    """
+    told = json.dumps(value, ensure_ascii=False)
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", told)
+
+
 _FORMULA = re.compile(r"'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
 _MINUS = re.compile(r"(?<![\w-])-(?=[\d.])")
 
@@ -250,6 +265,17 @@ def is_file_name(text: str) -> bool:
         and not text.endswith((".", " "))
         and not RESERVED.fullmatch(text)
     )
+
+
+def is_part(text: str) -> bool:
+    r"""Tell whether text is one part of a path, which leads nowhere else.
+
+    Examples
+    --------
+    >>> is_part("p00"), is_part(".."), is_part("a/b"), is_part("a\\b"), is_part("")
+    (True, False, False, False, False)
+    """
+    return text not in ("", ".", "..") and not set(text) & set("/\\\0")
 
 
 def file_name(text: str) -> str:

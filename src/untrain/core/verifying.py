@@ -6,9 +6,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from untrain.core import disk
+from untrain.core.atomic import discard_folder
 from untrain.core.errors import Damaged
-from untrain.core.manifest import UNCHECKED, broken_lines, check, recorded
-from untrain.core.marks import MARKER, is_passing
+from untrain.core.manifest import (
+    UNCHECKED,
+    broken_lines,
+    check,
+    is_whole,
+    note_gone,
+    recorded,
+    root_of,
+)
+from untrain.core.marks import MARKER, is_marked, is_passing
+from untrain.core.printing import escape
+from untrain.core.progress import console
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,42 @@ def faults_below(root: Path, places: Iterable[str]) -> dict[str, str]:
         except (OSError, Damaged):
             found[name] = "damaged"
     return found
+
+
+def clear(place: Path) -> list[str]:
+    """Delete what is damaged below a folder of untrain's, so that it counts as not made yet.
+
+    A folder that was written at once goes with all that is in it. What is deleted is told, and its
+    names returned. Nobody else must be writing there.
+    """
+    root = root_of(place / MARKER)
+    if root is None and is_marked(place) and not is_whole(place):
+        discard_folder(place)
+    if root is None or not place.is_dir():
+        return []
+    within = place.resolve().relative_to(root.resolve()).as_posix()
+    inside = [name for name in recorded(root) if within == "." or name.startswith(f"{within}/")]
+    gone = []
+    for name in inside:
+        path = root / name
+        if not path.parent.is_dir():
+            continue
+        if path.name == MARKER:
+            is_whole(path.parent)  # which puts the marker back
+        try:
+            check(path)
+        except (OSError, Damaged):
+            marked = next((p for p in path.parents if p != root and is_marked(p)), None)
+            if marked and marked.is_relative_to(root):
+                discard_folder(marked)
+            elif path.exists():
+                disk.delete_file(path)
+                note_gone(path)
+            else:
+                continue
+            gone.append(name)
+            console.print(f"[yellow]{escape(name)} is damaged[/]: it is made again", soft_wrap=True)
+    return gone
 
 
 def _files(folder: Path) -> Iterator[Path]:

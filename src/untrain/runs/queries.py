@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import fingerprint, read_csv
+from untrain.core.files import fingerprint
 from untrain.core.images import read_picture
 from untrain.core.outside import read_bytes
 from untrain.core.tables import PROMPTS
@@ -70,7 +70,7 @@ def read_queries(folder: Path) -> Queries:
     table = folder / "prompts.csv"
     if not table.is_file():
         raise InputError(f"{folder} holds no generated pictures yet: it has no prompts.csv")
-    prompts = read_csv(table, dtype=str, keep_default_na=False)
+    prompts = PROMPTS.read(folder)
     texts = dict(zip(prompts["prompt_id"], prompts["prompt"], strict=True))
     keys = [
         (prompt_id, generation)

@@ -25,6 +25,7 @@ from typing import Any
 
 from untrain.core.errors import InputError
 from untrain.core.files import write_text
+from untrain.core.manifest import expected
 from untrain.core.outside import open_regular, read_bytes
 from untrain.core.text import one_line
 from untrain.core.verifying import verify as verify_files
@@ -105,13 +106,16 @@ def sign(folder: Path, key: Path) -> tuple[int, str]:
         raise InputError(
             f"{folder} is not as it was written ({named}): see `untrain verify {folder}`"
         )
+    for name in (SUMS, SIGNATURE):
+        _check_own(folder / name)
     sums = sums_of(folder)
     text = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
     made = _ssh_keygen("sign", "-n", NAMESPACE, "-f", key.absolute(), data=text.encode())
     if made.returncode or b"BEGIN SSH SIGNATURE" not in made.stdout:
         raise InputError(f"{key} cannot sign: {_said(made)}")
-    write_text(folder / SUMS, text)
+    # In this order, as a list without a signature counts as somebody else's.
     write_text(folder / SIGNATURE, made.stdout.decode("ascii"))
+    write_text(folder / SUMS, text)
     return len(sums), _key_of(folder / SIGNATURE, text.encode())
 
 
@@ -210,6 +214,16 @@ def _require_readable(path: Path, what: str) -> None:
         open_regular(path, "TEXT").close()
     except OSError as error:
         raise InputError(f"cannot read {what}, {path}: {error.strerror or error}") from error
+
+
+def _check_own(path: Path) -> None:
+    """Raise `InputError` if a file is there that `sign` would replace and did not write."""
+    signature = path.with_name(SIGNATURE)
+    if not path.exists() or expected(path):
+        return
+    if signature.is_file() and b"BEGIN SSH SIGNATURE" in read_bytes(signature):
+        return
+    raise InputError(f"{path} is there already, and untrain did not write it: move it elsewhere")
 
 
 def _key_of(signature: Path, data: bytes) -> str:

@@ -30,6 +30,7 @@ from untrain.core.marks import MARKER
 from untrain.core.outside import read_bytes
 from untrain.core.progress import bar
 from untrain.core.targets import check_folder_target
+from untrain.core.verifying import clear
 from untrain.core.vocabulary import SAMPLER
 from untrain.generators.base import Generator
 from untrain.generators.differentiable import differentiable, has_gradients
@@ -109,13 +110,13 @@ def unlearn_in_run(run: Run, asked: Asked) -> Path:
     absent = _absent(start) & run.catalog.index.keys()
     forget = known_ids(run.catalog, run.held_out, asked.ids)
     before = model_digest(start)
-    options = asdict(method)  # type: ignore[call-overload]
-    kind = kind_of(asked.method)
+    options, kind = asdict(method), kind_of(asked.method)  # type: ignore[call-overload]
     where = {**platform(run.generator.precision), "threads": torch.get_num_threads()}
     known_by = [untrain.__version__, before, run.catalog.fingerprint, sorted(forget), kind]
     key = fingerprint("unlearned-1", *known_by, options, asked.budget, seed, where)
     folder = asked.out or run.path(FOLDER, f"{kind}-{key[:12]}")
-    if _is_done(folder, key):
+    clear(folder)
+    if (folder / RECORD).is_file() and read_json(folder / RECORD).get("key") == key:
         return folder
     folder = check_folder_target(folder) if asked.out else folder
     blank = run.generator
@@ -253,10 +254,6 @@ def _absent(model: Path) -> set[str]:
     return found
 
 
-def _is_done(folder: Path, key: str) -> bool:
-    return (folder / RECORD).is_file() and read_json(folder / RECORD).get("key") == key
-
-
 def _from_run(run: Run, folder: Path) -> str:
     inside = folder.resolve().is_relative_to(run.folder.resolve())
     own = folder.resolve().relative_to(run.folder.resolve()) if inside else folder.resolve()
@@ -347,5 +344,4 @@ def _draw(run: Run, before: Generator, after: Generator, file: Path) -> None:
     contact_sheet(pictures, 2 * each, 96, labels).save(file)
 
 
-def _silent(n: int) -> None:
-    """Say nothing."""
+def _silent(n: int) -> None: ...

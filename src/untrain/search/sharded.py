@@ -8,7 +8,7 @@ machines and searched on many, and the answers of any shards merge into that of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,14 @@ import pyarrow as pa
 
 from untrain.catalogs.base import Catalog
 from untrain.core import disk
-from untrain.core.atomic import atomic_folder
-from untrain.core.errors import InputError
-from untrain.core.files import read_columns, read_json, write_columns, write_json
+from untrain.core.atomic import atomic_folder, discard_folder
+from untrain.core.errors import Damaged, InputError
+from untrain.core.files import fingerprint, read_columns, read_json, write_columns, write_json
+from untrain.core.marks import is_marked
 from untrain.core.progress import bar
 from untrain.core.targets import check_folder_target, valid_path
 from untrain.core.tensors import read_array, write_array
+from untrain.core.verifying import clear
 from untrain.encoders.base import Encoder, describe, pooled
 from untrain.encoders.embedding import BATCH, Embedding, here
 from untrain.search.retrieve.vectors import cosines, inverse_norms, nearly_best, unit
@@ -57,7 +59,10 @@ class Shard:
     @cached_property
     def images(self) -> pa.Table:
         """Columns ``image_id``, ``caption`` and ``content``, a row for each of the features."""
-        return read_columns(self.folder / "images.parquet", mapped=True)
+        try:
+            return read_columns(self.folder / "images.parquet", mapped=True)
+        except (OSError, ValueError) as error:
+            raise _lacking(self.folder, error) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,21 +178,26 @@ def open_shards(folders: Sequence[Path]) -> ShardedIndex:
                 f"({meta['encoder']['description']}) than that in {folders[0]} "
                 f"({about['description']}): search them one by one"
             )
-        for number in range(_count(meta["images"], meta["rows"])):
+        for number in range(-(-meta["images"] // meta["rows"])):
             path = _path(folder, number)
             try:
                 features, scale = (
                     read_array(path / f"{name}.npy") for name in ("features", "scale")
                 )
             except (OSError, ValueError) as error:
-                raise InputError(
-                    f"the index in {folder} lacks a shard ({error}): run `untrain index` again "
-                    "with the same catalogue and folder, which makes only what is missing"
-                ) from None
+                raise _lacking(path, error) from None
             shards.append(Shard(path, start, features, scale))
             start += len(features)
     assert about is not None
     return ShardedIndex(tuple(shards), about)
+
+
+def _lacking(shard: Path, error: Exception) -> InputError:
+    fault = f"{shard.name} is damaged" if isinstance(error, Damaged) else error
+    return InputError(
+        f"the index in {shard.parent} lacks a shard ({fault}): run `untrain index` again with the "
+        "same catalogue and folder, which makes only what is missing"
+    )
 
 
 def write_shards(
@@ -231,12 +241,8 @@ def write_shards(
         raise InputError(f"{catalog.name} has no images; expected at least one to index")
     encoder = pooled(encoder)
     name, options = made_of
-    about = {
-        "name": name,
-        "options": options,
-        "fingerprint": encoder.fingerprint,
-        "description": describe(encoder),
-    }
+    about = {"name": name, "options": options, "fingerprint": encoder.fingerprint}
+    about["description"] = describe(encoder)
     meta = {
         "version": VERSION,
         "catalog": catalog.name,
@@ -246,7 +252,9 @@ def write_shards(
         "encoder": about,
     }
     _begin(folder, meta)
-    count = _count(len(catalog), rows)
+    count = -(-len(catalog) // rows)
+    for number in range(count):
+        clear(_path(folder, number))
     missing = [number for number in range(count) if not _path(folder, number).exists()]
     sizes = [min(rows, len(catalog) - number * rows) for number in missing]
     ids = [
@@ -287,14 +295,20 @@ def _write(path: Path, catalog: Catalog, part: slice, features: np.ndarray) -> N
 
 def check_shards_target(folder: Path) -> None:
     """Raise `InputError` unless shards may be written to a folder: a new one, or an index."""
-    if not (valid_path(folder) / META).is_file():
+    inside = valid_path(folder)
+    if (inside / META).is_file():
+        return
+    there = inside.iterdir() if inside.is_dir() else [inside]
+    if not all(is_marked(path) for path in there):
         check_folder_target(folder)
 
 
 def _begin(folder: Path, meta: dict[str, Any]) -> None:
     """Write what the index is, or see that it is the one that was begun."""
-    if (folder / META).exists():
-        found = _read_meta(folder)
+    found = None
+    with suppress(Damaged):
+        found = (folder / META).exists() and _read_meta(folder)
+    if found:
         known = ("fingerprint", "images", "rows", "encoder")
         was, now = ([values[key] for key in known[:3]] for values in (found, meta))
         was.append(found["encoder"]["fingerprint"])
@@ -308,25 +322,27 @@ def _begin(folder: Path, meta: dict[str, Any]) -> None:
         return
     check_shards_target(folder)
     disk.make_folder(folder)
-    write_json(folder / META, meta)
+    disk.delete_file(folder / META)
+    for shard in folder.glob("shard-*"):  # of which catalogue and encoder is not known any more
+        discard_folder(shard)
+    write_json(folder / META, {**meta, "checksum": fingerprint(meta)})
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
+    again = "`untrain index CATALOG --out FOLDER` makes one"
     try:
-        meta: dict[str, Any] = read_json(folder / META)
+        found: dict[str, Any] = read_json(folder / META)
+        meta = {name: value for name, value in found.items() if name != "checksum"}
         if meta["version"] != VERSION:
             raise ValueError(f"it is of version {meta['version']}, this untrain reads {VERSION}")
-        return meta
+        if found.get("checksum", fingerprint(meta)) == fingerprint(meta):
+            return meta
+        raise Damaged
+    except Damaged:
+        raise Damaged(f"{folder / META} is not as it was written: {again} anew") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder} holds no index in shards ({error}); `untrain index CATALOG --out FOLDER` "
-            "makes one"
-        ) from None
+        raise InputError(f"{folder} holds no index in shards ({error}); {again}") from None
 
 
 def _path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:06d}"
-
-
-def _count(images: int, rows: int) -> int:
-    return -(-images // rows)

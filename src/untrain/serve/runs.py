@@ -8,6 +8,7 @@ from typing import Any
 
 from untrain.api.result import Result
 from untrain.core.errors import InputError, UntrainError
+from untrain.core.text import is_part
 from untrain.report.answer import answer_sentences
 from untrain.report.model_pairs import with_and_without
 from untrain.report.notes import warnings
@@ -221,7 +222,7 @@ def picture_file(folder: Path, model: str, prompt_id: str, number: int) -> Path:
 
 
 def _pictures_of(folder: Path, model: str, prompt_id: str) -> Path:
-    if any(part in ("", ".", "..") or "/" in part or "\\" in part for part in (model, prompt_id)):
+    if not (is_part(model) and is_part(prompt_id)):
         raise KeyError(prompt_id)
     return (folder / "queries" if model == "A" else folder / "generations" / model) / prompt_id
 

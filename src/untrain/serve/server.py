@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -38,7 +39,7 @@ def serve(
     host: str,
     listening: socket.socket,
     token: str | None,
-    opened: Callable[[str], None],
+    opened: Callable[..., None],
     public: str | None = None,
 ) -> None:
     """Serve until it is stopped.
@@ -51,7 +52,8 @@ def serve(
     token : str, optional
         Needed where others can reach the page; made then, if left out.
     opened : callable
-        Told the address when it answers: with the token behind ``#``, which no browser sends.
+        Told the address when it answers, with the token behind ``#``, which no browser sends; of
+        a host that stands for all of the machine's addresses, this machine's own and then those.
     public : str, optional
         Where others find the page behind a proxy.
 
@@ -70,9 +72,10 @@ def serve(
         public = origin_of(public)
     if token is None and (public or not here):
         token = secrets.token_urlsafe(24)
-    shown = f"[{host}]" if ":" in host else host
     app = make_app(shelf, names_of(host, address, port), token, public)
-    opened(f"{public or f'http://{shown}:{port}'}/" + (f"#token={token}" if token else ""))
+    behind = f"#token={token}" if token else ""
+    own = [f"http://{shown}:{port}" for shown in shown_of(host, address)]
+    opened(*(f"{each}/{behind}" for each in ([public] if public else own)))
     try:
         with listening:
             make_server(app).run(sockets=[listening])
@@ -149,6 +152,24 @@ def names_of(host: str, address: str, port: int) -> set[str]:
     known = {f"[{name}]" if ":" in name else name for name in names}
     usual = known - {ANY} if port == 80 else set()  # browsers leave this port out
     return {f"{name}:{port}" for name in known} | usual
+
+
+def shown_of(host: str, address: str) -> list[str]:
+    """Return the hosts to open a server by, as they stand in its addresses.
+
+    ``0.0.0.0`` and ``::`` cannot be opened: they stand for this machine, and for the address by
+    which others in its network reach it.
+    """
+    at = ipaddress.ip_address(address.partition("%")[0])
+    found = [host]
+    if at.is_unspecified:
+        found = ["127.0.0.1" if at.version == 4 else "::1"]
+        family = socket.AF_INET if at.version == 4 else socket.AF_INET6
+        elsewhere = "192.0.2.1" if at.version == 4 else "2001:db8::1"  # of documentation
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((elsewhere, 9))  # which sends nothing, and chooses the own address
+            found.append(asked.getsockname()[0])
+    return [f"[{each}]" if ":" in each else each for each in dict.fromkeys(found)]
 
 
 def _leave() -> None:

@@ -124,7 +124,7 @@ def _read(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     except UnicodeDecodeError:
         raise InputError(f"the experiment file {path} is not text (UTF-8)") from None
     try:
-        node, values = parse_yaml(text)
+        node, values = parse_yaml(text, names=_is_of_run(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)

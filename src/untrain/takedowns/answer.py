@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from untrain.catalogs.base import Catalog
 from untrain.core import disk
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, write_json, write_text
+from untrain.core.manifest import NAME as CHECKSUMS
+from untrain.core.manifest import begin, root_of
 from untrain.core.marks import is_leftover
 from untrain.core.progress import console
 from untrain.core.steps import Steps
 from untrain.core.targets import check_folder_target
 from untrain.core.text import lines
 from untrain.core.threads import default_threads, threads_set
+from untrain.core.verifying import clear
 from untrain.experiment.pipeline import run_stages
 from untrain.report.page.takedown import Pictures, takedown_page
 from untrain.runs.evidence import has_fitted_model
@@ -154,20 +158,39 @@ def _start(folder: Path, options: Options, out: Path) -> tuple[Request, str, Pat
     reference = as_folder(options.reference) if options.reference else request.reference
     target = out / reference
     started = target / STARTED
-    if started.is_file():
-        known = read_json(started).get("request")
+    clear(target)
+    if known := _known_request(target):
         if known != request.fingerprint:
             raise InputError(
                 f"{target} answers another request, or these files have changed since: give this "
                 "one another --reference"
             )
-    elif target.exists() and any(not is_leftover(path) for path in target.iterdir()):
+    elif target.exists() and any(not _is_begun(path) for path in target.iterdir()):
         check_folder_target(target)  # which refuses it
     disk.make_folder(target)
+    if root_of(started) is None:
+        begin(target)
     write_json(started, {"kind": record.KIND, "request": request.fingerprint})
     for each in request.unreadable:
         console.print(f"[yellow]left out:[/] {each.name}: {each.reason}", soft_wrap=True)
     return request, reference, target
+
+
+def _is_begun(path: Path) -> bool:
+    """Tell whether this is what a stop leaves before there is anything of a request."""
+    return is_leftover(path) or path.name == CHECKSUMS
+
+
+def _known_request(target: Path) -> str:
+    """Return the fingerprint of the request that is answered in a folder; empty if there is none.
+
+    The answer has it too, for where the file that the folder began with is gone.
+    """
+    if (target / STARTED).is_file():
+        return str(read_json(target / STARTED).get("request"))
+    with suppress(InputError, KeyError, TypeError):
+        return str(record.read_record(target)["request"]["fingerprint"])
+    return ""
 
 
 def _begin(request: Request, config: Config, options: Options) -> Config:

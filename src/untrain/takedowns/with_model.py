@@ -10,6 +10,7 @@ from untrain.core.outside import read_text
 from untrain.core.progress import console
 from untrain.core.steps import Steps
 from untrain.core.threads import default_threads, threads_set
+from untrain.core.verifying import clear
 from untrain.experiment.planned import in_words
 from untrain.runs.evidence import fitted_model
 from untrain.runs.run import Run
@@ -97,7 +98,8 @@ def taken_out(
 
     says = f"{says} without {len(ids)} images"
     done = steps.done("removal", says, [key, how, 1 if exactly else budget], work)
-    if not (run.folder / done["path"]).is_dir():  # somebody deleted it
+    clear(run.folder / done["path"])
+    if not (run.folder / done["path"]).is_dir():  # somebody deleted it, or it was damaged
         done = work()
     return {
         **done,

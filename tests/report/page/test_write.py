@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from tests.helpers.reports import CAPTION, PROMPTS, Page, add_comparison
+from untrain.core.files import write_json
 from untrain.report.page.embedded import EmbeddedPictures, data_uri
+from untrain.report.page.rewrite import CHOICE, shows_training_images
 from untrain.report.page.write import render, write_report
 from untrain.runs.results import read_results
 
@@ -195,6 +197,20 @@ def test_a_redacted_page_of_a_run_without_a_copy_test_says_so(run: Path) -> None
 
 
 # The folder may lack things -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", [False, True])
+@pytest.mark.parametrize("damage", [None, b"", b'{"training_images": 1}'])
+def test_what_the_page_may_show_survives_damage(
+    tmp_path: Path, choice: bool, damage: bytes | None
+) -> None:
+    write_json(tmp_path / "run.json", {})
+    choosing = tmp_path.joinpath(*CHOICE)
+    write_json(choosing, {"training_images": choice})
+    choosing.unlink()
+    if damage is not None:
+        choosing.write_bytes(damage)
+    assert shows_training_images(tmp_path) is choice
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path) -> None:

@@ -30,6 +30,7 @@ import pandas as pd
 from untrain.attribution.base import Evidence, Scores
 from untrain.banks.judging import Truth, judge, limits
 from untrain.catalogs.base import Catalog
+from untrain.core.columns import PROMPT
 from untrain.core.errors import InputError
 from untrain.core.files import read_csv, read_json, read_parquet
 from untrain.core.outside import read_bytes
@@ -118,6 +119,7 @@ class Benchmark:
         """The pictures that A generated; samples where A has any."""
         table = read_csv(self.folder / "queries.csv", dtype={"prompt_id": str})
         keys = tuple((str(p), int(g)) for p, g in table[["prompt_id", "generation"]].to_numpy())
+        PROMPT.check_names(table["prompt_id"], str(self.folder / "queries.csv"))
         texts = dict(zip(self.prompts["prompt_id"], self.prompts["prompt"], strict=True))
         pictures = PictureFiles([self.folder / "queries" / p / f"{g}.png" for p, g in keys])
         file = self.folder / "queries.safetensors"

@@ -34,6 +34,7 @@ from untrain.core.files import read_json, write_json
 from untrain.core.progress import console, track
 from untrain.core.schema import Table
 from untrain.core.tensors import read_arrays, write_arrays
+from untrain.core.verifying import clear
 from untrain.evaluation.measures import Surprise
 from untrain.experiment.pipeline import run_stages
 from untrain.experiment.stages.evaluate import pairs_of
@@ -125,6 +126,10 @@ def train_group_bank(
             "the pictures were given (generations.path): there is no model to train a bank of"
         )
     groups = groups_of(run.catalog, by, least)
+    folder = folder_of(run.folder, groups)
+    if folder.is_dir():
+        with run.lock():
+            clear(folder)
     wanted_models(run, groups, models, shares, leave_one_out)
     run.trainer.engine.check()
     run_stages(run, "generate")
@@ -132,7 +137,6 @@ def train_group_bank(
         for note in groups.notes:
             run.warn(note)
         run.trainer.prepare()
-        folder = folder_of(run.folder, groups)
         _renew(run, folder, groups)
         wanted = wanted_models(run, groups, models, shares, leave_one_out)
         _keep(folder, _train(run, groups, wanted), wanted.kept)

@@ -35,6 +35,7 @@ from untrain.core.files import fingerprint, read_json, read_parquet, write_json
 from untrain.core.printing import escape
 from untrain.core.progress import console
 from untrain.core.unlearning_tables import LADDER_OUTCOMES, LADDER_SETS, LADDER_TWINS
+from untrain.core.verifying import clear
 from untrain.generators.base import has_likelihood
 from untrain.runs.evidence import has_fitted_model
 from untrain.runs.queries import SAMPLES, queries_key, read_queries
@@ -82,6 +83,7 @@ def climb_ladder(run: Run, asked: Asked | None = None) -> Ladder:
     sets = check(run, asked)
     with run.lock():
         run.trainer.prepare()
+        clear(run.path("ladder"))
         rungs = Rungs.of(run, asked, sets)
         requests = rungs.requests
         trained, seconds = _train(run, requests)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from untrain.core.errors import InputError
-from untrain.core.files import read_json, write_json
+from untrain.core.errors import Damaged, InputError
+from untrain.core.files import json_file, read_json, write_json
+from untrain.core.manifest import expected
 
 CHOICE = ("results", "page.json")
 PUBLIC = "report-public.html"
@@ -64,6 +66,25 @@ def write_again(folder: Path) -> Path | None:
 
 
 def shows_training_images(folder: Path) -> bool:
-    """Tell whether a run's page was last requested with training images, the default."""
+    """Tell whether a run's page was last requested with training images, the default.
+
+    Also where the file that says so is damaged or gone, by the checksum that it had.
+    """
     known = folder.joinpath(*CHOICE)
-    return bool(read_json(known)["training_images"]) if known.is_file() else True
+    try:
+        return bool(read_json(known)["training_images"])
+    except FileNotFoundError:
+        return _choice_that_was(known) is not False
+    except Damaged:
+        if (choice := _choice_that_was(known)) is None:
+            raise
+        return choice
+
+
+def _choice_that_was(known: Path) -> bool | None:
+    wanted = expected(known)
+    for choice in (False, True):
+        data = json_file({"training_images": choice})
+        if hashlib.sha256(data).hexdigest() in wanted:
+            return choice
+    return None
