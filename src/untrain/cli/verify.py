@@ -107,9 +107,9 @@ def _of_files(found: Files) -> Iterator[str]:
     makers: dict[str, list[str]] = {}
     for name in (*found.damaged, *found.missing):
         makers.setdefault(command_for(found.folder, name), []).append(name)
-    for command, names in makers.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield f"to make {escape(names[0])}{more} again: [bold]{escape(command)}[/]"
+    for command, made in makers.items():
+        more = f" and {len(made) - 1} more" if len(made) > 1 else ""
+        yield f"to make {escape(made[0])}{more} again: [bold]{escape(command)}[/]"
 
 
 def _of_answer(found: Answer) -> Iterator[str]:
