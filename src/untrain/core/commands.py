@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from untrain.core.marks import MARKER
 from untrain.core.text import one_line
 
 _OPTIONS = {
@@ -80,9 +81,16 @@ def remembered(known: Sequence[Words], words: Any) -> list[Words]:
     return [each for each in known if _kind(each) != _kind(words)] + [words]
 
 
-def is_beside_stages(name: str) -> bool:
-    """Tell whether a file of a run is, or may be, of what no stage made, by its name."""
-    return name.startswith(("models/", *(start for start, _ in MAKERS)))
+def of_file(made: Mapping[str, list[Words]], name: str, folder: Path, run: bool) -> str:
+    """Return what makes a file again, for people; ``made`` has the commands of files by name."""
+    known: list[Words] = []
+    if not run or name.startswith(("models/", *(start for start, _ in MAKERS))):
+        folders = list(Path(name).parents)[:-1]
+        places = (name, *(f"{each.as_posix()}/{MARKER}" for each in folders))
+        known = next((made[place] for place in places if made.get(place)), [])
+    if run and not (folder / "takedowns").is_dir():  # the trial of one is a run like others
+        known = [words for words in known if words[0] != "takedown"]
+    return told(known, name, folder, run)
 
 
 def told(known: Iterable[Words], name: str, folder: Path, run: bool) -> str:

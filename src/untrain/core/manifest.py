@@ -257,25 +257,16 @@ def _remedy(path: Path) -> str:
     path = _absolute(path)
     root = root_of(path)
     if root is None:
-        return (
-            "What belongs to the cache is made again by itself, what belongs to a run by "
-            "`untrain run` and the run's folder"
-        )
+        by = "by itself, what belongs to a run by `untrain run` and the run's folder"
+        return f"What belongs to the cache is made again {by}"
     command = command_for(root, path.relative_to(root).as_posix())
     return f"To make it again: {command}; `untrain verify {root}` checks all files"
 
 
 def command_for(root: Path, name: str) -> str:
     """Return what makes a file of a folder again, for people."""
-    log, run = _log(root), (root / RECORD).is_file()
-    known: list[commands.Words] = []
-    if log and (not run or commands.is_beside_stages(name)):
-        folders = list(Path(name).parents)[:-1]
-        places = (name, *(f"{folder.as_posix()}/{MARKER}" for folder in folders))
-        known = next((made for place in places if (made := log.made.get(place))), [])
-    if run and not (root / "takedowns").is_dir():  # the trial of one is a run like others
-        known = [words for words in known if words[0] != "takedown"]
-    return commands.told(known, name, root, run)
+    log = _log(root)
+    return commands.of_file(log.made if log else {}, name, root, (root / RECORD).is_file())
 
 
 def broken_lines(folder: Path) -> int:
