@@ -38,7 +38,7 @@ from storing import store
 COMMANDS = (
     "bank runs/micro --models 4",
     "bank runs/micro --models 5 --share 0.3",
-    "bank runs/micro --by family --models 30 --share 0.5",
+    "bank runs/micro --by groups.csv --models 3 --share 0.4 --share 0.6",
     "leaderboard runs/micro --k 3",
     "ladder runs/micro -m fine_tuning -b 0.5 --seeds 1 --targeted 1 --random 0 --family 0",
     "unlearn runs/micro --ids ids.txt -m npo:rate=0.3 --budget 0.5",
@@ -82,6 +82,8 @@ def make(place: Path) -> None:
     run = open_run(micro(place))
     stages = {path.name for path in Path("runs/micro/models").iterdir()}
     ids = run.catalog.ids
+    rows = [f"{each},{'abc'[place % 3]}\n" for place, each in enumerate(ids)]
+    Path("groups.csv").write_text("".join(["image_id,group\n", *rows]))
     Path("ids.txt").write_text("".join(f"{each}\n" for each in ids[:2]))
     if not Path("photos").exists():
         export(run.catalog, [], Path("photos"), "folder")

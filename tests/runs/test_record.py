@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from untrain.core.errors import Damaged
+from untrain.core.errors import Damaged, InputError
 from untrain.core.files import read_json, read_yaml, write_json
+from untrain.runs.find import refuse_foreign
 from untrain.runs.record import COPY, RECORD, restore, write_record
 
 OLDER: dict[str, Any] = {"schema_version": 1, "stages": {"fit": {"state": "running"}}}
@@ -54,3 +55,8 @@ def test_other_halves_of_letters_are_no_record(tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text('{"schema_version": 1, "stages": {}, "name": "\\ud83d"}')
     with pytest.raises(Damaged, match="half of a letter"):
         read_json(tmp_path / RECORD)
+
+
+def test_a_run_in_a_folder_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not UTF-8"):
+        refuse_foreign(tmp_path / os.fsdecode(b"caf\xe9") / "runs" / "mine")

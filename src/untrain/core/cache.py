@@ -27,6 +27,7 @@ from untrain.core.locks import locked
 from untrain.core.manifest import check_folder
 from untrain.core.marks import MARKER, is_leftover, is_marked, mark
 from untrain.core.notes import Note
+from untrain.core.text import is_text
 
 VARIABLE = "UNTRAIN_CACHE"
 KINDS = (
@@ -47,6 +48,11 @@ def cache_folder(*parts: str) -> Path:
     """
     given = os.environ.get(VARIABLE)
     root = Path(given).expanduser() if given else user_cache_path("untrain", appauthor=False)
+    if not is_text(str(root)):
+        raise InputError(
+            f"the cache cannot be in {root}: a name in this path is not UTF-8; choose another "
+            f"place ({VARIABLE})"
+        )
     return root.joinpath(*parts)
 
 

@@ -9,6 +9,7 @@ from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import read_json
 from untrain.core.manifest import NAME as CHECKSUMS
 from untrain.core.marks import JUNK
+from untrain.core.text import is_text
 from untrain.runs.record import COPY, is_record
 
 RUNS = Path("runs")
@@ -56,7 +57,12 @@ def has_model(folder: Path) -> bool:
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raise `InputError` if a folder is not empty and not the folder of a run."""
+    """Raise `InputError` if a folder is not empty and not the folder of a run, or cannot be one."""
+    if not is_text(str(folder.absolute())):
+        raise InputError(
+            f"a run cannot be in {folder.absolute()}: a name in this path is not UTF-8, as those "
+            "must be where tables and weights are written; choose another place with --runs"
+        )
     if not folder.exists() or is_record(folder / RECORD) or is_record(folder / COPY):
         return
     if not folder.is_dir():
