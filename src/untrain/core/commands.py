@@ -139,8 +139,7 @@ def _known(arguments: Sequence[str]) -> Words:
             continue
         if option not in OPTIONS[command] or _names_code(value):
             return ()
-        is_path = option in PATHS or (option == "--by" and value.endswith(".csv"))
-        options += [option, _whole(value) if is_path else value]
+        options += [option, _whole(value) if option in PATHS else value]
     first = given[:1] if command in PLACES else []
     return (command, *map(_whole, first), *options)
 
