@@ -125,7 +125,8 @@ def main() -> None:
     rows = [*found["rows"], *cost()]
     print(*(f"{what}: {figure}" for what, figure in rows), *found["not_held"], sep="\n")
     if asked.store:
-        store("damage", rows, not_held=found["not_held"])
+        command = "python benchmarks/reliability/damage.py --folder damaged --store"
+        store("damage", rows, command=command, not_held=found["not_held"])
 
 
 def measure(count: int = 0, seconds: float = 1e9, folder: Path | None = None) -> dict[str, Any]:

@@ -171,6 +171,7 @@ def main() -> None:
         store(
             "damage-made",
             found["rows"],
+            command="python benchmarks/reliability/damage_made.py --folder damaged-made --store",
             heads=("what", "cases", "noticed, with a command", "the same bytes after it"),
             not_held=found["not_held"],
         )
