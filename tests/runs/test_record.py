@@ -60,3 +60,11 @@ def test_other_halves_of_letters_are_no_record(tmp_path: Path) -> None:
 def test_a_run_in_a_folder_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not UTF-8"):
         refuse_foreign(tmp_path / os.fsdecode(b"caf\xe9") / "runs" / "mine")
+
+
+def test_settings_that_were_deleted_are_written_again(tmp_path: Path) -> None:
+    write_record(tmp_path, {**RECORDED, "config": {"seed": 1}})
+    assert restore(tmp_path) == ["config.yaml"]
+    (tmp_path / "config.yaml").unlink()
+    assert restore(tmp_path) == ["config.yaml"]
+    assert read_yaml(tmp_path / "config.yaml") == {"seed": 1}

@@ -17,6 +17,8 @@ from untrain.experiment.stages.base import Stage
 from untrain.runs.run import Run
 
 MODELS = ("model_a.parquet", "models.parquet")
+SPARED = ("pictures/", "thumbnails/", "results/figures/", "results/tables/", "report-public.html")
+"""What people delete to save space, which is no reason to do a stage again."""
 
 
 def faults(run: Run, stage: Stage) -> dict[str, str]:
@@ -29,8 +31,7 @@ def faults(run: Run, stage: Stage) -> dict[str, str]:
         for name in markers:
             is_whole(run.path(name).parent)  # which puts the marker back
         found = faults_below(run.folder, _places(run, stage))
-    # Others than outputs may have been deleted to save space.
-    found = {name: fault for name, fault in found.items() if _counts(stage, name, fault)}
+    found = {name: fault for name, fault in found.items() if _counts(name, fault)}
     if run.record.get("checksums"):
         for output in stage.outputs:
             if run.path(output).exists() and not recorded_below(run.folder, [output]):
@@ -66,10 +67,8 @@ def digests(run: Run, stage: Stage) -> dict[str, str]:
     return recorded_below(run.folder, stage.outputs)
 
 
-def _counts(stage: Stage, name: str, fault: str) -> bool:
-    return fault != "missing" or not any(
-        name == place or name.startswith(f"{place}/") for place in stage.others
-    )
+def _counts(name: str, fault: str) -> bool:
+    return fault != "missing" or not name.startswith(SPARED)
 
 
 def _places(run: Run, stage: Stage) -> Iterable[str]:

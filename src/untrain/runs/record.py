@@ -64,6 +64,6 @@ def as_yaml(config: dict[str, Any]) -> str:
 def _is_whole(path: Path) -> bool:
     try:
         check(path)
-    except Damaged:
+    except (FileNotFoundError, Damaged):
         return False
     return path.is_file()
