@@ -108,6 +108,7 @@ def valid_path(path: Path) -> Path:
     try:
         target = path.expanduser().resolve()
         broken = path.expanduser().is_symlink() and not target.parent.exists()
+        broken |= target.is_symlink()  # from Python 3.13, a circle is left as it is
         too_long = any(len(os.fsencode(part)) > LONGEST for part in target.parts)
         if not too_long:
             target.exists()  # raises what a file system says of the whole path
