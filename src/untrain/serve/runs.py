@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from untrain.api.result import Result
-from untrain.core.errors import InputError, UntrainError
+from untrain.core.errors import Damaged, InputError, UntrainError
 from untrain.core.text import is_part
 from untrain.report.answer import answer_sentences
 from untrain.report.model_pairs import with_and_without
@@ -130,12 +130,22 @@ def written(folder: Path) -> tuple[tuple[int, int, int], ...]:
 def _answered(folder: Path) -> dict[str, Any]:
     """Return the first sentence of a run's answer, its verdicts counted, and what else it has."""
     found = dict(NOTHING)
-    with suppress(UntrainError):
+    try:
         read = read_results(folder)
         found["answer"] = answer_sentences(read)[0]
         found["tally"], found["withheld"] = tally(read), read.withheld
+    except Damaged as error:
+        found["answer"] = _sentence(error)
+    except UntrainError:  # it has no results yet
+        pass
     found["results"] = [section["title"] for section in sections_of(folder, [])]
     return found
+
+
+def _sentence(error: Damaged) -> str:
+    """Return what is damaged, and what makes it again."""
+    words = str(error)
+    return words[:1].upper() + words[1:] + "."
 
 
 def run_parts(name: str, folder: Path) -> dict[str, Any]:
@@ -156,12 +166,16 @@ def run_parts(name: str, folder: Path) -> dict[str, Any]:
     }
     result = Result(folder)
     read: RunResults | None = None
-    with suppress(InputError):
+    try:
         read = read_results(folder)
         parts["answer"] = answer_sentences(read)
         parts["warnings"] = [note.text for note in warnings(read)]
         parts["tally"], parts["withheld"] = tally(read), read.withheld
         parts["verdicts"] = None if read.withheld else verdict_section(read)
+    except Damaged as error:
+        parts["answer"] = [_sentence(error)]
+    except InputError:  # it has no results yet
+        pass
     with suppress(InputError):
         parts["prompts"] = _prompts(result, read)
     return parts
