@@ -9,7 +9,6 @@ from untrain.core import disk
 from untrain.core.atomic import atomic_folder, discard_folder
 from untrain.core.files import read_json
 from untrain.core.manifest import is_partial, is_whole, note_gone
-from untrain.core.marks import MARKER
 from untrain.core.progress import console
 
 OURS = {".safetensors", ".json"}
@@ -55,7 +54,7 @@ class ModelStore:
         """Tell whether a folder is there and as it was written; one that is not is discarded."""
         if not folder.exists():
             return False
-        if _is_marked_whole(folder):
+        if _is_all_there(folder):
             return True
         name = folder.relative_to(self.folder).as_posix()
         console.print(f"[yellow]{name} is damaged[/]: it is made again", soft_wrap=True)
@@ -68,20 +67,19 @@ class ModelStore:
 
     def _adopt(self, kind: str, key: str) -> bool:
         for other in sorted(self.beside.glob(f"*/{kind}/{key}")):
-            if (
-                other.parent.parent != self.folder
-                and is_whole(other)
-                and (other / MARKER).is_file()
-            ):
+            if other.parent.parent != self.folder and _is_all_there(other):
                 with atomic_folder(self.folder / kind / key) as temporary:
                     disk.copy_folder(other, temporary, linked=True)
                 return True
         return False
 
 
-def _is_marked_whole(folder: Path) -> bool:
-    """Tell whether a folder is whole; one without a list of its files is part of one at most."""
-    return is_whole(folder) and (folder / MARKER).is_file()
+def _is_all_there(folder: Path) -> bool:
+    """Tell whether a folder is whole, and not what somebody left of one when they deleted it.
+
+    A generator of the user's own may have written it one by one, without a list of its files.
+    """
+    return is_whole(folder) and not is_partial(folder)
 
 
 def read_losses(model: Path) -> list[float]:
