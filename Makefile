@@ -58,8 +58,8 @@ audit: install-dev  ## known vulnerabilities of what is installed, by pip-audit 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --skip-editable
 
-fuzz: install-dev  ## every reader on damaged samples, for SECONDS=600; what is found is kept
-	$(BIN)/python benchmarks/reliability/fuzz.py --seconds $(or $(SECONDS),600)
+fuzz: install-dev  ## every reader on damaged samples, for SECONDS=600 from SEED=0; what is found is kept
+	$(BIN)/python benchmarks/reliability/fuzz.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),0)
 
 browser: install-dev  ## a browser for the tests of the report page, where the system has none
 	command -v chromium chromium-browser google-chrome || $(BIN)/playwright install --with-deps chromium

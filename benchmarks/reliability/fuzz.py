@@ -1,191 +1,185 @@
 """Every reader on samples that were cut, flipped, spliced and retyped, until the time is up.
 
-Whatever the bytes, a reader gives an answer or an `untrain.core.errors.UntrainError`; anything else
-is a find: it is printed, and the bytes that caused it are kept under ``--kept``, where they are
-tried first the next time, and from where they become cases of ``tests/hostile``.
+Whatever the bytes, a reader gives an answer or an `untrain.core.errors.UntrainError` that says
+something and ends the command line with 2; anything else is a find: another exception, a minute
+without an end, more memory than `MEMORY`. It is printed, and the bytes that caused it are kept
+under ``--kept``, from where they are tried first the next time and in every run of the tests
+(``tests/hostile/test_found.py``).
 
     python benchmarks/reliability/fuzz.py --seconds 600
 
-Hypothesis draws the changes; one find of each kind is kept, as it was found. With ``--engine
-atheris`` (``pip install atheris``) coverage of the code guides the changes of one reader
-(``--only``), and the first find ends it.
+Hypothesis draws the changes; one find of each kind is kept, as it was found. Long times come in
+parts: ``--add`` goes on with seeds that were not used yet, and adds to the counts that are stored.
+With ``--engine atheris`` (``pip install atheris``) coverage of the code guides the changes of one
+reader (``--only``), and the first find ends it.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import hashlib
-import io
 import json
+import os
+import resource
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
-from storing import store
-from untrain.catalogs import load_catalog, rendered
-from untrain.catalogs.export import export
-from untrain.catalogs.opt_out import read_opt_out
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")  # before `datasets` is imported
+
+import fuzz_runs
+import fuzz_samples
+from fuzz_changes import CHANGES, Change, changed
+from fuzz_samples import Reader
+from storing import DATA, own_command, store
 from untrain.core.errors import UntrainError
-from untrain.core.images import read_image
 from untrain.core.progress import console
-from untrain.search.rank.arrays import read_array
-from untrain.settings.load import load_config
-from untrain.takedowns.request import read_letter
 
-KEPT = Path(__file__).parent / "fuzz"
-ODD: tuple[Any, ...] = (None, True, -1, 1.5, "", "\0", [], {}, {"a": [{}]}, 10**30, float("nan"))
-"""What takes the place of a value in JSON and YAML."""
-SETTINGS = """\
-name: mine
-seed: 3
-data: {format: rendered, families: 20, where: {colour: [red, blue], year: {min: 2012}}}
-prompts: {texts: [a red shirt, a blue bag]}
-generator: {preset: micro, settings: {epochs: 2}}
-ranking: {method: fusion, also: [study, bm25]}
-removal: {arms: [targeted, random_uniform], k: [2, 5], draws: 2}
-design: {models: 4}
-evaluation: {draws: 100, alpha: 0.05}
-"""
-LETTER = "from: Jane Doe\nreceived: 2026-11-20\nreference: 2026-17\nasks: Please remove them.\n"
-
-Reader = tuple[str, bytes, Callable[[Path], object]]
-"""Suffix of the file, a sample, and what reads it."""
-
-
-def readers(folder: Path) -> dict[str, Reader]:
-    """Return every reader with a sample that it reads without complaint."""
-    catalog = rendered(families=1, size_of_family=3, resolution=16)
-    for format in ("csv", "coco", "parquet", "webdataset"):
-        export(catalog, [], folder / format, format)
-
-    def table(format: str) -> Callable[[Path], object]:
-        return lambda path: load_catalog(format, path=path, fresh=True)
-
-    def sample(format: str, suffix: str) -> Reader:
-        path = next((folder / format).glob(f"*{suffix}"))
-        return str(path.relative_to(folder)), path.read_bytes(), table(format)
-
-    scores = io.BytesIO()
-    np.save(scores, np.arange(6.0).reshape(2, 3))
-    return {
-        "csv": sample("csv", ".csv"),
-        "coco": sample("coco", ".json"),
-        "parquet": sample("parquet", ".parquet"),
-        "webdataset": sample("webdataset", ".tar"),
-        "settings": ("x.yaml", SETTINGS.encode(), load_config),
-        "letter": ("request.yaml", LETTER.encode(), read_letter),
-        "opt-out.txt": ("x.txt", b"sha256:" + b"a" * 64 + b"\nhttps://a.org/b\n", read_opt_out),
-        "opt-out.csv": ("x.csv", b"id,url\n1,https://a.org/b\n", read_opt_out),
-        "scores.npy": ("x.npy", scores.getvalue(), lambda path: read_array(path, 2, 3)),
-        "picture": ("x.png", catalog.read(catalog.ids[0]), read_image),
-    }
-
-
-Change = tuple[str, int, int]
-CHANGES = st.lists(
-    st.tuples(
-        st.sampled_from(["flip", "cut", "splice", "drop", "zero", "retype", "retype"]),
-        st.integers(0, 2**16),
-        st.integers(0, 2**16),
-    ),
-    min_size=1,
-    max_size=6,
-)
-
-
-def changed(data: bytes, changes: list[Change]) -> bytes:
-    """Return a sample with changes: of its bytes, or of a value where it is JSON or YAML."""
-    for kind, at, other in changes:
-        if not data:
-            return data
-        place, length = at % len(data), other % 64
-        if kind == "flip":
-            data = data[:place] + bytes([data[place] ^ (1 + other % 255)]) + data[place + 1 :]
-        elif kind == "cut":
-            data = data[:place]
-        elif kind == "splice":
-            start = other % len(data)
-            data = data[:place] + data[start : start + 99] + data[place:]
-        elif kind == "drop":
-            data = data[:place] + data[place + length :]
-        elif kind == "zero":
-            data = data[:place] + bytes(len(data[place : place + length])) + data[place + length :]
-        else:
-            data = retyped(data, at, other)
-    return data
-
-
-def retyped(data: bytes, at: int, other: int) -> bytes:
-    """Return JSON or YAML with one of its values replaced by an odd one; others as they are."""
-    try:
-        found = yaml.safe_load(data) if data[:1] not in b"{[" else json.loads(data)
-    except Exception:
-        return data
-    places: list[tuple[Any, Any]] = []
-
-    def walk(value: Any) -> None:
-        for key, each in list(value.items() if isinstance(value, dict) else enumerate(value)):
-            places.append((value, key))
-            if isinstance(each, dict | list):
-                walk(each)
-
-    if not isinstance(found, dict | list):
-        return data
-    walk(found)
-    if not places:
-        return data
-    holder, key = places[at % len(places)]
-    holder[key] = ODD[other % len(ODD)]
-    return (json.dumps(found) if data[:1] in b"{[" else yaml.safe_dump(found)).encode()
+KEPT = Path(__file__).resolve().parents[2] / "tests/hostile/found"
+MEMORY = 3 << 30
+"""Bytes that a reader may take on top of what is taken already."""
+LEAST = 20
+"""Inputs that are tried on a machine however slow."""
+PATIENCE = 60
+"""Seconds after which a reader hangs, on a machine that may be busy with others."""
+SUBJECTS = {
+    "run/*": "a finished run with one file changed, read by a command",
+    "table/*": "tables of a run, each by itself",
+    "scores.*": "scores of other methods",
+    "picture*": "pictures, and tables of them",
+    "settings": "settings",
+    "letter*": "letters and lists",
+    "request": "letters and lists",
+    "takedown": "letters and lists",
+    "lines": "letters and lists",
+    "groups": "letters and lists",
+    "opt-out.*": "letters and lists",
+    "*": "catalogues",
+}
+"""What a reader counts under on the page, by its name."""
 
 
 class Find(Exception):
     """A reader raised what is no message."""
 
 
-def tried(reader: Reader, data: bytes, folder: Path) -> None:
-    """Let a reader read; raise `Find` for anything that is no message for the user."""
+class TooLong(BaseException):
+    """A reader does not come to an end; not an exception that it could catch."""
+
+
+@dataclass
+class Tally:
+    """What became of the inputs of a reader."""
+
+    read: int = 0
+    refused: int = 0
+    found: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> int:
+        return self.read + self.refused + len(self.found)
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Raise `TooLong` when a reader takes longer than `PATIENCE`."""
+
+    def end(number: int, frame: object) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def tried(reader: Reader, data: bytes, folder: Path) -> bool:
+    """Let a reader read; return whether it could; raise `Find` for what is no message."""
     name, _, read = reader
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     try:
-        read(path)
-    except UntrainError:
-        pass
+        with patience():
+            read(path)
+    except UntrainError as error:
+        if error.exit_code != 2 or len(str(error).split()) < 4:
+            raise Find(f"a message that says little: {str(error)!r}") from error
+        return False
+    except TooLong as error:
+        raise Find(f"no end within {PATIENCE} s") from error
     except Exception as error:
         raise Find(f"{type(error).__name__}: {error}") from error
+    return True
 
 
 def keep(name: str, data: bytes, error: Exception, kept: Path) -> str:
     """Keep what was found; return a line about it."""
     folder = kept / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
-    return f"{name}: {error}"
+    path = folder / hashlib.sha256(data).hexdigest()[:16]
+    path.write_bytes(data)
+    return f"{name}: {error} ({path.name})"
 
 
-def fuzz(name: str, reader: Reader, folder: Path, kept: Path, seconds: float, start: int) -> Any:
-    """Return how many inputs a reader was tried on, and what was found."""
-    found: dict[str, str] = {}
-    count = 0
-    for path in sorted((kept / name).glob("*")):
-        count += 1
+def kind_of(error: Find) -> str:
+    """Return what finds of one kind have in common: the exception, and where it was raised."""
+    cause, place = error.__cause__, ""
+    trace = cause.__traceback__ if cause else None
+    while trace is not None:
+        frame = trace.tb_frame.f_code
+        if "untrain" in frame.co_filename and "reliability" not in frame.co_filename:
+            place = f"{Path(frame.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(cause).__name__} {place or str(error)[:60]}"
+
+
+def fuzz(
+    name: str, reader: Reader, folder: Path, kept: Path, seconds: float, start: int
+) -> tuple[Tally, int]:
+    """Try a reader on what was kept, then on changed samples; return what became, and the seeds.
+
+    Parameters
+    ----------
+    seconds : float
+        If any, at least `LEAST` inputs are tried.
+    start : int
+        The first seed.
+    """
+    tally = Tally()
+
+    def attempt(data: bytes, known: Path | None = None) -> None:
         try:
-            tried(reader, path.read_bytes(), folder)
+            could = tried(reader, data, folder)
         except Find as error:
-            found[str(error)[:60]] = f"{name}: {error} ({path})"
+            kind = kind_of(error)
+            if kind not in tally.found:
+                said = f"{name}: {error} ({known})" if known else keep(name, data, error, kept)
+                tally.found[kind] = f"{said} {kind}"
+            return
+        tally.read += could
+        tally.refused += not could
+
     end = time.monotonic() + seconds
+    for path in sorted((kept / name).glob("*")):
+        attempt(path.read_bytes(), path)
     number = start
     while time.monotonic() < end:
 
@@ -198,21 +192,14 @@ def fuzz(name: str, reader: Reader, folder: Path, kept: Path, seconds: float, st
             phases=(Phase.generate,),
         )
         @given(CHANGES)
-        def attempt(changes: list[Change]) -> None:
-            nonlocal count
-            if time.monotonic() > end:
-                return
-            count += 1
-            data = changed(reader[1], changes)
-            try:
-                tried(reader, data, folder)
-            except Find as error:
-                if (kind := str(error)[:60]) not in found:
-                    found[kind] = keep(name, data, error, kept)
+        def draw(changes: list[Change]) -> None:
+            if time.monotonic() < end or tally.inputs < LEAST:
+                attempt(changed(reader[1], changes, Path(reader[0]).suffix))
 
-        attempt()
+        draw()
         number += 1
-    return count, list(found.values())
+    (folder / reader[0]).write_bytes(reader[1])
+    return tally, number
 
 
 def with_atheris(reader: Reader, folder: Path, seconds: int) -> None:
@@ -233,37 +220,89 @@ def with_atheris(reader: Reader, folder: Path, seconds: int) -> None:
     atheris.Fuzz()
 
 
+def limit_memory() -> None:
+    """Let what a reader takes beyond `MEMORY` be refused to it."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.RLIM_INFINITY))
+
+
+def rows_of(counted: Mapping[str, Sequence[int]]) -> list[list[Any]]:
+    """Return the rows of the page: inputs, read, refused and found, by subject."""
+    total: dict[str, Counter[int]] = {}
+    for name, counts in counted.items():
+        subject = next(words for mark, words in SUBJECTS.items() if fnmatch(name, mark))
+        for of in (subject, "all"):
+            total.setdefault(of, Counter()).update(dict(enumerate(counts)))
+    total["all"] = total.pop("all", Counter())
+    return [[subject, *(counts[at] for at in range(4))] for subject, counts in total.items()]
+
+
 def main() -> None:
-    """Fuzz all readers, or one, and say what was found."""
+    """Fuzz all readers, or some, and say what was found."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="for all readers together")
-    parser.add_argument("--only", default="", help="one reader")
+    parser.add_argument("--only", default="*", help="readers by name, such as csv or 'run/*'")
     parser.add_argument("--engine", choices=("hypothesis", "atheris"), default="hypothesis")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", type=Path, help="a finished run, of which a copy is changed")
     parser.add_argument("--kept", type=Path, default=KEPT, help="folder of what was found")
     parser.add_argument("--store", action="store_true", help="keep the counts for the page")
+    parser.add_argument("--add", action="store_true", help="add to the counts that are stored")
     asked = parser.parse_args()
     console.quiet = True
+    warnings.simplefilter("ignore")
+    faulthandler.enable()
+    before: dict[str, Any] = {}
+    if asked.add:
+        before = json.loads((DATA / "fuzz.json").read_text())
+    counted: dict[str, list[int]] = before.get("readers", {})
+    start = last = before.get("next_seed", asked.seed)
+    finds: list[str] = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        known = readers(folder)
-        chosen = {n: r for n, r in known.items() if asked.only in ("", n)}
+        os.environ["UNTRAIN_CACHE"] = os.environ["HF_HOME"] = str(folder / "cache")
+        known = known_readers(folder, asked.only, asked.run)
         if asked.engine == "atheris":
-            with_atheris(next(iter(chosen.values())), folder, int(asked.seconds))
+            with_atheris(next(iter(known.values())), folder, int(asked.seconds))
             return
-        rows, finds = [], []
-        for name, reader in chosen.items():
+        for reader in known.values():
             tried(reader, reader[1], folder)
-            share = asked.seconds / len(chosen)
-            count, found = fuzz(name, reader, folder, asked.kept, share, asked.seed)
-            rows.append([f"inputs to {name}", count])
-            finds += found
-            print(f"{name}: {count:,} inputs, {len(found)} finds", flush=True)
-        rows += [["inputs", sum(row[1] for row in rows)], ["that end in no message", len(finds)]]
-    print("\n".join(finds))
-    if asked.store:
-        store("fuzz", rows)
+        limit_memory()
+        weights = {name: 0.2 if name.startswith("table/") else 1.0 for name in known}
+        for name, reader in known.items():
+            share = asked.seconds * weights[name] / sum(weights.values())
+            tally, number = fuzz(name, reader, folder, asked.kept, share, start)
+            last = max(last, number)
+            counts = [tally.inputs, tally.read, tally.refused, len(tally.found)]
+            old = counted.get(name, [0] * 4)
+            counted[name] = [a + b for a, b in zip(old, counts, strict=True)]
+            finds += tally.found.values()
+            print(f"{name}: {tally.inputs:,} inputs, {len(tally.found)} finds", flush=True)
+    rows = rows_of(counted)
+    print("\n".join([*finds, *(f"{words}: {counts}" for words, *counts in rows)]))
+    if asked.store or asked.add:
+        heads = ("read", "inputs", "read without complaint", "refused in a sentence", "neither")
+        said = "\n".join(filter(None, [before.get("command"), own_command()]))
+        store("fuzz", rows, heads, said, readers=counted, next_seed=last)
     sys.exit(bool(finds))
+
+
+def known_readers(folder: Path, only: str, run: Path | None = None) -> dict[str, Reader]:
+    """Return the readers whose names fit, each with a sample in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    only : str
+        A name, perhaps with ``*``.
+    run : Path, optional
+        A finished run, of which a copy is changed; one is made if it is not given.
+    """
+    found = {**fuzz_samples.readers(folder), **fuzz_runs.tables()}
+    if only.startswith(("*", "run")):
+        run = run or fuzz_runs.finished(folder / "made")
+        found |= fuzz_runs.readers(fuzz_runs.copied(run, folder / "micro"))
+    return {name: reader for name, reader in found.items() if fnmatch(name, only)}
 
 
 if __name__ == "__main__":

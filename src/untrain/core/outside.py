@@ -17,14 +17,17 @@ import os
 import re
 import stat
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 LIMITS = {"IMAGE": 512, "TABLE": 4096, "TEXT": 64}
 """MiB of an encoded image; of a table of captions, packed or not; of a list, a letter, settings."""
 VARIABLE = "UNTRAIN_MAX_"
+PIECE = 16 << 20
+"""Bytes that are unpacked at a time: what turns out to be too large takes no more than allowed."""
 DEEPEST = 100
 """Levels that settings may nest."""
 MOST_NODES = 100_000
@@ -122,7 +125,10 @@ def read_bytes(path: Path | str, kind: str | None = "IMAGE") -> bytes:
         if kind is None:
             return file.read()
         most = limit_of(kind)
-        data = file.read(most + 1)  # it may have grown since it was opened
+        # Not `read(most)`, which takes as much memory before it reads.
+        data = file.read(os.fstat(file.fileno()).st_size + 1)
+        while len(data) <= most and (more := file.read(1 << 20)):  # it grows, or is one of /proc
+            data += more
     if len(data) > most:
         raise too_large(len(data), kind)
     return data
@@ -175,13 +181,49 @@ def inflate(data: bytes, kind: str = "IMAGE") -> bytes:
         It is damaged or cut off.
     """
     unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
-    most = limit_of(kind)
-    found = unpacking.decompress(data, most)
-    if unpacking.unconsumed_tail:
-        raise too_large(most + 1, kind)
+
+    def pieces() -> Iterator[bytes]:
+        rest = data
+        while not unpacking.eof and (piece := unpacking.decompress(rest, PIECE)):
+            rest = unpacking.unconsumed_tail
+            yield piece
+
+    found = gathered(pieces(), kind)
     if not unpacking.eof:
         raise zlib.error("incomplete or truncated stream")
     return found
+
+
+def unpack(data: bytes, unpacking: Unpacking, kind: str = "IMAGE") -> bytes:
+    """Unpack what ``bz2`` or ``lzma`` does, as far as it goes; `OSError` as `inflate`."""
+
+    def pieces() -> Iterator[bytes]:
+        rest = data
+        while not unpacking.eof and (piece := unpacking.decompress(rest, PIECE)):
+            rest = b""  # it keeps what it has not unpacked yet
+            yield piece
+
+    return gathered(pieces(), kind)
+
+
+class Unpacking(Protocol):
+    """What is left of a packed stream: `bz2.BZ2Decompressor`, `lzma.LZMADecompressor`."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+def gathered(pieces: Iterable[bytes], kind: str) -> bytes:
+    """Return pieces as one; `OSError` as soon as they are more than their kind may have."""
+    found, size, most = [], 0, limit_of(kind)
+    for piece in pieces:
+        size += len(piece)
+        if size > most:
+            raise too_large(most + 1, kind)
+        found.append(piece)
+    return b"".join(found)
 
 
 class _Strict(yaml.SafeLoader):

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from untrain.core.errors import InputError, did_you_mean
-from untrain.core.files import read_json
 from untrain.core.manifest import NAME as CHECKSUMS
 from untrain.core.marks import JUNK
 from untrain.core.text import is_text
-from untrain.runs.record import COPY, is_record
+from untrain.runs.record import COPY, is_record, read_record
 
 RUNS = Path("runs")
 RECORD = "run.json"
@@ -41,7 +40,7 @@ def find_run(given: Path, runs: Path = RUNS) -> Path:
         return _of_file(given)
     for folder in (given, runs / given):
         if (folder / RECORD).is_file():
-            _check_readable(folder / RECORD)
+            _check_readable(folder)
             return folder
     if not given.exists():
         words = f"{given} is neither a run folder nor the name of a run in {runs}"
@@ -77,12 +76,12 @@ def refuse_foreign(folder: Path) -> None:
         )
 
 
-def _check_readable(record: Path) -> None:
-    """Raise `InputError` if a record is no JSON, as after somebody wrote over it."""
+def _check_readable(folder: Path) -> None:
+    """Raise `InputError` if a record is none, as after somebody wrote over it."""
     try:
-        read_json(record)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {record}: {error}") from None
+        read_record(folder)
+    except OSError as error:
+        raise InputError(f"cannot read {folder / RECORD}: {error.strerror}") from None
 
 
 def _of_file(file: Path) -> Path:

@@ -6,12 +6,46 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from untrain.core.errors import Damaged
+from untrain.core.errors import Damaged, InputError
 from untrain.core.files import read_json, write_json, write_text
-from untrain.core.manifest import RECORD, check
+from untrain.core.manifest import RECORD, check, not_as_written
+from untrain.core.shapes import misfit
+from untrain.core.vocabulary import Gate
 
 COPY = ".run.json"
 CONFIG = "config.yaml"
+SCHEMA_VERSION = 1
+_NOTES = [{"code!": str, "text!": str, "about": [str]}]
+_FIGURES = {"*": float}
+SHAPE = {
+    "schema_version": float,
+    "name": str,
+    "stages": {"*": {"state": str, "key": str, "seconds": float, "warnings": _NOTES}},
+    "warnings": _NOTES,
+    "versions": {"*": str},
+    "seeds": _FIGURES,
+    "threads": _FIGURES,
+    "design": str,
+    "generator": {"name": str, "unit": str, "measure": str, "margin": float, "frozen": str},
+    "catalog": {
+        **dict.fromkeys(("images", "heldout", "skipped", "duplicate_groups"), float),
+        "name": str,
+        "excluded": [dict],
+        "warnings": _NOTES,
+    },
+    "fingerprints": {"*": str},
+    "quality": {
+        "verdict": frozenset(Gate),
+        "n": float,
+        "attributes": {"*": {"verdict": str, "judge": _FIGURES, "*": float}},
+        "distance": _FIGURES,
+        "told": {"verdict": str, "*": (float, str, bool)},
+        "summary": str,
+    },
+    "copies": _FIGURES,
+    "config": dict,
+}
+"""What ``run.json`` has, as far as anything reads it."""
 
 
 def is_record(path: Path) -> bool:
@@ -20,6 +54,33 @@ def is_record(path: Path) -> bool:
         return {"schema_version", "stages"} <= read_json(path).keys()
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read the record of a run.
+
+    Raises
+    ------
+    Damaged
+        It is no record, whoever wrote it.
+    InputError
+        It is of a later version of untrain.
+    FileNotFoundError
+        There is none.
+    """
+    path = folder / RECORD
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("stages"), dict):
+        raise not_as_written(path, "it is no record of a run")
+    version = found.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise InputError(
+            f"{path} was written by a later version of untrain (schema {version}, this one reads "
+            f"up to {SCHEMA_VERSION}): install that version"
+        )
+    if fault := misfit(found, SHAPE):
+        raise not_as_written(path, fault)
+    return found
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

@@ -12,7 +12,9 @@ import pandas as pd
 
 from untrain.core.errors import InputError
 from untrain.core.files import read_json, read_yaml
+from untrain.core.manifest import not_as_written
 from untrain.core.schema import Kind, Table
+from untrain.core.shapes import misfit
 from untrain.core.tables import (
     CAPTIONS,
     CATALOG,
@@ -34,6 +36,7 @@ from untrain.core.vocabulary import Doubt
 from untrain.evaluation.measurement import BITS
 from untrain.evaluation.summary import first_verdicts
 from untrain.evaluation.trust import doubts_about, withhold, withholds
+from untrain.runs.record import read_record
 
 DEFAULT_ALPHA = 0.05
 """The level of a run whose folder does not state one."""
@@ -150,7 +153,7 @@ def read_results(folder: Path) -> RunResults:
         pictures were given, ``ranking.parquet``.
     """
     needed = ["run.json", "prompts.csv", "results/effects.parquet"]
-    if (folder / "run.json").is_file() and read_json(folder / "run.json").get("given"):
+    if (folder / "run.json").is_file() and read_record(folder).get("given"):
         needed[-1] = "ranking.parquet"  # without a model there are no effects
     for name in needed:
         if not (folder / name).is_file():
@@ -161,7 +164,7 @@ def read_results(folder: Path) -> RunResults:
     config = folder / "config.yaml"
     found = RunResults(
         folder,
-        (read_yaml(config) or {}) if config.is_file() else {},
+        _settings(config) if config.is_file() else {},
         _record(folder),
         *(_read(table, folder) for table in _TABLES),
     )
@@ -170,9 +173,18 @@ def read_results(folder: Path) -> RunResults:
     return replace(found, verdicts=verdicts)
 
 
+def _settings(path: Path) -> dict[str, Any]:
+    """Read ``config.yaml``; `untrain.core.errors.Damaged` if it holds no settings."""
+    found = read_yaml(path) or {}
+    sections = dict.fromkeys(("data", "generator", "removal", "ranking", "design"), dict)
+    if fault := misfit(found, {**sections, "evaluation": {"alpha": float}}):
+        raise not_as_written(path, fault)
+    return dict(found)
+
+
 def _record(folder: Path) -> dict[str, Any]:
     """Read ``run.json``; the p-value of the copy test was called ``p`` in older ones."""
-    record: dict[str, Any] = read_json(folder / "run.json")
+    record = read_record(folder)
     copies = record.get("copies")
     if isinstance(copies, dict) and "p" in copies:
         copies["p_value"] = copies.pop("p")

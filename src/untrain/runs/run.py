@@ -19,7 +19,7 @@ from untrain.catalogs.reading import reasons
 from untrain.core import disk
 from untrain.core.atomic import discard_leftovers
 from untrain.core.errors import InputError, UntrainError, machine_fault, machine_faults_told
-from untrain.core.files import read_json, write_text
+from untrain.core.files import write_text
 from untrain.core.locks import acquire
 from untrain.core.manifest import NAME as CHECKSUMS
 from untrain.core.notes import Note
@@ -36,7 +36,7 @@ from untrain.runs.deleted import Deletions
 from untrain.runs.find import refuse_foreign
 from untrain.runs.given_pictures import GivenPictures
 from untrain.runs.machine import machine, versions
-from untrain.runs.record import as_yaml, restore, write_record
+from untrain.runs.record import SCHEMA_VERSION, as_yaml, read_record, restore, write_record
 from untrain.settings.config import Config
 from untrain.training.engines import open_engine
 from untrain.training.index import read_index
@@ -45,8 +45,6 @@ from untrain.training.store import ModelStore
 
 if TYPE_CHECKING:
     from untrain.generators.precision import MeasuredPrecision
-
-SCHEMA_VERSION = 1
 
 
 @dataclass
@@ -169,7 +167,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The content of run.json."""
         if self.path("run.json").exists():
-            found = read_json(self.path("run.json"))
+            found = read_record(self.folder)
             if found.get("schema_version") != SCHEMA_VERSION:
                 raise InputError(
                     f"{self.folder} was written with schema {found.get('schema_version')}, "

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from untrain.core.errors import InputError
-from untrain.core.files import opened_whole, read_columns, read_json, read_yaml
+from untrain.core.files import opened_whole, read_columns, read_yaml
 from untrain.core.outside import open_regular
 from untrain.runs.find import RECORD
+from untrain.runs.record import read_record
 from untrain.runs.stage_names import HELP_OF_GIVEN_PICTURES, STAGE_HELP
 
 DONE, RUNNING, STOPPED, WAITING = "done", "running", "stopped", "waiting"
@@ -91,13 +92,13 @@ def status(folder: Path) -> Status:
         The folder's record cannot be read.
     """
     try:
-        record = read_json(folder / RECORD)
-        stages = record["stages"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        record = read_record(folder)
+    except OSError as error:
         raise InputError(f"cannot read {folder / RECORD}: {error}") from None
+    stages = record["stages"]
     running = is_running(folder)
     names = HELP_OF_GIVEN_PICTURES if record.get("given") else STAGE_HELP
-    states = tuple(_state(name, stages.get(name, {}), running) for name in names)
+    states = tuple(_state(name, stages.get(name) or {}, running) for name in names)
     bank = _rows(folder / "bank" / "models.parquet")
     trained, wanted = _models(folder, bank)
     return Status(
@@ -109,7 +110,7 @@ def status(folder: Path) -> Status:
         models_wanted=wanted,
         bank=len(bank),
         quality=record.get("quality"),
-        warnings=tuple(note["text"] for note in record.get("warnings", ())),
+        warnings=tuple(note["text"] for note in record.get("warnings") or ()),
         last=_last_line(folder / "log.txt"),
     )
 

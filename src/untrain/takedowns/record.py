@@ -13,12 +13,32 @@ from typing import Any
 import untrain
 from untrain.core.errors import InputError
 from untrain.core.files import read_json
+from untrain.core.shapes import misfit
 from untrain.report.decided import decided
 from untrain.takedowns.parts import HELD_OUT, TRAINING, UNUSED
 from untrain.takedowns.request import Request
 
 KIND, FORMAT = "takedown", 1
 RECORD, REPORT, IDS = "record.json", "report.html", "ids.txt"
+_MODEL = {"path": str, "files": {"*": str}, "fingerprint": str}
+_MATCH = {"picture!": str, "image_id!": str, "part!": str, "verdict!": str, "copy!": bool}
+SHAPE = {
+    "reference!": str,
+    "request!": {
+        "fingerprint!": str,
+        "pictures!": [{"name!": str, "sha256!": str}],
+        "unreadable!": [dict],
+    },
+    "run": {"catalog": str, "model": {**_MODEL, "path!": str, "files!": {"*": str}}},
+    "found!": {"matches!": [_MATCH]},
+    "counts!": {"*": float},
+    "ids!": {"*": str},
+    "decisions!": {"not_copies!": [str], "also!": [str]},
+    "files!": {"*": str},
+    "removal": _MODEL,
+    "after": {"surprise": dict},
+}
+"""What a record has, as far as `untrain verify` reads it."""
 
 
 def head(request: Request, reference: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,4 +189,6 @@ def read_record(folder: Path, checked: bool = True) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read as a record ({error})") from None
     if not isinstance(found, dict) or found.get("kind") != KIND or found.get("format") != FORMAT:
         raise InputError(f"{path} is not the record of a takedown in format {FORMAT}")
+    if fault := misfit(found, SHAPE):
+        raise InputError(f"{path} is not the record of a takedown: {fault}")
     return found

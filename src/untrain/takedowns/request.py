@@ -15,7 +15,7 @@ from untrain.core.errors import InputError, did_you_mean
 from untrain.core.files import fingerprint
 from untrain.core.images import read_image
 from untrain.core.marks import JUNK
-from untrain.core.outside import parse_yaml, read_text
+from untrain.core.outside import limit_of, parse_yaml, read_text
 from untrain.takedowns.hashes import digest_of
 
 LETTERS = ("request.yaml", "request.yml", "request.txt")
@@ -55,7 +55,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file of the request that is no picture, or none that can be read."""
+    """A file of the request that is no picture, or none that can be read.
+
+    ``sha256`` is empty of one that is too large to be looked at.
+    """
 
     name: str
     sha256: str
@@ -127,6 +130,9 @@ def read_request(folder: Path) -> Request:
     unreadable: list[Unreadable] = []
     for path in files_of(folder):
         name = path.relative_to(folder).as_posix()
+        if path.stat().st_size > limit_of("IMAGE"):
+            unreadable.append(Unreadable(name, "", "too large for a picture"))
+            continue
         digest = digest_of(path)
         try:
             picture = read_image(path)

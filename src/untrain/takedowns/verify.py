@@ -215,32 +215,39 @@ def _sums(record: Mapping[str, Any]) -> Iterator[Check]:
     right = right and removed_ids(matches, record["decisions"]) == sorted(record["ids"])
     text = "follow from the matches" if right else "do not follow from the matches and decisions"
     yield Check("counts", right, f"the counts and the list of images {text}")
-    surprise = (record["after"] or {}).get("surprise")
+    surprise = (record.get("after") or {}).get("surprise")
     if surprise:
-        right = all(
-            abs(np.mean([row[name] for row in surprise["requested"]]) - of["requested"]) < 1e-9
-            for name, of in surprise["means"].items()
-        )
-        for name, others in surprise["held_out"].items():
-            if others is not None:
-                own = np.array([row[name] for row in surprise["requested"]])
-                right = (
-                    right
-                    and abs(attack(own, np.array(others))[0] - surprise["membership"][name]) < 1e-9
-                )
+        try:
+            right = _adds_up(surprise)
+        except (LookupError, TypeError, ValueError, AttributeError):  # there is no such value
+            right = False
         text = "follow from the values of the single images" if right else "do not add up"
         yield Check("means", right, f"average surprise and shares {text}")
 
 
+def _adds_up(surprise: Mapping[str, Any]) -> bool:
+    """Tell whether means and shares are those of the single images."""
+    right = all(
+        abs(np.mean([row[name] for row in surprise["requested"]]) - of["requested"]) < 1e-9
+        for name, of in surprise["means"].items()
+    )
+    for name, others in surprise["held_out"].items():
+        if others is not None:
+            own = np.array([row[name] for row in surprise["requested"]])
+            share = attack(own, np.array(others))[0]
+            right = right and abs(share - surprise["membership"][name]) < 1e-9
+    return bool(right)
+
+
 def _catalogue(record: Mapping[str, Any], run: Path | None) -> Iterator[Check]:
     """The run's own list of its training images is that of the record, and holds no second copy."""
-    if record["run"] is None:
+    if record.get("run") is None:
         return
     if run is None or not (run / FILE).is_file():
         yield Check("catalogue", None, f"the list of training images: no {FILE} beside the record")
         return
     index = read_index(run)
-    same = index.fingerprint == record["run"]["catalog"]
+    same = index.fingerprint == record["run"].get("catalog")
     text = "is the one of the record" if same else "is not the one of the record"
     yield Check("catalogue", same, f"the run's list of {len(index):,} training images {text}")
     yield _no_equal(record, index, "the images that stayed", known=True)
@@ -259,7 +266,7 @@ def _data(record: Mapping[str, Any], data: Catalog | None) -> Iterator[Check]:
         return
     what = f"the {len(data):,} images of {data.name}"
     check = _no_equal(record, data, what, known=False)
-    if check.passed is False and (record["removal"] or {}).get("path") is None:
+    if check.passed is False and (record.get("removal") or {}).get("path") is None:
         left, listed = len(_equal(record, data, known=False)), len(record["ids"])
         text = f"{what} hold {left} of the {listed} that {IDS} lists to be removed"
         check = Check(TO_REMOVE, None, text)
@@ -289,18 +296,22 @@ def _equal(record: Mapping[str, Any], catalog: Catalog, known: bool) -> list[str
 
 def _models(record: Mapping[str, Any], run: Path | None, given: Path | None) -> Iterator[Check]:
     """The models are those of the record, and the new one's own record lacks the images."""
-    if record["run"] is None or record["run"]["model"] is None:
+    if record.get("run") is None or record["run"].get("model") is None:
         return
     places: list[tuple[str, str, Mapping[str, Any], Path | None]] = [
         ("model-before", "the model before", record["run"]["model"], None)
     ]
-    removal = record["removal"] or {}
-    if "path" in removal:
+    removal = record.get("removal") or {}
+    if removal.get("path") and removal.get("files") is not None:
         places.append(("model-after", "the model without the images", removal, given))
     elif given is not None:
         raise InputError("--model: this record says of no model that it is without the images")
     for code, words, about, named in places:
-        folder = named or (run / about["path"] if run else None)
+        inside = None if run is None else run / about["path"]
+        if run and inside and not inside.resolve().is_relative_to(run.resolve()):
+            yield Check(code, False, f"{words}: {about['path']} is not a folder of the run")
+            continue
+        folder = named or inside
         if named is not None and not named.is_dir():
             raise InputError(f"{named} is no folder; expected that of a saved model")
         if folder is None or not folder.is_dir():

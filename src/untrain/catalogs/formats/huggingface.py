@@ -15,6 +15,7 @@ from untrain.catalogs.formats.arrow_rows import (
     image_bytes,
     image_column,
     records,
+    sound,
     stamp_of_cell,
     stem_of,
 )
@@ -204,7 +205,7 @@ def _rows(which: Named, data: Any, image: str) -> Iterator[Row]:
     labels = {n: f.names for n, f in data.features.items() if type(f).__name__ == "ClassLabel"}
     base = Path(which.path)
     batches = (b for table in data.iter(BLOCK) for b in table.combine_chunks().to_batches())
-    for number, (values, cell) in enumerate(records(batches, image)):
+    for number, (values, cell) in enumerate(records(sound(batches), image)):
         for name, words in labels.items():
             label = values.get(name)
             values[name] = words[label] if label is not None and label >= 0 else None

@@ -122,6 +122,10 @@ def _read(path: Path) -> pd.DataFrame:
             f"{path}: has no column {' and none '.join(missing)}; found {_some(table.columns)}; "
             "expected prompt_id (or prompt), image_id and score"
         )
+    table = table[[column for column in (*WORDS, "score") if column in table]]
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise InputError(f"{path}: has more than one column {twice}; keep one of them")
     for column in WORDS:
         if column in table:
             table[column] = table[column].astype(str)
