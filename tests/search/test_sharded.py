@@ -16,6 +16,7 @@ from tests.helpers.catalogs import picture, small_catalog
 from untrain.catalogs.base import Catalog
 from untrain.core.cluster import pack
 from untrain.core.errors import InputError
+from untrain.core.marks import MARKER
 from untrain.encoders.embedding import Features, here
 from untrain.encoders.layout import LayoutEncoder
 from untrain.search.retrieve.vector_index import ExactIndex
@@ -131,6 +132,21 @@ def test_what_is_damaged_is_noticed_and_made_again(
     write_shards(catalog, LayoutEncoder(), again, MADE_OF, rows=16)
     assert pack(again) == pack(whole)
     len(open_shards([again]))
+
+
+def test_a_shard_whose_list_of_files_is_damaged_is_named(
+    catalog: Catalog, whole: Path, tmp_path: Path
+) -> None:
+    again = Path(shutil.copytree(whole, tmp_path / "again"))
+    marker = again / "shard-000001" / MARKER
+    marker.write_bytes(marker.read_bytes()[:20])
+    with pytest.raises(InputError, match="shard-000001 is damaged"):
+        open_shards([again])
+    with pytest.raises(InputError, match="move this folder away"):
+        write_shards(catalog, LayoutEncoder(), again, MADE_OF, rows=16)
+    shutil.move(marker.parent, tmp_path / "away")
+    assert write_shards(catalog, LayoutEncoder(), again, MADE_OF, rows=16) == 1
+    assert pack(again) == pack(whole)
 
 
 def test_a_stop_keeps_what_is_finished(catalog: Catalog, whole: Path, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def open_shards(folders: Sequence[Path]) -> ShardedIndex:
     Raises
     ------
     InputError
-        A folder holds no index, or one that is not finished; or their encoders differ.
+        A folder holds no index, or one that is not finished or damaged; or their encoders differ.
     """
     if not folders:
         raise InputError("no index was named; expected the folder of one or more")
@@ -179,7 +179,7 @@ def open_shards(folders: Sequence[Path]) -> ShardedIndex:
                 f"({about['description']}): search them one by one"
             )
         for number in range(-(-meta["images"] // meta["rows"])):
-            path = _path(folder, number)
+            path = _marked(_path(folder, number))
             try:
                 features, scale = (
                     read_array(path / f"{name}.npy") for name in ("features", "scale")
@@ -254,7 +254,7 @@ def write_shards(
     _begin(folder, meta)
     count = -(-len(catalog) // rows)
     for number in range(count):
-        clear(_path(folder, number))
+        clear(_marked(_path(folder, number)))
     missing = [number for number in range(count) if not _path(folder, number).exists()]
     sizes = [min(rows, len(catalog) - number * rows) for number in missing]
     ids = [
@@ -342,6 +342,16 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         raise Damaged(f"{folder / META} is not as it was written: {again} anew") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds no index in shards ({error}); {again}") from None
+
+
+def _marked(shard: Path) -> Path:
+    """Return a shard's folder; raise if it is there without the list of what is in it."""
+    if shard.exists() and not is_marked(shard):
+        raise InputError(
+            f"{shard} is damaged (its list of files cannot be read): move this folder away and run "
+            "`untrain index` again with the same catalogue and folder, which makes only that"
+        )
+    return shard
 
 
 def _path(folder: Path, number: int) -> Path:
