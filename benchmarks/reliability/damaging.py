@@ -6,7 +6,9 @@ kept in ``cases.jsonl`` of a folder, so that a call goes on where the one before
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import random
@@ -16,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -97,12 +100,19 @@ def content(folder: Path) -> dict[str, str]:
 def _timeless(path: Path) -> bytes:
     data = path.read_bytes()
     if path.suffix == ".json" or path.name == ".untrain":
-        return json.dumps(_without_times(json.loads(data)), sort_keys=True).encode()
+        with suppress(ValueError):  # damaged still
+            return json.dumps(_without_times(json.loads(data)), sort_keys=True).encode()
     if path.suffix == ".parquet" and b"seconds" in data:
         import pandas as pd
 
         table = pd.read_parquet(path)
         return table[[n for n in table if "seconds" not in n]].to_json().encode()
+    if path.suffix == ".csv" and b"seconds" in data.partition(b"\n")[0]:
+        rows = list(csv.reader(io.StringIO(data.decode())))
+        kept = [place for place, name in enumerate(rows[0]) if "seconds" not in name]
+        return json.dumps([[row[place] for place in kept] for row in rows]).encode()
+    if path.stem == "leaderboard" and path.suffix in (".md", ".tex"):
+        return b"the rows of the CSV, with seconds"
     return data
 
 

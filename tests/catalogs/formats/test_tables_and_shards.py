@@ -435,6 +435,22 @@ def test_a_data_set_with_splits_and_labels(tmp_path: Path) -> None:
         load_catalog("datasets", hub="nobody/nothing")
 
 
+def test_rows_of_a_data_set_that_were_written_anew_are_others(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    features = datasets.Features({"image": datasets.Image(), "text": datasets.Value("string")})
+    for name, count in (("one", 1), ("two", 2)):
+        cells = [{"bytes": picture(n), "path": None} for n in range(count)]
+        rows = {"image": cells, "text": [f"{name} {n}" for n in range(count)]}
+        datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / name)
+    (data,) = (tmp_path / "one").glob("*.arrow")
+    assert load_catalog("datasets", path=tmp_path / "one").captions == ("one 0",)
+    with data.open("r+b") as file:  # in its place, while it is mapped
+        file.write(next((tmp_path / "two").glob("*.arrow")).read_bytes())
+    found = load_catalog("datasets", path=tmp_path / "one", fresh=True)
+    assert found.captions == ("two 0", "two 1")
+
+
 def test_folders_are_labels_of_an_imagefolder(tmp_path: Path) -> None:
     pytest.importorskip("datasets").disable_progress_bars()
     for number, name in enumerate(("hat", "bag")):

@@ -151,12 +151,15 @@ def named(
 def opened(which: Named) -> Any:
     """Return the `datasets.Dataset`, whose rows come as Arrow tables: nothing is decoded."""
     places = [Path(which.path), *(Path(which.path, n) for n in (SAVED, SAVED_SPLITS))]
+    if which.builder == "disk":  # their rows are mapped: those of a file written anew are others
+        places += sorted(Path(which.path).rglob("*.arrow"))
     there = [place for place in places if which.path and place.exists()]
-    return _opened(which, tuple(place.stat().st_mtime_ns for place in there))
+    states = [place.stat() for place in there]
+    return _opened(which, tuple((state.st_size, state.st_mtime_ns) for state in states))
 
 
 @lru_cache(maxsize=4)
-def _opened(which: Named, stamp: tuple[int, ...]) -> Any:
+def _opened(which: Named, stamp: tuple[tuple[int, int], ...]) -> Any:
     """Open a data set once as long as it is not written anew."""
     datasets = library()
     try:
