@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from untrain.core.errors import UntrainError
+from untrain.core.progress import console
 from untrain.training.worker import run_jobs
 
 
@@ -50,7 +51,10 @@ def test_it_is_said_of_what_a_process_died(
 
 
 @pytest.mark.slow
-def test_what_processes_say_that_end_well_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_processes_say_that_end_well_is_passed_on(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "quiet", False)
     run_jobs(warn, [("one thing",), ("and another",)], 2, 1, "training", 2)
     said = capfd.readouterr().err
     assert "one thing" in said and "and another" in said
