@@ -181,7 +181,7 @@ def test_what_cannot_be(run: Run, bank: Bank) -> None:
         leaderboard.leaderboard(run, lacking)
     with pytest.raises(InputError, match="k is 0"):
         leaderboard.leaderboard(run, bank, k=0)
-    write_text(run.path("prompts.csv"), "prompt_id,prompt\np00,something else\n")
+    write_text(run.path("prompts.csv"), "prompt_id,prompt,role\np00,something else,query\n")
     with pytest.raises(InputError, match="other data or prompts"):
         leaderboard.leaderboard(run, bank)
     run.path("prompts.csv").unlink()

@@ -115,4 +115,4 @@ def test_a_record_that_cannot_be_read(untrain: Untrain, tmp_path: Path) -> None:
     for command in ("status", "show", "report"):
         said = untrain(command, tmp_path)
         assert said.code == 2
-        assert "cannot read" in said.err and "should not have happened" not in said.err
+        assert "is damaged" in said.err and "should not have happened" not in said.err

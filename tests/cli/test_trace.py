@@ -268,7 +268,7 @@ def test_fresh_reads_the_catalogue_of_a_run_again(
     monkeypatch.setenv("UNTRAIN_CACHE", str(tmp_path / "cache"))
     run = tmp_path / "runs" / "mine"
     run.mkdir(parents=True)
-    (run / "run.json").write_text("{}")
+    (run / "run.json").write_text(json.dumps({"stages": {}}))
     data = f"data: {{format: folder, path: {photos}, holdout: 0}}"
     (run / "config.yaml").write_text(f"name: mine\n{data}\nprompts: {{texts: [shirt]}}\n")
     caption = photos / "000000.txt"

@@ -143,7 +143,7 @@ def test_a_folder_of_another_schema_is_refused(micro_copy: Callable[..., Path]) 
     folder = micro_copy()
     text = (folder / "run.json").read_text()
     write_text(folder / "run.json", text.replace('"schema_version": 1', '"schema_version": 99'))
-    with pytest.raises(InputError, match=r"schema 99.*choose another name"):
+    with pytest.raises(InputError, match=r"schema 99.*install that version"):
         run_stages(open_run(folder))
 
 

@@ -44,7 +44,7 @@ def make_bank(run: Run, models: int = 40) -> Bank:
     table = pd.DataFrame(
         {"model_id": names, "share": 0.5, "draw": range(models), "seed": 1, "fingerprint": names}
     )
-    models_of_bank = BANK_MODELS.conform(table.assign(path=""))
+    models_of_bank = BANK_MODELS.conform(table.assign(path="models/none"))
     return Bank(models_of_bank, kept, BANK_OUTCOMES.of(rows))
 
 

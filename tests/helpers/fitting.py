@@ -63,7 +63,11 @@ def make_run(
     table.to_parquet(folder / "results" / "effects.parquet")
     texts = pd.DataFrame({"prompt_id": names, "prompt": [f"{seed} {n}" for n in names]})
     texts.assign(family=None, role="query").to_csv(folder / "prompts.csv", index=False)
-    record = {"name": folder.name, "fingerprints": {"catalog": "0123456789abcdef"}}
+    record: dict = {
+        "name": folder.name,
+        "stages": {},
+        "fingerprints": {"catalog": "0123456789abcdef"},
+    }
     record["generator"] = {"unit": "bits/token" if measure == "nll" else measure}
     (folder / "run.json").write_text(json.dumps(record))
     return folder

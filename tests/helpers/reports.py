@@ -162,7 +162,7 @@ def _write_meta(folder: Path) -> None:
         "name": "invented",
         "versions": {"untrain": "0.1.0", "torch": "2.4.0"},
         "machine": {"system": "Linux", "processor": "x86_64"},
-        "threads": 1,
+        "threads": {"model_a": 1, "paired_models": 1},
         "seeds": {"queries": 1, "effects": 7},
         "fingerprints": {"catalog": "0123456789abcdef"},
         "stages": {"fit": {"state": "done", "seconds": 612.0}, "rank": {"seconds": 3.25}},

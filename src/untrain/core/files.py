@@ -148,7 +148,12 @@ def read_columns(
     import pyarrow.parquet as pq
 
     with opened_whole(path), pq.ParquetFile(path, memory_map=mapped) as file:
-        return file.read(columns=None if columns is None else list(columns))
+        found = file.read(columns=None if columns is None else list(columns))
+        if lacking := set(columns or ()).difference(found.column_names):
+            raise ValueError(f"it has no column {', '.join(sorted(lacking))}")
+        if not mapped:
+            found.validate(full=True)
+        return found
 
 
 def write_columns(path: Path, table: pa.Table) -> None:

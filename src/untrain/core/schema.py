@@ -92,6 +92,10 @@ class Column:
         try:
             if values.dtype == wanted:  # as files of untrain's own have it: the rest takes longer
                 found = values
+                if self.kind == Kind.TEXT:  # that it is UTF-8 was not looked at yet
+                    import pyarrow as pa
+
+                    pa.array(found.array).validate(full=True)
             elif self.kind == Kind.TEXT:
                 # Through str, so that members of an enum and numbers become plain text.
                 words = values.astype(object).where(missing, values.astype(object).map(str))

@@ -238,7 +238,7 @@ def test_with_nothing_but_effects_there_is_a_page(run: Path) -> None:
     for name in OPTIONAL:
         path = run / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (run / "run.json").write_text("{}")
+    (run / "run.json").write_text('{"stages": {}}')
     assert "each token of its pictures is" in page_of(run)
 
 
