@@ -73,7 +73,13 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 
 def whole(file: pq.ParquetFile) -> pa.Table:
-    """Return all of a Parquet file; `OSError` if it is larger unpacked than a table may be."""
+    """Return all of a Parquet file.
+
+    `OSError` if two columns have one name, or it is larger unpacked than a table may be.
+    """
+    names = file.schema_arrow.names
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise unreadable(f"it has more than one column {twice[0]}")
     meta = file.metadata
     size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     size = max(size, 8 * meta.num_rows)  # what repeats takes next to nothing in the file

@@ -129,6 +129,8 @@ def _read(path: Path) -> pd.DataFrame:
     for column in WORDS:
         if column in table:
             table[column] = table[column].astype(str)
+            if lacking := int(table[column].isna().sum()):
+                raise InputError(f"{path}: {column} is missing in {lacking} of {len(table)} rows")
     if "method" in table and table["method"].nunique() > 1:
         names = sorted(table["method"].unique())
         raise InputError(f"{path}: has scores of {_some(names)}; write one file for each method")
