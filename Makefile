@@ -68,7 +68,7 @@ results: install-dev  ## tables of the documents anew from the stored data, and 
 	$(BIN)/python benchmarks/results.py
 
 wheel: install-dev  ## wheel and sdist into dist/, tried and weighed in a clean environment
-	$(BIN)/python benchmarks/wheel.py --out dist --json docs/results/wheel.json
+	$(BIN)/python benchmarks/distribution.py --out dist --json docs/results/wheel.json
 
 docs: install-dev  ## the documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

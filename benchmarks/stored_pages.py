@@ -254,7 +254,7 @@ PAGES = (
         "wheel",
         "docs/how-to/install.md",
         "10",
-        ("python {here}/wheel.py --json {data}/wheel.json",),
+        ("python {here}/distribution.py --json {data}/wheel.json",),
         (Written(installed),),
         "with --find-links for the CPU build of torch",
     ),

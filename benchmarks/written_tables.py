@@ -87,9 +87,9 @@ def unlearning(part: str) -> str:
 
 def installed() -> str:
     """Return the table of what an installed base weighs."""
-    import wheel
+    import distribution
 
-    return wheel.table(read_json(DATA / "wheel.json"))
+    return distribution.table(read_json(DATA / "wheel.json"))
 
 
 def signed(value: float, places: int) -> str:

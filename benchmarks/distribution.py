@@ -1,7 +1,7 @@
 """Build wheel and sdist, install the wheel in a clean environment, use it there, weigh it.
 
-    python benchmarks/wheel.py                    # into a temporary folder
-    python benchmarks/wheel.py --out dist --json docs/results/wheel.json
+    python benchmarks/distribution.py                    # into a temporary folder
+    python benchmarks/distribution.py --out dist --json docs/results/wheel.json
 
 Not a timing, but minutes: a virtual environment is made and everything that untrain needs is
 installed into it (with ``constraints.txt``, so torch is the build that pip finds by that version:
