@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ MARKER = ".untrain"
 LEFTOVER = re.compile(r"\..*\.\d+\.[0-9a-f]{8}\.untrain-tmp")
 JUNK = {MARKER, ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What may lie in a folder beside the files on its list: file managers leave these behind."""
+LOOKS, TICK = 4, 0.02
+"""How often a folder is looked at before it is refused, and seconds between: longer than a tick."""
 
 
 def mark(folder: Path, names: Iterable[str] = (), checksums: bool = False) -> None:
@@ -106,11 +109,15 @@ def refuse_foreign(path: Path) -> None:
         )
     if is_leftover(path):
         return
-    before = _state(path)
-    foreign = _foreign(path)
-    while before != (now := _state(path)):  # another process replaced it while this one looked
-        before, foreign = now, _foreign(path)
-    if foreign:
+    for _ in range(LOOKS):
+        before = _state(path)
+        foreign = _foreign(path)
+        while before != (now := _state(path)):  # another process replaced it while this one looked
+            before, foreign = now, _foreign(path)
+        if not foreign:
+            return
+        time.sleep(TICK)  # a folder that replaced it within one may have its number and its time
+    else:
         raise InputError(
             f"{path} holds {foreign}, which untrain did not write and will not replace: "
             "move it elsewhere first"
