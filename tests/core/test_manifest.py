@@ -20,7 +20,7 @@ from untrain.core.growing import GrowingTable
 from untrain.core.manifest import NAME, check, expected, is_whole, lost_from, noted, recorded
 from untrain.core.marks import MARKER, digest_of
 from untrain.core.row_sums import sums_of
-from untrain.core.verifying import verify
+from untrain.core.verifying import clear, faults_below, verify
 
 
 @pytest.fixture
@@ -92,6 +92,20 @@ def test_a_file_whose_second_line_could_not_be_written_is_recorded(
     assert verify(run).passed and not verify(run).unrecorded
     flip(run / "results" / "b.json")
     assert verify(run).damaged == ("results/b.json",)
+
+
+@pytest.mark.parametrize("name", ["models/../../victim", "/models/victim", "models/away/victim"])
+def test_a_record_of_a_stranger_has_nothing_outside_deleted(tmp_path: Path, name: str) -> None:
+    folder, victim = tmp_path / "run", tmp_path / "victim"
+    write_json(folder / "run.json", {"stages": {}})
+    victim.write_text("mine")
+    (folder / "models").mkdir()
+    (folder / "models" / "away").symlink_to(tmp_path)
+    words = json.dumps(["=", "0" * 64, name])
+    with (folder / NAME).open("a") as file:
+        file.write(f"{crc32(words.encode()):08x} {words}\n")
+    assert not clear(folder / "models") and not faults_below(folder, ["models"])
+    assert victim.read_text() == "mine"
 
 
 def test_a_kill_between_note_and_rename_leaves_either_file_whole(run: Path) -> None:

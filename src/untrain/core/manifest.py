@@ -28,7 +28,15 @@ from typing import Any
 
 from untrain.core import commands, disk
 from untrain.core.errors import Damaged
-from untrain.core.marks import MARKER, beside, digest_of, digests_in, is_passing, marker_of
+from untrain.core.marks import (
+    MARKER,
+    beside,
+    digest_of,
+    digests_in,
+    is_passing,
+    leads_inside,
+    marker_of,
+)
 from untrain.core.outside import open_regular
 
 NAME = "checksums.txt"
@@ -96,6 +104,8 @@ class _Log:
             if int(sum_, 16) != zlib.crc32(words):
                 raise ValueError
             state, digest, name, *made = json.loads(words)
+            if not leads_inside(name):
+                raise ValueError
         except ValueError:
             self.broken += bool(line.strip())
             return

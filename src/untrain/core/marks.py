@@ -78,8 +78,14 @@ def digests_in(folder: Path) -> Mapping[str, str]:
         listed = content.get("sha256")
         if len(_read) >= _MOST_READ:
             _read.clear()
-        known = _read[folder] = (key, dict(listed) if isinstance(listed, dict) else {})
+        inside = listed.items() if isinstance(listed, dict) else ()
+        known = _read[folder] = (key, {name: sum_ for name, sum_ in inside if leads_inside(name)})
     return known[1]
+
+
+def leads_inside(name: object) -> bool:
+    """Tell whether a name in a record, which may be a stranger's, stays in its folder."""
+    return isinstance(name, str) and not {"", ".", ".."} & set(name.split("/"))
 
 
 _read: dict[Path, tuple[tuple[int, ...], dict[str, str]]] = {}

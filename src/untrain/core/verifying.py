@@ -106,6 +106,8 @@ def faults_below(root: Path, places: Iterable[str]) -> dict[str, str]:
     """Return what is damaged or missing of files and folders of a run, and which of the two."""
     found = {}
     for name in recorded_below(root, places):
+        if not is_inside(root / name, root):
+            continue
         try:
             check(root / name)
         except FileNotFoundError:
@@ -113,6 +115,14 @@ def faults_below(root: Path, places: Iterable[str]) -> dict[str, str]:
         except (OSError, Damaged):
             found[name] = "damaged"
     return found
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Tell whether what is recorded of a folder is in it: a link of a stranger's leads elsewhere.
+
+    Such files are none of untrain's, and nothing may be done to them.
+    """
+    return path.parent.resolve().is_relative_to(root.resolve())
 
 
 def clear(place: Path) -> list[str]:
@@ -131,7 +141,7 @@ def clear(place: Path) -> list[str]:
     gone = []
     for name in inside:
         path = root / name
-        if not path.parent.is_dir():
+        if not is_inside(path, root) or not path.parent.is_dir():
             continue
         if path.name == MARKER:
             is_whole(path.parent)  # which puts the marker back

@@ -12,6 +12,7 @@ from untrain.core.errors import UntrainError, fault_number
 from untrain.core.manifest import NAME as CHECKSUMS
 from untrain.core.manifest import lost_from, recorded
 from untrain.core.marks import JUNK, MARKER
+from untrain.core.verifying import is_inside
 from untrain.runs.find import LOCK, RECORD
 
 OURS = {LOCK, "log.txt", CHECKSUMS}
@@ -109,7 +110,8 @@ class Deletions:
         for name in {*(lost or ()), *recorded(self.folder)}:
             inside = self.folder / name
             # A folder that got its name while it was being deleted is what is left of one.
-            if inside.name == MARKER and not inside.exists() and inside.parent != self.folder:
+            gone = inside.name == MARKER and not inside.exists() and inside.parent != self.folder
+            if gone and is_inside(inside.parent, self.folder) and is_inside(inside, self.folder):
                 disk.delete(inside.parent)
         return self.folder
 
